@@ -1,0 +1,48 @@
+"""`sac-gmm COMMAND …`: finds the command's module, runs it, and turns errors meant for a person into one sentence."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+from sac_gmm.errors import SacGmmError
+
+# Each command is a module of this package with `main(args) -> int`; it is imported only when it is asked for.
+COMMANDS = {
+    "fit": "fit a mixture to demonstration bags",
+    "inspect": "say what is in a model file",
+    "up": "start a launch file where `ros2 launch` is missing",
+    "demo": "fit, measure, adapt, measure again: the whole chain over ROS 2",
+    "bench": "measure ours and a peer in the same run",
+}
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command and return its exit code: 0 done, 2 bad input, 130 interrupted."""
+    arguments = sys.argv[1:] if argv is None else argv
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(usage())
+        return 0
+    name, *rest = arguments
+    if name not in COMMANDS:
+        print(f"sac-gmm: there is no command '{name}'; choose one of: {', '.join(COMMANDS)}", file=sys.stderr)
+        return 2
+    try:
+        return importlib.import_module(f"sac_gmm.cli.{name}").main(rest)
+    except SacGmmError as error:
+        print(f"sac-gmm {name}: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"\nsac-gmm {name}: stopped", file=sys.stderr)
+        return 130
+
+
+def usage() -> str:
+    """The list of commands, one line each."""
+    width = max(map(len, COMMANDS))
+    lines = [f"  sac-gmm {name:<{width}}  {text}" for name, text in COMMANDS.items()]
+    return "Usage: sac-gmm COMMAND [options]\n\n" + "\n".join(lines) + "\n\n`sac-gmm COMMAND --help` shows an example."
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,109 @@
+"""Files that are whole or not there: written beside their place, synced, then renamed."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from sac_gmm.errors import SacGmmError
+
+
+@contextlib.contextmanager
+def atomic_file(path: Path | str, *, overwrite: bool = True) -> Iterator[Path]:
+    """Give a temporary path to write to; on success it takes the place of `path` in one step.
+
+    Args:
+        path: Where the finished file shall stand. Its folder is made where it is missing.
+        overwrite: Whether a file of that name may be replaced.
+
+    Yields:
+        A path in the same folder. When the block raises, it is removed and `path` stays as it was.
+
+    Raises:
+        SacGmmError: `path` exists and `overwrite` is false, or the folder cannot be written to.
+    """
+    path = Path(path)
+    if path.exists() and not overwrite:
+        raise SacGmmError(f"{path} exists and is never overwritten: choose another name or remove it")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent)
+    except OSError as error:
+        raise SacGmmError(f"cannot write {path}: {error.strerror}; choose a folder you may write to") from error
+    os.close(handle)
+    partial = Path(name)
+    try:
+        yield partial
+        with partial.open("rb+") as file:
+            os.fsync(file.fileno())
+        os.chmod(partial, 0o666 & ~_umask())
+        os.replace(partial, path)
+        _sync_folder(path.parent)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+
+
+@contextlib.contextmanager
+def atomic_folder(path: Path | str) -> Iterator[Path]:
+    """Give a temporary folder to fill; on success it is renamed to `path`, which must not exist.
+
+    Raises:
+        SacGmmError: `path` exists already or cannot be made.
+    """
+    path = Path(path)
+    if path.exists():
+        raise SacGmmError(f"{path} exists and is never overwritten: choose another name or remove it")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent))
+    except OSError as error:
+        raise SacGmmError(f"cannot write {path}: {error.strerror}; choose a folder you may write to") from error
+    try:
+        yield partial
+        os.chmod(partial, 0o777 & ~_umask())
+        os.rename(partial, path)
+        _sync_folder(path.parent)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+
+
+def write_json(path: Path | str, value: Any) -> None:
+    """Write `value` as indented JSON, atomically; NaN and infinity are refused because JSON has none."""
+    with atomic_file(path) as partial:
+        partial.write_text(json.dumps(value, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def read_json(path: Path | str) -> Any:
+    """Read a JSON file.
+
+    Raises:
+        SacGmmError: The file is missing or is not JSON.
+    """
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SacGmmError(f"cannot read {path}: {error.strerror}") from error
+    except (ValueError, UnicodeDecodeError) as error:
+        raise SacGmmError(f"{path} is not valid JSON ({error}): it was cut short or is another kind of file") from error
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

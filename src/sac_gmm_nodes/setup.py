@@ -1,0 +1,33 @@
+"""ament_python build description."""
+
+from setuptools import find_packages, setup
+
+PACKAGE = "sac_gmm_nodes"
+
+setup(
+    name=PACKAGE,
+    version="0.1.0",
+    packages=find_packages(include=[PACKAGE, PACKAGE + ".*"]),
+    data_files=[
+        ("share/ament_index/resource_index/packages", ["resource/" + PACKAGE]),
+        ("share/" + PACKAGE, ["package.xml"]),
+    ],
+    package_data={PACKAGE: ["py.typed", "**/*.urdf", "**/*.xml", "**/*.html", "**/*.obj", "**/*.png"]},
+    install_requires=["setuptools"],
+    zip_safe=False,
+    maintainer="SAC-GMM for ROS 2 developers",
+    maintainer_email="maintainers@sac-gmm.example",
+    description="Thin ROS 2 nodes over the sac_gmm library.",
+    license="Apache-2.0",
+    entry_points={
+        "console_scripts": [
+            "gmm_controller = sac_gmm_nodes.gmm_controller:main",
+            "sac_adapter = sac_gmm_nodes.sac_adapter:main",
+            "aruco_reward = sac_gmm_nodes.aruco_reward:main",
+            "episode_manager = sac_gmm_nodes.episode_manager:main",
+            "pybullet_bridge = sac_gmm_nodes.pybullet_bridge:main",
+            "demo_recorder = sac_gmm_nodes.demo_recorder:main",
+            "teleoperator = sac_gmm_nodes.teleoperator:main",
+        ],
+    },
+)
