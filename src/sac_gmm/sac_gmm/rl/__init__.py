@@ -1,0 +1,18 @@
+"""Reinforcement learning on decisions: it knows spaces, never tasks."""
+
+from sac_gmm.rl.config import ObservationSpec, SacConfig
+from sac_gmm.rl.noise import Ar1Noise
+from sac_gmm.rl.replay import Observation, Replay, Transition
+from sac_gmm.rl.sac import Policy, PolicySnapshot, SacAgent
+
+__all__ = [
+    "Ar1Noise",
+    "Observation",
+    "ObservationSpec",
+    "Policy",
+    "PolicySnapshot",
+    "Replay",
+    "SacAgent",
+    "SacConfig",
+    "Transition",
+]

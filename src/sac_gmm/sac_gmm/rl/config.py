@@ -1,0 +1,191 @@
+"""What an agent is told: the shape of what it sees and how it learns."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+from sac_gmm.errors import SacGmmError
+
+
+@dataclass(frozen=True)
+class ObservationSpec:
+    """Shapes of an observation dict: "vector" float32 (vector_size,) and, where there is one, "image" uint8 (C, H, W).
+
+    Several images (two tactile pads, a depth image) are stacked along the channels.
+    """
+
+    # Number of entries of "vector"; 0 where the image is everything.
+    vector_size: int
+    # (C, H, W) of "image", None where there is none.
+    image_shape: tuple[int, int, int] | None = None
+    # What is typical in each entry of "vector": the network sees (vector - vector_centre) / vector_scale.
+    # Empty means centre 0 and scale 1.
+    vector_centre: tuple[float, ...] = ()
+    vector_scale: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name in ("vector_centre", "vector_scale"):
+            values = tuple(float(v) for v in getattr(self, name))
+            object.__setattr__(self, name, values)
+            if values and len(values) != self.vector_size:
+                raise SacGmmError(f"{name} has {len(values)} entries, vector_size is {self.vector_size}: give one each")
+        if any(not v > 0.0 for v in self.vector_scale):
+            raise SacGmmError(f"vector_scale is {self.vector_scale}: every entry must be greater than 0")
+        if self.image_shape is not None:
+            object.__setattr__(self, "image_shape", tuple(int(v) for v in self.image_shape))
+            assert self.image_shape is not None
+            if len(self.image_shape) != 3 or min(self.image_shape[1:]) < 24 or self.image_shape[0] < 1:
+                raise SacGmmError(f"image_shape is {self.image_shape}, expected (channels, height, width) of >= 24 px")
+        if self.vector_size < 0 or (self.vector_size == 0 and self.image_shape is None):
+            raise SacGmmError("an observation needs a vector (vector_size > 0), an image (image_shape) or both")
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a JSON-ready dict."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> ObservationSpec:
+        """Rebuild from `to_json`."""
+        return cls(**{**value, "image_shape": tuple(value["image_shape"]) if value.get("image_shape") else None})
+
+
+@dataclass(frozen=True)
+class SacConfig:
+    """How the soft actor-critic learns. The defaults are those that the bandit study found best (docs of `bandit`)."""
+
+    # --- networks
+    # Widths of the hidden layers of the actor and of each critic.
+    actor_hidden: tuple[int, ...] = (64, 64)
+    critic_hidden: tuple[int, ...] = (128, 128)
+    # Layer normalisation after every hidden layer of the critics: keeps many updates per decision stable.
+    layer_norm: bool = True
+    # Number of critics, computed together as one batched network.
+    n_critics: int = 4
+    # Number of critics, drawn at random per update, whose minimum is the bootstrap target.
+    target_subset: int = 2
+
+    # --- exploration
+    # Standard deviation of the Gaussian before the tanh, at the start. The mean starts at exactly 0.
+    initial_std: float = 0.3
+    # Bounds of that standard deviation.
+    min_std: float = 0.02
+    max_std: float = 1.0
+    # Lag-1 correlation of the exploration noise from decision to decision (see Ar1Noise).
+    noise_correlation: float = 0.9
+    # Whether the temperature follows the entropy target; else it stays at initial_temperature.
+    automatic_temperature: bool = True
+    # Entropy target per action entry, in nats (of the squashed action; -1 is a standard deviation of about 0.09).
+    target_entropy_per_action: float = -1.0
+    initial_temperature: float = 0.01
+    # The temperature never leaves these bounds.
+    min_temperature: float = 1e-4
+    max_temperature: float = 1.0
+
+    # --- returns
+    # Discount per control step; a macro-step of n control steps discounts by gamma**n.
+    gamma: float = 0.998
+    # Number of transitions whose rewards are summed before the bootstrap.
+    n_step: int = 1
+    # Whether the bootstrap contains the entropy bonus. Without it the values are plain returns.
+    entropy_in_target: bool = False
+    # Lowest and highest return that is possible: bootstrap targets are clipped to it. None: no clipping.
+    return_bounds: tuple[float, float] | None = (0.0, 1.0)
+
+    # --- optimisation
+    actor_learning_rate: float = 1e-3
+    critic_learning_rate: float = 1e-3
+    temperature_learning_rate: float = 1e-3
+    # Decoupled weight decay (AdamW) of the critics.
+    weight_decay: float = 0.0
+    batch_size: int = 64
+    # Gradient updates per decision of the actor.
+    updates_per_decision: int = 20
+    # Weight of the online critics in each Polyak step of their targets.
+    polyak: float = 0.01
+    # Every how many critic updates the actor and the temperature are updated.
+    actor_interval: int = 1
+    # Weight of the squared length of the mean action in the actor's loss: holds the policy near the base skill.
+    anchor_weight: float = 0.0
+    # Fraction of every batch that is drawn from episodes with a positive return, as soon as there are any.
+    success_fraction: float = 0.25
+
+    # --- image encoder
+    # Size of the latent vector.
+    latent_size: int = 16
+    # Number of feature points (channels before the spatial softmax), and channels of the first convolution.
+    n_keypoints: int = 16
+    encoder_channels: int = 16
+    encoder_learning_rate: float = 1e-3
+    # Side of the square, downsampled image that the decoder must reproduce, in pixels.
+    reconstruction_size: int = 32
+    reconstruction_weight: float = 1.0
+    # Every how many updates the encoder is trained (reconstruction and critic gradients); 0: never after pre-training.
+    encoder_interval: int = 4
+
+    # --- memory
+    # Transitions that the replay buffer holds.
+    replay_capacity: int = 20_000
+    # Whether the centre and scale of "vector" follow what was seen, instead of the fixed ones in the ObservationSpec.
+    running_vector_statistics: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("actor_hidden", "critic_hidden", "return_bounds"):
+            value = getattr(self, name)
+            if value is not None:
+                object.__setattr__(self, name, tuple(value))
+        bounds: dict[str, tuple[float, float]] = {
+            "n_critics": (1, 64),
+            "target_subset": (1, self.n_critics),
+            "initial_std": (self.min_std, self.max_std),
+            "min_std": (1e-4, self.max_std),
+            "noise_correlation": (0.0, 1.0),
+            "initial_temperature": (self.min_temperature, self.max_temperature),
+            "min_temperature": (1e-12, self.max_temperature),
+            "gamma": (0.0, 1.0),
+            "n_step": (1, 1000),
+            "actor_learning_rate": (0.0, 1.0),
+            "critic_learning_rate": (0.0, 1.0),
+            "temperature_learning_rate": (0.0, 1.0),
+            "encoder_learning_rate": (0.0, 1.0),
+            "weight_decay": (0.0, 10.0),
+            "batch_size": (1, 65536),
+            "updates_per_decision": (0, 10_000),
+            "polyak": (0.0, 1.0),
+            "actor_interval": (1, 1000),
+            "anchor_weight": (0.0, float("inf")),
+            "success_fraction": (0.0, 1.0),
+            "latent_size": (1, 1024),
+            "n_keypoints": (1, 256),
+            "encoder_channels": (1, 256),
+            "reconstruction_size": (4, 256),
+            "reconstruction_weight": (0.0, float("inf")),
+            "encoder_interval": (0, 10_000),
+            "replay_capacity": (1, 100_000_000),
+        }
+        for name, (low, high) in bounds.items():
+            value = getattr(self, name)
+            if not low <= value <= high:  # also refuses NaN
+                raise SacGmmError(f"SacConfig.{name} is {value}, it must lie in [{low}, {high}]")
+        for name in ("actor_hidden", "critic_hidden"):
+            if not getattr(self, name) or min(getattr(self, name)) < 1:
+                raise SacGmmError(f"SacConfig.{name} is {getattr(self, name)}, expected widths such as [64, 64]")
+        if self.return_bounds is not None and not self.return_bounds[0] < self.return_bounds[1]:
+            raise SacGmmError(f"SacConfig.return_bounds is {self.return_bounds}, expected lowest < highest")
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a JSON-ready dict."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> SacConfig:
+        """Rebuild from `to_json` or from a configuration file; lists become tuples.
+
+        Raises:
+            SacGmmError: An unknown name or a value out of range.
+        """
+        known = {field.name for field in dataclasses.fields(cls)}
+        if unknown := sorted(set(value) - known):
+            raise SacGmmError(f"SacConfig has no field {', '.join(unknown)}: known are {', '.join(sorted(known))}")
+        return cls(**value)

@@ -1,0 +1,230 @@
+"""Ring buffer of transitions with dict observations."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from sac_gmm.errors import SacGmmError
+from sac_gmm.rl.config import ObservationSpec
+
+Observation = dict[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Transition:
+    """One decision and what came of it."""
+
+    obs: Observation
+    action: np.ndarray  # (m,) in [-1, 1]
+    reward: float  # sum over the control steps of the window
+    next_obs: Observation
+    terminated: bool  # the task ended: nothing can follow, no bootstrap
+    truncated: bool = False  # a time-out or an interruption: the episode's last transition, but it bootstraps
+    steps: int = 1  # control steps really taken
+
+
+class Replay:
+    """Ring buffer of transitions, kept in the order in which they happened.
+
+    An image that is the next observation of one transition and the observation of the following one is stored once.
+    Base rollouts and demonstrations are added like everything else.
+
+    Args:
+        spec: Shapes of the observations.
+        action_dim: Entries of an action.
+        capacity: Transitions held; the oldest are overwritten.
+    """
+
+    def __init__(self, spec: ObservationSpec, action_dim: int, capacity: int) -> None:
+        self.spec = spec
+        self.action_dim = action_dim
+        self.capacity = capacity
+        self.size = 0
+        self.n_added = 0
+        self._vector = np.zeros((capacity, spec.vector_size), np.float32)
+        self._next_vector = np.zeros((capacity, spec.vector_size), np.float32)
+        self._action = np.zeros((capacity, action_dim), np.float32)
+        self._reward = np.zeros(capacity, np.float32)
+        self._steps = np.zeros(capacity, np.int32)
+        self._terminated = np.zeros(capacity, bool)
+        self._last = np.zeros(capacity, bool)  # last transition of its episode
+        self._succeeded = np.zeros(capacity, bool)  # belongs to an episode of positive return
+        self._successes = np.zeros(0, np.int64)  # indices of those
+        self._image = np.zeros((capacity, *(spec.image_shape or (0,))), np.uint8)
+        # Next images that are not the image of the following row, by row.
+        self._next_image: dict[int, np.ndarray] = {}
+
+    def __len__(self) -> int:
+        return self.size
+
+    def add(self, transition: Transition) -> None:
+        """Append one transition.
+
+        Raises:
+            SacGmmError: A shape that is not the specified one, a number that is not finite, an action outside [-1, 1].
+        """
+        self._check(transition)
+        i = self.n_added % self.capacity
+        previous = (i - 1) % self.capacity
+        self._vector[i] = transition.obs["vector"] if self.spec.vector_size else 0.0
+        self._next_vector[i] = transition.next_obs["vector"] if self.spec.vector_size else 0.0
+        self._action[i] = transition.action
+        self._reward[i] = transition.reward
+        self._steps[i] = transition.steps
+        self._terminated[i] = transition.terminated
+        self._last[i] = transition.terminated or transition.truncated
+        self._succeeded[i] = False
+        if self.spec.image_shape is not None:
+            self._image[i] = transition.obs["image"]
+            self._next_image[i] = np.array(transition.next_obs["image"], np.uint8)
+            # The row before may share this image: then its own copy of its next image is not needed.
+            kept = self._next_image.get(previous)
+            if kept is not None and previous != i and not self._last[previous] and np.array_equal(kept, self._image[i]):
+                del self._next_image[previous]
+        self.n_added += 1
+        self.size = min(self.size + 1, self.capacity)
+        if self._last[i]:
+            self._mark_success(i)
+        elif self.n_added > self.capacity:
+            self._successes = np.flatnonzero(self._succeeded[: self.size])
+
+    def sample(
+        self,
+        batch_size: int,
+        rng: np.random.Generator,
+        *,
+        gamma: float = 1.0,
+        n_step: int = 1,
+        success_fraction: float = 0.0,
+    ) -> dict[str, np.ndarray]:
+        """Draw transitions with replacement.
+
+        Args:
+            batch_size: B.
+            rng: Source of the indices.
+            gamma: Discount per control step.
+            n_step: Transitions summed up to the episode's end before the bootstrap.
+            success_fraction: Part of the batch drawn from episodes of positive return, where there are any.
+
+        Returns:
+            "vector", "next_vector" (B, n), "image", "next_image" uint8 (B, C, H, W) where specified, "action" (B, m),
+            "reward" (B,) discounted sum, "discount" (B,): gamma**steps, 0 where the episode terminated.
+        """
+        if self.size == 0:
+            raise SacGmmError("the replay buffer is empty: add transitions before sampling")
+        index = rng.integers(self.size, size=batch_size)
+        n_successes = round(success_fraction * batch_size)
+        if n_successes and len(self._successes):
+            index[:n_successes] = self._successes[rng.integers(len(self._successes), size=n_successes)]
+
+        newest = (self.n_added - 1) % self.capacity
+        end = index.copy()  # last row that counts
+        reward = self._reward[index].astype(np.float64)
+        discount = gamma ** self._steps[index].astype(np.float64)
+        for _ in range(n_step - 1):
+            more = ~self._last[end] & (end != newest)
+            end = np.where(more, (end + 1) % self.capacity, end)
+            reward += np.where(more, discount * self._reward[end], 0.0)
+            discount *= np.where(more, gamma ** self._steps[end].astype(np.float64), 1.0)
+        batch = {
+            "vector": self._vector[index],
+            "next_vector": self._next_vector[end],
+            "action": self._action[index],
+            "reward": reward.astype(np.float32),
+            "discount": np.where(self._terminated[end], 0.0, discount).astype(np.float32),
+        }
+        if self.spec.image_shape is not None:
+            batch["image"] = self._image[index]
+            batch["next_image"] = self._image[(end + 1) % self.capacity]
+            for row, i in enumerate(end.tolist()):
+                if i in self._next_image:
+                    batch["next_image"][row] = self._next_image[i]
+        return batch
+
+    def images(self) -> np.ndarray:
+        """Return all images that were observed, uint8 (N, C, H, W), for the encoder's pre-training."""
+        if self.spec.image_shape is None:
+            raise SacGmmError("the observations of this replay buffer have no image")
+        return self._image[: self.size]
+
+    def vector_statistics(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return mean and standard deviation (n,), at least 1e-3, of all stored vectors."""
+        held = self._vector[: self.size]
+        return held.mean(axis=0), np.maximum(held.std(axis=0), 1e-3)
+
+    def state_dict(self) -> dict[str, np.ndarray]:
+        """Return everything that is stored, as arrays."""
+        held = slice(0, self.size)
+        state = {
+            name: getattr(self, f"_{name}")[held]
+            for name in (
+                "vector",
+                "next_vector",
+                "action",
+                "reward",
+                "steps",
+                "terminated",
+                "last",
+                "succeeded",
+                "image",
+            )
+        }
+        rows = sorted(self._next_image)
+        state["next_image_rows"] = np.array(rows, np.int64)
+        state["next_images"] = np.array([self._next_image[i] for i in rows], np.uint8)
+        state["n_added"] = np.array(self.n_added, np.int64)
+        state["capacity"] = np.array(self.capacity, np.int64)
+        return state
+
+    def load_state_dict(self, state: dict[str, np.ndarray]) -> None:
+        """Restore what `state_dict` returned.
+
+        Raises:
+            SacGmmError: The capacity or a shape differs.
+        """
+        if int(state["capacity"]) != self.capacity:
+            raise SacGmmError(f"the stored replay holds {int(state['capacity'])} transitions, this one {self.capacity}")
+        n_added = int(state["n_added"])
+        size = min(n_added, self.capacity)
+        for name in ("vector", "next_vector", "action", "reward", "steps", "terminated", "last", "succeeded", "image"):
+            array = getattr(self, f"_{name}")
+            if state[name].shape != (size, *array.shape[1:]):
+                raise SacGmmError(f"replay field {name} has shape {state[name].shape}, not {(size, *array.shape[1:])}")
+            array[:size] = state[name]
+        self._next_image = dict(zip(state["next_image_rows"].tolist(), state["next_images"], strict=True))
+        self.n_added, self.size = n_added, size
+        self._successes = np.flatnonzero(self._succeeded[:size])
+
+    def _mark_success(self, end: int) -> None:
+        """Mark the rows of the episode that ends at row `end` when its return is positive."""
+        rows = [end]
+        while len(rows) < self.size:
+            before = (rows[-1] - 1) % self.capacity
+            if self._last[before]:
+                break
+            rows.append(before)
+        if self._reward[rows].sum() > 0.0:
+            self._succeeded[rows] = True
+        self._successes = np.flatnonzero(self._succeeded[: self.size])
+
+    def _check(self, transition: Transition) -> None:
+        expected: dict[str, Any] = {}
+        if self.spec.vector_size:
+            expected["vector"] = (self.spec.vector_size,)
+        if self.spec.image_shape is not None:
+            expected["image"] = self.spec.image_shape
+        for which, obs in (("obs", transition.obs), ("next_obs", transition.next_obs)):
+            for name, shape in expected.items():
+                if name not in obs or np.shape(obs[name]) != shape:
+                    got = np.shape(obs[name]) if name in obs else "nothing"
+                    raise SacGmmError(f'transition {which}["{name}"] has shape {got}, expected {shape}')
+            if self.spec.vector_size and not np.all(np.isfinite(obs["vector"])):
+                raise SacGmmError(f'transition {which}["vector"] is not finite: {obs["vector"]}')
+        action = np.asarray(transition.action)
+        if action.shape != (self.action_dim,) or not np.all(np.abs(action) <= 1.0):
+            raise SacGmmError(f"transition action is {action}, expected {self.action_dim} entries in [-1, 1]")
+        if not np.isfinite(transition.reward) or transition.steps < 1:
+            raise SacGmmError(f"transition reward {transition.reward} or steps {transition.steps} is out of range")

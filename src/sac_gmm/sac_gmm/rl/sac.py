@@ -1,0 +1,357 @@
+"""Soft actor-critic for slow decisions, sparse rewards and few episodes.
+
+Haarnoja et al. 2018 (arXiv 1812.05905) with an ensemble of layer-normalised critics and many updates per decision
+(REDQ, arXiv 2101.05982; RLPD, arXiv 2302.02948) and a jointly trained image autoencoder (SAC+AE, arXiv 1910.01741).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from sac_gmm.errors import SacGmmError
+from sac_gmm.rl.config import ObservationSpec, SacConfig
+from sac_gmm.rl.encoder import ImageDecoder, ImageEncoder
+from sac_gmm.rl.networks import Actor, CriticEnsemble, FlatParameters
+from sac_gmm.rl.replay import Observation, Replay
+
+# How fast the statistics of the latents follow while the encoder trains.
+STATISTICS_RATE = 0.01
+
+
+@dataclass(frozen=True)
+class PolicySnapshot:
+    """All numbers of a policy at one moment: what an actor in another process needs."""
+
+    version: int  # gradient updates made so far
+    values: np.ndarray  # float32, flat
+
+
+class Policy(nn.Module):
+    """Observation to action: normaliser, image encoder and actor.
+
+    Args:
+        spec: Shapes of the observations.
+        action_dim: Entries of an action.
+        config: Sizes of the networks.
+        seed: Of the exploration noise that `act` draws when it is given none.
+    """
+
+    vector_centre: Tensor
+    vector_scale: Tensor
+
+    def __init__(self, spec: ObservationSpec, action_dim: int, config: SacConfig, seed: int = 0) -> None:
+        super().__init__()
+        self.spec = spec
+        self.action_dim = action_dim
+        self.version = 0
+        self.rng = np.random.default_rng(seed)
+        self.encoder: ImageEncoder | None = None
+        self.n_features = spec.vector_size
+        if spec.image_shape is not None:
+            self.encoder = ImageEncoder(
+                spec.image_shape, config.encoder_channels, config.n_keypoints, config.latent_size
+            )
+            self.n_features += config.latent_size
+        self.actor = Actor(
+            self.n_features, config.actor_hidden, action_dim, config.initial_std, config.min_std, config.max_std
+        )
+        self.register_buffer("vector_centre", torch.tensor(spec.vector_centre or [0.0] * spec.vector_size))
+        self.register_buffer("vector_scale", torch.tensor(spec.vector_scale or [1.0] * spec.vector_size))
+
+    def normalise(self, vector: Tensor) -> Tensor:
+        """Return vectors (B, n) centred and scaled."""
+        return (vector - self.vector_centre) / self.vector_scale
+
+    def features(self, vector: Tensor, images: Tensor | None) -> Tensor:
+        """Return what actor and critics see (B, n_features)."""
+        vector = self.normalise(vector)
+        return vector if self.encoder is None else torch.cat([vector, self.encoder(images)], dim=1)
+
+    @torch.no_grad()
+    def act(self, obs: Observation, deterministic: bool = False, noise: np.ndarray | None = None) -> np.ndarray:
+        """Return the action (m,), float32 in [-1, 1].
+
+        Args:
+            obs: "vector" (n,) and "image" uint8 (C, H, W) as specified.
+            deterministic: Give the mean action; without it, exploration.
+            noise: Standard normal sample (m,) to explore with, such as `Ar1Noise.sample()`; None draws a fresh one.
+        """
+        vector = torch.as_tensor(np.asarray(obs["vector"], np.float32) if self.spec.vector_size else np.zeros(0, "f4"))
+        image = None if self.encoder is None else torch.as_tensor(obs["image"]).unsqueeze(0)
+        mean, log_std = self.actor(self.features(vector.unsqueeze(0), image))
+        if not deterministic:
+            if noise is None:
+                noise = self.rng.standard_normal(self.action_dim).astype(np.float32)
+            mean = mean + log_std.exp() * torch.as_tensor(noise, dtype=torch.float32)
+        return torch.tanh(mean).squeeze(0).numpy()
+
+    def snapshot(self) -> PolicySnapshot:
+        """Return a copy of all numbers."""
+        tensors = [tensor.reshape(-1) for tensor in self.state_dict().values()]
+        return PolicySnapshot(self.version, torch.cat(tensors).numpy())
+
+    @torch.no_grad()
+    def load_snapshot(self, snapshot: PolicySnapshot) -> None:
+        """Become the policy of a snapshot.
+
+        Raises:
+            SacGmmError: It belongs to networks of another size.
+        """
+        tensors = list(self.state_dict().values())
+        size = sum(tensor.numel() for tensor in tensors)
+        if snapshot.values.size != size:
+            raise SacGmmError(
+                f"the policy snapshot has {snapshot.values.size} numbers, this policy has {size}: "
+                "use the configuration and observation it was trained with"
+            )
+        start = 0
+        for tensor in tensors:
+            stop = start + tensor.numel()
+            tensor.copy_(torch.from_numpy(snapshot.values[start:stop]).view(tensor.shape))
+            start = stop
+        self.version = snapshot.version
+
+
+class SacAgent:
+    """Actor, critics, encoder and their optimisers.
+
+    Args:
+        spec: Shapes of the observations.
+        action_dim: Entries of an action.
+        config: How to learn.
+        seed: Of weights, updates and exploration.
+    """
+
+    def __init__(self, spec: ObservationSpec, action_dim: int, config: SacConfig | None = None, seed: int = 0) -> None:
+        self.spec = spec
+        self.action_dim = action_dim
+        self.config = config = config or SacConfig()
+        self.seed = seed
+        self.n_updates = 0
+        self.temperature = config.initial_temperature
+        self.generator = torch.Generator().manual_seed(seed)  # noise inside the updates
+        self.rng = np.random.default_rng([seed, 1])  # draws from the replay
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self.policy = Policy(spec, action_dim, config, seed)
+            n_inputs = self.policy.n_features + action_dim
+            self.critics = CriticEnsemble(n_inputs, config.critic_hidden, config.n_critics, config.layer_norm)
+            self.target_critics = CriticEnsemble(n_inputs, config.critic_hidden, config.n_critics, config.layer_norm)
+            self.decoder: ImageDecoder | None = None
+            if spec.image_shape is not None:
+                self.decoder = ImageDecoder(spec.image_shape, config.latent_size, config.reconstruction_size)
+
+        self.actor_parameters = FlatParameters([self.policy.actor])
+        self.critic_parameters = FlatParameters([self.critics])
+        self.target_parameters = FlatParameters([self.target_critics], trainable=False)
+        self.target_parameters.copy_(self.critic_parameters.vector.data)
+        self.optimisers = {
+            "actor": _adam(self.actor_parameters, config.actor_learning_rate),
+            "critic": _adam(self.critic_parameters, config.critic_learning_rate, config.weight_decay),
+        }
+        if self.policy.encoder is not None and self.decoder is not None:
+            self.encoder_parameters = FlatParameters([self.policy.encoder, self.decoder])
+            self.optimisers["encoder"] = _adam(self.encoder_parameters, config.encoder_learning_rate)
+
+    def act(self, obs: Observation, deterministic: bool = False, noise: np.ndarray | None = None) -> np.ndarray:
+        """Return the action (m,) in [-1, 1]; see `Policy.act`."""
+        return self.policy.act(obs, deterministic, noise)
+
+    def policy_snapshot(self) -> PolicySnapshot:
+        """Return the policy's numbers for an actor elsewhere."""
+        return self.policy.snapshot()
+
+    def update_many(self, replay: Replay, n: int) -> dict[str, float]:
+        """Make n gradient updates from the replay buffer; return the metrics of the last one."""
+        config = self.config
+        if config.running_vector_statistics:
+            centre, scale = replay.vector_statistics()
+            self.policy.vector_centre.copy_(torch.from_numpy(centre))
+            self.policy.vector_scale.copy_(torch.from_numpy(scale))
+        metrics: dict[str, float] = {}
+        for _ in range(n):
+            metrics = self.update(
+                replay.sample(
+                    config.batch_size,
+                    self.rng,
+                    gamma=config.gamma,
+                    n_step=config.n_step,
+                    success_fraction=config.success_fraction,
+                )
+            )
+        return metrics
+
+    def update(self, batch: dict[str, np.ndarray]) -> dict[str, float]:
+        """Make one gradient update of critics, encoder, actor and temperature.
+
+        Args:
+            batch: As `Replay.sample` returns it.
+
+        Returns:
+            Losses, mean value, entropy and temperature.
+        """
+        tensors = {name: torch.from_numpy(array) for name, array in batch.items()}
+        metrics: dict[str, float] = {}
+        encoder, interval = self.policy.encoder, self.config.encoder_interval
+        if encoder is not None and interval and self.n_updates % interval == 0:
+            # The critic's gradient and the reconstruction shape the latent together.
+            raw = encoder.raw_latent(tensors["image"])
+            encoder.follow_statistics(raw, STATISTICS_RATE)
+            features = torch.cat([self.policy.normalise(tensors["vector"]), encoder.standardise(raw)], dim=1)
+            assert self.decoder is not None
+            reconstruction = self.decoder.loss(raw, tensors["image"])
+            metrics["reconstruction_loss"] = reconstruction.item()
+            self._update_critics(tensors, features, metrics, self.config.reconstruction_weight * reconstruction)
+            features = features.detach()
+        else:
+            with torch.no_grad():
+                features = self.policy.features(tensors["vector"], tensors.get("image"))
+            self._update_critics(tensors, features, metrics, None)
+        if self.n_updates % self.config.actor_interval == 0:
+            self._update_actor(features, metrics)
+        self.n_updates += 1
+        self.policy.version = self.n_updates
+        metrics["temperature"] = self.temperature
+        return metrics
+
+    def pretrain_encoder(self, images: np.ndarray, steps: int) -> float:
+        """Train the autoencoder alone, then set the statistics of the latents from all images.
+
+        Args:
+            images: uint8 (N, C, H, W), such as `Replay.images()`.
+            steps: Gradient steps.
+
+        Returns:
+            The last reconstruction loss.
+        """
+        encoder, decoder = self.policy.encoder, self.decoder
+        if encoder is None or decoder is None:
+            raise SacGmmError("this agent's observation has no image: there is no encoder to pre-train")
+        loss = torch.zeros(())
+        for _ in range(steps):
+            batch = torch.from_numpy(images[self.rng.integers(len(images), size=self.config.batch_size)])
+            self.encoder_parameters.clear_gradient()
+            loss = decoder.loss(encoder.raw_latent(batch), batch)
+            loss.backward()
+            self.optimisers["encoder"].step()
+        with torch.no_grad():
+            chunks = [encoder.raw_latent(torch.from_numpy(images[i : i + 256])) for i in range(0, len(images), 256)]
+            encoder.follow_statistics(torch.cat(chunks), 1.0)
+        return loss.item()
+
+    def _update_critics(
+        self, batch: dict[str, Tensor], features: Tensor, metrics: dict[str, float], extra_loss: Tensor | None
+    ) -> None:
+        """One step on the temporal-difference error, and on the encoder where `extra_loss` comes with gradients."""
+        config, actor = self.config, self.policy.actor
+        with torch.no_grad():
+            next_features = self.policy.features(batch["next_vector"], batch.get("next_image"))
+            next_action, log_prob, _ = actor.sample(next_features, self._noise(len(next_features)))
+            values = self.target_critics(next_features, next_action)
+            if config.target_subset < config.n_critics:
+                chosen = torch.randperm(config.n_critics, generator=self.generator)[: config.target_subset]
+                values = values[chosen]
+            value = values.amin(dim=0)
+            if config.entropy_in_target:
+                value = value - self.temperature * log_prob
+            target = batch["reward"] + batch["discount"] * value
+            if config.return_bounds is not None:
+                target.clamp_(*config.return_bounds)
+
+        q = self.critics(features, batch["action"])
+        loss = 0.5 * (q - target).square().mean(dim=1).sum()
+        self.critic_parameters.clear_gradient()
+        if extra_loss is None:
+            loss.backward()
+        else:
+            self.encoder_parameters.clear_gradient()
+            (loss + extra_loss).backward()
+            self.optimisers["encoder"].step()
+        self.optimisers["critic"].step()
+        self.target_parameters.vector.data.lerp_(self.critic_parameters.vector.data, config.polyak)
+        metrics["critic_loss"] = loss.item() / config.n_critics
+        metrics["value"] = q.detach().mean().item()
+
+    def _update_actor(self, features: Tensor, metrics: dict[str, float]) -> None:
+        """One step on the actor's loss, then on the temperature."""
+        config = self.config
+        action, log_prob, mean_action = self.policy.actor.sample(features, self._noise(len(features)))
+        loss = (self.temperature * log_prob - self.critics(features, action).mean(dim=0)).mean()
+        if config.anchor_weight:
+            loss = loss + config.anchor_weight * mean_action.square().sum(dim=1).mean()
+        self.actor_parameters.clear_gradient()
+        # Only the actor's gradients: those of the critics' weights are never computed.
+        loss.backward(inputs=self.actor_parameters.parameters)
+        self.optimisers["actor"].step()
+        entropy = -log_prob.detach().mean().item()
+        if config.automatic_temperature:
+            # Descent on log(temperature) * (entropy - target), with a bounded step.
+            error = config.target_entropy_per_action * self.action_dim - entropy
+            factor = np.exp(config.temperature_learning_rate * np.clip(error, -1.0, 1.0))
+            self.temperature = float(np.clip(self.temperature * factor, config.min_temperature, config.max_temperature))
+        metrics["actor_loss"] = loss.item()
+        metrics["entropy"] = entropy
+
+    def _noise(self, n: int) -> Tensor:
+        return torch.randn(n, self.action_dim, generator=self.generator)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return everything that learning depends on: "tensors" (name to tensor) and "values" (JSON-ready)."""
+        tensors: dict[str, Tensor] = {}
+        for prefix, module in self._modules().items():
+            tensors |= {f"{prefix}.{name}": tensor.clone() for name, tensor in module.state_dict().items()}
+        for name, optimiser in self.optimisers.items():
+            for key, tensor in optimiser.state_dict()["state"].get(0, {}).items():
+                tensors[f"optimiser.{name}.{key}"] = tensor.clone()
+        tensors["generator"] = self.generator.get_state()
+        values = {
+            "n_updates": self.n_updates,
+            "temperature": self.temperature,
+            "rng": self.rng.bit_generator.state,
+            "policy_rng": self.policy.rng.bit_generator.state,
+        }
+        return {"tensors": tensors, "values": values}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue exactly where `state_dict` was taken.
+
+        Raises:
+            SacGmmError: A tensor is missing or has another shape.
+        """
+        tensors, values = dict(state["tensors"]), state["values"]
+        self.generator.set_state(tensors.pop("generator"))
+        for prefix, module in self._modules().items():
+            for name, tensor in module.state_dict().items():
+                stored = tensors.pop(f"{prefix}.{name}", None)
+                if stored is None or stored.shape != tensor.shape:
+                    got = "missing" if stored is None else f"of shape {tuple(stored.shape)}"
+                    raise SacGmmError(
+                        f"stored tensor {prefix}.{name} is {got}, expected {tuple(tensor.shape)}: "
+                        "use the configuration and observation it was trained with"
+                    )
+                tensor.copy_(stored)
+        for name, optimiser in self.optimisers.items():
+            prefix = f"optimiser.{name}."
+            moments = {key.removeprefix(prefix): tensors[key].clone() for key in tensors if key.startswith(prefix)}
+            optimiser.load_state_dict({**optimiser.state_dict(), "state": {0: moments} if moments else {}})
+        self.n_updates = self.policy.version = values["n_updates"]
+        self.temperature = values["temperature"]
+        self.rng.bit_generator.state = values["rng"]
+        self.policy.rng.bit_generator.state = values["policy_rng"]
+
+    def _modules(self) -> dict[str, nn.Module]:
+        modules: dict[str, nn.Module] = {
+            "policy": self.policy,
+            "critics": self.critics,
+            "target_critics": self.target_critics,
+        }
+        return modules if self.decoder is None else {**modules, "decoder": self.decoder}
+
+
+def _adam(parameters: FlatParameters, learning_rate: float, weight_decay: float = 0.0) -> torch.optim.Optimizer:
+    return torch.optim.AdamW([parameters.vector], lr=learning_rate, weight_decay=weight_decay, fused=True)
