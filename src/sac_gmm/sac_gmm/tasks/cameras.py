@@ -1,0 +1,67 @@
+"""Pinhole cameras drawn by PyBullet's software renderer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pybullet as pb
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class CameraInfo:
+    """Intrinsics of an ideal pinhole camera, in pixels, and the frame its images are given in."""
+
+    frame_id: str
+    width: int
+    height: int
+    focal_px: float
+
+    @property
+    def matrix(self) -> NDArray[np.float64]:
+        """Camera matrix, shape (3, 3), principal point at the centre of the image."""
+        return np.array(
+            [[self.focal_px, 0.0, 0.5 * self.width], [0.0, self.focal_px, 0.5 * self.height], [0.0, 0.0, 1.0]]
+        )
+
+
+class Camera:
+    """One camera of a scene: set its pose, take its picture."""
+
+    def __init__(
+        self,
+        client: int,
+        frame_id: str,
+        width: int,
+        height: int,
+        vertical_field_of_view_deg: float,
+        near_m: float = 0.01,
+        far_m: float = 3.0,
+    ):
+        self._client = client
+        focal_px = 0.5 * height / np.tan(0.5 * np.deg2rad(vertical_field_of_view_deg))
+        self.info = CameraInfo(frame_id, width, height, float(focal_px))
+        self._projection = pb.computeProjectionMatrixFOV(vertical_field_of_view_deg, width / height, near_m, far_m)
+        self._view: list[float] = []
+
+    def look(self, eye_m: NDArray[np.float64], at_m: NDArray[np.float64], up: NDArray[np.float64]) -> None:
+        """Stand at `eye_m` and look at `at_m`, both (3,) in the base frame, with `up` pointing up in the image."""
+        self._view = pb.computeViewMatrix(list(eye_m), list(at_m), list(up))
+
+    def rgb(self) -> NDArray[np.uint8]:
+        """Take a picture: colours 0-255, shape (height, width, 3)."""
+        image = pb.getCameraImage(
+            self.info.width,
+            self.info.height,
+            self._view,
+            self._projection,
+            lightDirection=(0.4, -0.6, 1.0),
+            shadow=0,
+            flags=pb.ER_NO_SEGMENTATION_MASK,
+            renderer=pb.ER_TINY_RENDERER,
+            physicsClientId=self._client,
+        )[2]
+        return np.ascontiguousarray(
+            np.asarray(image, dtype=np.uint8).reshape(self.info.height, self.info.width, 4)[..., :3]
+        )

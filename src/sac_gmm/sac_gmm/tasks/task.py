@@ -1,0 +1,207 @@
+"""What all tasks share: the physics client, the arm, the clock, the noise on the detected target, the Gymnasium API."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gymnasium
+import numpy as np
+import pybullet as pb
+from gymnasium import spaces
+from numpy.typing import NDArray
+
+from sac_gmm.errors import SacGmmError
+from sac_gmm.tasks.cameras import Camera, CameraInfo
+from sac_gmm.tasks.iiwa import Iiwa, ImpedanceGains
+
+TOOL_DOWN_XYZW = np.array([0.0, 1.0, 0.0, 0.0])  # the natural way for the iiwa: its last joint stays near zero
+MAX_SPEED_M_S = 0.25
+MAX_TURN_RAD_S = 1.0
+
+
+class Task(gymnasium.Env):
+    """A manipulation task with the simulated iiwa.
+
+    An action is a twist of the fingertip, shape (6,): m/s and rad/s in base axes, held for one control period.
+    Observations are a dict of arrays in the base frame, SI units:
+
+    * `ee_position_m` (3,), `ee_velocity_m_s` (3,): the fingertip;
+    * `target_m` (3,): the target as detected, with one draw of noise per episode;
+    * `wrench` (6,): N and Nm at the wrist, as felt by the gripper, with sensor noise;
+    * `joint_position_rad` (7,).
+
+    Pictures are drawn only when asked for (`camera`). The true state of the scene (`truth`) is for scoring and never
+    part of an observation; the arm starts relative to the *detected* target, so that its pose does not give the true
+    one away. The environment's own reward is 1.0 in the step that succeeds.
+    """
+
+    metadata = {"render_modes": ["rgb_array"], "render_fps": 30}  # noqa: RUF012 - the name and type Gymnasium asks for
+
+    name: str
+    physics_rate_hz = 240
+    time_limit_s = 10.0
+    wrench_noise = np.array([0.1, 0.1, 0.1, 0.005, 0.005, 0.005])  # N, Nm
+
+    def __init__(
+        self,
+        *,
+        target_noise_std_m: float = 0.01,
+        control_rate_hz: float = 30.0,
+        gains: ImpedanceGains | None = None,
+        render_mode: str | None = None,
+    ):
+        if not (np.isfinite(target_noise_std_m) and target_noise_std_m >= 0.0):
+            raise SacGmmError(f"target_noise_std_m is {target_noise_std_m}; it must be a number of metres >= 0")
+        substeps = self.physics_rate_hz / control_rate_hz if control_rate_hz > 0 else 0.5
+        if substeps < 1 or abs(substeps - round(substeps)) > 1e-9:
+            raise SacGmmError(
+                f"control_rate_hz is {control_rate_hz}; it must divide the physics rate of {self.physics_rate_hz} Hz"
+            )
+        self.target_noise_std_m = target_noise_std_m
+        self.render_mode = render_mode
+        self.control_dt_s = 1.0 / control_rate_hz
+        self._substeps = round(substeps)
+        self._physics_dt_s = 1.0 / self.physics_rate_hz
+        self.client = pb.connect(pb.DIRECT)
+        pb.setPhysicsEngineParameter(
+            fixedTimeStep=self._physics_dt_s,
+            numSolverIterations=50,
+            deterministicOverlappingPairs=1,
+            physicsClientId=self.client,
+        )
+        # The real arm compensates its own weight and nothing else in these scenes can fall.
+        pb.setGravity(0, 0, 0, physicsClientId=self.client)
+        self.arm = Iiwa(self.client, gains)
+        self.cameras: dict[str, Camera] = {}
+        self.target_m = np.zeros(3)
+        self._needs_reset = True
+        self.build_scene()
+
+        limit = np.array([MAX_SPEED_M_S] * 3 + [MAX_TURN_RAD_S] * 3)
+        self.action_space = spaces.Box(-limit, limit, dtype=np.float64)
+        self.observation_space = spaces.Dict(
+            {
+                "ee_position_m": spaces.Box(-2.0, 2.0, (3,), np.float64),
+                "ee_velocity_m_s": spaces.Box(-10.0, 10.0, (3,), np.float64),
+                "target_m": spaces.Box(-2.0, 2.0, (3,), np.float64),
+                "wrench": spaces.Box(-1e4, 1e4, (6,), np.float64),
+                "joint_position_rad": spaces.Box(-np.pi, np.pi, (7,), np.float64),
+            }
+        )
+
+    # What a task must say about itself ------------------------------------------------------------------------
+
+    def build_scene(self) -> None:
+        """Create the bodies and cameras of the scene, once."""
+        raise NotImplementedError
+
+    def place_scene(self, rng: np.random.Generator) -> NDArray[np.float64]:
+        """Put the scene at the start of an episode and return the true target position, shape (3,), base frame."""
+        raise NotImplementedError
+
+    def start_offset_m(self, rng: np.random.Generator) -> NDArray[np.float64]:
+        """Where the fingertip starts, relative to the detected target, shape (3,)."""
+        raise NotImplementedError
+
+    def before_physics_step(self) -> None:
+        """Apply the scene's own forces (springs, latches) before each physics step."""
+
+    def point_cameras(self) -> None:
+        """Move the cameras that ride on something that moves."""
+
+    def truth(self) -> dict[str, float]:
+        """The true state of the scene, for scoring only; `success` is 1.0 when the task is done."""
+        raise NotImplementedError
+
+    # Gymnasium -------------------------------------------------------------------------------------------------
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[dict[str, NDArray[np.float64]], dict[str, Any]]:
+        """Start an episode; the same seed gives the same scene and the same noise on the detected target.
+
+        Args:
+            seed: Seed of everything random in this and the following episodes.
+            options: `target_noise_std_m` replaces the task's own value for this episode.
+        """
+        super().reset(seed=seed)
+        std = (options or {}).get("target_noise_std_m", self.target_noise_std_m)
+        rng = self.np_random
+        true_target = self.place_scene(rng)
+        self.target_m = true_target + std * rng.standard_normal(3)
+        self.arm.place(self.target_m + self.start_offset_m(rng), TOOL_DOWN_XYZW)
+        self.elapsed_steps = 0
+        self._needs_reset = False
+        self.point_cameras()
+        return self._observe(), {}
+
+    def step(
+        self, action: NDArray[np.float64]
+    ) -> tuple[dict[str, NDArray[np.float64]], float, bool, bool, dict[str, Any]]:
+        """Follow a twist for one control period.
+
+        Raises:
+            SacGmmError: The episode has ended, or the action is not six finite numbers.
+        """
+        if self._needs_reset:
+            raise SacGmmError("the episode has ended (or never began): call reset() before step()")
+        twist = np.asarray(action, dtype=float)
+        if twist.shape != (6,) or not np.isfinite(twist).all():
+            raise SacGmmError(f"the action must be a twist of six finite numbers, not {action!r}")
+        self.advance(np.clip(twist, self.action_space.low, self.action_space.high))
+        success = self.truth()["success"] > 0.5
+        truncated = not success and self.elapsed_steps * self.control_dt_s >= self.time_limit_s - 1e-9
+        self._needs_reset = success or truncated
+        return self._observe(), float(success), success, truncated, {}
+
+    def advance(self, twist: NDArray[np.float64]) -> None:
+        """Let the physics run for one control period under `twist`, shape (6,), without judging the outcome."""
+        self.arm.command(twist)
+        for _ in range(self._substeps):
+            self.arm.apply_torques(self._physics_dt_s)
+            self.before_physics_step()
+            pb.stepSimulation(self.client)
+        self.arm.refresh()
+        self.elapsed_steps += 1
+
+    def observe(self) -> dict[str, NDArray[np.float64]]:
+        """The current observation, as `reset` and `step` return it; each call draws new sensor noise."""
+        return self._observe()
+
+    def camera(self, name: str) -> NDArray[np.uint8]:
+        """Take a picture with the camera `name`: RGB, shape (height, width, 3).
+
+        Raises:
+            SacGmmError: The task has no camera of that name.
+        """
+        camera = self._camera(name)
+        self.point_cameras()
+        return camera.rgb()
+
+    def camera_info(self, name: str) -> CameraInfo:
+        """Intrinsics and frame of the camera `name`."""
+        return self._camera(name).info
+
+    def render(self) -> NDArray[np.uint8]:  # type: ignore[override]
+        """A picture of the whole scene, for films; no skill sees it."""
+        return self.camera("scene")
+
+    def close(self) -> None:
+        """Leave the physics engine."""
+        if self.client >= 0:
+            pb.disconnect(self.client)
+            self.client = -1
+
+    def _camera(self, name: str) -> Camera:
+        if name not in self.cameras:
+            raise SacGmmError(f"task '{self.name}' has no camera '{name}'; it has {', '.join(self.cameras)}")
+        return self.cameras[name]
+
+    def _observe(self) -> dict[str, NDArray[np.float64]]:
+        return {
+            "ee_position_m": self.arm.position_m.copy(),
+            "ee_velocity_m_s": self.arm.velocity_m_s.copy(),
+            "target_m": self.target_m.copy(),
+            "wrench": self.arm.wrench() + self.wrench_noise * self.np_random.standard_normal(6),
+            "joint_position_rad": self.arm.joint_position_rad.copy(),
+        }
