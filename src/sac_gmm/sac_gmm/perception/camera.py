@@ -1,0 +1,107 @@
+"""A calibrated camera, and pictures out of raw bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from sac_gmm.errors import SacGmmError
+
+# Bytes per pixel and the order that turns the pixel into RGB (None: a single grey channel).
+_ENCODINGS: dict[str, tuple[int, tuple[int, int, int] | None]] = {
+    "rgb8": (3, (0, 1, 2)),
+    "bgr8": (3, (2, 1, 0)),
+    "rgba8": (4, (0, 1, 2)),
+    "bgra8": (4, (2, 1, 0)),
+    "mono8": (1, None),
+}
+
+
+@dataclass(frozen=True)
+class Camera:
+    """Pin-hole camera with plumb-bob distortion, as in sensor_msgs/CameraInfo.
+
+    Attributes:
+        width: Picture width in pixels that the calibration belongs to.
+        height: Picture height in pixels.
+        matrix: (3, 3) intrinsic matrix K in pixels, float64.
+        distortion: (0,), (4,), (5,) or (8,) coefficients D, float64; empty or zero for a rectified picture.
+    """
+
+    width: int
+    height: int
+    matrix: npt.NDArray[np.float64]
+    distortion: npt.NDArray[np.float64]
+
+    @classmethod
+    def create(
+        cls, width: int, height: int, matrix: npt.ArrayLike | Sequence[float], distortion: npt.ArrayLike = ()
+    ) -> Camera:
+        """Check the calibration and keep it.
+
+        Args:
+            width: Picture width in pixels.
+            height: Picture height in pixels.
+            matrix: (3, 3) or (9,) intrinsic matrix, row-major, pixels.
+            distortion: Distortion coefficients.
+
+        Raises:
+            SacGmmError: The calibration is empty (all zero, as uncalibrated drivers publish) or makes no sense.
+        """
+        K = np.array(matrix, dtype=np.float64)
+        D = np.array(distortion, dtype=np.float64).ravel()
+        if K.size != 9:
+            raise SacGmmError(
+                f"camera calibration: the matrix K has {K.size} numbers, expected 9: calibrate the camera"
+            )
+        K = K.reshape(3, 3)
+        if not (np.isfinite(K).all() and np.isfinite(D).all()):
+            raise SacGmmError("camera calibration: K or D holds a number that is not finite: calibrate the camera")
+        if width <= 0 or height <= 0 or K[0, 0] <= 0.0 or K[1, 1] <= 0.0 or K[2, 2] != 1.0:
+            raise SacGmmError(
+                f"camera calibration: {width}x{height} with focal lengths {K[0, 0]:g} and {K[1, 1]:g} px is not a "
+                "calibrated camera: publish camera_info with the calibration of this camera"
+            )
+        if D.size not in (0, 4, 5, 8):
+            raise SacGmmError(
+                f"camera calibration: {D.size} distortion coefficients, expected 0, 4, 5 or 8 (plumb_bob or "
+                "rational_polynomial): rectify the picture first"
+            )
+        return cls(int(width), int(height), K, D)
+
+
+def image_array(
+    data: bytes | bytearray | memoryview | npt.NDArray[np.uint8], height: int, width: int, step: int, encoding: str
+) -> npt.NDArray[np.uint8]:
+    """View the bytes of a sensor_msgs/Image as a picture; nothing is copied where the channel order allows it.
+
+    Args:
+        data: At least `step * height` bytes, row by row.
+        height: Rows.
+        width: Columns.
+        step: Bytes from one row to the next, padding included.
+        encoding: rgb8, bgr8, rgba8, bgra8 or mono8.
+
+    Returns:
+        (height, width, 3) RGB, or (height, width) for mono8; uint8.
+
+    Raises:
+        SacGmmError: Unknown encoding, or fewer bytes than the size says.
+    """
+    if encoding not in _ENCODINGS:
+        raise SacGmmError(f"image encoding '{encoding}' is not supported: publish one of {', '.join(_ENCODINGS)}")
+    channels, order = _ENCODINGS[encoding]
+    flat = np.frombuffer(data, dtype=np.uint8)
+    if height <= 0 or width <= 0 or step < width * channels or flat.size < step * height:
+        raise SacGmmError(
+            f"image of {width}x{height} {encoding} with row step {step} holds {flat.size} bytes, expected "
+            f"{max(step, width * channels) * height}: the driver publishes a broken image"
+        )
+    rows = flat[: step * height].reshape(height, step)[:, : width * channels]
+    if order is None:
+        return rows
+    pixels = rows.reshape(height, width, channels)
+    return pixels[..., :3] if order == (0, 1, 2) else pixels[..., list(order)]

@@ -1,0 +1,121 @@
+"""Pictures of a marker whose pose is known, to measure detection with: a planar warp, no lens distortion."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from sac_gmm.perception.aruco import marker_image
+from sac_gmm.perception.camera import Camera
+
+
+def facing_rotation(tilt_rad: float, axis_rad: float = 0.0, roll_rad: float = 0.0) -> npt.NDArray[np.float64]:
+    """Rotation (3, 3) of a marker that faces the camera, tilted about an axis in the picture plane.
+
+    Args:
+        tilt_rad: 0 faces the camera exactly; pi/2 is seen edge-on.
+        axis_rad: Direction of the tilt axis in the picture.
+        roll_rad: Turn about the marker's own normal.
+    """
+    facing = np.diag([1.0, -1.0, -1.0])  # marker x right, y up, z towards the camera
+    axis = np.array([np.cos(axis_rad), np.sin(axis_rad), 0.0])
+    tilt = np.asarray(cv2.Rodrigues(axis * tilt_rad)[0], np.float64)
+    roll = np.asarray(cv2.Rodrigues(np.array([0.0, 0.0, roll_rad]))[0], np.float64)
+    return tilt @ facing @ roll
+
+
+def render_marker(
+    background: npt.NDArray[np.uint8],
+    camera: Camera,
+    dictionary: str,
+    marker_id: int,
+    size_m: float,
+    position_m: npt.ArrayLike,
+    rotation: npt.NDArray[np.float64],
+) -> npt.NDArray[np.uint8]:
+    """Paste a marker with its quiet zone into a grey picture.
+
+    Args:
+        background: (H, W) grey picture of the camera's size; left as it is.
+        camera: The camera; its distortion is not applied.
+        dictionary: Name of a predefined dictionary.
+        marker_id: Marker to draw.
+        size_m: Side of the black square.
+        position_m: (3,) centre of the marker in the optical frame.
+        rotation: (3, 3) marker to camera.
+
+    Returns:
+        (H, W) uint8, four times oversampled.
+    """
+    drawn = _smallest_marker(dictionary, marker_id)
+    outer = size_m / 2.0 * drawn.shape[0] / (drawn.shape[0] - 2 * _QUIET_PX)  # half the side with its quiet zone
+    corners_m = np.array([[-outer, outer, 0], [outer, outer, 0], [outer, -outer, 0], [-outer, -outer, 0]])
+    points = (corners_m @ rotation.T + np.asarray(position_m, np.float64)) @ camera.matrix.T
+    corners_px = points[:, :2] / points[:, 2:]
+    over = 4
+    side = drawn.shape[0]
+    source = np.array([[0, 0], [side, 0], [side, side], [0, side]], np.float32) - 0.5
+    target = ((corners_px + 0.5) * over - 0.5).astype(np.float32)
+    warp = cv2.getPerspectiveTransform(source, target)
+    size = (camera.width * over, camera.height * over)
+    marker = cv2.warpPerspective(drawn, warp, size, flags=cv2.INTER_NEAREST)
+    mask = cv2.warpPerspective(np.full_like(drawn, 255), warp, size, flags=cv2.INTER_NEAREST)
+    small = (camera.width, camera.height)
+    share = cv2.resize(mask, small, interpolation=cv2.INTER_AREA).astype(np.float32) / 255.0
+    pasted = cv2.resize(marker, small, interpolation=cv2.INTER_AREA).astype(np.float32)  # already times its share
+    return np.clip(np.rint(background * (1.0 - share) + pasted), 0, 255).astype(np.uint8)
+
+
+def clutter(rng: np.random.Generator, height: int, width: int, shapes: int = 60) -> npt.NDArray[np.uint8]:
+    """A grey picture (height, width) full of boxes, quadrilaterals, circles, text and chequered patches."""
+    picture = np.full((height, width), int(rng.integers(60, 200)), np.uint8)
+    for _ in range(shapes):
+        shade = int(rng.integers(0, 256))
+        x, y = int(rng.integers(0, width)), int(rng.integers(0, height))
+        size = int(rng.integers(6, 120))
+        match int(rng.integers(0, 5)):
+            case 0:
+                cv2.rectangle(picture, (x, y), (x + size, y + int(rng.integers(6, 120))), shade, -1)
+            case 1:
+                quad = np.array([[0, 0], [1, 0], [1, 1], [0, 1]]) * size + rng.integers(
+                    -size // 4, size // 4 + 1, (4, 2)
+                )
+                cv2.fillPoly(picture, [(quad + np.array([x, y])).astype(np.int32)], shade)
+            case 2:
+                cv2.circle(picture, (x, y), size // 2, shade, int(rng.integers(-1, 8)))
+            case 3:
+                cv2.putText(picture, "SAC GMM 0815", (x, y), cv2.FONT_HERSHEY_SIMPLEX, size / 60, shade, 2)
+            case _:
+                patch = cv2.resize(
+                    (rng.integers(0, 2, (8, 8)) * 255).astype(np.uint8), (size, size), interpolation=cv2.INTER_NEAREST
+                )
+                room = picture[y : y + size, x : x + size]
+                room[:] = patch[: room.shape[0], : room.shape[1]]
+    return picture
+
+
+def degrade(
+    image: npt.NDArray[np.uint8],
+    rng: np.random.Generator,
+    *,
+    blur_px: float = 0.0,
+    noise: float = 0.0,
+    gain: float = 1.0,
+) -> npt.NDArray[np.uint8]:
+    """Darken, then blur and add noise, both Gaussian: standard deviations in pixels and in grey values."""
+    picture = image.astype(np.float32) * gain
+    if blur_px > 0.0:
+        picture = np.asarray(cv2.GaussianBlur(picture, (0, 0), blur_px), np.float32)
+    if noise > 0.0:
+        picture = picture + rng.normal(0.0, noise, picture.shape).astype(np.float32)
+    return np.clip(np.rint(picture), 0, 255).astype(np.uint8)
+
+
+_QUIET_PX = 8
+
+
+def _smallest_marker(dictionary: str, marker_id: int) -> npt.NDArray[np.uint8]:
+    """The marker with one quiet module, at 8 pixels a module."""
+    side = cv2.aruco.getPredefinedDictionary(getattr(cv2.aruco, dictionary)).markerSize + 4
+    return marker_image(dictionary, marker_id, side * _QUIET_PX)

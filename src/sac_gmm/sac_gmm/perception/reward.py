@@ -1,0 +1,73 @@
+"""From "the marker is in this picture" to a reward that may be trusted: debounced, and never of another episode."""
+
+from __future__ import annotations
+
+from sac_gmm.errors import SacGmmError
+
+
+class RewardDebouncer:
+    """Success after `frames_on` pictures in a row with the marker, failure after `frames_off` in a row without."""
+
+    def __init__(self, frames_on: int, frames_off: int) -> None:
+        for name, frames in (("frames_on", frames_on), ("frames_off", frames_off)):
+            if frames < 1:
+                raise SacGmmError(f"{name} is {frames}, expected a whole number of pictures from 1 up")
+        self._frames_on = frames_on
+        self._frames_off = frames_off
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget everything: the next success needs `frames_on` pictures again."""
+        self.success = False
+        self._run = 0  # pictures in a row that contradict `success`
+
+    def update(self, seen: bool) -> bool:
+        """Take one picture into account and return whether the task counts as done."""
+        self._run = self._run + 1 if seen != self.success else 0
+        if self._run >= (self._frames_off if self.success else self._frames_on):
+            self.success = not self.success
+            self._run = 0
+        return self.success
+
+
+class RewardJudge:
+    """Debounces within one episode: what was seen before an episode began is never paid in it.
+
+    Without any word about episodes every picture counts, so that the reward can be used on its own.
+    Stamps are nanoseconds of the clock that stamps the pictures.
+    """
+
+    def __init__(self, debouncer: RewardDebouncer) -> None:
+        self._debouncer = debouncer
+        self._episode_id: int | None = None
+        self._start_ns = 0
+        self._resetting = False
+        self._last_stamp_ns: int | None = None
+
+    def episode_resetting(self, episode_id: int) -> None:
+        """The scene is being put back: forget the past, and let nothing count until the episode runs."""
+        self._debouncer.reset()
+        self._episode_id = episode_id
+        self._resetting = True
+
+    def episode_running(self, episode_id: int, start_ns: int) -> None:
+        """The episode runs since `start_ns`; only pictures from then on count."""
+        if episode_id != self._episode_id or self._resetting:
+            self._debouncer.reset()
+        self._episode_id = episode_id
+        self._start_ns = start_ns
+        self._resetting = False
+
+    def judge(self, stamp_ns: int, seen: bool) -> bool:
+        """Whether the task counts as done, given one more picture.
+
+        A picture that was judged before (the same stamp, sent again) is not counted twice; a stamp that jumps back
+        means that the clock was set back, and starts anew.
+        """
+        if self._resetting or stamp_ns < self._start_ns:
+            return False
+        if self._last_stamp_ns is not None and stamp_ns < self._last_stamp_ns:
+            self._debouncer.reset()
+        repeated = stamp_ns == self._last_stamp_ns
+        self._last_stamp_ns = stamp_ns
+        return self._debouncer.success if repeated else self._debouncer.update(seen)
