@@ -1,0 +1,86 @@
+"""What the controller is doing and why, as numbers on the wire and in words for a person.
+
+The numbers equal the constants of ControllerStatus.msg and MixtureUpdateAnswer.msg (a test compares them).
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+
+class State(IntEnum):
+    """What the controller is doing (ControllerStatus.STATE_*)."""
+
+    WAITING = 0
+    IDLE = 1
+    ACTIVE = 2
+    PAUSED = 3
+    STOPPING = 4
+
+
+class Reason(IntEnum):
+    """Why the arm is not being moved (ControllerStatus.REASON_*)."""
+
+    NONE = 0
+    NO_MODEL = 1
+    NO_STATE = 2
+    NO_TARGET = 3
+    NO_EPISODE = 4
+    STALE_STATE = 5
+    NOT_A_NUMBER = 6
+    PAUSED = 7
+    STOPPED = 8
+
+
+class Limit(IntEnum):
+    """The limit that shaped a command (ControllerStatus.LIMIT_*), the first in the order of the pipeline."""
+
+    NONE = 0
+    WORKSPACE = 1
+    SPEED = 2
+    ACCELERATION = 3
+    JERK = 4
+
+
+class Answer(IntEnum):
+    """The answer to an update of the model (MixtureUpdateAnswer.*)."""
+
+    ACCEPTED = 0
+    WRONG_MODEL = 1
+    WRONG_VERSION = 2
+    WRONG_SHAPE = 3
+    NOT_FINITE = 4
+    NOT_SIMPLEX = 5
+    NOT_POSITIVE_DEFINITE = 6
+    CHANGE_TOO_LARGE = 7
+    NOT_CERTIFIED = 8
+    BAD_CHECKSUM = 9
+    NOT_READY = 10
+    OUTSIDE_WORKSPACE = 11
+
+
+_REASON_REMEDY = {
+    Reason.NONE: "",
+    Reason.NO_MODEL: "no skill is loaded: give the controller a model_file",
+    Reason.NO_STATE: "no arm state has come yet: check that the robot driver or the simulation publishes state/pose",
+    Reason.NO_TARGET: "no target has been detected yet: check that target_pose is published",
+    Reason.NO_EPISODE: "no episode is running: start one with the episode manager",
+    Reason.STALE_STATE: "the arm state is too old: check the connection to the robot; motion resumes with fresh states",
+    Reason.NOT_A_NUMBER: "a state or the skill gave a value that is not a number: mend its source, then resume with "
+    "~/pause data: false or start a new episode",
+    Reason.PAUSED: "paused on request: call ~/pause with data: false to go on",
+    Reason.STOPPED: "stopped on request: call ~/pause with data: false to go on",
+}
+
+_LIMIT_REMEDY = {
+    Limit.NONE: "",
+    Limit.WORKSPACE: "slowed at the edge of the workspace box: move the target inward or widen the box",
+    Limit.SPEED: "slowed to max_speed_m_s: the skill asks for more; raise the limit only if the arm may go faster",
+    Limit.ACCELERATION: "smoothed to max_acceleration_m_s2: nothing to do unless it lasts",
+    Limit.JERK: "smoothed to max_jerk_m_s3: nothing to do unless it lasts",
+}
+
+
+def remedy(reason: Reason, limit: Limit) -> str:
+    """What a person can do about `reason`, or, when the arm is moving, about `limit`; empty when all is well."""
+    return _REASON_REMEDY[reason] or _LIMIT_REMEDY[limit]

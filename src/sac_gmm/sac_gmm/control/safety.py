@@ -1,0 +1,145 @@
+"""From the velocity a skill asks for to one that an arm may be given.
+
+In this order: workspace box with a slow-down band, speed scaled by its norm, acceleration, jerk. What comes before
+(not-a-number, stale states) decides whether the arm shall move at all and is in `velocity_controller`.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from sac_gmm.control.codes import Limit
+from sac_gmm.control.settings import check_settings, number
+from sac_gmm.errors import SacGmmError
+
+_VISIBLE_M_S = 1e-3  # a limit is reported when it changed the command by more than this
+
+
+@dataclass(frozen=True)
+class SafetyLimits:
+    """What the arm may do. The workspace box is in the base frame and holds the end-effector's position."""
+
+    workspace_min_m: tuple[float, float, float] = number((-0.9, -0.9, 0.05), -5.0, 5.0, "m", "lower corner of the box")
+    workspace_max_m: tuple[float, float, float] = number((0.9, 0.9, 1.2), -5.0, 5.0, "m", "upper corner of the box")
+    slow_down_band_m: float = number(0.05, 0.0, 0.5, "m", "width of the band inside the box where the arm slows down")
+    max_speed_m_s: float = number(0.25, 0.001, 1.5, "m/s", "largest norm of the commanded velocity")
+    max_acceleration_m_s2: float = number(2.0, 0.01, 20.0, "m/s^2", "largest norm of its change")
+    max_jerk_m_s3: float = number(40.0, 0.1, 2000.0, "m/s^3", "largest norm of the change of its change")
+    state_timeout_s: float = number(0.1, 0.005, 1.0, "s", "a state older than this ramps the arm to zero")
+    start_ramp_s: float = number(0.2, 0.0, 5.0, "s", "the speed allowed grows from zero over this time after a start")
+    zero_commands: int = number(10, 1, 1000, "", "zero commands published after a stop, before silence")
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+        for axis, low, high in zip("xyz", self.workspace_min_m, self.workspace_max_m, strict=True):
+            if high - low <= 2 * self.slow_down_band_m:
+                raise SacGmmError(
+                    f"the workspace box is {high - low:g} m wide along {axis}: workspace_max_m must exceed "
+                    f"workspace_min_m by more than twice slow_down_band_m ({2 * self.slow_down_band_m:g} m)"
+                )
+
+
+class SafetyPipeline:
+    """Holds the velocity commanded last and takes it towards the one asked for, within the limits.
+
+    Acceleration is limited by the norm of each step. Jerk is limited by the mean over a window of n steps: a mean of
+    velocities inside the speed ball stays inside it, a mean of steps inside the acceleration ball stays inside it, and
+    the change of that mean is at most 2 a_max / (n dt), which n makes at most j_max. All three hold on every tick,
+    for any input, without overshoot; the price is a delay of n / 2 steps.
+
+    Args:
+        limits: What the arm may do.
+        dt_s: The control period. Constant, because the limits on the commands in a row are limits per period.
+    """
+
+    def __init__(self, limits: SafetyLimits, dt_s: float) -> None:
+        if not math.isfinite(dt_s) or not 0.0005 <= dt_s <= 0.5:
+            raise SacGmmError(f"the control period dt_s = {dt_s:g} is out of range: expected 0.0005 to 0.5 s")
+        self.limits = limits
+        self.dt_s = dt_s
+        window = max(1, math.ceil(2 * limits.max_acceleration_m_s2 / (limits.max_jerk_m_s3 * dt_s) - 1e-9))
+        self._low = limits.workspace_min_m
+        self._high = limits.workspace_max_m
+        self._window = np.zeros((window, 3))
+        self._oldest = 0
+        self._goal = np.zeros(3)  # within the limits on speed and acceleration; the mean of the last ones is commanded
+        self._step = np.zeros(3)
+        self._velocity = np.zeros(3)
+        # Braking law near a wall: with half the acceleration to spare and the delay of the window on top.
+        self._brake_m_s2 = 0.5 * limits.max_acceleration_m_s2
+        self._delay_s = (window + 1) * dt_s
+
+    @property
+    def at_rest(self) -> bool:
+        """Whether the commanded velocity is zero and will stay zero while zero is asked for."""
+        return not self._window.any() and not self._goal.any()
+
+    def step(self, asked: np.ndarray, position_m: np.ndarray | None) -> tuple[np.ndarray, Limit]:
+        """Take one control step.
+
+        Args:
+            asked: The velocity asked for, shape (3,), m/s, base axes, finite. Overwritten.
+            position_m: Where the end-effector is, shape (3,), base frame; None leaves out the workspace box, which is
+                right only when `asked` is zero.
+
+        Returns:
+            The velocity to command, shape (3,), valid until the next step, and the limit that shaped it.
+        """
+        limits, limit = self.limits, Limit.NONE
+        if position_m is not None and self._keep_in_box(asked, position_m):
+            limit = Limit.WORKSPACE
+
+        speed = _norm(asked)
+        if speed > limits.max_speed_m_s:
+            asked *= limits.max_speed_m_s / speed
+            limit = limit or Limit.SPEED
+
+        np.subtract(asked, self._goal, out=self._step)
+        change, allowed = _norm(self._step), limits.max_acceleration_m_s2 * self.dt_s
+        if change > allowed:
+            self._goal += self._step * (allowed / change)
+            limit = limit or Limit.ACCELERATION
+        else:
+            self._goal[:] = asked
+
+        self._window[self._oldest] = self._goal
+        self._oldest = (self._oldest + 1) % len(self._window)
+        np.mean(self._window, axis=0, out=self._velocity)
+        if not limit and math.dist(self._velocity, self._goal) > _VISIBLE_M_S:
+            limit = Limit.JERK
+        return self._velocity, limit
+
+    def _keep_in_box(self, asked: np.ndarray, position_m: np.ndarray) -> bool:
+        """Cut the outward part of `asked` near each wall to what can still be braked; say whether that changed it."""
+        limited = False
+        for axis, (velocity, position) in enumerate(zip(asked.tolist(), position_m.tolist(), strict=True)):
+            outward = velocity > 0
+            distance = self._high[axis] - position if outward else position - self._low[axis]
+            allowed = self._outward_speed(distance)
+            if abs(velocity) > allowed:
+                asked[axis] = allowed if outward else -allowed
+                limited |= abs(velocity) - allowed > _VISIBLE_M_S
+        return limited
+
+    def _outward_speed(self, distance_m: float) -> float:
+        """The outward speed allowed at a distance from a wall, m/s; infinite where the wall does not matter yet.
+
+        The smaller of a linear slow-down inside the band and the speed v whose stopping distance
+        v^2 / (2 a) + v t_delay fits into the distance.
+        """
+        if distance_m <= 0:
+            return 0.0
+        band, top = self.limits.slow_down_band_m, self.limits.max_speed_m_s
+        a, t = self._brake_m_s2, self._delay_s
+        allowed = a * (math.sqrt(t * t + 2 * distance_m / a) - t)
+        if distance_m < band:
+            allowed = min(allowed, top * distance_m / band)
+        return allowed if allowed < top else math.inf
+
+
+def _norm(vector: np.ndarray) -> float:
+    x, y, z = vector.tolist()
+    return math.sqrt(x * x + y * y + z * z)

@@ -1,0 +1,273 @@
+"""One tick of the velocity controller: state in, twist out. No clock, no ROS, no threads of its own.
+
+update -> UpdateGate.judge -> VelocityController.swap          (from the thread that receives updates)
+state  -> VelocityController.tick -> Tick(twist, reason, ...)   (from the thread that keeps the deadlines)
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from sac_gmm.control.codes import Limit, Reason, State
+from sac_gmm.control.safety import SafetyLimits, SafetyPipeline
+from sac_gmm.control.settings import check_settings, number
+from sac_gmm.errors import SacGmmError
+from sac_gmm.models import Regressor, SkillModel
+
+_WAITING = (Reason.NO_MODEL, Reason.NO_STATE, Reason.NO_TARGET, Reason.STALE_STATE)
+_KEPT_VERSIONS = 8
+
+
+@dataclass(frozen=True)
+class ArmState:
+    """What the controller knows of the arm, in the base frame.
+
+    Attributes:
+        position_m: Of the end-effector, shape (3,).
+        target_m: Detected position of the target, shape (3,).
+        age_s: How old the position is now.
+    """
+
+    position_m: np.ndarray
+    target_m: np.ndarray
+    age_s: float = 0.0
+
+
+class Tick(NamedTuple):
+    """What came of one tick. The twist is valid until the next tick."""
+
+    twist: np.ndarray  # (6,) [vx vy vz wx wy wz], m/s and rad/s, base frame
+    publish: bool  # whether to send the twist; false is silence
+    state: State
+    reason: Reason
+    limit: Limit
+    version: int  # of the model in force
+
+
+@dataclass(frozen=True)
+class BlendSettings:
+    """How a new version of the model takes over, and what happens when no more come."""
+
+    blend_s: float = number(0.3, 0.0, 2.0, "s", "time over which the old model's velocity gives way to the new one's")
+    adapter_timeout_s: float = number(2.0, 0.05, 600.0, "s", "time without an update before the return to the base")
+    adapter_return_s: float = number(1.0, 0.0, 10.0, "s", "time over which the base model then takes over")
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+
+
+class _Version(NamedTuple):
+    number: int
+    model: SkillModel
+    field: Regressor
+
+
+class _Layer:
+    """A model taking over from those below it: its weight rises from 0 to 1."""
+
+    def __init__(self, version: _Version, blend_s: float) -> None:
+        self.version = version
+        self.rate_per_s = 1 / blend_s if blend_s > 0 else float("inf")
+        self.weight = 0.0
+
+
+class VelocityController:
+    """Follows the field of a skill model through the safety pipeline, and changes models without a jump.
+
+    Args:
+        model: The base model, version 0.
+        limits: What the arm may do.
+        dt_s: The control period.
+        blend: How new versions take over.
+    """
+
+    def __init__(
+        self,
+        model: SkillModel,
+        limits: SafetyLimits | None = None,
+        dt_s: float = 1 / 30,
+        blend: BlendSettings | None = None,
+    ) -> None:
+        if model.state_dim != 3:
+            raise SacGmmError(f"the skill moves in {model.state_dim} dimensions: the velocity controller expects 3")
+        self.limits = limits or SafetyLimits()
+        self.blend = blend or BlendSettings()
+        self.pipeline = SafetyPipeline(self.limits, dt_s)
+        self.ticks = 0
+        self._base = _Version(0, model, Regressor(model.mixture))
+        self._layers = [_Layer(self._base, 0.0)]
+        self._history: deque[_Version] = deque([self._base], maxlen=_KEPT_VERSIONS)
+        self._lock = threading.Lock()  # between `swap` and the start of a tick
+        self._pending: _Layer | None = None
+        self._since_update_s = float("inf")
+        self._ramp = 0.0
+        self._zeros_left = 0  # nothing was commanded yet, so there is nothing to stop
+        self._fault = False
+        self._x = np.empty(3)
+        self._asked = np.zeros(3)
+        self._layer_velocity = np.zeros(3)
+        self._twist = np.zeros(6)
+
+    @property
+    def base(self) -> SkillModel:
+        """The base model."""
+        return self._base.model
+
+    @property
+    def version(self) -> int:
+        """Number of the version that is in force, or will be from the next tick on."""
+        return self._newest.version.number
+
+    @property
+    def model(self) -> SkillModel:
+        """The model that is in force, or will be from the next tick on."""
+        return self._newest.version.model
+
+    @property
+    def adapter_alive(self) -> bool:
+        """Whether an update came within the last `adapter_timeout_s` of motion."""
+        return self._since_update_s < self.blend.adapter_timeout_s
+
+    def swap(self, model: SkillModel, version: int) -> int:
+        """Put another version in force from the next tick on; may be called from another thread.
+
+        Returns:
+            The number of the tick from which it is in force.
+        """
+        new = _Version(version, model, Regressor(model.mixture))
+        with self._lock:
+            self._history.append(new)
+            self._pending = _Layer(new, self.blend.blend_s)
+            self._since_update_s = 0.0
+            return self.ticks + 1
+
+    def roll_back(self) -> int:
+        """Go back to the version before the one in force, blending as always.
+
+        Returns:
+            Its number; 0, the base, when no older one is kept.
+        """
+        with self._lock:
+            if len(self._history) > 1:
+                self._history.pop()
+            older = self._history[-1]
+            self._pending = _Layer(older, self.blend.blend_s)
+            return older.number
+
+    def reset(self) -> None:
+        """Begin an episode: the base model in force, no fault, the speed allowed growing from zero.
+
+        Call it from the thread that ticks.
+        """
+        with self._lock:
+            self._pending = None
+            self._history = deque([self._base], maxlen=_KEPT_VERSIONS)
+            self._layers = [_Layer(self._base, 0.0)]
+            self._since_update_s = float("inf")
+        self._fault = False
+        self._ramp = 0.0
+
+    def clear_fault(self) -> None:
+        """Allow motion again after a value that was not a number."""
+        self._fault = False
+
+    def tick(self, state: ArmState | None, hold: Reason = Reason.NONE) -> Tick:
+        """Compute one command.
+
+        Args:
+            state: The arm and the target now; None while either is unknown.
+            hold: A reason of the caller's not to move (paused, no episode, …): the arm is ramped to zero.
+
+        Returns:
+            The command and what shaped it. Whatever comes in, the command is finite and within the limits on
+            speed, acceleration and jerk.
+        """
+        with self._lock:
+            self.ticks += 1
+            if self._pending is not None:
+                self._layers.append(self._pending)
+                self._pending = None
+
+        reason = self._reason_to_hold(state, hold)
+        position = None
+        if reason is Reason.NONE:
+            assert state is not None
+            position = state.position_m
+            self._follow(state)
+            if not np.isfinite(self._asked).all():
+                reason = Reason.NOT_A_NUMBER
+        if reason is Reason.NOT_A_NUMBER:
+            self._fault = True
+        if reason is not Reason.NONE:
+            self._asked[:] = 0.0
+            position = None
+
+        velocity, limit = self.pipeline.step(self._asked, position)
+        self._twist[:3] = velocity
+        at_rest = self.pipeline.at_rest
+        if reason is Reason.NONE or not at_rest:
+            self._zeros_left = self.limits.zero_commands
+            publish = True
+        else:
+            self._ramp = 0.0
+            publish = self._zeros_left > 0
+            self._zeros_left -= publish
+        return Tick(self._twist, publish, _state(reason, at_rest), reason, limit, self.version)
+
+    @property
+    def _newest(self) -> _Layer:
+        return self._pending or self._layers[-1]
+
+    def _reason_to_hold(self, state: ArmState | None, hold: Reason) -> Reason:
+        if self._fault:
+            return Reason.NOT_A_NUMBER
+        if hold is not Reason.NONE:
+            return hold
+        if state is None:
+            return Reason.NO_STATE
+        if not (np.isfinite(state.position_m).all() and np.isfinite(state.target_m).all()):
+            return Reason.NOT_A_NUMBER
+        if not state.age_s <= self.limits.state_timeout_s:  # an age that is not a number is too old
+            return Reason.STALE_STATE
+        return Reason.NONE
+
+    def _follow(self, state: ArmState) -> None:
+        """Set `_asked` to the velocity of the models in force, blended, under the ramp of the start."""
+        dt_s, ramp_s = self.pipeline.dt_s, self.limits.start_ramp_s
+        self._return_to_base_without_adapter(dt_s)
+        np.subtract(state.position_m, state.target_m, out=self._x)
+        layers = self._layers
+        layers[0].version.field.into(self._x, self._asked)
+        done = 0
+        for index, layer in enumerate(layers[1:], start=1):
+            layer.weight = min(1.0, layer.weight + dt_s * layer.rate_per_s)
+            layer.version.field.into(self._x, self._layer_velocity)
+            self._layer_velocity -= self._asked
+            self._layer_velocity *= layer.weight
+            self._asked += self._layer_velocity
+            if layer.weight == 1.0:
+                done = index
+        del layers[:done]  # what lies below a layer of weight 1 is no longer heard
+        self._ramp = min(1.0, self._ramp + dt_s / ramp_s) if ramp_s > 0 else 1.0
+        self._asked *= self._ramp
+
+    def _return_to_base_without_adapter(self, dt_s: float) -> None:
+        self._since_update_s += dt_s
+        if not self.adapter_alive and self.version != self._base.number:
+            self._layers.append(_Layer(self._base, self.blend.adapter_return_s))
+            self._history.append(self._base)
+
+
+def _state(reason: Reason, at_rest: bool) -> State:
+    if reason is Reason.NONE:
+        return State.ACTIVE
+    if not at_rest:
+        return State.STOPPING
+    if reason in _WAITING:
+        return State.WAITING
+    return State.IDLE if reason is Reason.NO_EPISODE else State.PAUSED
