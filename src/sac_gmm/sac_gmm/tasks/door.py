@@ -72,7 +72,7 @@ class DoorTask(Task):
         pb.resetBasePositionAndOrientation(self.door, handle.tolist(), (0, 0, 0, 1), self.client)
         pb.resetJointState(self.door, self.hinge, 0.0, 0.0, self.client)
         # The fixed camera stands beside the door, in front of its plane: it sees the back only once that has turned.
-        self.cameras["fixed"].look(handle + [-0.16, -0.62, 0.10], handle + [-0.06, 0.0, -0.10], np.array([0, 0, 1.0]))
+        self.cameras["fixed"].look(handle + [-0.36, -0.62, 0.10], handle + [-0.06, 0.0, -0.10], np.array([0, 0, 1.0]))
         self.cameras["scene"].look(handle + [-0.55, -0.75, 0.35], handle + [-0.05, 0.0, -0.02], np.array([0, 0, 1.0]))
         return handle
 

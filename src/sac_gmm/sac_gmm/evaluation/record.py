@@ -1,0 +1,41 @@
+"""Where a number comes from: what every result file says beside its results."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+PACKAGES = ("numpy", "scipy", "torch", "pybullet", "opencv-python-headless", "ros-rclpy")
+
+
+def provenance() -> dict[str, object]:
+    """Git revision of the source and versions of what it ran on."""
+    return {"git": git_revision(), "python": platform.python_version(), "packages": _package_versions()}
+
+
+def git_revision() -> str:
+    """The commit of this source tree, `-dirty` where files differ from it; `unknown` outside a checkout."""
+    try:
+        result = subprocess.run(
+            ["git", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"],
+            cwd=Path(__file__).resolve().parent,
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return "unknown"
+    return result.stdout.strip() or "unknown"
+
+
+def _package_versions() -> dict[str, str]:
+    found = {}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue  # ROS from apt, for one, is not a Python distribution
+    return found

@@ -1,0 +1,25 @@
+"""Skills: decoders that turn a slow decision into fast motion, and the observation a decision is made on.
+
+from sac_gmm.skills import MacroEnv, SacGmm, WindowObserver
+
+env = MacroEnv(make_task("door"), SacGmm(load_model("door.npz")), WindowObserver(action_dim=3))
+observation = env.reset(seed=0)
+outcome = env.step(action)  # N control steps at once
+"""
+
+from sac_gmm.skills.decoders import Decoder, Gmm, ResidualGmm, Sac, SacGmm
+from sac_gmm.skills.macro_env import MacroEnv, MacroStep
+from sac_gmm.skills.observer import WindowObserver
+from sac_gmm.skills.translation import Translation
+
+__all__ = [
+    "Decoder",
+    "Gmm",
+    "MacroEnv",
+    "MacroStep",
+    "ResidualGmm",
+    "Sac",
+    "SacGmm",
+    "Translation",
+    "WindowObserver",
+]

@@ -1,0 +1,89 @@
+"""A task seen at the rate of decisions: one step plays a macro-action out over many control steps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sac_gmm.control import ArmState
+from sac_gmm.rl import Observation
+from sac_gmm.skills.decoders import Decoder
+from sac_gmm.skills.observer import WindowObserver
+
+
+class ControlledTask(Protocol):
+    """What the wrapper needs of a task; `sac_gmm.tasks.Task` is one."""
+
+    control_dt_s: float
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict]:
+        """Start an episode."""
+
+    def step(self, action: NDArray[np.float64]) -> tuple[Any, float, bool, bool, dict]:
+        """Follow a twist for one control period."""
+
+    def camera(self, name: str) -> NDArray[np.uint8]:
+        """Take a picture."""
+
+
+@dataclass(frozen=True)
+class MacroStep:
+    """What came of one macro-action."""
+
+    observation: Observation
+    reward: float  # summed over the control steps
+    terminated: bool  # the task ended
+    truncated: bool  # the time ran out: the value of what would follow still counts
+    steps: int  # control steps really taken
+
+
+class MacroEnv:
+    """Runs a decoder on a task.
+
+    Args:
+        task: The task at control rate.
+        decoder: Turns actions into twists.
+        observer: Gathers the observation.
+        camera: The camera whose picture the agent sees; None for no picture.
+    """
+
+    def __init__(
+        self, task: ControlledTask, decoder: Decoder, observer: WindowObserver, camera: str | None = "wrist"
+    ) -> None:
+        self.task = task
+        self.decoder = decoder
+        self.observer = observer
+        self._camera = camera if observer.spec.image_shape is not None else None
+
+    def reset(self, seed: int, options: dict[str, Any] | None = None) -> Observation:
+        """Start an episode and return the observation for its first decision."""
+        state, _ = self.task.reset(seed=seed, options=options)
+        self.decoder.begin()
+        self.observer.begin()
+        self._elapsed_steps = 0
+        self._take_in(state)
+        return self._observe()
+
+    def step(self, action: NDArray[np.floating]) -> MacroStep:
+        """Play an action out, shape (action_dim,), until the next decision is due or the episode ends."""
+        self.decoder.decide(action)
+        self.observer.acted(action)
+        total, terminated, truncated, steps = 0.0, False, False, 0
+        while steps < self.decoder.interval and not (terminated or truncated):
+            state, reward, terminated, truncated, _ = self.task.step(self.decoder.twist(self._arm))
+            self._take_in(state)
+            total += reward
+            steps += 1
+        self._elapsed_steps += steps
+        return MacroStep(self._observe(), total, terminated, truncated, steps)
+
+    def _take_in(self, state: dict[str, NDArray[np.float64]]) -> None:
+        self._arm = ArmState(state["ee_position_m"], state["target_m"])
+        self.observer.tick(state["ee_position_m"] - state["target_m"], state["wrench"])
+
+    def _observe(self) -> Observation:
+        image = self.task.camera(self._camera) if self._camera is not None else None
+        return self.observer.observe(image, self._elapsed_steps * self.task.control_dt_s)
