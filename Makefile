@@ -1,0 +1,47 @@
+# Every verb sets the workspace up first; when nothing changed that takes a twentieth of a second.
+#   make setup PYTHON=/path/to/python3.12   choose the Python (3.11-3.13)
+#   make setup PIP_ARGS=… TORCH_INDEX_URL=… more options for pip; where torch without GPU support may be found
+SHELL := bash
+.SHELLFLAGS := -e -o pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint bench clean
+
+SEED ?= 0
+RESUME ?=
+ALL ?=
+PYTEST_ARGS ?=
+PYTHON ?=
+PIP_ARGS ?=
+TORCH_INDEX_URL ?=
+export PYTHON PIP_ARGS TORCH_INDEX_URL
+
+IN_WORKSPACE := source install/setup.bash &&
+
+help:  ## list the verbs
+	@sed -nE 's/^([a-z]+):.*## (.*)$$/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
+
+setup:  ## make .venv from requirements.txt, ROS 2 Jazzy included where it is missing, and build the packages
+	@tools/setup
+
+demo: setup  ## fit, measure, adapt, measure again over ROS 2; SEED=0 chooses the seed, RESUME=1 goes on where it stopped
+	@$(IN_WORKSPACE) exec sac-gmm demo --seed $(SEED) $(if $(RESUME),--resume)
+
+test: lint  ## run all checks and all tests; PYTEST_ARGS='tests/models -k fit' runs these alone
+ifeq ($(PYTEST_ARGS),)
+	@# The nodes' tests keep wall-clock promises, so they have the machine for themselves.
+	$(IN_WORKSPACE) OMP_NUM_THREADS=1 python -m pytest -m 'not ros' -n 2 --dist loadfile
+	$(IN_WORKSPACE) OMP_NUM_THREADS=1 python -m pytest -m ros
+else
+	$(IN_WORKSPACE) OMP_NUM_THREADS=1 python -m pytest $(PYTEST_ARGS)
+endif
+
+lint: setup  ## check style, format and types
+	$(IN_WORKSPACE) ruff check
+	$(IN_WORKSPACE) ruff format --check
+	$(IN_WORKSPACE) mypy
+
+bench: setup  ## measure ours and the peers in the same run
+	@$(IN_WORKSPACE) exec sac-gmm bench
+
+clean:  ## remove what was built; ALL=1 removes .venv too; runs/ stays
+	rm -rf build install log .pytest_cache .mypy_cache .ruff_cache .hypothesis $(if $(ALL),.venv)

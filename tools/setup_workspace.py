@@ -1,0 +1,368 @@
+"""Make .venv from the lock, build the ROS 2 packages, and leave `install/setup.bash` ready to be sourced.
+
+Two kinds of machine end in the same place:
+
+* ROS 2 Jazzy is sourced: .venv sees the system's packages, and the lock is installed without its `ros-*` wheels;
+* no ROS 2: the whole lock is installed, real ROS 2 Jazzy from wheels included, and two paths baked into the wheels'
+  CMake files are replaced with those of this machine.
+
+Each step leaves a stamp (a hash of all it was made from) and is passed over while that hash is unchanged, so that every
+verb of the Makefile can call the set-up first. Standard library only; runs before anything is installed.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+import sysconfig
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+VENV = ROOT / ".venv"
+LOCK = ROOT / "requirements.txt"
+INSTALL_STAMP = VENV / "setup-stamp"
+BUILD_STAMP = ROOT / "install" / "setup-stamp"
+
+FREE_DISK_GB = 6.0  # the environment takes 3.5 GB, and pip unpacks its downloads beside it
+CMAKE_MINIMUM = (3, 20)
+
+
+class SetupError(Exception):
+    """What is missing, and how to get it."""
+
+
+def main() -> int:
+    """Bring the workspace up to date and return the exit code."""
+    try:
+        with_ros = sourced_jazzy()
+        lock_the_workspace()
+        check_environment(with_ros)
+        install_wanted = digest(LOCK.read_text(), str(with_ros), sys.version, str(ROOT))
+        if read(INSTALL_STAMP) != install_wanted:
+            install(with_ros)
+            INSTALL_STAMP.write_text(install_wanted)
+        build_wanted = digest(install_wanted, *build_inputs())
+        if read(BUILD_STAMP) != build_wanted:
+            build(with_ros)
+            BUILD_STAMP.write_text(build_wanted)
+            say("ready. In a shell of your own:  source install/setup.bash")
+    except SetupError as error:
+        print(f"make setup: {error}", file=sys.stderr)
+        return 1
+    except subprocess.CalledProcessError as error:
+        command = " ".join(map(str, error.cmd[:5]))
+        print(
+            f"make setup: `{command} …` failed (exit code {error.returncode}); its last lines above say why",
+            file=sys.stderr,
+        )
+        return 1
+    except KeyboardInterrupt:
+        print("\nmake setup: stopped; the next `make setup` goes on from here", file=sys.stderr)
+        return 130
+    return 0
+
+
+def say(text: str) -> None:
+    """Tell how far the set-up is."""
+    print(f"[setup] {text}", flush=True)
+
+
+# ---------------------------------------------------------------------------------------------- what must be there
+
+
+def sourced_jazzy() -> bool:
+    """Whether this shell has a ROS 2 Jazzy of its own (from apt, or built from source).
+
+    Raises:
+        SetupError: Another ROS distribution is sourced, or Jazzy is but its Python cannot import rclpy.
+    """
+    distro = os.environ.get("ROS_DISTRO")
+    if not distro:
+        return False
+    if distro != "jazzy":
+        raise SetupError(
+            f"this shell has ROS '{distro}' sourced, and the packages here are for ROS 2 Jazzy.\n"
+            "  Source /opt/ros/jazzy/setup.bash instead, or open a shell with no ROS (Jazzy then comes from wheels)."
+        )
+    if subprocess.run(["python3", "-c", "import rclpy"], capture_output=True, check=False).returncode != 0:
+        raise SetupError(
+            "ROS_DISTRO is jazzy but `python3 -c 'import rclpy'` fails in this shell.\n"
+            "  Run `source /opt/ros/jazzy/setup.bash`, or `unset ROS_DISTRO` to take Jazzy from wheels."
+        )
+    return True
+
+
+def lock_the_workspace() -> None:
+    """Wait until no other set-up works on this checkout; the system frees the lock when this process ends."""
+    folder = os.open(ROOT, os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        say("another set-up is at work here; waiting for it")
+        fcntl.flock(folder, fcntl.LOCK_EX)
+
+
+def check_environment(with_ros: bool) -> None:
+    """Refuse an environment that this machine or this mode cannot use.
+
+    Raises:
+        SetupError: .venv was made for the other kind of machine, or for another Python than the one asked for.
+    """
+    config = read(VENV / "pyvenv.cfg")
+    if not config:
+        return
+    sees_system = "include-system-site-packages = true" in config
+    if sees_system != with_ros:
+        made = "with a sourced ROS 2" if sees_system else "without a sourced ROS 2"
+        raise SetupError(
+            f".venv was made {made}, and this shell is the other kind.\n  Run `make clean ALL=1`, then `make setup`."
+        )
+    version = "{}.{}".format(*sys.version_info)
+    if f"version = {version}." not in config:
+        raise SetupError(
+            f".venv is of another Python than {version}.\n  Run `make clean ALL=1`, then `make setup` again."
+        )
+
+
+def check_tools() -> None:
+    """Look for all that the set-up cannot install itself, and name everything that is missing at once.
+
+    Raises:
+        SetupError: With one line for each thing missing and the way to get it.
+    """
+    missing = []
+    if not shutil.which("g++") and not shutil.which("clang++"):
+        missing.append("a C++ compiler:     sudo apt install build-essential")
+    if not shutil.which("make"):
+        missing.append("make:               sudo apt install build-essential")
+    if not shutil.which("cmake"):
+        missing.append("CMake:              sudo apt install cmake")
+    elif cmake_version() < CMAKE_MINIMUM:
+        wanted, found = (".".join(map(str, v)) for v in (CMAKE_MINIMUM, cmake_version()))
+        missing.append(f"CMake {wanted} or newer (found {found}):  take it from your system's backports")
+    if not Path(sysconfig.get_path("include"), "Python.h").exists():
+        missing.append("Python's headers:   sudo apt install python3-dev")
+    if not (VENV / "bin" / "python").exists():
+        if subprocess.run(
+            [sys.executable, "-I", "-c", "import venv, ensurepip"], capture_output=True, check=False
+        ).returncode:
+            missing.append("Python's venv:      sudo apt install python3-venv")
+        free_gb = shutil.disk_usage(ROOT).free / 1e9
+        if free_gb < FREE_DISK_GB:
+            missing.append(f"disk space:         {FREE_DISK_GB:.0f} GB are needed in {ROOT}, {free_gb:.1f} GB are free")
+    if missing:
+        raise SetupError("this machine lacks\n  " + "\n  ".join(missing) + "\n  Then run `make setup` again.")
+
+
+def cmake_version() -> tuple[int, ...]:
+    """Version of the cmake on the path."""
+    text = subprocess.run(["cmake", "--version"], capture_output=True, text=True, check=True).stdout
+    return tuple(int(part) for part in text.split()[2].split("-")[0].split(".")[:2])
+
+
+# ----------------------------------------------------------------------------------------------------------- install
+
+
+def install(with_ros: bool) -> None:
+    """Make .venv and install the lock into it. Stopped half-way, the next call goes on."""
+    check_tools()
+    start = time.monotonic()
+    if moved(VENV):
+        say(".venv was made for another folder; making it anew")
+        shutil.rmtree(VENV)
+    if not (VENV / "bin" / "pip").exists():
+        say(f"making .venv with Python {sys.version.split()[0]}")
+        system = ["--system-site-packages"] if with_ros else []
+        subprocess.run([sys.executable, "-m", "venv", *system, str(VENV)], check=True)
+    (VENV / "COLCON_IGNORE").touch()  # the wheels bring package.xml files, and a plain `colcon build` must not see them
+    requirements = LOCK
+    if with_ros:
+        requirements = VENV / "requirements-without-ros.txt"
+        requirements.write_text("".join(line for line in LOCK.open() if not line.startswith("ros-")))
+    count = sum(1 for line in requirements.open() if "==" in line)
+    say(
+        f"installing {count} packages, ROS 2 Jazzy {'as sourced' if with_ros else 'from wheels'} (a few minutes the first time)"
+    )
+    index = ["--extra-index-url", os.environ["TORCH_INDEX_URL"]] if os.environ.get("TORCH_INDEX_URL") else []
+    extra = os.environ.get("PIP_ARGS", "").split()
+    command = [str(VENV / "bin" / "python"), "-m", "pip", "install", "--requirement", str(requirements), *index, *extra]
+    # pip says so for each of two hundred packages that are there already; the count above is enough
+    with subprocess.Popen(command, env=pip_environment(), stdout=subprocess.PIPE, text=True) as pip:
+        assert pip.stdout is not None
+        for line in pip.stdout:
+            if not line.startswith(("Requirement already satisfied", "Looking in")):
+                print(f"  {line}", end="", flush=True)
+    if pip.returncode:
+        raise subprocess.CalledProcessError(pip.returncode, command)
+    if not with_ros:
+        mend_baked_paths(VENV)
+    write_environment_scripts(with_ros)
+    say(f"installed in {time.monotonic() - start:.0f} s")
+
+
+def moved(venv: Path) -> bool:
+    """Whether `venv` stands in another folder than the one it was made for: its scripts would run somebody else's Python."""
+    command = re.search(r"^command = .* (\S+)$", read(venv / "pyvenv.cfg"), flags=re.MULTILINE)
+    return bool(command) and Path(command[1]) != venv
+
+
+def pip_environment() -> dict[str, str]:
+    """The caller's environment without what would lead pip to another Python."""
+    return {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "PYTHONHOME", "PIP_ARGS")}
+
+
+def mend_baked_paths(venv: Path) -> int:
+    """Replace the include folders of the machine that built the ROS wheels with those of this one.
+
+    The wheels' CMake files name `/opt/python/cp3XY-cp3XY/include/python3.Y` and numpy's include folder under it, and CMake
+    refuses a target whose include folders do not exist.
+
+    Returns:
+        How many files were changed.
+    """
+    site_packages = venv / "lib" / f"python{sys.version_info[0]}.{sys.version_info[1]}" / "site-packages"
+    python_include = sysconfig.get_path("include")
+    changed = 0
+    for folder in (venv / "share", venv / "lib" / "cmake"):
+        for path in sorted(folder.rglob("*.cmake")):
+            text = path.read_text()
+            mended = re.sub(r"/opt/python/[^;\"]*/include/python3\.\d+", lambda _: python_include, text)
+            mended = re.sub(
+                r"/opt/python/[^;\"]*/site-packages/(numpy/_?core/include)", lambda m: str(site_packages / m[1]), mended
+            )
+            if mended != text:
+                path.write_text(mended)
+                changed += 1
+    return changed
+
+
+def write_environment_scripts(with_ros: bool) -> None:
+    """Give .venv the scripts that colcon's own `install/setup.bash` sources first, and a `sac-gmm` that needs none."""
+    lines = [
+        "# Sourced by install/setup.bash: the Python environment below the ROS 2 packages. Made by `make setup`.",
+        "_sac_gmm_first() {  # put $2 first in the list named $1, once",
+        '  eval "_sac_gmm_list=\\"\\${$1:-}\\""',
+        '  case ":$_sac_gmm_list:" in',
+        '    *":$2:"*) ;;',
+        '    *) export "$1=$2${_sac_gmm_list:+:$_sac_gmm_list}" ;;',
+        "  esac",
+        "}",
+        f'_sac_gmm_first PATH "{VENV}/bin"',
+    ]
+    if not with_ros:
+        libraries = [VENV / "lib", *sorted((VENV / "lib").glob("python3*/site-packages/ros_*.libs"))]
+        lines += [f'_sac_gmm_first LD_LIBRARY_PATH "{folder}"' for folder in reversed(libraries)]
+        lines += [f'_sac_gmm_first {name} "{VENV}"' for name in ("AMENT_PREFIX_PATH", "CMAKE_PREFIX_PATH")]
+        lines += ["export _ROS_WHEELS_BOOTSTRAP_COMPLETE=1  # the wheels' start-up hook need not start Python twice"]
+    lines += ["unset -f _sac_gmm_first", "unset _sac_gmm_list"]
+    for shell in ("sh", "bash", "zsh"):
+        (VENV / f"local_setup.{shell}").write_text("\n".join(lines) + "\n")
+    command = VENV / "bin" / "sac-gmm"
+    command.write_text(
+        "#!/usr/bin/env bash\n# Runs sac-gmm with the environment of this workspace, sourced or not. Made by `make setup`.\n"
+        f'source "{ROOT}/install/setup.bash"\nexec "{ROOT}/install/sac_gmm/bin/sac-gmm" "$@"\n'
+    )
+    command.chmod(0o755)
+
+
+# ------------------------------------------------------------------------------------------------------------- build
+
+
+def build_inputs() -> list[str]:
+    """All that the built packages depend on. Python sources, launch and configuration files are linked, not copied: of
+    those only the names count."""
+    made_from = [ROOT / "colcon.meta", Path(__file__)]
+    for pattern in (
+        "package.xml",
+        "setup.py",
+        "setup.cfg",
+        "CMakeLists.txt",
+        "resource/*",
+        "msg/*",
+        "srv/*",
+        "action/*",
+    ):
+        made_from += sorted((ROOT / "src").glob(f"*/{pattern}"))
+    linked = [p for folder in ("launch", "config") for p in sorted((ROOT / folder).rglob("*")) if p.is_file()]
+    return [
+        *(f"{path.relative_to(ROOT)}\n{path.read_text()}" for path in made_from),
+        *(str(path.relative_to(ROOT)) for path in linked),
+    ]
+
+
+def build(with_ros: bool) -> None:
+    """Run colcon; the result is `install/`."""
+    check_tools()
+    start = time.monotonic()
+    BUILD_STAMP.unlink(missing_ok=True)
+    if built_elsewhere(ROOT / "build"):
+        say("build/ was made for another folder; building anew")
+        for folder in ("build", "install"):
+            shutil.rmtree(ROOT / folder, ignore_errors=True)
+    say("building the ROS 2 packages with colcon")
+    subprocess.run(
+        [
+            str(VENV / "bin" / "python"), "-m", "colcon", "build",
+            "--base-paths", "src", "--symlink-install",
+            "--cmake-args", f"-DPython3_EXECUTABLE={VENV / 'bin' / 'python'}", "-DPython3_FIND_VIRTUALENV=FIRST",
+        ],
+        cwd=ROOT,
+        env=build_environment(with_ros),
+        check=True,
+    )  # fmt: skip
+    say(f"built in {time.monotonic() - start:.0f} s")
+
+
+def built_elsewhere(folder: Path) -> bool:
+    """Whether CMake's caches below `folder` belong to another source folder; CMake refuses to go on with such ones."""
+    caches = [cache.read_text(errors="replace") for cache in folder.glob("*/CMakeCache.txt")]
+    return any(f"CMAKE_HOME_DIRECTORY:INTERNAL={ROOT}/" not in cache for cache in caches)
+
+
+def build_environment(with_ros: bool) -> dict[str, str]:
+    """The environment for colcon: what lies below this workspace, and nothing of the workspace itself.
+
+    A shell that has sourced `install/setup.bash` may call `make` too; the workspace would otherwise become its own underlay.
+    """
+    environment = pip_environment()
+    own = str(ROOT / "install")
+    for name in ("AMENT_PREFIX_PATH", "CMAKE_PREFIX_PATH", "COLCON_PREFIX_PATH", "LD_LIBRARY_PATH"):
+        kept = [p for p in environment.get(name, "").split(":") if p and not p.startswith((own, str(VENV)))]
+        environment[name] = ":".join(kept)
+    if with_ros:
+        environment["PYTHONPATH"] = ":".join(
+            p for p in os.environ.get("PYTHONPATH", "").split(":") if not p.startswith(str(ROOT))
+        )
+    else:
+        # A ROS-less machine: only the wheels may be found, whatever else the shell has.
+        libraries = [VENV / "lib", *sorted((VENV / "lib").glob("python3*/site-packages/ros_*.libs"))]
+        environment["AMENT_PREFIX_PATH"] = environment["CMAKE_PREFIX_PATH"] = str(VENV)
+        environment["LD_LIBRARY_PATH"] = ":".join([*map(str, libraries), environment["LD_LIBRARY_PATH"]]).rstrip(":")
+        environment["_ROS_WHEELS_BOOTSTRAP_COMPLETE"] = "1"
+    # colcon makes install/setup.bash source the local_setup.bash of every prefix named here
+    environment["COLCON_PREFIX_PATH"] = f"{VENV}:{environment['COLCON_PREFIX_PATH']}".rstrip(":")
+    environment["PATH"] = f"{VENV / 'bin'}:{environment['PATH']}"
+    return environment
+
+
+# ------------------------------------------------------------------------------------------------------------- small
+
+
+def digest(*parts: str) -> str:
+    """Hash of all parts and their order."""
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+
+
+def read(path: Path) -> str:
+    """Text of a file, empty where it is missing."""
+    return path.read_text() if path.exists() else ""
+
+
+if __name__ == "__main__":
+    sys.exit(main())
