@@ -1,0 +1,26 @@
+"""The dynamical systems that move the robot: mixtures, their regression, and their stability.
+
+Importing this package loads numpy alone; scipy, clarabel and numba are loaded by the functions that need them.
+"""
+
+from sac_gmm.models.gmm import fit_gmm
+from sac_gmm.models.mixture import GaussianMixture
+from sac_gmm.models.model import Certificate, SkillModel, parameters_checksum, rotate, translate
+from sac_gmm.models.regression import Regressor
+from sac_gmm.models.rollout import limit_speed, rollout
+from sac_gmm.models.storage import load_model, save_model
+
+__all__ = [
+    "Certificate",
+    "GaussianMixture",
+    "Regressor",
+    "SkillModel",
+    "fit_gmm",
+    "limit_speed",
+    "load_model",
+    "parameters_checksum",
+    "rollout",
+    "rotate",
+    "save_model",
+    "translate",
+]
