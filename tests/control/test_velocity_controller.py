@@ -133,6 +133,7 @@ def test_reset_goes_back_to_the_base_model():
     controller.reset()
     assert controller.version == 0
     assert controller.model is controller.base
+    assert controller.pipeline.at_rest
 
 
 def test_a_field_of_ten_metres_per_second_is_cut():
@@ -154,7 +155,7 @@ ticks = st.one_of(
     st.tuples(st.just("tick"), st.builds(ArmState, st.tuples(*[finite] * 3).map(np.array), st.just(TARGET))),
     st.tuples(st.just("hold"), st.sampled_from(list(Reason)[1:])),
     st.tuples(st.just("swap"), st.tuples(*[st.floats(-0.3, 0.3)] * 3)),
-    st.tuples(st.sampled_from(["reset", "clear_fault", "roll_back"]), st.none()),
+    st.tuples(st.sampled_from(["go_on", "clear_fault", "roll_back"]), st.none()),
 )
 
 
@@ -168,7 +169,10 @@ def test_whatever_happens_the_commands_stay_within_the_limits(events):
         if kind == "swap":
             controller.swap(translate(controller.base, value), number)
             continue
-        if kind in ("reset", "clear_fault", "roll_back"):
+        if kind == "go_on":
+            controller.reset(moving=True)
+            continue
+        if kind in ("clear_fault", "roll_back"):
             getattr(controller, kind)()
             continue
         tick = controller.tick(value) if kind == "tick" else controller.tick(state(), value)

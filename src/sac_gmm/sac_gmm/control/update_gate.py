@@ -10,7 +10,7 @@ from sac_gmm.control.codes import Answer
 from sac_gmm.control.safety import SafetyLimits
 from sac_gmm.control.settings import check_settings, number
 from sac_gmm.errors import SacGmmError
-from sac_gmm.models import GaussianMixture, SkillModel, certify, parameters_checksum, project
+from sac_gmm.models import GaussianMixture, SkillModel, parameters_checksum
 
 _SIMPLEX_TOLERANCE = 1e-6
 _SYMMETRY_TOLERANCE = 1e-9
@@ -194,6 +194,8 @@ class UpdateGate:
 
     def _certified(self, model: SkillModel, target_m: np.ndarray) -> Verdict:
         """Keep the certificate, or take the nearest model that holds it, which must pass the same bounds."""
+        from sac_gmm.models import certify, project  # loads a solver, which models without a certificate do not need
+
         certificate = certify(model)
         if certificate.holds:
             return Verdict(True, Answer.ACCEPTED, "", replace(model, certificate=certificate))

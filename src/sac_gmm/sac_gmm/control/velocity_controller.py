@@ -159,10 +159,14 @@ class VelocityController:
             self._pending = _Layer(older, self.blend.blend_s)
             return older.number
 
-    def reset(self) -> None:
+    def reset(self, *, moving: bool = False) -> None:
         """Begin an episode: the base model in force, no fault, the speed allowed growing from zero.
 
         Call it from the thread that ticks.
+
+        Args:
+            moving: The arm may still be following the last command, so that the next one must go on from it. Without
+                it the arm is taken to have been put to rest, as a simulation does between two episodes.
         """
         with self._lock:
             self._pending = None
@@ -171,6 +175,8 @@ class VelocityController:
             self._since_update_s = float("inf")
         self._fault = False
         self._ramp = 0.0
+        if not moving:
+            self.pipeline = SafetyPipeline(self.limits, self.pipeline.dt_s)
 
     def clear_fault(self) -> None:
         """Allow motion again after a value that was not a number."""
