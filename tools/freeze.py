@@ -1,7 +1,7 @@
 """Print the lock: every installed distribution as `name==version`, one a line.
 
 `pip freeze` is not enough here: the ROS 2 wheels carry egg-info folders of their own (`rclpy`, `std_msgs`, …) that it
-lists as if they were packages to install, and a CPU build of torch is frozen as `2.13.0+cpu`, which other machines lack.
+lists as if they were packages to install, and a CPU build of torch is frozen as `2.13.0+cpu`, which few machines find.
 """
 
 from __future__ import annotations
@@ -18,10 +18,8 @@ def main() -> None:
         came_with_a_wheel = distribution.read_text("INSTALLER") is None
         if name != "pip" and not came_with_a_wheel:
             pins[name] = distribution.version.split("+")[0]
-    print(
-        "# The lock: every package of .venv with its exact version, installed by `make setup`. Made from requirements.in,"
-    )
-    print("# which says how to renew it.")
+    print("# The lock: every package of .venv with its exact version, installed by `make setup`.")
+    print("# Made from requirements.in, which says how to renew it.")
     for name in sorted(pins):
         print(f"{name}=={pins[name]}")
 

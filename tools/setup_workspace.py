@@ -47,7 +47,7 @@ def main() -> int:
         if read(INSTALL_STAMP) != install_wanted:
             install(with_ros)
             INSTALL_STAMP.write_text(install_wanted)
-        build_wanted = digest(install_wanted, *build_inputs())
+        build_wanted = digest(install_wanted, environment_script(with_ros), *colcon_command(), *build_inputs())
         if read(BUILD_STAMP) != build_wanted:
             build(with_ros)
             BUILD_STAMP.write_text(build_wanted)
@@ -56,11 +56,8 @@ def main() -> int:
         print(f"make setup: {error}", file=sys.stderr)
         return 1
     except subprocess.CalledProcessError as error:
-        command = " ".join(map(str, error.cmd[:5]))
-        print(
-            f"make setup: `{command} …` failed (exit code {error.returncode}); its last lines above say why",
-            file=sys.stderr,
-        )
+        command = " ".join(map(str, error.cmd[:4]))
+        print(f"make setup: `{command} …` failed ({error.returncode}); its last lines above say why", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("\nmake setup: stopped; the next `make setup` goes on from here", file=sys.stderr)
@@ -120,14 +117,10 @@ def check_environment(with_ros: bool) -> None:
     sees_system = "include-system-site-packages = true" in config
     if sees_system != with_ros:
         made = "with a sourced ROS 2" if sees_system else "without a sourced ROS 2"
-        raise SetupError(
-            f".venv was made {made}, and this shell is the other kind.\n  Run `make clean ALL=1`, then `make setup`."
-        )
+        raise SetupError(f".venv was made {made}; this shell is the other kind.\n  Run `make clean ALL=1 setup`.")
     version = "{}.{}".format(*sys.version_info)
     if f"version = {version}." not in config:
-        raise SetupError(
-            f".venv is of another Python than {version}.\n  Run `make clean ALL=1`, then `make setup` again."
-        )
+        raise SetupError(f".venv is of another Python than {version}.\n  Run `make clean ALL=1 setup` with that one.")
 
 
 def check_tools() -> None:
@@ -149,9 +142,8 @@ def check_tools() -> None:
     if not Path(sysconfig.get_path("include"), "Python.h").exists():
         missing.append("Python's headers:   sudo apt install python3-dev")
     if not (VENV / "bin" / "python").exists():
-        if subprocess.run(
-            [sys.executable, "-I", "-c", "import venv, ensurepip"], capture_output=True, check=False
-        ).returncode:
+        try_venv = [sys.executable, "-I", "-c", "import venv, ensurepip"]
+        if subprocess.run(try_venv, capture_output=True, check=False).returncode != 0:
             missing.append("Python's venv:      sudo apt install python3-venv")
         free_gb = shutil.disk_usage(ROOT).free / 1e9
         if free_gb < FREE_DISK_GB:
@@ -186,9 +178,8 @@ def install(with_ros: bool) -> None:
         requirements = VENV / "requirements-without-ros.txt"
         requirements.write_text("".join(line for line in LOCK.open() if not line.startswith("ros-")))
     count = sum(1 for line in requirements.open() if "==" in line)
-    say(
-        f"installing {count} packages, ROS 2 Jazzy {'as sourced' if with_ros else 'from wheels'} (a few minutes the first time)"
-    )
+    source = "as sourced" if with_ros else "from wheels"
+    say(f"installing {count} packages, ROS 2 Jazzy {source}; a few minutes the first time")
     index = ["--extra-index-url", os.environ["TORCH_INDEX_URL"]] if os.environ.get("TORCH_INDEX_URL") else []
     extra = os.environ.get("PIP_ARGS", "").split()
     command = [str(VENV / "bin" / "python"), "-m", "pip", "install", "--requirement", str(requirements), *index, *extra]
@@ -202,14 +193,13 @@ def install(with_ros: bool) -> None:
         raise subprocess.CalledProcessError(pip.returncode, command)
     if not with_ros:
         mend_baked_paths(VENV)
-    write_environment_scripts(with_ros)
     say(f"installed in {time.monotonic() - start:.0f} s")
 
 
 def moved(venv: Path) -> bool:
-    """Whether `venv` stands in another folder than the one it was made for: its scripts would run somebody else's Python."""
-    command = re.search(r"^command = .* (\S+)$", read(venv / "pyvenv.cfg"), flags=re.MULTILINE)
-    return bool(command) and Path(command[1]) != venv
+    """Whether `venv` stands in another folder than it was made for; its scripts would then run that folder's Python."""
+    command = re.search(r"^command = .* -m venv (?:--\S+ )*(.+)$", read(venv / "pyvenv.cfg"), flags=re.MULTILINE)
+    return command is not None and Path(command[1]) != venv
 
 
 def pip_environment() -> dict[str, str]:
@@ -220,8 +210,8 @@ def pip_environment() -> dict[str, str]:
 def mend_baked_paths(venv: Path) -> int:
     """Replace the include folders of the machine that built the ROS wheels with those of this one.
 
-    The wheels' CMake files name `/opt/python/cp3XY-cp3XY/include/python3.Y` and numpy's include folder under it, and CMake
-    refuses a target whose include folders do not exist.
+    The wheels' CMake files name `/opt/python/cp3XY-cp3XY/include/python3.Y` and numpy's include folder under it, and
+    CMake refuses a target whose include folders do not exist.
 
     Returns:
         How many files were changed.
@@ -242,8 +232,44 @@ def mend_baked_paths(venv: Path) -> int:
     return changed
 
 
-def write_environment_scripts(with_ros: bool) -> None:
-    """Give .venv the scripts that colcon's own `install/setup.bash` sources first, and a `sac-gmm` that needs none."""
+# ------------------------------------------------------------------------------------------------------------- build
+
+
+def build_inputs() -> list[str]:
+    """All that the built packages depend on.
+
+    Python sources, launch and configuration files are linked, not copied: of those only the names count.
+    """
+    patterns = ["package.xml", "setup.py", "setup.cfg", "CMakeLists.txt", "resource/*", "msg/*", "srv/*", "action/*"]
+    made_from = [ROOT / "colcon.meta", *sorted(path for p in patterns for path in (ROOT / "src").glob(f"*/{p}"))]
+    linked = sorted(path for folder in ("launch", "config") for path in (ROOT / folder).rglob("*") if path.is_file())
+    return [*(f"{path}\n{path.read_text()}" for path in made_from), *map(str, linked)]
+
+
+def colcon_command() -> list[str]:
+    """What builds the packages. Options that any machine shares are in colcon.meta, where a plain colcon finds them."""
+    python = VENV / "bin" / "python"
+    build = [str(python), "-m", "colcon", "build", "--base-paths", "src", "--symlink-install"]
+    return [*build, "--cmake-args", f"-DPython3_EXECUTABLE={python}"]
+
+
+def build(with_ros: bool) -> None:
+    """Run colcon; the result is `install/`."""
+    check_tools()
+    start = time.monotonic()
+    BUILD_STAMP.unlink(missing_ok=True)
+    if built_elsewhere(ROOT / "build"):
+        say("build/ was made for another folder; building anew")
+        for folder in ("build", "install"):
+            shutil.rmtree(ROOT / folder, ignore_errors=True)
+    write_environment_scripts(with_ros)
+    say("building the ROS 2 packages with colcon")
+    subprocess.run(colcon_command(), cwd=ROOT, env=build_environment(with_ros), check=True)
+    say(f"built in {time.monotonic() - start:.0f} s")
+
+
+def environment_script(with_ros: bool) -> str:
+    """The shell lines that put .venv below the ROS 2 packages; sourcing them twice changes nothing."""
     lines = [
         "# Sourced by install/setup.bash: the Python environment below the ROS 2 packages. Made by `make setup`.",
         "_sac_gmm_first() {  # put $2 first in the list named $1, once",
@@ -256,67 +282,30 @@ def write_environment_scripts(with_ros: bool) -> None:
         f'_sac_gmm_first PATH "{VENV}/bin"',
     ]
     if not with_ros:
-        libraries = [VENV / "lib", *sorted((VENV / "lib").glob("python3*/site-packages/ros_*.libs"))]
-        lines += [f'_sac_gmm_first LD_LIBRARY_PATH "{folder}"' for folder in reversed(libraries)]
+        lines += [f'_sac_gmm_first LD_LIBRARY_PATH "{folder}"' for folder in reversed(wheel_libraries())]
         lines += [f'_sac_gmm_first {name} "{VENV}"' for name in ("AMENT_PREFIX_PATH", "CMAKE_PREFIX_PATH")]
         lines += ["export _ROS_WHEELS_BOOTSTRAP_COMPLETE=1  # the wheels' start-up hook need not start Python twice"]
-    lines += ["unset -f _sac_gmm_first", "unset _sac_gmm_list"]
+    lines += ["unset -f _sac_gmm_first", "unset _sac_gmm_list", ""]
+    return "\n".join(lines)
+
+
+def wheel_libraries() -> list[Path]:
+    """Folders in which the ROS wheels keep their shared libraries."""
+    return [VENV / "lib", *sorted((VENV / "lib").glob("python3*/site-packages/ros_*.libs"))]
+
+
+def write_environment_scripts(with_ros: bool) -> None:
+    """Give .venv the scripts that colcon's own `install/setup.bash` sources first, and a `sac-gmm` that needs none."""
     for shell in ("sh", "bash", "zsh"):
-        (VENV / f"local_setup.{shell}").write_text("\n".join(lines) + "\n")
+        (VENV / f"local_setup.{shell}").write_text(environment_script(with_ros))
     command = VENV / "bin" / "sac-gmm"
     command.write_text(
-        "#!/usr/bin/env bash\n# Runs sac-gmm with the environment of this workspace, sourced or not. Made by `make setup`.\n"
-        f'source "{ROOT}/install/setup.bash"\nexec "{ROOT}/install/sac_gmm/bin/sac-gmm" "$@"\n'
+        "#!/usr/bin/env bash\n"
+        "# Runs sac-gmm with the environment of this workspace, sourced or not. Made by `make setup`.\n"
+        f'source "{ROOT}/install/setup.bash"\n'
+        f'exec "{ROOT}/install/sac_gmm/bin/sac-gmm" "$@"\n'
     )
     command.chmod(0o755)
-
-
-# ------------------------------------------------------------------------------------------------------------- build
-
-
-def build_inputs() -> list[str]:
-    """All that the built packages depend on. Python sources, launch and configuration files are linked, not copied: of
-    those only the names count."""
-    made_from = [ROOT / "colcon.meta", Path(__file__)]
-    for pattern in (
-        "package.xml",
-        "setup.py",
-        "setup.cfg",
-        "CMakeLists.txt",
-        "resource/*",
-        "msg/*",
-        "srv/*",
-        "action/*",
-    ):
-        made_from += sorted((ROOT / "src").glob(f"*/{pattern}"))
-    linked = [p for folder in ("launch", "config") for p in sorted((ROOT / folder).rglob("*")) if p.is_file()]
-    return [
-        *(f"{path.relative_to(ROOT)}\n{path.read_text()}" for path in made_from),
-        *(str(path.relative_to(ROOT)) for path in linked),
-    ]
-
-
-def build(with_ros: bool) -> None:
-    """Run colcon; the result is `install/`."""
-    check_tools()
-    start = time.monotonic()
-    BUILD_STAMP.unlink(missing_ok=True)
-    if built_elsewhere(ROOT / "build"):
-        say("build/ was made for another folder; building anew")
-        for folder in ("build", "install"):
-            shutil.rmtree(ROOT / folder, ignore_errors=True)
-    say("building the ROS 2 packages with colcon")
-    subprocess.run(
-        [
-            str(VENV / "bin" / "python"), "-m", "colcon", "build",
-            "--base-paths", "src", "--symlink-install",
-            "--cmake-args", f"-DPython3_EXECUTABLE={VENV / 'bin' / 'python'}", "-DPython3_FIND_VIRTUALENV=FIRST",
-        ],
-        cwd=ROOT,
-        env=build_environment(with_ros),
-        check=True,
-    )  # fmt: skip
-    say(f"built in {time.monotonic() - start:.0f} s")
 
 
 def built_elsewhere(folder: Path) -> bool:
@@ -328,27 +317,23 @@ def built_elsewhere(folder: Path) -> bool:
 def build_environment(with_ros: bool) -> dict[str, str]:
     """The environment for colcon: what lies below this workspace, and nothing of the workspace itself.
 
-    A shell that has sourced `install/setup.bash` may call `make` too; the workspace would otherwise become its own underlay.
+    A shell that has sourced `install/setup.bash` may call `make` too; the workspace must not become its own underlay.
     """
+    names = ("PATH", "PYTHONPATH", "AMENT_PREFIX_PATH", "CMAKE_PREFIX_PATH", "COLCON_PREFIX_PATH", "LD_LIBRARY_PATH")
+    lists = {
+        name: [entry for entry in os.environ.get(name, "").split(":") if entry and not entry.startswith(f"{ROOT}/")]
+        for name in names
+    }
     environment = pip_environment()
-    own = str(ROOT / "install")
-    for name in ("AMENT_PREFIX_PATH", "CMAKE_PREFIX_PATH", "COLCON_PREFIX_PATH", "LD_LIBRARY_PATH"):
-        kept = [p for p in environment.get(name, "").split(":") if p and not p.startswith((own, str(VENV)))]
-        environment[name] = ":".join(kept)
-    if with_ros:
-        environment["PYTHONPATH"] = ":".join(
-            p for p in os.environ.get("PYTHONPATH", "").split(":") if not p.startswith(str(ROOT))
-        )
-    else:
-        # A ROS-less machine: only the wheels may be found, whatever else the shell has.
-        libraries = [VENV / "lib", *sorted((VENV / "lib").glob("python3*/site-packages/ros_*.libs"))]
-        environment["AMENT_PREFIX_PATH"] = environment["CMAKE_PREFIX_PATH"] = str(VENV)
-        environment["LD_LIBRARY_PATH"] = ":".join([*map(str, libraries), environment["LD_LIBRARY_PATH"]]).rstrip(":")
+    if not with_ros:  # only the wheels may be found, whatever else the shell has
+        lists["PYTHONPATH"] = lists["COLCON_PREFIX_PATH"] = []
+        lists["AMENT_PREFIX_PATH"] = lists["CMAKE_PREFIX_PATH"] = [str(VENV)]
+        lists["LD_LIBRARY_PATH"] = [*map(str, wheel_libraries()), *lists["LD_LIBRARY_PATH"]]
         environment["_ROS_WHEELS_BOOTSTRAP_COMPLETE"] = "1"
     # colcon makes install/setup.bash source the local_setup.bash of every prefix named here
-    environment["COLCON_PREFIX_PATH"] = f"{VENV}:{environment['COLCON_PREFIX_PATH']}".rstrip(":")
-    environment["PATH"] = f"{VENV / 'bin'}:{environment['PATH']}"
-    return environment
+    lists["COLCON_PREFIX_PATH"] = [str(VENV), *lists["COLCON_PREFIX_PATH"]]
+    lists["PATH"] = [str(VENV / "bin"), *lists["PATH"]]
+    return environment | {name: ":".join(entries) for name, entries in lists.items()}
 
 
 # ------------------------------------------------------------------------------------------------------------- small
