@@ -1,0 +1,174 @@
+"""Between messages and numpy arrays, stamps and nanoseconds."""
+
+from __future__ import annotations
+
+import array
+
+import numpy as np
+from builtin_interfaces.msg import Time
+from geometry_msgs.msg import Point, Pose, PoseStamped, Quaternion, Twist, TwistStamped, Vector3, Wrench, WrenchStamped
+from numpy.typing import NDArray
+from sac_gmm_interfaces.msg import MixtureModel, MixtureUpdate
+from sensor_msgs.msg import CameraInfo as CameraInfoMessage
+from sensor_msgs.msg import Image, JointState
+from std_msgs.msg import Header
+
+from sac_gmm.control import ModelUpdate
+from sac_gmm.models import SkillModel
+
+Array = NDArray[np.float64]
+_SECOND_NS = 1_000_000_000
+
+
+def nanoseconds(stamp: Time) -> int:
+    """A stamp as one whole number, so that stamps can be compared and subtracted without rounding."""
+    return stamp.sec * _SECOND_NS + stamp.nanosec
+
+
+def stamp_of(nanoseconds_: int) -> Time:
+    """The stamp of a number of nanoseconds."""
+    return Time(sec=nanoseconds_ // _SECOND_NS, nanosec=nanoseconds_ % _SECOND_NS)
+
+
+def header(stamp: Time, frame_id: str = "") -> Header:
+    """A header."""
+    return Header(stamp=stamp, frame_id=frame_id)
+
+
+def doubles(values: NDArray[np.floating]) -> array.array:
+    """A numeric array as rclpy takes it without looking at every element."""
+    return array.array("d", np.ascontiguousarray(values, dtype=np.float64).tobytes())
+
+
+def point_array(point: Point | Vector3) -> Array:
+    """A point or vector, shape (3,)."""
+    return np.array((point.x, point.y, point.z))
+
+
+def twist_message(twist: Array, header_: Header) -> TwistStamped:
+    """A twist (6,) [vx vy vz wx wy wz]."""
+    vx, vy, vz, wx, wy, wz = twist.tolist()
+    return TwistStamped(
+        header=header_, twist=Twist(linear=Vector3(x=vx, y=vy, z=vz), angular=Vector3(x=wx, y=wy, z=wz))
+    )
+
+
+def twist_array(message: TwistStamped) -> Array:
+    """The twist of a message, shape (6,)."""
+    linear, angular = message.twist.linear, message.twist.angular
+    return np.array((linear.x, linear.y, linear.z, angular.x, angular.y, angular.z))
+
+
+def pose_message(position: Array, quaternion_xyzw: Array, header_: Header) -> PoseStamped:
+    """A pose from a position (3,) and a quaternion (4,)."""
+    x, y, z = position.tolist()
+    qx, qy, qz, qw = quaternion_xyzw.tolist()
+    return PoseStamped(
+        header=header_, pose=Pose(position=Point(x=x, y=y, z=z), orientation=Quaternion(x=qx, y=qy, z=qz, w=qw))
+    )
+
+
+def wrench_message(wrench: Array, header_: Header) -> WrenchStamped:
+    """A wrench (6,) [N, Nm]."""
+    fx, fy, fz, tx, ty, tz = wrench.tolist()
+    return WrenchStamped(
+        header=header_, wrench=Wrench(force=Vector3(x=fx, y=fy, z=fz), torque=Vector3(x=tx, y=ty, z=tz))
+    )
+
+
+def wrench_array(message: WrenchStamped) -> Array:
+    """The wrench of a message, shape (6,)."""
+    force, torque = message.wrench.force, message.wrench.torque
+    return np.array((force.x, force.y, force.z, torque.x, torque.y, torque.z))
+
+
+def joint_message(names: list[str], positions: Array, header_: Header) -> JointState:
+    """Joint positions in radians."""
+    return JointState(header=header_, name=names, position=doubles(positions))
+
+
+def image_message(rgb: NDArray[np.uint8], header_: Header) -> Image:
+    """An RGB picture, shape (height, width, 3)."""
+    height, width, channels = rgb.shape
+    return Image(
+        header=header_,
+        height=height,
+        width=width,
+        encoding="rgb8",
+        step=width * channels,
+        data=array.array("B", rgb.tobytes()),
+    )
+
+
+def image_array(message: Image) -> NDArray[np.uint8]:
+    """The picture of an rgb8 message, shape (height, width, 3)."""
+    rows = np.frombuffer(message.data, dtype=np.uint8).reshape(message.height, message.step)
+    return rows[:, : message.width * 3].reshape(message.height, message.width, 3)
+
+
+def camera_info_message(matrix: Array, width: int, height: int, header_: Header) -> CameraInfoMessage:
+    """Intrinsics of an ideal pinhole camera, camera matrix (3, 3)."""
+    projection = np.column_stack((matrix, np.zeros(3)))
+    return CameraInfoMessage(
+        header=header_,
+        height=height,
+        width=width,
+        distortion_model="plumb_bob",
+        d=array.array("d", [0.0] * 5),
+        k=matrix.ravel(),
+        r=np.eye(3).ravel(),
+        p=projection.ravel(),
+    )
+
+
+def model_message(model: SkillModel, model_id: str, version: int, header_: Header) -> MixtureModel:
+    """A skill in force; `model_id` is that of its base."""
+    mixture = model.mixture
+    return MixtureModel(
+        header=header_,
+        model_id=model_id,
+        kind=model.kind,
+        version=version,
+        n_components=mixture.n_components,
+        state_dim=model.state_dim,
+        priors=doubles(mixture.priors),
+        means=doubles(mixture.means),
+        covariances=doubles(mixture.covariances),
+        attractor=doubles(model.attractor),
+        checksum=model.checksum,
+    )
+
+
+def update_message(
+    model: SkillModel, model_id: str, base_version: int, new_version: int, episode_id: int, decision: int, stamp: Time
+) -> MixtureUpdate:
+    """The proposal to put `model` in force as `new_version` of the skill `model_id`."""
+    mixture = model.mixture
+    return MixtureUpdate(
+        header=header(stamp),
+        model_id=model_id,
+        base_version=base_version,
+        new_version=new_version,
+        episode_id=episode_id,
+        decision=decision,
+        priors=doubles(mixture.priors),
+        means=doubles(mixture.means),
+        covariances=doubles(mixture.covariances),
+        attractor=doubles(model.attractor),
+        checksum=model.checksum,
+    )
+
+
+def update_of(message: MixtureUpdate) -> ModelUpdate:
+    """What the gate judges."""
+    return ModelUpdate(
+        model_id=message.model_id,
+        base_version=message.base_version,
+        new_version=message.new_version,
+        episode_id=message.episode_id,
+        priors=np.asarray(message.priors),
+        means=np.asarray(message.means),
+        covariances=np.asarray(message.covariances),
+        attractor=np.asarray(message.attractor),
+        checksum=message.checksum,
+    )

@@ -1,0 +1,222 @@
+"""What all nodes share: how they start and end, declare parameters, and name their QoS.
+
+A node is a class over `BaseNode`; its `main` is
+
+    def main() -> None:
+        run_node(MyNode)
+"""
+
+from __future__ import annotations
+
+import array
+import dataclasses
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import rclpy
+from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
+from rclpy.executors import Executor, ExternalShutdownException, SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.signals import SignalHandlerOptions
+
+from sac_gmm.control.settings import range_text
+from sac_gmm.errors import SacGmmError
+
+Settings = TypeVar("Settings")
+
+RELIABLE = QoSProfile(depth=10)
+COMMAND = QoSProfile(depth=1)
+SENSOR = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
+LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+EPISODE = QoSProfile(depth=10, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+
+_SPIN_S = 0.1  # how long a signal may wait until the main thread sees it
+
+
+def stream(reliable: bool) -> QoSProfile:
+    """QoS of states and images: best effort and the latest only, or, in lock-step, every one of them."""
+    return RELIABLE if reliable else SENSOR
+
+
+class BaseNode(Node):
+    """A node that ends cleanly: `stopping` is set on Ctrl-C, and `close` runs while publishing still works."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.stopping = threading.Event()
+        self.failed = False
+        self._threads: list[threading.Thread] = []
+
+    def make_executor(self) -> Executor:
+        """The executor that runs this node's callbacks."""
+        return SingleThreadedExecutor()
+
+    def spin(self, executor: Executor) -> None:
+        """Run callbacks until the node is asked to stop."""
+        while not self.stopping.is_set():
+            executor.spin_once(timeout_sec=_SPIN_S)
+
+    def run_thread(self, target: Callable[[], None]) -> None:
+        """Run `target` in a thread of its own; when it raises, its traceback is logged and the node ends.
+
+        `target` must return soon after `stopping` is set.
+        """
+
+        def guarded() -> None:
+            try:
+                target()
+            except Exception:
+                self.get_logger().fatal(traceback.format_exc())
+                self.failed = True
+                self.stopping.set()
+
+        thread = threading.Thread(target=guarded, name=target.__name__, daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def join_threads(self, timeout_s: float = 5.0) -> None:
+        """Wait for the threads of `run_thread`."""
+        for thread in self._threads:
+            thread.join(timeout_s)
+
+    def close(self) -> None:
+        """Leave everything at rest. Called once, after the last callback."""
+
+    # Parameters. Dynamic typing lets a person write 30 where 30.0 is meant. The range is checked here, because rclpy's
+    # own sentence does not name it well; the descriptor carries it for `ros2 param describe`.
+
+    def text(self, name: str, default: str, description: str, choices: Sequence[str] = ()) -> str:
+        """Declare a text parameter and return its value.
+
+        Raises:
+            SacGmmError: The value is not one of `choices`.
+        """
+        value = self._given(name, default)
+        wanted = f"one of: {', '.join(choices)}" if choices else "a text"
+        if not isinstance(value, str) or (choices and value not in choices):
+            raise SacGmmError(f"parameter {name} = {value!r}: expected {wanted}")
+        self._declare(name, value, ParameterDescriptor(description=f"{description} [{wanted}]"))
+        return value
+
+    def flag(self, name: str, default: bool, description: str) -> bool:
+        """Declare a parameter that is true or false and return its value."""
+        value = self._given(name, default)
+        if not isinstance(value, bool):
+            raise SacGmmError(f"parameter {name} = {value!r}: expected true or false")
+        self._declare(name, value, ParameterDescriptor(description=description))
+        return value
+
+    def whole(self, name: str, default: int, low: int, high: int, description: str) -> int:
+        """Declare a whole-number parameter within [low, high] and return its value."""
+        value = self._given(name, default)
+        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+            raise SacGmmError(f"parameter {name} = {value!r} is out of range: expected a whole number, {low} to {high}")
+        self._declare(name, value, _descriptor(f"{description} [{low} to {high}]", value, low, high))
+        return value
+
+    def real(self, name: str, default: float, low: float, high: float, unit: str, description: str) -> float:
+        """Declare a number parameter within [low, high] and return its value."""
+        value = self._given(name, default)
+        wanted = f"{low:g} to {high:g} {unit}".rstrip()
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not low <= value <= high:
+            raise SacGmmError(f"parameter {name} = {value!r} is out of range: expected {wanted}")
+        self._declare(name, float(value), _descriptor(f"{description} [{wanted}]", float(value), low, high))
+        return float(value)
+
+    def settings(self, kind: type[Settings]) -> Settings:
+        """Declare one parameter for each field of a settings class of `sac_gmm.control` and return it filled in.
+
+        Raises:
+            SacGmmError: A value is out of its range.
+        """
+        values: dict[str, Any] = {}
+        for field in dataclasses.fields(kind):  # type: ignore[arg-type]
+            value = self._given(field.name, field.default)
+            if isinstance(field.default, tuple):
+                value = tuple(value) if isinstance(value, (tuple, list, array.array)) else (value,)
+            values[field.name] = value
+        try:
+            built = kind(**values)
+        except SacGmmError as error:
+            raise SacGmmError(f"parameter {error}") from error
+        for field in dataclasses.fields(kind):  # type: ignore[arg-type]
+            value, low, high = values[field.name], field.metadata["low"], field.metadata["high"]
+            value = [float(entry) for entry in value] if isinstance(value, tuple) else type(field.default)(value)
+            description = f"{field.metadata['text']} [{range_text(field)}]"
+            self._declare(field.name, value, _descriptor(description, value, low, high))
+        return built
+
+    def refuse_unknown_parameters(self) -> None:
+        """Refuse parameters that the node has not declared: a mistyped limit must not be ignored.
+
+        Raises:
+            SacGmmError: There is one.
+        """
+        for name in self._parameter_overrides:
+            if not self.has_parameter(name) and not name.startswith("qos_overrides."):
+                raise SacGmmError(f"there is no parameter {name}: see the node's file in config/ for those there are")
+
+    def _given(self, name: str, default: Any) -> Any:
+        given = self._parameter_overrides.get(name)
+        return default if given is None else given.value
+
+    def _declare(self, name: str, value: Any, descriptor: ParameterDescriptor) -> None:
+        descriptor.read_only = True
+        descriptor.dynamic_typing = True
+        self.declare_parameter(name, value, descriptor, ignore_override=True)
+
+
+def run_node(factory: Callable[[], BaseNode]) -> None:
+    """Run one node until Ctrl-C or SIGTERM, which end it with code 0; bad parameters end it with 2, bugs with 1."""
+    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
+    code = 1
+    node: BaseNode | None = None
+    try:
+        node = factory()
+        node.refuse_unknown_parameters()
+        _stop_on_signals(node.stopping)
+        executor = node.make_executor()
+        executor.add_node(node)
+        node.spin(executor)
+        code = 1 if node.failed else 0
+    except (KeyboardInterrupt, ExternalShutdownException):
+        code = 0
+    except SacGmmError as error:
+        print(f"{getattr(factory, '__name__', 'node')}: {error}", file=sys.stderr, flush=True)
+        code = 2
+    except Exception:
+        traceback.print_exc()
+    finally:
+        if node is not None:
+            node.stopping.set()
+            try:
+                node.close()
+            except Exception:
+                traceback.print_exc()
+                code = code or 1
+            node.destroy_node()
+        rclpy.try_shutdown()
+    sys.exit(code)
+
+
+def _stop_on_signals(stopping: threading.Event) -> None:
+    def stop(number: int, _frame: Any) -> None:
+        stopping.set()
+        signal.signal(number, signal.SIG_DFL)  # asked twice, it ends at once
+
+    signal.signal(signal.SIGINT, stop)
+    signal.signal(signal.SIGTERM, stop)
+
+
+def _descriptor(description: str, value: Any, low: float, high: float) -> ParameterDescriptor:
+    descriptor = ParameterDescriptor(description=description)
+    if isinstance(value, int):
+        descriptor.integer_range = [IntegerRange(from_value=int(low), to_value=int(high))]
+    else:
+        descriptor.floating_point_range = [FloatingPointRange(from_value=float(low), to_value=float(high))]
+    return descriptor
