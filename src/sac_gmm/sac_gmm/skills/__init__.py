@@ -7,16 +7,20 @@ observation = env.reset(seed=0)
 outcome = env.step(action)  # N control steps at once
 """
 
+from sac_gmm.skills.agent import AdaptingAgent, Learner, Mode
 from sac_gmm.skills.decoders import Decoder, Gmm, ResidualGmm, Sac, SacGmm
 from sac_gmm.skills.macro_env import MacroEnv, MacroStep
 from sac_gmm.skills.observer import WindowObserver
 from sac_gmm.skills.translation import Translation
 
 __all__ = [
+    "AdaptingAgent",
     "Decoder",
     "Gmm",
+    "Learner",
     "MacroEnv",
     "MacroStep",
+    "Mode",
     "ResidualGmm",
     "Sac",
     "SacGmm",

@@ -25,6 +25,7 @@ HINGE_M = 0.22  # from the handle to the hinge
 MARKER_SIZE_M = 0.08
 MARKER_DICTIONARY = "DICT_4X4_50"
 MARKER_ID = 7
+INSERTION_M = 0.03  # how deep a demonstrated finger goes into the handle
 OPEN_RAD = 0.6
 CLOSING_TORQUE_NM = 0.6  # of the closer when the door is shut
 CLOSING_STIFFNESS_NM_RAD = 0.5
@@ -108,14 +109,14 @@ def demonstrated_door_path_m(pull_rad: float = 0.85) -> NDArray[np.float64]:
         Points one every few millimetres, shape (M, 3), base axes.
     """
     down = np.linspace([-0.02, 0.0, 0.12], [0.0, 0.0, 0.03], 20)
-    into = np.linspace([0.0, 0.0, 0.03], [0.0, 0.0, -0.016], 12)[1:]
+    into = np.linspace([0.0, 0.0, 0.03], [0.0, 0.0, -INSERTION_M], 12)[1:]
     radius = np.array([-(0.5 * OPENING_X_M + PANEL_THICKNESS_M), -HINGE_M])  # from the hinge to the target
     angles = np.linspace(0.0, pull_rad, 50)[1:]
     arc = np.column_stack(
         (
             np.cos(angles) * radius[0] + np.sin(angles) * radius[1] - radius[0],
             -np.sin(angles) * radius[0] + np.cos(angles) * radius[1] - radius[1],
-            np.full(angles.size, -0.016),
+            np.full(angles.size, -INSERTION_M),
         )
     )
     return np.vstack((down, into, arc))

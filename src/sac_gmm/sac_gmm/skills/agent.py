@@ -1,0 +1,88 @@
+"""The agent between decisions: acts, keeps the last decision in mind, and hands whole transitions to its learner."""
+
+from __future__ import annotations
+
+import enum
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sac_gmm.rl import Ar1Noise, Observation, Policy, Transition
+
+
+class Mode(enum.IntEnum):
+    """What an episode is for; the numbers are those of EpisodeState.msg."""
+
+    BASE = 0  # the skill as fitted: nothing is changed, but the agent may learn from what it sees
+    TRAIN = 1  # explore and learn
+    EVALUATE = 2  # act deterministically, learn nothing
+
+
+class Learner(Protocol):
+    """What the agent needs of `sac_gmm.rl.SyncLearner` or `AsyncLearner`."""
+
+    def observe(self, transition: Transition) -> None:
+        """Take a transition to learn from."""
+
+    def policy(self) -> Policy:
+        """The newest policy."""
+
+
+class AdaptingAgent:
+    """Turns observations into actions and episodes into transitions.
+
+    Args:
+        learner: Learns from the transitions and gives the policy.
+        action_dim: Entries of an action.
+        noise_correlation: From decision to decision, of the exploration noise; near 1 an episode explores one change.
+        seed: Of the exploration.
+    """
+
+    def __init__(self, learner: Learner, action_dim: int, noise_correlation: float, seed: int) -> None:
+        self._learner = learner
+        self._action_dim = action_dim
+        self._noise = Ar1Noise(action_dim, noise_correlation, np.random.default_rng(seed))
+        self._mode = Mode.BASE
+        self._last: tuple[Observation, NDArray[np.float32]] | None = None
+
+    def begin(self, mode: Mode) -> None:
+        """Start an episode; one that never ended is forgotten."""
+        self._mode = mode
+        self._last = None
+        self._noise.reset()
+
+    def decide(self, observation: Observation, steps: int) -> NDArray[np.float32]:
+        """The action for this observation, shape (action_dim,), entries in [-1, 1].
+
+        Args:
+            observation: From the WindowObserver.
+            steps: Control steps taken since the last decision.
+        """
+        self._remember(observation, reward=0.0, terminated=False, truncated=False, steps=steps)
+        if self._mode is Mode.BASE:
+            action = np.zeros(self._action_dim, np.float32)
+        elif self._mode is Mode.EVALUATE:
+            action = self._learner.policy().act(observation, deterministic=True)
+        else:
+            action = self._learner.policy().act(observation, noise=self._noise.sample())
+        self._last = (observation, action)
+        return action
+
+    def end(self, observation: Observation, *, success: bool, truncated: bool, steps: int) -> None:
+        """Close the episode.
+
+        Args:
+            observation: What is seen at the end.
+            success: Whether the reward came: 1, else 0.
+            truncated: Whether the time ran out, so that the value of what would follow still counts.
+            steps: Control steps taken since the last decision.
+        """
+        self._remember(observation, float(success), terminated=not truncated, truncated=truncated, steps=steps)
+        self._last = None
+
+    def _remember(self, observation: Observation, reward: float, terminated: bool, truncated: bool, steps: int) -> None:
+        if self._last is None or self._mode is Mode.EVALUATE:
+            return
+        before, action = self._last
+        self._learner.observe(Transition(before, action, reward, observation, terminated, truncated, steps))
