@@ -4,10 +4,12 @@ Importing this package loads numpy alone; scipy, clarabel and numba are loaded b
 """
 
 from sac_gmm.models.gmm import fit_gmm
+from sac_gmm.models.lpv_ds import fit_lpv_ds
 from sac_gmm.models.mixture import GaussianMixture
 from sac_gmm.models.model import Certificate, SkillModel, parameters_checksum, rotate, translate
 from sac_gmm.models.regression import Regressor
 from sac_gmm.models.rollout import limit_speed, rollout
+from sac_gmm.models.stability import certify, project, project_parameters
 from sac_gmm.models.storage import load_model, save_model
 
 __all__ = [
@@ -15,10 +17,14 @@ __all__ = [
     "GaussianMixture",
     "Regressor",
     "SkillModel",
+    "certify",
     "fit_gmm",
+    "fit_lpv_ds",
     "limit_speed",
     "load_model",
     "parameters_checksum",
+    "project",
+    "project_parameters",
     "rollout",
     "rotate",
     "save_model",

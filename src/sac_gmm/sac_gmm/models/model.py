@@ -27,6 +27,7 @@ class Certificate:
     Args:
         P: (d, d) symmetric positive definite, trace d.
         decay_rate_1_s: The worst rate over the components; positive for a stable system.
+        margin_1_s: The rate that was asked for; `project` restores it.
         attractor_error_m_s: Largest |mu_v - A_k (mu_x - attractor)|: the velocity left over at the attractor.
         max_step_s: Euler steps shorter than this let V fall too, whatever the gates.
         holds: Whether the decay rate reaches the margin asked for, P is positive definite, and the velocity left at
@@ -35,6 +36,7 @@ class Certificate:
 
     P: Array
     decay_rate_1_s: float
+    margin_1_s: float
     attractor_error_m_s: float
     max_step_s: float
     holds: bool

@@ -1,0 +1,173 @@
+"""The stability certificate: computing it, and finding the nearest parameters that have one.
+
+In the coordinates z = P^(1/2) (x - attractor) the condition A' P + P A <= -2 a P reads: the symmetric part of
+M = P^(1/2) A P^(-1/2) has no eigenvalue above -a. Both functions below work there.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from sac_gmm.errors import SacGmmError
+from sac_gmm.models.mixture import Array, GaussianMixture
+from sac_gmm.models.model import Certificate, SkillModel
+from sac_gmm.models.regression import gains
+
+DEFAULT_MARGIN_1_S = 0.01
+_RELATIVE_ERROR = 1e-6  # what rounding may leave at the attractor, relative to the fastest component mean
+_SLACK = 1e-6  # relative: a rate that was clipped to the margin may come out this much lower
+
+
+def certify(model: SkillModel, *, P: ArrayLike | None = None, margin_1_s: float | None = None) -> Certificate:
+    """Compute the certificate of a model from its parameters alone.
+
+    Args:
+        model: Any kind; a plain mixture has a certificate too, which seldom holds.
+        P: (d, d) metric of the Lyapunov function; the model's own, or the identity where it has none.
+        margin_1_s: Rate to ask for; the model's own, or 0.01 1/s.
+
+    Returns:
+        The certificate. Ask `.holds`; nothing is raised for an unstable model.
+    """
+    P, margin = _terms(model, P, margin_1_s)
+    A, _ = gains(model.mixture, model.state_dim)
+    return _certificate(model, A, P, margin)
+
+
+def project(model: SkillModel, *, P: ArrayLike | None = None, margin_1_s: float | None = None) -> SkillModel:
+    """The nearest model that has a certificate; a model that has one already keeps its field.
+
+    First every component gets the gain A_k whose field through the attractor is closest to the field it has, in mean
+    square over its own Gaussian: A_k = (S_vx + mu_v g') (S_xx + g g')^-1 with g = mu_x - attractor, so that an edited
+    velocity mean bends the gain. Then the symmetric part of P^(1/2) A_k P^(-1/2) is clipped to eigenvalues of at most
+    minus the margin, which is the nearest such matrix in the Frobenius norm (Higham 1988). Priors, position means,
+    position covariances and the noise around the regression stay.
+
+    Args:
+        model: What to project.
+        P: As for `certify`.
+        margin_1_s: As for `certify`.
+
+    Returns:
+        A model with mu_v = A_k (mu_x - attractor), Sigma_vx = A_k Sigma_xx and a certificate that holds.
+    """
+    P, margin = _terms(model, P, margin_1_s)
+    d = model.state_dim
+    mixture = model.mixture
+    s_xx, s_vx = mixture.covariances[:, :d, :d], mixture.covariances[:, d:, :d]
+    gap = mixture.means[:, :d] - model.attractor
+    noise = mixture.covariances[:, d:, d:] - gains(mixture, d)[0] @ np.swapaxes(s_vx, 1, 2)
+    moment = s_xx + gap[:, :, None] * gap[:, None, :]
+    cross = s_vx + mixture.means[:, d:, None] * gap[:, None, :]
+    A = np.swapaxes(np.linalg.solve(moment, np.swapaxes(cross, 1, 2)), 1, 2)
+    return _assemble(model, clip_gains(A, P, margin), noise, P, margin)
+
+
+def project_parameters(base: SkillModel, priors: ArrayLike, means: ArrayLike, covariances: ArrayLike) -> SkillModel:
+    """Any finite numbers, made into the nearest certified parameters of the skill `base`.
+
+    Priors go to the nearest point of the simplex, covariances to the nearest symmetric matrix with eigenvalues of at
+    least a millionth of the base's; then `project`.
+
+    Raises:
+        SacGmmError: A number is not finite or a shape differs from the base's.
+    """
+    reference = base.mixture
+    arrays = []
+    for name, value in (("priors", priors), ("means", means), ("covariances", covariances)):
+        array, shape = np.asarray(value, dtype=np.float64), getattr(reference, name).shape
+        if array.shape != shape or not np.isfinite(array).all():
+            raise SacGmmError(f"{name} of an edit must be finite numbers of shape {shape}")
+        arrays.append(array)
+    floor = 1e-6 * np.linalg.eigvalsh(reference.covariances)[:, 0]
+    values, vectors = np.linalg.eigh(0.5 * (arrays[2] + np.swapaxes(arrays[2], 1, 2)))
+    values = np.maximum(values, np.maximum(floor[:, None], 1e-12 * values[:, -1:]))
+    mended = (vectors * values[:, None, :]) @ np.swapaxes(vectors, 1, 2)
+    mixture = GaussianMixture(nearest_simplex(arrays[0]), arrays[1], 0.5 * (mended + np.swapaxes(mended, 1, 2)))
+    return project(dataclasses.replace(base, mixture=mixture))
+
+
+def nearest_simplex(weights: Array) -> Array:
+    """The Euclidean projection of (K,) numbers on the simplex (Held, Wolfe and Crowder 1974)."""
+    descending = np.sort(weights)[::-1]
+    excess = np.cumsum(descending) - 1.0
+    count = int(np.flatnonzero(descending * np.arange(1, len(weights) + 1) > excess)[-1]) + 1
+    clipped = np.maximum(weights - excess[count - 1] / count, 0.0)
+    return clipped / clipped.sum()
+
+
+def clip_gains(A: Array, P: Array, margin_1_s: float) -> Array:
+    """The gains (K, d, d) with the symmetric part of P^(1/2) A P^(-1/2) clipped to at most -margin."""
+    root, inverse = _roots(P)
+    M = root @ A @ inverse
+    values, vectors = np.linalg.eigh(0.5 * (M + np.swapaxes(M, 1, 2)))
+    excess = np.maximum(values + margin_1_s, 0.0)
+    M = M - (vectors * excess[:, None, :]) @ np.swapaxes(vectors, 1, 2)
+    return inverse @ M @ root
+
+
+def with_gains(model: SkillModel, A: Array, noise: Array, P: Array, margin_1_s: float) -> SkillModel:
+    """The model whose components have the gains `A` through the attractor and the conditional covariances `noise`.
+
+    The margin is enforced once more, because a solver meets its constraints up to a tolerance only.
+    """
+    P, margin = _terms(model, P, margin_1_s)
+    return _assemble(model, clip_gains(A, P, margin), noise, P, margin)
+
+
+def _assemble(model: SkillModel, A: Array, noise: Array, P: Array, margin: float) -> SkillModel:
+    d = model.state_dim
+    mixture = model.mixture
+    means, covariances = mixture.means.copy(), mixture.covariances.copy()
+    s_xx = covariances[:, :d, :d]
+    means[:, d:] = np.einsum("kij,kj->ki", A, means[:, :d] - model.attractor)
+    s_vx = A @ s_xx
+    s_vv = noise + s_vx @ np.swapaxes(A, 1, 2)
+    covariances[:, d:, :d] = s_vx
+    covariances[:, :d, d:] = np.swapaxes(s_vx, 1, 2)
+    covariances[:, d:, d:] = 0.5 * (s_vv + np.swapaxes(s_vv, 1, 2))
+    result = dataclasses.replace(model, mixture=GaussianMixture(mixture.priors, means, covariances), certificate=None)
+    return dataclasses.replace(result, certificate=_certificate(result, gains(result.mixture, d)[0], P, margin))
+
+
+def _certificate(model: SkillModel, A: Array, P: Array, margin: float) -> Certificate:
+    d = model.state_dim
+    through = np.einsum("kij,kj->ki", A, model.mixture.means[:, :d] - model.attractor)
+    error = float(np.abs(model.mixture.means[:, d:] - through).max())
+    root, inverse = _roots(P)
+    M = root @ A @ inverse
+    rate = -float(np.linalg.eigvalsh(0.5 * (M + np.swapaxes(M, 1, 2)))[:, -1].max())
+    max_step = 0.0
+    if rate > 0.0:
+        # |I + dt M| < 1 where 2 sym(M) + dt M'M < 0, that is dt < -(M^-1 + M^-T): a standard eigenvalue problem.
+        backward = np.linalg.inv(M)
+        max_step = float(np.linalg.eigvalsh(-(backward + np.swapaxes(backward, 1, 2)))[:, 0].min())
+    holds = rate >= margin * (1.0 - _SLACK) and error <= _RELATIVE_ERROR * np.abs(through).max()
+    return Certificate(P, rate, margin, error, max_step, bool(holds))
+
+
+def _terms(model: SkillModel, P: ArrayLike | None, margin: float | None) -> tuple[Array, float]:
+    own = model.certificate
+    if P is None:
+        metric = np.eye(model.state_dim) if own is None else own.P
+    else:
+        metric = np.array(P, dtype=np.float64)
+        if metric.shape != (model.state_dim, model.state_dim) or not np.allclose(metric, metric.T):
+            raise SacGmmError(f"P must be a symmetric ({model.state_dim}, {model.state_dim}) matrix")
+        if not np.linalg.eigvalsh(metric)[0] > 0:
+            raise SacGmmError("P must be positive definite")
+        metric = metric * (model.state_dim / np.trace(metric))
+    if margin is None:
+        margin = DEFAULT_MARGIN_1_S if own is None else own.margin_1_s
+    if not 0.0 < margin < np.inf:
+        raise SacGmmError(f"margin_1_s must be a positive rate, not {margin}")
+    return metric, margin
+
+
+def _roots(P: Array) -> tuple[Array, Array]:
+    """P^(1/2) and P^(-1/2), symmetric."""
+    values, vectors = np.linalg.eigh(P)
+    return (vectors * np.sqrt(values)) @ vectors.T, (vectors / np.sqrt(values)) @ vectors.T
