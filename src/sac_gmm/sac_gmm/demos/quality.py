@@ -1,0 +1,192 @@
+"""How good a recording is: of one stream of stamps, of one demonstration, and of a set of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from sac_gmm.demos.demonstration import Demonstration
+from sac_gmm.errors import SacGmmError
+
+# What a person is told about; chosen so that a healthy 30 Hz recording is silent.
+MIN_DURATION_S = 0.5
+MIN_RATE_HZ = 10.0
+MAX_GAP_S = 0.2
+MAX_STEP_SPEED_M_S = 2.0
+MIN_PATH_M = 0.02
+MAX_END_SPREAD_M = 0.05
+
+
+@dataclass(frozen=True)
+class StreamReport:
+    """One topic's stamps.
+
+    Attributes:
+        count: Messages.
+        rate_hz: One over the median period; 0 with fewer than two messages.
+        dropped: Messages that are missing, if they should come at that rate.
+        longest_gap_s: Longest time between two messages.
+    """
+
+    count: int
+    rate_hz: float
+    dropped: int
+    longest_gap_s: float
+
+    def as_dict(self) -> dict[str, Any]:
+        """For YAML and JSON, rounded for people."""
+        return {
+            "count": self.count,
+            "rate_hz": round(self.rate_hz, 3),
+            "dropped": self.dropped,
+            "longest_gap_s": round(self.longest_gap_s, 4),
+        }
+
+
+def check_stream(stamps_ns: npt.NDArray[np.int64]) -> StreamReport:
+    """Count what is missing in a stream that should be periodic.
+
+    Args:
+        stamps_ns: (n,) header stamps in nanoseconds, as they came.
+    """
+    periods_s = np.diff(np.unique(stamps_ns)) * 1e-9
+    if periods_s.size == 0:
+        return StreamReport(int(stamps_ns.size), 0.0, 0, 0.0)
+    period_s = float(np.median(periods_s))
+    dropped = int(np.sum(np.maximum(np.rint(periods_s / period_s) - 1.0, 0.0)))
+    return StreamReport(int(stamps_ns.size), 1.0 / period_s, dropped, float(periods_s.max()))
+
+
+@dataclass(frozen=True)
+class DemonstrationReport:
+    """One demonstration.
+
+    Attributes:
+        name: Its name.
+        n_samples: Samples.
+        duration_s: From first to last sample.
+        rate_hz: One over the median period.
+        dropped: Samples missing at that rate.
+        longest_gap_s: Longest time between samples.
+        jitter_s: Standard deviation of the period.
+        path_m: Length of the way.
+        top_speed_m_s: Fastest sample-to-sample speed.
+        end_m: (3,) last position relative to the target.
+        problems: What a person should know, in sentences; empty when all is well.
+    """
+
+    name: str
+    n_samples: int
+    duration_s: float
+    rate_hz: float
+    dropped: int
+    longest_gap_s: float
+    jitter_s: float
+    path_m: float
+    top_speed_m_s: float
+    end_m: tuple[float, float, float]
+    problems: tuple[str, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class SetReport:
+    """Several demonstrations of one skill.
+
+    Attributes:
+        demonstrations: Their own reports.
+        end_spread_m: Root mean square distance of the end points from their mean.
+        start_spread_m: The same of the first points.
+        problems: About the set as a whole.
+    """
+
+    demonstrations: tuple[DemonstrationReport, ...]
+    end_spread_m: float
+    start_spread_m: float
+    problems: tuple[str, ...]
+
+    @property
+    def all_problems(self) -> list[str]:
+        """Of the set and of each demonstration, each with its name."""
+        return [f"{report.name}: {text}" for report in self.demonstrations for text in report.problems] + list(
+            self.problems
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return asdict(self)
+
+
+def check_demonstration(demonstration: Demonstration) -> DemonstrationReport:
+    """Measure a demonstration and say what looks wrong with it."""
+    steps_m = np.linalg.norm(np.diff(demonstration.position_m, axis=0), axis=1)
+    periods_s = np.diff(demonstration.time_s)
+    stream = check_stream(np.rint(demonstration.time_s * 1e9).astype(np.int64))
+    path_m = float(steps_m.sum())
+    top_speed = float((steps_m / periods_s).max())
+    problems = []
+    if demonstration.duration_s < MIN_DURATION_S:
+        problems.append(f"lasts only {demonstration.duration_s:.2f} s")
+    if stream.rate_hz < MIN_RATE_HZ:
+        problems.append(f"has only {stream.rate_hz:.1f} samples a second")
+    if stream.longest_gap_s > MAX_GAP_S:
+        at = int(np.argmax(periods_s))
+        problems.append(f"has a gap of {stream.longest_gap_s:.2f} s after sample {at}")
+    if path_m < MIN_PATH_M:
+        problems.append(f"moves only {path_m * 1e3:.0f} mm")
+    if top_speed > MAX_STEP_SPEED_M_S:
+        at = int(np.argmax(steps_m / periods_s))
+        problems.append(f"jumps {steps_m[at] * 1e3:.0f} mm after sample {at} ({top_speed:.1f} m/s)")
+    spread_m = float(demonstration.meta.get("target_spread_m", 0.0))
+    if spread_m > 1e-3:
+        problems.append(f"has a target that moved {spread_m * 1e3:.0f} mm; the last one is used")
+    end = demonstration.relative_m[-1]
+    return DemonstrationReport(
+        demonstration.name,
+        demonstration.n_samples,
+        demonstration.duration_s,
+        stream.rate_hz,
+        stream.dropped,
+        stream.longest_gap_s,
+        float(periods_s.std()),
+        path_m,
+        top_speed,
+        (float(end[0]), float(end[1]), float(end[2])),
+        tuple(problems),
+    )
+
+
+def check_set(demonstrations: Sequence[Demonstration]) -> SetReport:
+    """Measure several demonstrations of one skill.
+
+    Raises:
+        SacGmmError: There is none.
+    """
+    if not demonstrations:
+        raise SacGmmError("there is no demonstration to check: name one bag or more")
+    reports = tuple(check_demonstration(demonstration) for demonstration in demonstrations)
+    end_spread = _spread_m([demonstration.relative_m[-1] for demonstration in demonstrations])
+    start_spread = _spread_m([demonstration.relative_m[0] for demonstration in demonstrations])
+    problems = []
+    if end_spread > MAX_END_SPREAD_M:
+        problems.append(f"the demonstrations end {end_spread * 1e3:.0f} mm apart: do they show the same skill?")
+    frames = sorted({demonstration.frame_id for demonstration in demonstrations})
+    if len(frames) > 1:
+        problems.append(f"the demonstrations are given in different frames: {', '.join(frames)}")
+    tasks = sorted({demonstration.task for demonstration in demonstrations})
+    if len(tasks) > 1:
+        problems.append(f"the demonstrations are of different tasks: {', '.join(task or 'unknown' for task in tasks)}")
+    return SetReport(reports, end_spread, start_spread, tuple(problems))
+
+
+def _spread_m(points: list[npt.NDArray[np.float64]]) -> float:
+    """Root mean square distance from the mean of (3,) points."""
+    array = np.array(points)
+    return float(np.sqrt(np.mean(np.sum((array - array.mean(axis=0)) ** 2, axis=1))))
