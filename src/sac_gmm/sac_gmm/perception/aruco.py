@@ -85,6 +85,12 @@ class MarkerPose:
     reprojection_px: float
     ambiguity: float
 
+    @property
+    def tilt_rad(self) -> float:
+        """Angle between the marker's normal and the line of sight: 0 faces the camera, pi/2 is seen edge-on."""
+        cosine = -float(self.rotation[:, 2] @ self.position_m) / float(np.linalg.norm(self.position_m))
+        return float(np.arccos(np.clip(cosine, -1.0, 1.0)))
+
 
 @dataclass(frozen=True)
 class Marker:

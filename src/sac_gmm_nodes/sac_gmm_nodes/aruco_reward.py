@@ -1,0 +1,187 @@
+"""The source of reward: looks for one ArUco marker in the fixed camera's pictures and says whether the task is done.
+
+Every image is answered by exactly one Reward with the image's stamp; in lock-step the simulation waits for it. Where
+nothing can be said (no calibration, unknown encoding, an old picture, no picture at all) the Reward is not valid and
+says why: it is never a silent zero. What was seen before an episode began is never paid in it.
+"""
+
+from __future__ import annotations
+
+import time
+
+import cv2
+import numpy as np
+from geometry_msgs.msg import Point, Pose, Quaternion
+from rclpy.clock import Clock, ClockType
+from sac_gmm_interfaces.msg import EpisodeState, Reward
+from scipy.spatial.transform import Rotation
+from sensor_msgs.msg import CameraInfo, Image
+
+from sac_gmm.errors import SacGmmError
+from sac_gmm.perception import (
+    ArucoDetector,
+    Camera,
+    Marker,
+    MarkerPose,
+    RewardDebouncer,
+    RewardJudge,
+    dictionary_names,
+    image_array,
+)
+from sac_gmm_nodes.conversions import header, image_message, nanoseconds, stamp_of
+from sac_gmm_nodes.node_helpers import EPISODE, RELIABLE, SENSOR, BaseNode, run_node, stream
+
+
+class ArucoReward(BaseNode):
+    """Image and calibration in, Reward out."""
+
+    def __init__(self) -> None:
+        super().__init__("aruco_reward")
+        self._dictionary = self.text("dictionary", "DICT_4X4_50", "marker dictionary", dictionary_names())
+        self._marker_id = self.whole("marker_id", 7, 0, 1000, "the marker that shows when the task is done")
+        self._size_m = self.real("marker_size_m", 0.08, 0.005, 1.0, "m", "side of the marker's black square")
+        self._max_tilt_rad = self.real(
+            "max_tilt_rad", 1.1, 0.1, 1.57, "rad", "a marker that is turned further from the camera does not count"
+        )
+        self._max_age_s = self.real(
+            "max_image_age_s", 1.0, 0.02, 60.0, "s", "an image older than this is stale: the reward is not valid"
+        )
+        self._silence_s = self.real(
+            "silence_timeout_s", 1.0, 0.05, 60.0, "s", "without any image for this long the reward is not valid"
+        )
+        qos = stream(self.flag("reliable_state", False, "take every image, as lock-step needs, not only the latest"))
+        self._judge = RewardJudge(
+            RewardDebouncer(
+                self.whole("frames_on", 3, 1, 100, "images in a row with the marker until the task counts as done"),
+                self.whole("frames_off", 3, 1, 100, "images in a row without it until it does not any more"),
+            )
+        )
+        # A marker id that the dictionary lacks shall be refused now, not with the first calibration.
+        ArucoDetector(self._dictionary, self._marker_id, self._size_m, Camera.create(1, 1, np.eye(3)))
+        cv2.setNumThreads(1)  # a frame takes a millisecond; more threads only disturb the neighbours
+
+        self._detector: ArucoDetector | None = None
+        self._calibration: tuple[object, ...] = ()
+        self._no_detector = "no calibration has come on camera_info yet: start the camera's driver"
+        self._previous: MarkerPose | None = None
+        self._last_stamp_ns = 0
+        self._last_image_s = time.monotonic()
+        self._phase = EpisodeState.PHASE_RUNNING
+        self._complaint = ""
+
+        self._reward = self.create_publisher(Reward, "reward", RELIABLE)
+        self._debug = self.create_publisher(Image, "~/debug_image", SENSOR)
+        self.create_subscription(EpisodeState, "episode_state", self._on_episode, EPISODE)
+        self.create_subscription(CameraInfo, "fixed_camera/camera_info", self._on_camera_info, qos)
+        self.create_subscription(Image, "fixed_camera/image", self._on_image, qos)
+        self.create_timer(self._silence_s / 2.0, self._on_silence, clock=Clock(clock_type=ClockType.STEADY_TIME))
+
+    def _on_episode(self, message: EpisodeState) -> None:
+        self._phase = message.phase
+        if message.phase == EpisodeState.PHASE_RESETTING:
+            self._judge.episode_resetting(message.episode_id)
+            self._previous = None
+        elif message.phase == EpisodeState.PHASE_RUNNING:
+            self._judge.episode_running(message.episode_id, nanoseconds(message.start_stamp))
+
+    def _on_camera_info(self, message: CameraInfo) -> None:
+        calibration = (message.width, message.height, tuple(message.k), tuple(message.d))
+        if calibration == self._calibration:
+            return
+        self._calibration = calibration
+        try:
+            camera = Camera.create(message.width, message.height, message.k, message.d)
+            self._detector = ArucoDetector(self._dictionary, self._marker_id, self._size_m, camera)
+        except SacGmmError as error:
+            self._detector, self._no_detector = None, str(error)
+
+    def _on_image(self, message: Image) -> None:
+        self._last_image_s = time.monotonic()
+        self._last_stamp_ns = nanoseconds(message.header.stamp)
+        try:
+            picture = image_array(message.data, message.height, message.width, message.step, message.encoding)
+            marker = self._look(picture)
+        except SacGmmError as error:
+            self._publish_invalid(message.header.frame_id, str(error))
+            return
+        self._complaint = ""
+        counts = marker is not None and marker.pose is not None and marker.pose.tilt_rad <= self._max_tilt_rad
+        success = self._judge.judge(self._last_stamp_ns, counts)
+        answer = Reward(
+            header=header(message.header.stamp, message.header.frame_id),
+            valid=True,
+            success=success,
+            value=float(success),
+            seen=marker is not None,
+            marker_id=self._marker_id,
+            text=_describe(marker, counts),
+        )
+        if marker is not None and marker.pose is not None:
+            answer.marker_pose = _pose_message(marker.pose)
+            self._previous = marker.pose
+        self._reward.publish(answer)
+        if self._debug.get_subscription_count():
+            self._debug.publish(image_message(_annotated(picture, marker, answer), answer.header))
+
+    def _look(self, picture: np.ndarray) -> Marker | None:
+        """Find the marker, or say why nothing can be said about this picture."""
+        if self._detector is None:
+            raise SacGmmError(self._no_detector)
+        now_ns = self.get_clock().now().nanoseconds
+        age_s = (now_ns - self._last_stamp_ns) * 1e-9
+        if now_ns and abs(age_s) > self._max_age_s:  # 0: simulated time that has not begun
+            raise SacGmmError(
+                f"the image is {age_s:.1f} s old by this node's clock (limit {self._max_age_s:g} s): use the same time "
+                "source (use_sim_time) everywhere, or find what holds the camera up"
+            )
+        return self._detector.detect(picture, self._previous)
+
+    def _on_silence(self) -> None:
+        silence_s = time.monotonic() - self._last_image_s
+        idle = self._phase not in (EpisodeState.PHASE_RUNNING, EpisodeState.PHASE_RESETTING)
+        if silence_s < self._silence_s or idle:  # between episodes a simulation may rest
+            return
+        topic = self.resolve_topic_name("fixed_camera/image")
+        self._publish_invalid("", f"no image on {topic} for {self._silence_s:g} s: check the camera and its driver")
+
+    def _publish_invalid(self, frame_id: str, why: str) -> None:
+        """Answer with the stamp of the last image and the reason, which is logged once."""
+        stamp = stamp_of(self._last_stamp_ns)
+        self._reward.publish(Reward(header=header(stamp, frame_id), valid=False, marker_id=self._marker_id, text=why))
+        if why.split(":")[0] != self._complaint:
+            self._complaint = why.split(":")[0]
+            self.get_logger().warning(f"no valid reward: {why}")
+
+
+def _describe(marker: Marker | None, counts: bool) -> str:
+    if marker is None:
+        return "marker not in the image"
+    if marker.pose is None:
+        return "marker seen, but no pose explains its corners: it does not count"
+    tilt = f"{np.degrees(marker.pose.tilt_rad):.0f} degrees"
+    return f"marker seen, turned {tilt}" if counts else f"marker seen, but turned {tilt} away: it does not count"
+
+
+def _pose_message(pose: MarkerPose) -> Pose:
+    x, y, z = pose.position_m.tolist()
+    qx, qy, qz, qw = Rotation.from_matrix(pose.rotation).as_quat().tolist()
+    return Pose(position=Point(x=x, y=y, z=z), orientation=Quaternion(x=qx, y=qy, z=qz, w=qw))
+
+
+def _annotated(picture: np.ndarray, marker: Marker | None, answer: Reward) -> np.ndarray:
+    """A copy of the picture with the marker's outline and the verdict."""
+    drawn = cv2.cvtColor(picture, cv2.COLOR_GRAY2RGB) if picture.ndim == 2 else picture.copy()
+    colour = (0, 200, 0) if answer.success else (230, 120, 0)
+    if marker is not None:
+        cv2.polylines(drawn, [np.rint(marker.corners_px).astype(np.int32)], True, colour, 2)
+    cv2.putText(drawn, answer.text, (6, drawn.shape[0] - 8), cv2.FONT_HERSHEY_SIMPLEX, 0.4, colour, 1, cv2.LINE_AA)
+    return drawn
+
+
+def main() -> None:
+    """Entry point."""
+    run_node(ArucoReward)
+
+
+if __name__ == "__main__":
+    main()

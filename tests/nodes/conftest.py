@@ -1,0 +1,164 @@
+"""Real nodes in processes of their own, over real DDS, in a domain that belongs to one test alone."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def free_domain() -> int:
+    """A domain that no other test uses at the same time; a lock file per domain is held for the life of the process."""
+    import fcntl
+
+    for offset in range(100):
+        domain = 1 + (os.getpid() + offset) % 100
+        lock = open(f"/tmp/sac_gmm_test_domain_{domain}.lock", "w")  # noqa: SIM115 - held open on purpose
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            lock.close()
+            continue
+        _locks.append(lock)
+        return domain
+    raise RuntimeError("all ROS domains are taken")
+
+
+_locks: list = []
+
+
+class Graph:
+    """The nodes of one test and a listener in the test's own process.
+
+    Everything waits on conditions: `wait` polls one until it holds, and shows the nodes' output when it does not.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        import rclpy
+        from rclpy.executors import SingleThreadedExecutor
+
+        self.folder = folder
+        self.domain = free_domain()
+        self.env = os.environ | {
+            "ROS_DOMAIN_ID": str(self.domain),
+            "ROS_LOG_DIR": str(folder / "ros_log"),
+            "PYTHONUNBUFFERED": "1",
+            "OMP_NUM_THREADS": "1",
+        }
+        self.processes: dict[str, subprocess.Popen] = {}
+        self.context = rclpy.Context()
+        rclpy.init(context=self.context, domain_id=self.domain)
+        self.node = rclpy.create_node("listener", context=self.context)
+        self.messages: dict[str, list] = defaultdict(list)
+        self._executor = SingleThreadedExecutor(context=self.context)
+        self._executor.add_node(self.node)
+        self._spinning = True
+        self._thread = threading.Thread(target=self._spin, daemon=True)
+        self._thread.start()
+
+    def start(self, name: str, *, executable: str | None = None, **parameters) -> subprocess.Popen:
+        """Start a node under the name `name`, by the module of its executable."""
+        command = [sys.executable, "-m", f"sac_gmm_nodes.{executable or name}", "--ros-args"]
+        for key, value in parameters.items():
+            text = str(value).lower() if isinstance(value, bool) else str(value)
+            command += ["-p", f"{key}:={text}"]
+        return self.run(name, command)
+
+    def run(self, name: str, command: list[str]) -> subprocess.Popen:
+        """Start any command as a process of this test."""
+        with open(self.folder / f"{name}.log", "ab") as log:
+            process = subprocess.Popen(
+                command, env=self.env, cwd=ROOT, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+            )
+        self.processes[name] = process
+        return process
+
+    def output(self, name: str) -> str:
+        """What a process has printed so far."""
+        return (self.folder / f"{name}.log").read_text(errors="replace")
+
+    def listen(self, topic: str, kind: type, qos) -> list:
+        """Collect the messages of a topic; the list grows while the test goes on."""
+        received = self.messages[topic]
+        self.node.create_subscription(kind, topic, received.append, qos)
+        return received
+
+    def call(self, kind: type, service: str, request, timeout_s: float = 60.0):
+        """Call a service and return its response."""
+        client = self.node.create_client(kind, service)
+        self.wait(client.service_is_ready, f"service {service}", timeout_s)
+        future = client.call_async(request)
+        self.wait(future.done, f"answer of {service}", timeout_s)
+        return future.result()
+
+    def wait(self, condition: Callable[[], object], what: str, timeout_s: float = 60.0) -> None:
+        """Wait until `condition()` holds; fail with the output of all processes when it does not."""
+        end = time.monotonic() + timeout_s
+        while not condition():
+            if time.monotonic() > end:
+                outputs = "\n".join(f"--- {name}\n{self.output(name)[-3000:]}" for name in self.processes)
+                pytest.fail(f"waited {timeout_s:g} s in vain for: {what}\n{outputs}")
+            time.sleep(0.01)
+
+    def stop(self, name: str, sign: int = signal.SIGINT, timeout_s: float = 20.0) -> int:
+        """Send a signal to one process, wait for its end and return its exit code."""
+        process = self.processes.pop(name)
+        if process.poll() is None:
+            process.send_signal(sign)
+        return process.wait(timeout_s)
+
+    def close(self) -> None:
+        """End everything that this test started."""
+        for process in self.processes.values():
+            if process.poll() is None:
+                process.send_signal(signal.SIGINT)
+        for process in self.processes.values():
+            try:
+                process.wait(10.0)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        self._spinning = False
+        self._executor.wake()
+        self._thread.join()
+        self.node.destroy_node()
+        self.context.try_shutdown()
+
+    def _spin(self) -> None:
+        while self._spinning:
+            self._executor.spin_once(timeout_sec=0.1)
+
+
+@pytest.fixture
+def graph(tmp_path):
+    """An empty graph, ended with the test."""
+    graph = Graph(tmp_path)
+    yield graph
+    graph.close()
+
+
+@pytest.fixture(scope="session")
+def model_file(tmp_path_factory) -> Path:
+    """A skill that goes down onto the target: no demonstration is needed to test the graph."""
+    from sac_gmm.models import GaussianMixture, SkillModel, save_model
+
+    means = np.zeros((3, 6))
+    means[:, 2] = [0.12, 0.06, 0.0]
+    means[:-1, 5] = -0.06
+    covariance = np.diag([4e-3] * 3 + [1e-3] * 3)
+    covariance[[0, 1, 2], [3, 4, 5]] = covariance[[3, 4, 5], [0, 1, 2]] = -1e-3
+    mixture = GaussianMixture(np.full(3, 1 / 3), means, np.tile(covariance, (3, 1, 1)))
+    path = tmp_path_factory.mktemp("model") / "down.npz"
+    save_model(path, SkillModel("gmm", mixture, np.zeros(3)))
+    return path
