@@ -1,0 +1,277 @@
+"""Drives episodes: reset -> run -> score, the same way on the robot and in simulation.
+
+    ros2 run sac_gmm_nodes episode_manager
+    ros2 service call /run_episode sac_gmm_interfaces/srv/RunEpisode "{mode: 0, seed: 1}"
+    ros2 action send_goal /adapt_skill sac_gmm_interfaces/action/AdaptSkill "{mode: 1, episodes: 100, first_seed: 1000}"
+
+An episode succeeds when the reward says so and for no other reason. It runs out of time by the rewards' stamps, which
+are those of the pictures, so that it lasts as long in a simulation that runs at another speed. The pose is not listened
+to: every message costs this node, whose calls wait in threads, much more than the others.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import rclpy
+from rclpy.action import ActionServer, CancelResponse, GoalResponse
+from rclpy.action.server import ServerGoalHandle
+from rclpy.callback_groups import MutuallyExclusiveCallbackGroup, ReentrantCallbackGroup
+from rclpy.executors import Executor, MultiThreadedExecutor
+from sac_gmm_interfaces.action import AdaptSkill
+from sac_gmm_interfaces.msg import EpisodeState, MixtureModel, Reward
+from sac_gmm_interfaces.srv import ResetTask, RunEpisode
+
+from sac_gmm.errors import SacGmmError
+from sac_gmm_nodes.conversions import header, nanoseconds, stamp_of
+from sac_gmm_nodes.node_helpers import EPISODE, LATCHED, RELIABLE, BaseNode, run_node
+
+_TELL_EVERY_S = 2.0
+_MODES = (EpisodeState.MODE_BASE, EpisodeState.MODE_TRAIN, EpisodeState.MODE_EVALUATE)
+
+
+@dataclass(frozen=True)
+class _Outcome:
+    success: bool
+    duration_s: float
+
+
+class _CancelledError(Exception):
+    """The person who asked for the episodes does not want them any more, or the node is ending."""
+
+
+class EpisodeManager(BaseNode):
+    """One episode at a time; service and action wait in threads of the executor while the callbacks go on."""
+
+    def __init__(self) -> None:
+        super().__init__("episode_manager")
+        self._time_limit_s = self.real("time_limit_s", 10.0, 0.1, 600.0, "s", "longest episode, by the states' stamps")
+        self._ready_timeout_s = self.real(
+            "ready_timeout_s", 60.0, 0.5, 3600.0, "s", "wall time to wait for robot, controller and reward"
+        )
+        self._silence_timeout_s = self.real(
+            "silence_timeout_s", 30.0, 0.5, 3600.0, "s", "wall time without a new reward before an episode is given up"
+        )
+        self._target_noise_std_m = self.real(
+            "target_noise_std_m", -1.0, -1.0, 0.1, "m", "noise on the detected target per axis; -1: the task's own"
+        )
+
+        messages, calls = MutuallyExclusiveCallbackGroup(), ReentrantCallbackGroup()
+        self._states = self.create_publisher(EpisodeState, "episode_state", EPISODE)
+        self.create_subscription(Reward, "reward", self._on_reward, RELIABLE, callback_group=messages)
+        self.create_subscription(MixtureModel, "model", self._on_model, LATCHED, callback_group=messages)
+        self._reset_task = self.create_client(ResetTask, "reset_task", callback_group=calls)
+        self.create_service(RunEpisode, "run_episode", self._on_run_episode, callback_group=calls)
+        self._action = ActionServer(
+            self,
+            AdaptSkill,
+            "adapt_skill",
+            self._on_adapt_skill,
+            goal_callback=self._on_goal,
+            cancel_callback=lambda _goal: CancelResponse.ACCEPT,
+            callback_group=calls,
+        )
+
+        self._busy = threading.Lock()  # held for an episode, or for all those of an action
+        self._news = threading.Condition()
+        self._model_seen = False
+        self._rewarded_ns = 0  # stamp of the last reward
+        self._rewarded_at_s = time.monotonic()
+        self._success_ns: int | None = None  # stamp of the reward that ended the episode
+        self._start_ns = 0
+        self._state = EpisodeState(phase=EpisodeState.PHASE_IDLE)
+        self._states.publish(self._state)
+
+    def make_executor(self) -> Executor:
+        """Threads enough for a call that waits, its cancellation, and the messages it waits for."""
+        return MultiThreadedExecutor(num_threads=4)
+
+    def close(self) -> None:
+        """Say that no episode is running any more."""
+        with self._news:
+            self._news.notify_all()
+        if self._busy.acquire(timeout=2.0):
+            self._publish(EpisodeState.PHASE_IDLE, text="the episode manager has ended")
+
+    # Episodes --------------------------------------------------------------------------------------------------
+
+    def _run(self, mode: int, seed: int, cancelled: Callable[[], bool]) -> _Outcome:
+        """Run one episode.
+
+        Raises:
+            SacGmmError: Something that it needs did not come in time.
+            _CancelledError: `cancelled()` became true.
+        """
+
+        def check() -> None:
+            if cancelled() or self.stopping.is_set() or not rclpy.ok():
+                raise _CancelledError
+
+        self._wait_until_ready(check)
+        self._state.episode_id += 1
+        self._state.mode, self._state.seed, self._state.time_limit_s = mode, seed, self._time_limit_s
+        self._publish(EpisodeState.PHASE_RESETTING)
+        try:
+            start_ns = self._reset(seed, check)
+            with self._news:
+                self._start_ns, self._success_ns, self._rewarded_at_s = start_ns, None, time.monotonic()
+            self._state.start_stamp = stamp_of(start_ns)
+            self._publish(EpisodeState.PHASE_RUNNING, stamp_ns=start_ns)
+            end_ns = start_ns + round(self._time_limit_s * 1e9)
+            self._wait_for_the_end(end_ns, check)
+        except (SacGmmError, _CancelledError) as error:
+            self._publish(EpisodeState.PHASE_IDLE, text=str(error) or "cancelled")
+            raise
+        success_ns = self._success_ns
+        success = success_ns is not None
+        stopped_ns = end_ns if success_ns is None else success_ns
+        self._publish(
+            EpisodeState.PHASE_ENDED,
+            stamp_ns=stopped_ns,
+            success=success,
+            timed_out=not success,
+            text="the reward source saw it succeed" if success else "the time ran out",
+        )
+        return _Outcome(success, (stopped_ns - start_ns) / 1e9)
+
+    def _wait_until_ready(self, check: Callable[[], None]) -> None:
+        def missing() -> list[str]:
+            absent = {
+                "the reset_task service (robot or simulation)": not self._reset_task.service_is_ready(),
+                "the controller's model": not self._model_seen,
+                "a source of reward": self.count_publishers("reward") == 0,
+            }
+            return [what for what, is_absent in absent.items() if is_absent]
+
+        end_s = time.monotonic() + self._ready_timeout_s
+        while what := missing():
+            check()
+            if time.monotonic() >= end_s:
+                raise SacGmmError(f"still missing after {self._ready_timeout_s:g} s: {', '.join(what)}")
+            self.get_logger().info(f"waiting for {', '.join(what)}", throttle_duration_sec=_TELL_EVERY_S)
+            time.sleep(0.05)
+
+    def _reset(self, seed: int, check: Callable[[], None]) -> int:
+        """Have the scene put back; the stamp of the first state, in nanoseconds."""
+        request = ResetTask.Request(seed=seed, target_noise_std_m=self._target_noise_std_m)
+        future = self._reset_task.call_async(request)
+        answered = threading.Event()
+        future.add_done_callback(lambda _future: answered.set())
+        end_s = time.monotonic() + self._ready_timeout_s
+        while not answered.wait(0.1):
+            check()
+            if time.monotonic() >= end_s:
+                self._reset_task.remove_pending_request(future)
+                raise SacGmmError(f"reset_task did not answer within {self._ready_timeout_s:g} s")
+        response = future.result()
+        if response is None or not response.success:
+            raise SacGmmError(f"reset_task failed: {'' if response is None else response.message}")
+        return nanoseconds(response.stamp)
+
+    def _wait_for_the_end(self, end_ns: int, check: Callable[[], None]) -> None:
+        """Until the reward says success, or its pictures have reached the time limit."""
+        while True:
+            with self._news:
+                self._news.wait_for(lambda: self._success_ns is not None or self._rewarded_ns >= end_ns, timeout=0.2)
+                if self._success_ns is not None or self._rewarded_ns >= end_ns:
+                    return
+            check()
+            if time.monotonic() - self._rewarded_at_s >= self._silence_timeout_s:
+                raise SacGmmError(
+                    f"no reward for a new picture for {self._silence_timeout_s:g} s: "
+                    "the camera, its reward, or the simulation is gone"
+                )
+
+    def _publish(
+        self, phase: int, stamp_ns: int | None = None, success: bool = False, timed_out: bool = False, text: str = ""
+    ) -> None:
+        state, stamp = self._state, stamp_of(self._rewarded_ns if stamp_ns is None else stamp_ns)
+        state.header = header(stamp)
+        state.phase, state.success, state.timed_out, state.text = phase, success, timed_out, text
+        state.end_stamp = stamp if phase == EpisodeState.PHASE_ENDED else stamp_of(0)
+        self._states.publish(state)
+
+    # Callbacks -------------------------------------------------------------------------------------------------
+
+    def _on_reward(self, message: Reward) -> None:
+        stamp_ns = nanoseconds(message.header.stamp)
+        with self._news:
+            if stamp_ns != self._rewarded_ns:
+                self._rewarded_ns, self._rewarded_at_s = stamp_ns, time.monotonic()
+            running = self._state.phase == EpisodeState.PHASE_RUNNING and stamp_ns >= self._start_ns
+            if running and message.valid and message.success and self._success_ns is None:
+                self._success_ns = stamp_ns
+            self._news.notify_all()
+
+    def _on_model(self, _message: MixtureModel) -> None:
+        self._model_seen = True
+
+    def _on_run_episode(self, request: RunEpisode.Request, response: RunEpisode.Response) -> RunEpisode.Response:
+        if request.mode not in _MODES:
+            response.message = f"mode {request.mode} is not known: expected one of {_MODES}"
+        elif not self._busy.acquire(blocking=False):
+            response.message = "another episode is running"
+        else:
+            try:
+                outcome = self._run(request.mode, request.seed, lambda: False)
+                response.success, response.task_success = True, outcome.success
+                response.duration_s = outcome.duration_s
+            except SacGmmError as error:
+                response.message = str(error)
+            except _CancelledError:
+                response.message = "the episode manager is ending"
+            finally:
+                self._busy.release()
+        return response
+
+    def _on_goal(self, goal: AdaptSkill.Goal) -> GoalResponse:
+        if goal.mode not in _MODES or self._busy.locked():
+            self.get_logger().warning(f"adapt_skill refused: {'busy' if self._busy.locked() else 'unknown mode'}")
+            return GoalResponse.REJECT
+        return GoalResponse.ACCEPT
+
+    def _on_adapt_skill(self, goal_handle: ServerGoalHandle) -> AdaptSkill.Result:
+        goal, result = goal_handle.request, AdaptSkill.Result()
+        outcomes: list[_Outcome] = []
+        with self._busy:
+            try:
+                while len(outcomes) < goal.episodes:
+                    seed = goal.first_seed + len(outcomes)
+                    outcomes.append(self._run(goal.mode, seed, lambda: goal_handle.is_cancel_requested))
+                    goal_handle.publish_feedback(
+                        AdaptSkill.Feedback(
+                            episode=len(outcomes),
+                            successes=sum(outcome.success for outcome in outcomes),
+                            last_success=outcomes[-1].success,
+                            last_duration_s=outcomes[-1].duration_s,
+                        )
+                    )
+                result.completed = True
+                goal_handle.succeed()
+            except SacGmmError as error:
+                result.message = str(error)
+                self.get_logger().error(result.message)
+                goal_handle.abort()
+            except _CancelledError:
+                result.message = "cancelled"
+                if goal_handle.is_cancel_requested:
+                    goal_handle.canceled()
+                else:
+                    goal_handle.abort()
+        result.episodes = len(outcomes)
+        result.successes = sum(outcome.success for outcome in outcomes)
+        result.outcomes = [outcome.success for outcome in outcomes]
+        result.durations_s = [outcome.duration_s for outcome in outcomes]
+        return result
+
+
+def main() -> None:
+    """Run the node."""
+    run_node(EpisodeManager)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,270 @@
+"""The simulated robot: a PyBullet task behind the topics of a real arm.
+
+    ros2 run sac_gmm_nodes pybullet_bridge --ros-args -p task:=door -p lockstep:=true
+
+In real time physics runs on the wall clock. In lock-step it runs only while an episode is running, and each control
+period waits, for a bounded time, for what answers the last state: the command, and the reward where a picture was sent.
+In both, the arm stops when no command came for `command_timeout_s` of simulated time, as the robot's driver does.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import numpy as np
+from geometry_msgs.msg import PoseStamped, TwistStamped, WrenchStamped
+from gymnasium.spaces import Box
+from rclpy.executors import Executor
+from rosgraph_msgs.msg import Clock
+from sac_gmm_interfaces.msg import EpisodeState, Reward
+from sac_gmm_interfaces.srv import ResetTask
+from sensor_msgs.msg import CameraInfo, Image, JointState
+from std_msgs.msg import Bool, Header
+
+from sac_gmm.errors import SacGmmError
+from sac_gmm.tasks import TASKS, make_task
+from sac_gmm.tasks.iiwa import JOINT_NAMES
+from sac_gmm_nodes.conversions import (
+    camera_info_message,
+    header,
+    image_message,
+    joint_message,
+    nanoseconds,
+    pose_message,
+    stamp_of,
+    twist_array,
+    twist_message,
+    wrench_message,
+)
+from sac_gmm_nodes.node_helpers import COMMAND, EPISODE, LATCHED, RELIABLE, SENSOR, BaseNode, run_node, stream
+
+_IDLE_PERIOD_S = 0.1  # at which the state is sent again while physics is held
+_NO_TURN = np.array([0.0, 0.0, 0.0, 1.0])
+_CAMERAS = ("wrist", "fixed")
+
+
+class PybulletBridge(BaseNode):
+    """Runs the physics in its main thread, between the callbacks, so that nothing in it needs a lock."""
+
+    def __init__(self) -> None:
+        super().__init__("pybullet_bridge")
+        task = self.text("task", "door", "the scene to simulate", tuple(TASKS))
+        rate_hz = self.real("control_rate_hz", 30.0, 1.0, 240.0, "Hz", "rate of states and commands")
+        self._base_frame = self.text("base_frame", "lbr_link_0", "frame of poses, twists and the target")
+        self._lockstep = self.flag("lockstep", False, "advance only when the last state has been answered")
+        reliable = self.flag("reliable_state", self._lockstep, "send every state and picture, not only the latest")
+        self._lockstep_timeout_s = self.real(
+            "lockstep_timeout_s", 10.0, 0.1, 600.0, "s", "wall time to wait for an answer in lock-step"
+        )
+        self._wait_for_reward = self.flag("wait_for_reward", True, "in lock-step, wait for the fixed picture's reward")
+        timeout_s = self.real("command_timeout_s", 0.2, 0.02, 5.0, "s", "simulated time after which a command is void")
+        self._command_timeout_ns = round(timeout_s * 1e9)
+        self._periods = {
+            name: self.whole(f"{name}_camera_period_steps", default, 0, 10_000, "control steps per picture; 0 for none")
+            for name, default in (("wrist", 32), ("fixed", 5))
+        }
+        seed = self.whole("seed", 0, 0, 2**31 - 1, "seed of the scene before the first reset")
+
+        self._task = make_task(task, control_rate_hz=rate_hz)
+        self._period_ns = round(1e9 / rate_hz)
+        limits = self._task.action_space
+        assert isinstance(limits, Box)
+        self._limits = limits
+
+        self._sim_clock = self.create_publisher(Clock, "/clock", SENSOR)
+        self._joints = self.create_publisher(JointState, "joint_states", stream(reliable))
+        self._pose = self.create_publisher(PoseStamped, "state/pose", stream(reliable))
+        self._twist = self.create_publisher(TwistStamped, "state/twist", stream(reliable))
+        self._wrench = self.create_publisher(WrenchStamped, "wrench", stream(reliable))
+        self._target = self.create_publisher(PoseStamped, "target_pose", LATCHED)
+        self._images = {
+            name: self.create_publisher(Image, f"{name}_camera/image", stream(reliable)) for name in _CAMERAS
+        }
+        self._infos = {
+            name: self.create_publisher(CameraInfo, f"{name}_camera/camera_info", stream(reliable)) for name in _CAMERAS
+        }
+        # The one thing here that knows the truth: to check the reward against, never to learn from.
+        self._success = self.create_publisher(Bool, "~/task_success", LATCHED)
+        self.create_subscription(TwistStamped, "command/twist", self._on_command, COMMAND)
+        self.create_subscription(Reward, "reward", self._on_reward, RELIABLE)
+        self.create_subscription(EpisodeState, "episode_state", self._on_episode, EPISODE)
+        self.create_service(ResetTask, "reset_task", self._on_reset)
+
+        self._now_ns = self._start_ns = 0  # simulated time, and that of the first state of the episode
+        self._step = 0  # control periods since then
+        self._command = np.zeros(6)
+        self._commanded_ns = 0  # simulated time at which it came
+        self._answered_ns = self._rewarded_ns = -1  # the states that the last command and the last reward answer
+        self._succeeded = False  # as the reward says
+        self._was_success = False  # as the truth says
+        self._patience_s = self._lockstep_timeout_s
+        self._deadline_s = time.monotonic()
+        self._end_ns: int | None = None  # of the running episode; None while none is running
+        self._held = False  # the episode has come to its end here; physics waits for the episode manager
+        self._reset(seed, -1.0)
+        self.get_logger().info(f"task '{task}', {rate_hz:g} Hz, {'lock-step' if self._lockstep else 'real time'}")
+
+    def spin(self, executor: Executor) -> None:
+        """Run physics and callbacks in turn until asked to stop."""
+        while not self.stopping.is_set():
+            if not self._lockstep:
+                self._real_time(executor)
+            elif self._end_ns is None or self._held:
+                self._publish_state()
+                self._wait(executor, _IDLE_PERIOD_S, lambda: self._end_ns is not None and not self._held)
+            else:
+                self._lockstep_step(executor)
+
+    def close(self) -> None:
+        """Leave the physics engine."""
+        self._task.close()
+
+    # Time ------------------------------------------------------------------------------------------------------
+
+    def _lockstep_step(self, executor: Executor) -> None:
+        """Send the state, wait for its answers, advance one control period."""
+        assert self._end_ns is not None
+        now_ns, at_end = self._now_ns, self._now_ns >= self._end_ns
+        self._publish_state()
+        pictured = self._publish_pictures(everything=at_end)
+        waits_for_reward = self._wait_for_reward and "fixed" in pictured
+
+        def answered() -> bool:
+            commanded = at_end or self._answered_ns >= now_ns
+            return commanded and (not waits_for_reward or self._rewarded_ns >= now_ns)
+
+        if not self._wait(executor, self._patience_s, lambda: answered() or self._end_ns is None):
+            missing = "command/twist" if self._answered_ns < now_ns and not at_end else "reward"
+            self.get_logger().warning(
+                f"no {missing} for the state at {now_ns / 1e9:.3f} s within {self._patience_s:g} s: going on without",
+                throttle_duration_sec=1.0,
+            )
+            self._patience_s = self._period_ns / 1e9  # whoever is gone is not waited for long again
+        elif answered():
+            self._patience_s = self._lockstep_timeout_s
+        if self.stopping.is_set() or self._end_ns is None or now_ns != self._now_ns:
+            return
+        if at_end or self._succeeded:
+            self._held = True
+        else:
+            self._advance()
+
+    def _real_time(self, executor: Executor) -> None:
+        """One control period on the wall clock."""
+        self._deadline_s = max(self._deadline_s + self._period_ns / 1e9, time.monotonic() - self._period_ns / 1e9)
+        self._publish_state()
+        self._publish_pictures()
+        now_ns = self._now_ns
+        while (left_s := self._deadline_s - time.monotonic()) > 0 and not self.stopping.is_set():
+            executor.spin_once(timeout_sec=left_s)
+        if now_ns == self._now_ns:
+            self._advance()
+
+    def _wait(self, executor: Executor, timeout_s: float, done: Callable[[], bool]) -> bool:
+        """Run callbacks until `done()` or for `timeout_s`; say which."""
+        end_s = time.monotonic() + timeout_s
+        while not done():
+            left_s = end_s - time.monotonic()
+            if left_s <= 0 or self.stopping.is_set():
+                return False
+            executor.spin_once(timeout_sec=min(left_s, _IDLE_PERIOD_S))
+        return True
+
+    def _advance(self) -> None:
+        if self._now_ns + self._period_ns - self._commanded_ns > self._command_timeout_ns + 1000:
+            self._command[:] = 0.0
+        self._task.advance(self._command)
+        self._observation = self._task.observe()
+        self._now_ns += self._period_ns
+        self._step += 1
+        success = self._task.truth()["success"] > 0.5
+        if success != self._was_success:
+            self._was_success = success
+            self._success.publish(Bool(data=success))
+
+    # Callbacks -------------------------------------------------------------------------------------------------
+
+    def _on_command(self, message: TwistStamped) -> None:
+        twist = twist_array(message)
+        if not np.isfinite(twist).all():
+            self.get_logger().error("a command that is not a number was ignored", throttle_duration_sec=1.0)
+            return
+        self._command = np.clip(twist, self._limits.low, self._limits.high)
+        self._commanded_ns = self._now_ns
+        self._answered_ns = nanoseconds(message.header.stamp)
+
+    def _on_reward(self, message: Reward) -> None:
+        self._rewarded_ns = nanoseconds(message.header.stamp)
+        self._succeeded = message.valid and message.success and self._rewarded_ns >= self._start_ns
+
+    def _on_episode(self, message: EpisodeState) -> None:
+        if message.phase != EpisodeState.PHASE_RUNNING:
+            self._end_ns = None
+            self._command[:] = 0.0
+            return
+        start_ns = nanoseconds(message.start_stamp)
+        if start_ns != self._start_ns:
+            self.get_logger().error(
+                f"an episode starts at {start_ns / 1e9:.3f} s, but that is not where the task was reset"
+            )
+        self._end_ns = start_ns + round(message.time_limit_s * 1e9)
+        self._held = False
+        self._patience_s = self._lockstep_timeout_s
+
+    def _on_reset(self, request: ResetTask.Request, response: ResetTask.Response) -> ResetTask.Response:
+        try:
+            self._reset(request.seed, request.target_noise_std_m)
+        except (SacGmmError, ValueError) as error:
+            response.message = str(error)
+            return response
+        response.success = True
+        response.stamp = stamp_of(self._start_ns)
+        return response
+
+    def _reset(self, seed: int, noise_std_m: float) -> None:
+        """Put the scene back; simulated time goes on, so that no stamp is ever given twice."""
+        options = {"target_noise_std_m": noise_std_m} if noise_std_m >= 0 else None
+        self._observation, _ = self._task.reset(seed=seed, options=options)
+        self._now_ns += self._period_ns
+        self._start_ns = self._now_ns
+        self._step = 0
+        self._command[:] = 0.0
+        self._answered_ns = self._rewarded_ns = -1
+        self._succeeded = self._was_success = False
+        self._target.publish(pose_message(self._observation["target_m"], _NO_TURN, self._header()))
+        self._success.publish(Bool(data=False))
+        self._publish_state()
+
+    # Publishing ------------------------------------------------------------------------------------------------
+
+    def _header(self, frame_id: str | None = None) -> Header:
+        return header(stamp_of(self._now_ns), self._base_frame if frame_id is None else frame_id)
+
+    def _publish_state(self) -> None:
+        state, arm, head = self._observation, self._task.arm, self._header()
+        self._sim_clock.publish(Clock(clock=head.stamp))
+        self._joints.publish(joint_message(list(JOINT_NAMES), state["joint_position_rad"], head))
+        velocity = np.concatenate((state["ee_velocity_m_s"], arm.angular_velocity_rad_s))
+        self._twist.publish(twist_message(velocity, head))
+        self._wrench.publish(wrench_message(state["wrench"], head))
+        self._pose.publish(pose_message(state["ee_position_m"], arm.orientation_xyzw, head))
+
+    def _publish_pictures(self, everything: bool = False) -> list[str]:
+        """Send the pictures that are due; say of which cameras."""
+        due = [name for name, period in self._periods.items() if period and (everything or self._step % period == 0)]
+        for name in due:
+            info = self._task.camera_info(name)
+            head = self._header(info.frame_id)
+            self._infos[name].publish(camera_info_message(info.matrix, info.width, info.height, head))
+            self._images[name].publish(image_message(self._task.camera(name), head))
+        return due
+
+
+def main() -> None:
+    """Run the node."""
+    run_node(PybulletBridge)
+
+
+if __name__ == "__main__":
+    main()
