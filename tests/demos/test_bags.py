@@ -50,7 +50,7 @@ def test_sidecar_counts_and_names(tmp_path):
     poses = [p for i, p in enumerate(line(20)) if i not in (7, 8)]
     path = tmp_path / "bag"
     with EpisodeBagWriter(
-        path, {"/state/pose": POSE, "/target_pose": POSE}, EpisodeInfo("door", "ann", "base", {"seed": 4})
+        path, {"/state/pose": POSE, "/target_pose": POSE}, EpisodeInfo("door", "ann", {"seed": 4})
     ) as writer:
         writer.write("/target_pose", pose_stamped(0, "base", [0, 0, 0]))
         for position, stamp in poses:
@@ -59,6 +59,7 @@ def test_sidecar_counts_and_names(tmp_path):
     assert (sidecar["task"], sidecar["operator"], sidecar["seed"]) == ("door", "ann", 4)
     assert sidecar["topics"]["/state/pose"] == {
         "type": POSE,
+        "frame_id": "base",
         "count": 18,
         "rate_hz": 30.0,
         "dropped": 2,

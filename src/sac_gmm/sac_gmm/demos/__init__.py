@@ -11,6 +11,7 @@ from sac_gmm.demos.quality import (
     check_set,
     check_stream,
 )
+from sac_gmm.demos.recorder import EpisodeRecorder, Recording
 from sac_gmm.demos.training import to_training_set
 
 __all__ = [
@@ -18,6 +19,8 @@ __all__ = [
     "DemonstrationReport",
     "EpisodeBagWriter",
     "EpisodeInfo",
+    "EpisodeRecorder",
+    "Recording",
     "SetReport",
     "StreamReport",
     "check_demonstration",

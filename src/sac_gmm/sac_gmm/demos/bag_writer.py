@@ -54,13 +54,11 @@ class EpisodeInfo:
     Attributes:
         task: Name of the task.
         operator: Who showed it.
-        frame_id: The base frame of poses and twists.
         extra: Anything else that YAML can hold: seed, tracker settings.
     """
 
     task: str = ""
     operator: str = ""
-    frame_id: str = "base"
     extra: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -117,6 +115,7 @@ class EpisodeBagWriter:
             shutil.rmtree(self._partial, ignore_errors=True)
             raise _cannot_write(self.path, error) from error
         self._stamps_ns: dict[str, list[int]] = {topic: [] for topic in topics}
+        self._frames: dict[str, str] = {}
         self._open = True
 
     @property
@@ -148,6 +147,8 @@ class EpisodeBagWriter:
         connection = self._connections[topic]
         data = message if isinstance(message, bytes) else bytes(typestore().serialize_cdr(message, connection.msgtype))
         stamp_ns = header_stamp_ns(data)
+        if topic not in self._frames:
+            self._frames[topic] = _header_frame_id(data)
         try:
             self._writer.write(connection, stamp_ns if log_time_ns is None else log_time_ns, data)
             if time.monotonic() - self._synced_s > SYNC_PERIOD_S:
@@ -225,10 +226,13 @@ class EpisodeBagWriter:
         return {
             "task": self.info.task,
             "operator": self.info.operator,
-            "frame_id": self.info.frame_id,
             **dict(self.info.extra),
             "topics": {
-                topic: {"type": self._connections[topic].msgtype, **report.as_dict()}
+                topic: {
+                    "type": self._connections[topic].msgtype,
+                    "frame_id": self._frames.get(topic, ""),
+                    **report.as_dict(),
+                }
                 for topic, report in self.reports().items()
             },
             "software": {"sac_gmm": __version__},
@@ -243,7 +247,7 @@ def write_demonstration(path: Path | str, demonstration: Demonstration) -> Path:
     """
     topics = {topic: EPISODE_TOPICS[topic] for topic in (STATE_POSE, STATE_TWIST, TARGET_POSE)}
     frame = demonstration.frame_id
-    info = EpisodeInfo(demonstration.task, str(demonstration.meta.get("operator", "")), frame)
+    info = EpisodeInfo(demonstration.task, str(demonstration.meta.get("operator", "")))
     stamps_ns = np.rint(demonstration.time_s * 1e9).astype(np.int64)
     with EpisodeBagWriter(path, topics, info) as writer:
         writer.write(TARGET_POSE, pose_stamped(int(stamps_ns[0]), frame, demonstration.target_m))
@@ -252,7 +256,7 @@ def write_demonstration(path: Path | str, demonstration: Demonstration) -> Path:
         ):
             writer.write(STATE_POSE, pose_stamped(stamp_ns, frame, position))
             writer.write(STATE_TWIST, twist_stamped(stamp_ns, frame, velocity))
-    return Path(path)
+    return writer.path
 
 
 def header_stamp_ns(cdr: bytes) -> int:
@@ -262,6 +266,12 @@ def header_stamp_ns(cdr: bytes) -> int:
     """
     seconds, nanoseconds = struct.unpack_from("<iI" if cdr[1] & 1 else ">iI", cdr, 4)
     return int(seconds) * 10**9 + int(nanoseconds)
+
+
+def _header_frame_id(cdr: bytes) -> str:
+    """The header's frame: after the stamp comes the length of the text with its final zero, then the text."""
+    (length,) = struct.unpack_from("<I" if cdr[1] & 1 else ">I", cdr, 12)
+    return cdr[16 : 16 + length - 1].decode()
 
 
 def _free_partial(path: Path) -> Path:

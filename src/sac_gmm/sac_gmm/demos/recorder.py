@@ -1,0 +1,161 @@
+"""What goes into an episode's bag and what does not: the recorder without its topics and services."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from sac_gmm.demos.bag_reader import read_demonstration
+from sac_gmm.demos.bag_writer import EpisodeBagWriter, EpisodeInfo, header_stamp_ns
+from sac_gmm.demos.messages import LATCHED_TOPICS, STATE_POSE
+from sac_gmm.demos.quality import DemonstrationReport, StreamReport, check_demonstration
+from sac_gmm.errors import SacGmmError
+
+
+@dataclass(frozen=True)
+class Recording:
+    """A finished recording.
+
+    Attributes:
+        path: The bag.
+        n_samples: States in it.
+        streams: Rate, gaps and drops by topic.
+        report: The demonstration's quality; None when it cannot be read as one.
+        problems: What a person should know, in sentences.
+    """
+
+    path: Path
+    n_samples: int
+    streams: Mapping[str, StreamReport]
+    report: DemonstrationReport | None
+    problems: tuple[str, ...]
+
+    def summary(self) -> str:
+        """One line for a person."""
+        dropped = sum(stream.dropped for stream in self.streams.values())
+        measured = ""
+        if self.report is not None:
+            measured = f", {self.report.duration_s:.1f} s at {self.report.rate_hz:.1f} Hz, {self.report.path_m:.2f} m"
+        text = f"{self.path}: {self.n_samples} samples{measured}, {dropped} messages dropped"
+        return "; ".join([text, *self.problems])
+
+
+class EpisodeRecorder:
+    """Takes serialised messages of the episode topics as they come and writes one bag per episode.
+
+    A message that comes again with the same stamp (a simulation at rest repeats its state) is written once. The last
+    latched message (the target) is part of every episode, however long before it was said.
+
+    Args:
+        follow_episodes: Write only what is stamped within the episode that is announced as running, whatever the order
+            in which the topics arrive; otherwise everything between `start` and `stop`.
+    """
+
+    def __init__(self, follow_episodes: bool = False) -> None:
+        self._latest: dict[str, bytes] = {}
+        # Stamps in ns between which messages are written, the end open while an episode is running; None: nothing is.
+        self._window: tuple[int, int | None] | None = None if follow_episodes else (0, None)
+        self._writer: EpisodeBagWriter | None = None
+        self._finished = False
+        self._last_ns: dict[str, int] = {}
+
+    @property
+    def recording(self) -> bool:
+        """Whether a recording has been started and not stopped."""
+        return self._writer is not None
+
+    def start(self, path: Path | str, info: EpisodeInfo) -> None:
+        """Begin a recording.
+
+        Raises:
+            SacGmmError: One is in progress already, or `path` exists or cannot be written.
+        """
+        if self._writer is not None:
+            raise SacGmmError(f"{self._writer.path} is being recorded: stop that recording first")
+        self._writer = EpisodeBagWriter(path, info=info)
+        self._finished = False
+        self._last_ns = {}
+
+    def stop(self, discard: bool = False) -> Recording | None:
+        """End the recording, complete its bag and look at what is in it; None when it was thrown away.
+
+        Raises:
+            SacGmmError: No recording is in progress, or nothing was recorded, or the disk does not take it.
+        """
+        if self._writer is None:
+            raise SacGmmError("no recording is in progress: start one first")
+        writer, self._writer = self._writer, None
+        if discard:
+            writer.discard()
+            return None
+        path = writer.close()
+        report = None
+        problems: list[str] = []
+        try:
+            report = check_demonstration(read_demonstration(path))
+            problems += report.problems
+        except SacGmmError as error:
+            problems.append(f"not usable as a demonstration ({error})")
+        problems += [f"{topic} is empty" for topic, count in writer.counts.items() if not count]
+        return Recording(path, writer.counts[STATE_POSE], writer.reports(), report, tuple(problems))
+
+    def abandon(self) -> Path | None:
+        """Stop without completing; says where what was recorded so far lies."""
+        if self._writer is None:
+            return None
+        writer, self._writer = self._writer, None
+        writer.abandon()
+        return writer.partial_path
+
+    def episode_waiting(self) -> None:
+        """The scene is being put back, or no episode is running: nothing is written."""
+        self._finished = self._finished or bool(self._last_ns)  # a bag holds one episode
+        self._window = None
+
+    def episode_running(self, start_ns: int) -> None:
+        """An episode runs since `start_ns`; states that came before this word are not lost."""
+        if self._window is None or self._window[0] != start_ns:
+            self._finished = self._finished or bool(self._last_ns)
+            self._window = (start_ns, None)
+            for topic, data in list(self._latest.items()):
+                if topic not in LATCHED_TOPICS:
+                    self.take(topic, data)
+
+    def episode_ended(self, end_ns: int) -> None:
+        """The episode ended at `end_ns`; what is stamped up to then may still come."""
+        if self._window is not None:
+            self._window = (self._window[0], end_ns)
+
+    def take(self, topic: str, data: bytes) -> None:
+        """Take one serialised message of one of the episode topics.
+
+        Raises:
+            SacGmmError: The disk does not take it; the recording has ended then and what there is was kept.
+        """
+        self._latest[topic] = data
+        if self._writer is None or self._window is None or self._finished:
+            return
+        if topic in LATCHED_TOPICS:
+            if self._last_ns:
+                self._write(topic, data, max(self._last_ns.values()))
+            return
+        stamp_ns = header_stamp_ns(data)
+        begin_ns, end_ns = self._window
+        if stamp_ns < begin_ns or (end_ns is not None and stamp_ns > end_ns):
+            return
+        if stamp_ns <= self._last_ns.get(topic, -1):
+            return
+        if not self._last_ns:
+            for latched in LATCHED_TOPICS & self._latest.keys():
+                self._write(latched, self._latest[latched], stamp_ns)
+        self._last_ns[topic] = stamp_ns
+        self._write(topic, data, stamp_ns)
+
+    def _write(self, topic: str, data: bytes, log_time_ns: int) -> None:
+        assert self._writer is not None
+        try:
+            self._writer.write(topic, data, log_time_ns=log_time_ns)
+        except SacGmmError:
+            self._writer = None  # it has been left as it is; further messages must not repeat the complaint
+            raise

@@ -1,0 +1,116 @@
+"""Records demonstrations: one rosbag2 folder per episode, begun and ended by services.
+
+Messages are written as the bytes they came in. A bag appears under its name only when it is complete, and never in the
+place of another. It holds everything from start to stop or, with `follow_episodes`, the running part of one episode.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+from geometry_msgs.msg import PoseStamped, TwistStamped, WrenchStamped
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+from sac_gmm_interfaces.msg import EpisodeState
+from sac_gmm_interfaces.srv import StartRecording, StopRecording
+from sensor_msgs.msg import JointState
+
+from sac_gmm.demos import EpisodeInfo, EpisodeRecorder
+from sac_gmm.demos.messages import EPISODE_TOPICS, LATCHED_TOPICS
+from sac_gmm.errors import SacGmmError
+from sac_gmm_nodes.conversions import nanoseconds
+from sac_gmm_nodes.node_helpers import EPISODE, LATCHED, BaseNode, run_node
+
+TYPES = {
+    "geometry_msgs/msg/PoseStamped": PoseStamped,
+    "geometry_msgs/msg/TwistStamped": TwistStamped,
+    "geometry_msgs/msg/WrenchStamped": WrenchStamped,
+    "sensor_msgs/msg/JointState": JointState,
+}
+QUEUE = 200  # messages that may wait while the disk is busy
+
+
+class DemoRecorder(BaseNode):
+    """The episode topics in, bags out."""
+
+    def __init__(self) -> None:
+        super().__init__("demo_recorder")
+        self._folder = Path(self.text("folder", ".", "where bags with a relative path are put")).expanduser()
+        reliable = self.flag("reliable_state", False, "ask for every state, as lock-step offers")
+        follow = self.flag("follow_episodes", False, "record only while episode_state says that an episode is running")
+        self._recorder = EpisodeRecorder(follow)
+        qos = QoSProfile(
+            depth=QUEUE, reliability=ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT
+        )
+        if follow:
+            self.create_subscription(EpisodeState, "episode_state", self._on_episode, EPISODE)
+        for topic, kind in EPISODE_TOPICS.items():
+            self.create_subscription(
+                TYPES[kind],
+                topic.removeprefix("/"),  # relative, so that a namespace moves it; the bag keeps the plain name
+                partial(self._on_message, topic),
+                LATCHED if topic in LATCHED_TOPICS else qos,
+                raw=True,
+            )
+        self.create_service(StartRecording, "start_recording", self._on_start)
+        self.create_service(StopRecording, "stop_recording", self._on_stop)
+
+    def _on_message(self, topic: str, data: bytes) -> None:
+        try:
+            self._recorder.take(topic, data)
+        except SacGmmError as error:
+            self.get_logger().error(f"the recording has stopped: {error}")
+
+    def _on_episode(self, message: EpisodeState) -> None:
+        try:
+            if message.phase == EpisodeState.PHASE_RUNNING:
+                self._recorder.episode_running(nanoseconds(message.start_stamp))
+            elif message.phase == EpisodeState.PHASE_ENDED:
+                self._recorder.episode_ended(nanoseconds(message.end_stamp))
+            else:
+                self._recorder.episode_waiting()
+        except SacGmmError as error:
+            self.get_logger().error(f"the recording has stopped: {error}")
+
+    def _on_start(self, request: StartRecording.Request, response: StartRecording.Response) -> StartRecording.Response:
+        try:
+            if not request.path.strip():
+                raise SacGmmError("the path of the bag is empty: name the new bag, e.g. demos/door/door_00")
+            path = self._folder / Path(request.path).expanduser()
+            self._recorder.start(path, EpisodeInfo(request.task, request.operator_name))
+            response.success, response.message = True, f"recording {path}"
+            self.get_logger().info(response.message)
+        except SacGmmError as error:
+            response.success, response.message = False, str(error)
+            self.get_logger().error(response.message)
+        return response
+
+    def _on_stop(self, request: StopRecording.Request, response: StopRecording.Response) -> StopRecording.Response:
+        try:
+            recording = self._recorder.stop(request.discard)
+            response.success, response.message = True, "discarded"
+            if recording is not None:
+                response.success = recording.report is not None
+                response.message = recording.summary()
+                response.path = str(recording.path)
+                response.n_samples = recording.n_samples
+            self.get_logger().info(response.message)
+        except SacGmmError as error:
+            response.success, response.message = False, str(error)
+            self.get_logger().error(response.message)
+        return response
+
+    def close(self) -> None:
+        """Leave an unfinished recording where it can be found."""
+        left = self._recorder.abandon()
+        if left is not None:
+            self.get_logger().warning(f"stopped in the middle of a recording: what there is lies in {left}")
+
+
+def main() -> None:
+    """Entry point."""
+    run_node(DemoRecorder)
+
+
+if __name__ == "__main__":
+    main()
