@@ -1,0 +1,56 @@
+"""Start the nodes of a YAML launch file where `ros2 launch` is missing.
+
+    sac-gmm up launch/simulation.launch.yaml
+    sac-gmm up sac_gmm_bringup simulation.launch.yaml seed:=1
+    sac-gmm up launch/simulation.launch.yaml --show-args
+
+A stop-gap, on purpose small: it reads the part of the launch language that this project's files use and refuses the
+rest by name. With ROS 2 installed, use `ros2 launch sac_gmm_bringup simulation.launch.yaml` with the same arguments.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from sac_gmm.errors import SacGmmError
+
+
+def main(args: list[str]) -> int:
+    """Start a launch file and stay until its nodes have ended.
+
+    Returns:
+        0 after a clean end or Ctrl-C, 1 when a required node died or a node had to be killed.
+    """
+    parser = argparse.ArgumentParser("sac-gmm up", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("file", metavar="FILE | PACKAGE FILE", help="a launch file, or a package and the name of one")
+    parser.add_argument("rest", metavar="name:=value", nargs="*", help="arguments of the launch file")
+    parser.add_argument(
+        "-s", "--show-args", action="store_true", help="say which arguments it takes, and start nothing"
+    )
+    options = parser.parse_intermixed_args(args)
+
+    from sac_gmm.cli.launch_yaml import declared_arguments, find_in_package, read_launch_file
+    from sac_gmm.cli.supervisor import supervise
+
+    path, rest = Path(options.file), options.rest
+    if not path.is_file() and rest and ":=" not in rest[0]:
+        path, rest = find_in_package(options.file, rest[0]), rest[1:]
+    if options.show_args:
+        for argument in declared_arguments(path):
+            default = "must be given" if argument.default is None else f"default: {argument.default!r}"
+            choices = f"; one of: {', '.join(argument.choices)}" if argument.choices else ""
+            print(f"{argument.name}  ({default}{choices})\n    {argument.description or 'no description'}")
+        return 0
+    nodes = read_launch_file(path, dict(_name_and_value(text) for text in rest))
+    if not nodes:
+        raise SacGmmError(f"{path} starts no node with these arguments")
+    print(f"[launch] {path}: {len(nodes)} node(s), started by `sac-gmm up`, a stand-in for `ros2 launch`", flush=True)
+    return supervise(nodes)
+
+
+def _name_and_value(text: str) -> tuple[str, str]:
+    name, separator, value = text.partition(":=")
+    if not name or not separator:
+        raise SacGmmError(f"'{text}' is not an argument of a launch file; write name:=value")
+    return name, value
