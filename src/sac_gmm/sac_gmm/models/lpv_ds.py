@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -14,11 +14,16 @@ from sac_gmm.models.lmi import GainProblem
 from sac_gmm.models.lyapunov import learn_metric, minimise_metric
 from sac_gmm.models.mixture import Array, GaussianMixture
 from sac_gmm.models.model import SkillModel
-from sac_gmm.models.selection import select_components
 from sac_gmm.models.stability import with_gains
 from sac_gmm.models.training import TrainingSet, training_set
+from sac_gmm.models.validation import best_candidate
 
-RELATIVE_MARGIN = 0.01
+Clustering = Literal["spans", "positions", "directions"]
+Metric = Literal["learned", "refined", "identity"]
+RELATIVE_MARGIN = 0.1
+COMPONENTS = (4, 6, 8, 10, 12, 16, 20)  # what "auto" chooses from
+_RIDGE = 1e-6
+_WIDTH = 1e-4  # added to the position covariances, relative to the variance of the positions
 
 
 def fit_lpv_ds(
@@ -28,83 +33,113 @@ def fit_lpv_ds(
     n_components: int | Literal["auto"] = "auto",
     seed: int = 0,
     *,
-    directional: bool = True,
-    metric: Literal["refined", "learned", "identity"] = "refined",
+    clustering: Clustering | Literal["auto"] = "auto",
+    metric: Metric = "learned",
     margin_1_s: float | None = None,
-    n_init: int = 1,
     align_ends: bool = True,
 ) -> SkillModel:
     """Fit f(x) = sum_k h_k(x) A_k (x - attractor) with a certificate (Figueroa and Billard, CoRL 2018).
 
-    Three steps: a mixture over position and direction of motion, whose position part gives the gates; the metric P of
-    the Lyapunov function; the gains A_k by least squares under A_k' P + P A_k <= -2 margin P.
+    Three steps: a mixture whose position part gives the gates; the metric P of the Lyapunov function; the gains A_k by
+    least squares under A_k' P + P A_k <= -2 margin P.
 
     Args:
         x: (N, d) states, demonstration after demonstration.
         v: (N, d) velocities.
         lengths: Samples per demonstration.
-        n_components: K, or "auto" for the knee of the BIC.
-        seed: For random starts.
-        directional: Cluster by position and direction of motion, so that branches which cross or return do not share a
-            component; by position alone otherwise.
+        n_components: K, or "auto" (with the clustering: what predicts each demonstration from the others best).
+        seed: For the random starts of the metric.
+        clustering: Where the gates come from. "spans": component k is the k-th of K equal spans of every
+            demonstration's progress, half time and half path length; "positions": expectation maximisation over
+            position; "directions": over position and direction of motion; "auto": chosen like K.
         metric: "learned" from the directions of motion; "refined": then improved together with the gains; "identity".
-        margin_1_s: Certified decay rate; a hundredth of the ratio of typical speed to typical distance if left out.
-        n_init: Starts of the clustering.
+        margin_1_s: Certified decay rate; a tenth of the ratio of typical speed to typical distance if left out.
         align_ends: Shift the demonstrations to a common end.
 
     Raises:
-        SacGmmError: The samples do not fit together or are not finite.
+        SacGmmError: The samples do not fit together, are not finite, or do not move.
     """
     data = training_set(x, v, lengths, align_ends=align_ends)
+    reach = float(np.sqrt(np.square(data.x - data.attractor).mean()))
+    speed = float(np.sqrt(np.square(data.v).mean()))
+    if not (reach > 0.0 and speed > 0.0):
+        raise SacGmmError("the demonstrations do not move: a dynamical system needs motion")
+    margin = RELATIVE_MARGIN * speed / reach if margin_1_s is None else margin_1_s
+
+    def fit(part: TrainingSet, choice: tuple[Clustering, int]) -> SkillModel:
+        return _fit(part, choice[1], choice[0], metric, margin, seed)
+
+    fitting = [k for k in COMPONENTS if 4 * k <= min(data.lengths)] or [1]
+    counts = fitting if n_components == "auto" else [n_components]
+    clusterings = get_args(Clustering) if clustering == "auto" else (clustering,)
+    choices = [(way, k) for way in clusterings for k in counts]
+    if len(data.lengths) > 1 and len(choices) > 1:
+        chosen = best_candidate(data, choices, fit)
+    else:  # one demonstration cannot be predicted from the others
+        chosen = clusterings[0], counts[len(counts) // 2]
+    model = fit(data, chosen)
+    model.meta["fit"] = {
+        "n_components": n_components,
+        "seed": seed,
+        "clustering": chosen[0],
+        "metric": metric,
+        "margin_1_s": margin,
+        "align_ends": align_ends,
+        "n_samples": len(data.x),
+        "n_demonstrations": len(data.lengths),
+    }
+    return model
+
+
+def _fit(data: TrainingSet, k: int, clustering: Clustering, metric: Metric, margin: float, seed: int) -> SkillModel:
     d = data.x.shape[1]
     y = data.x - data.attractor
     reach, speed = np.sqrt(np.square(y).mean()), np.sqrt(np.square(data.v).mean())
-    if not (reach > 0 and speed > 0):
-        raise SacGmmError("the demonstrations do not move: a dynamical system needs motion")
-    margin = RELATIVE_MARGIN * float(speed / reach) if margin_1_s is None else margin_1_s
-    clusters = cluster(data, n_components, directional, n_init, seed)
-    positions = clusters.marginal(slice(0, d))
-    problem = GainProblem(positions.responsibilities(data.x), y / reach, data.v / speed)
-    rate = margin * float(reach / speed)  # the problem is solved in units of the typical distance and speed
+    rate = margin * reach / speed  # the problem is solved in units of the typical distance and speed
+    positions = span_mixture(data, k) if clustering == "spans" else em_mixture(data, k, clustering)
+    problem = GainProblem(positions.responsibilities(data.x), y / reach, data.v / speed, _RIDGE)
     P = np.eye(d) if metric == "identity" else learn_metric(y, data.v, seed)
     if metric == "refined":
         P = refine_metric(problem, P, rate)
     A = problem.solve(P, rate).A * (speed / reach)
-    model = SkillModel(
-        "lpv_ds",
-        _with_velocities(positions),
-        data.attractor,
-        meta={
-            "fit": {
-                "n_components": n_components,
-                "seed": seed,
-                "directional": directional,
-                "metric": metric,
-                "margin_1_s": margin,
-                "n_init": n_init,
-                "align_ends": align_ends,
-                "n_samples": len(data.x),
-                "n_demonstrations": len(data.lengths),
-            }
-        },
-    )
+    model = SkillModel("lpv_ds", _with_velocities(positions), data.attractor)
     return with_gains(model, A, _noise(positions, data, A), P, margin)
 
 
-def cluster(
-    data: TrainingSet, n_components: int | Literal["auto"], directional: bool, n_init: int, seed: int
-) -> GaussianMixture:
-    """The mixture over x, or over [x; direction of motion], whose position part gives the gates."""
+def progress(x: Array) -> Array:
+    """How far along each sample of one demonstration (N, d) is, 0 to 1: the mean of its shares of time and of path."""
+    way = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(x, axis=0), axis=1))])
+    time = np.linspace(0.0, 1.0, len(x))
+    return 0.5 * (time + way / way[-1]) if way[-1] > 0.0 else time
+
+
+def span_mixture(data: TrainingSet, n_components: int) -> GaussianMixture:
+    """The mixture over x whose component k holds the k-th of K equal spans of every demonstration's progress.
+
+    Unlike a mixture fitted to positions it knows the order of the motion, so that two passages through the same place
+    share no component.
+    """
+    labels = np.concatenate([progress(demo.x) for demo in data.demonstrations()])
+    labels = np.minimum((labels * n_components).astype(int), n_components - 1)
+    groups = [data.x[labels == k] for k in range(n_components)]
+    if min(map(len, groups)) < 2:
+        raise SacGmmError(f"{n_components} components are too many for {len(data.x)} samples: choose fewer")
+    width = _WIDTH * np.square(data.x - data.attractor).mean() * np.eye(data.x.shape[1])
+    covariances = [np.cov(group.T, bias=True).reshape(width.shape) + width for group in groups]
+    counts = np.array([len(group) for group in groups])
+    return GaussianMixture(counts / counts.sum(), np.array([g.mean(axis=0) for g in groups]), np.array(covariances))
+
+
+def em_mixture(data: TrainingSet, n_components: int, clustering: Clustering) -> GaussianMixture:
+    """The position part of a mixture that expectation maximisation fits to x, or to [x; direction of motion]."""
     samples, groups = data.x, [0] * data.x.shape[1]
-    if directional:
+    if clustering == "directions":
         speed = np.linalg.norm(data.v, axis=1, keepdims=True)
-        samples = np.concatenate([data.x, data.v / np.maximum(speed, 1e-6 * speed.max())], axis=1)
-        groups = data.groups
-    options: dict[str, Any] = {"groups": groups, "n_init": n_init, "seed": seed, "tolerance": 1e-4}
-    if n_components == "auto":
-        k, fits = select_components(samples, data.lengths, **options)
-        return fits[k].mixture
-    return fit_mixture(samples, n_components, lengths=data.lengths, **options).mixture
+        samples, groups = np.concatenate([data.x, data.v / np.maximum(speed, 1e-6 * speed.max())], axis=1), data.groups
+    result = fit_mixture(
+        samples, n_components, lengths=data.lengths, groups=groups, tolerance=1e-2, regularisation=1e-3
+    )
+    return result.mixture.marginal(slice(0, data.x.shape[1]))
 
 
 def refine_metric(problem: GainProblem, P: Array, rate: float, max_evaluations: int = 25) -> Array:
