@@ -209,10 +209,13 @@ class GmmController(BaseNode):
 
     def _wait_for_adapter(self) -> None:
         """In lock-step: say that a decision is due and hold the tick until the adapter's update has been answered."""
-        if self._pose is None:
+        pose, episode = self._pose, self._episode
+        if pose is None or episode is None or self._hold is not Reason.NONE:
             return
+        if pose[0] >= nanoseconds(episode.start_stamp) + round(episode.time_limit_s * 1e9):
+            return  # nothing can follow the last state
         decision = (self._episode_id, self._step // self._interval)
-        self._last_stamp_ns = self._pose[0]
+        self._last_stamp_ns = pose[0]
         idle = Tick(np.zeros(6), False, State.ACTIVE, Reason.NONE, Limit.NONE, self._controller.version)
         self._publish_status(idle, True, 0.0)
         if self._adapter_missed or not (self._expect_adapter or self._controller.adapter_alive):

@@ -1,0 +1,216 @@
+"""Puts what comes over several topics back into the order in which it happened, by its stamps.
+
+Topics arrive in any order relative to each other. Whatever that order is, the same ticks go to the observer and the
+same observations come out, so that learning over ROS sees what learning in one process sees.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sac_gmm.rl import Observation
+from sac_gmm.skills import WindowObserver
+
+_KEPT_TICKS = 1000  # states held while it is not yet known which episode they belong to
+
+
+@dataclass(frozen=True)
+class Begin:
+    """An episode has begun."""
+
+    episode_id: int
+    mode: int
+
+
+@dataclass(frozen=True)
+class Decide:
+    """A decision is due, and everything that it is based on is here."""
+
+    episode_id: int
+    decision: int
+    stamp_ns: int
+    version: int  # of the model in force
+    observation: Observation
+    steps: int  # control steps since the last decision
+
+
+@dataclass(frozen=True)
+class End:
+    """The episode has ended."""
+
+    observation: Observation
+    success: bool
+    truncated: bool
+    steps: int
+
+
+class _Tick(NamedTuple):
+    stamp_ns: int
+    position_m: NDArray[np.float64]
+    wrench: NDArray[np.float64]
+
+
+class _Due(NamedTuple):
+    episode_id: int
+    decision: int
+    stamp_ns: int
+    version: int
+
+
+class _Ended(NamedTuple):
+    stamp_ns: int
+    success: bool
+    timed_out: bool
+
+
+class EpisodeGatherer:
+    """Takes messages in, gives events out: call `poll` after every input until it returns None.
+
+    Args:
+        observer: Sees every control step once and in order, and makes the observations.
+        rate_hz: Rate of the states.
+        image_max_age_s: How much older than the state a picture may be; None when the agent sees none.
+    """
+
+    def __init__(self, observer: WindowObserver, rate_hz: float, image_max_age_s: float | None) -> None:
+        self._observer = observer
+        self._period_ns = 1e9 / rate_hz
+        self._image_max_age_ns = None if image_max_age_s is None else round(image_max_age_s * 1e9)
+        self._poses: dict[int, NDArray[np.float64]] = {}
+        self._wrenches: dict[int, NDArray[np.float64]] = {}
+        self._joined_ns = -1  # stamp of the last pose and wrench that found each other
+        self._ticks: deque[_Tick] = deque(maxlen=_KEPT_TICKS)  # not yet shown to the observer
+        self._target: tuple[int, NDArray[np.float64]] | None = None
+        self._image: tuple[int, NDArray[np.uint8]] | None = None
+        self._due: _Due | None = None
+        self._next: Begin | None = None
+        self._next_start_ns = 0
+        self._episode: Begin | None = None
+        self._start_ns = 0
+        self._ended: _Ended | None = None
+        self._seen_ns = -1  # stamp of the last tick shown to the observer
+        self._decided_ns: int | None = None
+
+    # Inputs ----------------------------------------------------------------------------------------------------
+
+    def pose(self, stamp_ns: int, position_m: NDArray[np.float64]) -> None:
+        """The end-effector is at `position_m`, shape (3,), base frame."""
+        self._join(self._poses, stamp_ns, position_m)
+
+    def wrench(self, stamp_ns: int, wrench: NDArray[np.float64]) -> None:
+        """It feels `wrench`, shape (6,), N and Nm."""
+        self._join(self._wrenches, stamp_ns, wrench)
+
+    def target(self, stamp_ns: int, position_m: NDArray[np.float64]) -> None:
+        """The target was detected at `position_m`, shape (3,), base frame."""
+        self._target = stamp_ns, position_m
+
+    def image(self, stamp_ns: int, picture: NDArray[np.uint8]) -> None:
+        """A picture, shape (height, width, 3)."""
+        self._image = stamp_ns, picture
+
+    def due(self, episode_id: int, decision: int, stamp_ns: int, version: int) -> None:
+        """The controller waits for a decision on the state at `stamp_ns`."""
+        self._due = _Due(episode_id, decision, stamp_ns, version)
+
+    def running(self, episode_id: int, mode: int, start_ns: int) -> None:
+        """The episode runs; its first state has the stamp `start_ns`."""
+        self._next, self._next_start_ns = Begin(episode_id, mode), start_ns
+
+    def ended(self, episode_id: int, end_ns: int, success: bool, timed_out: bool) -> None:
+        """The episode has ended with the state at `end_ns`."""
+        if self._next is not None and self._next.episode_id == episode_id:
+            return  # it never got as far as its first state
+        if self._episode is not None and self._episode.episode_id == episode_id:
+            self._ended = _Ended(end_ns, success, timed_out)
+
+    def aborted(self) -> None:
+        """The episode was given up: nothing is learned from how it ended."""
+        self._episode = self._next = self._due = self._ended = None
+
+    # Events ----------------------------------------------------------------------------------------------------
+
+    def poll(self) -> Begin | Decide | End | None:
+        """The next event that everything needed has come for."""
+        if self._next is not None:
+            if self._episode is not None and self._ended is not None:
+                return self._end(self._ended)  # with what is here: more of that episode will not come
+            return self._begin(self._next)
+        if self._episode is None or self._target is None or self._target[0] < self._start_ns:
+            return None
+        due, ended = self._due, self._ended
+        if due is not None and due.episode_id == self._episode.episode_id and not self._past_the_end(due.stamp_ns):
+            self._show(due.stamp_ns)
+            if self._seen_ns < due.stamp_ns or not self._has_image(due.stamp_ns):
+                return None
+            return self._decide(due)
+        if ended is None:
+            return None
+        self._show(ended.stamp_ns)
+        if self._seen_ns < ended.stamp_ns or not (ended.success or self._has_image(ended.stamp_ns)):
+            return None
+        return self._end(ended)
+
+    def _begin(self, begin: Begin) -> Begin:
+        self._episode, self._next, self._ended = begin, None, None
+        self._start_ns, self._decided_ns = self._next_start_ns, None
+        self._observer.begin()
+        while self._ticks and self._ticks[0].stamp_ns < self._start_ns:
+            self._ticks.popleft()
+        return begin
+
+    def _decide(self, due: _Due) -> Decide:
+        observation = self._observe(due.stamp_ns)
+        event = Decide(*due, observation, self._steps_since_decision(due.stamp_ns))
+        self._due, self._decided_ns = None, due.stamp_ns
+        return event
+
+    def _end(self, ended: _Ended) -> End:
+        self._show(ended.stamp_ns)
+        steps = max(1, self._steps_since_decision(ended.stamp_ns))
+        event = End(self._observe(ended.stamp_ns), ended.success, ended.timed_out, steps)
+        self._episode = self._ended = self._due = None
+        return event
+
+    def _observe(self, stamp_ns: int) -> Observation:
+        elapsed_s = round((stamp_ns - self._start_ns) / self._period_ns) * self._period_ns / 1e9
+        wanted = self._image_max_age_ns is not None
+        return self._observer.observe(self._image[1] if wanted and self._image is not None else None, elapsed_s)
+
+    def _show(self, until_ns: int) -> None:
+        """Show the observer the ticks up to and including `until_ns`."""
+        assert self._target is not None
+        while self._ticks and self._ticks[0].stamp_ns <= until_ns:
+            tick = self._ticks.popleft()
+            self._observer.tick(tick.position_m - self._target[1], tick.wrench)
+            self._seen_ns = tick.stamp_ns
+
+    def _steps_since_decision(self, stamp_ns: int) -> int:
+        since_ns = self._start_ns if self._decided_ns is None else self._decided_ns
+        return round((stamp_ns - since_ns) / self._period_ns)
+
+    def _has_image(self, stamp_ns: int) -> bool:
+        if self._image_max_age_ns is None:
+            return True
+        return self._image is not None and self._image[0] >= stamp_ns - self._image_max_age_ns
+
+    def _past_the_end(self, stamp_ns: int) -> bool:
+        return self._ended is not None and stamp_ns > self._ended.stamp_ns
+
+    def _join(self, mine: dict[int, NDArray[np.float64]], stamp_ns: int, value: NDArray[np.float64]) -> None:
+        """Keep `value` until its partner of the same stamp comes; what was overtaken by a later pair is dropped."""
+        if stamp_ns <= self._joined_ns:
+            return
+        mine[stamp_ns] = value
+        if stamp_ns not in self._poses or stamp_ns not in self._wrenches:
+            return
+        self._ticks.append(_Tick(stamp_ns, self._poses[stamp_ns], self._wrenches[stamp_ns]))
+        self._joined_ns = stamp_ns
+        for waiting in (self._poses, self._wrenches):
+            for old in [stamp for stamp in waiting if stamp <= stamp_ns]:
+                del waiting[old]

@@ -1,0 +1,139 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sac_gmm.skills import WindowObserver
+from sac_gmm_nodes.episode_gatherer import Begin, Decide, End, EpisodeGatherer
+
+PERIOD_NS = 33_333_333
+INTERVAL = 4
+
+
+def script(n_steps=10, success=False, start_ns=PERIOD_NS, episode=1):
+    """What happens in one episode, per topic: lists of (method, arguments) in the order of their stamps."""
+    rng = np.random.default_rng(episode)
+    stamps = [start_ns + k * PERIOD_NS for k in range(n_steps + 1)]
+    return {
+        "pose": [("pose", s, rng.standard_normal(3)) for s in stamps],
+        "wrench": [("wrench", s, rng.standard_normal(6)) for s in stamps],
+        "target": [("target", start_ns, rng.standard_normal(3))],
+        "episode": [
+            ("running", episode, 1, start_ns),
+            ("ended", episode, stamps[-1], success, not success),
+        ],
+        "steps": list(range(0, n_steps, INTERVAL)),
+        "stamps": stamps,
+    }
+
+
+def in_order(episode, order=()):
+    """Play the topics out. Decisions are in lock-step: the states after one come only when it has been made."""
+    gatherer = EpisodeGatherer(WindowObserver(3, image_shape=None), 30.0, None)
+    events = []
+
+    def give(name, *arguments):
+        getattr(gatherer, name)(*arguments)
+        while (event := gatherer.poll()) is not None:
+            events.append(event)
+
+    order = iter(order)
+    begin, end = episode["episode"]
+    early = [begin, *episode["target"]]
+    for k, stamp in enumerate(episode["stamps"]):
+        batch = [episode["pose"][k], episode["wrench"][k]] + (early if k == 0 else [])
+        if k in episode["steps"]:
+            batch.append(("due", begin[1], k // INTERVAL, stamp, 0))
+        if k == len(episode["stamps"]) - 1:
+            batch.append(end)
+        batch = [batch[i] for i in sorted(range(len(batch)), key=lambda _i: next(order, 0.5))]
+        # The two messages about the episode's phase share one topic, so they keep their order.
+        for call in batch:
+            give(*call)
+    return events
+
+
+def flat(events):
+    return [
+        (type(event).__name__, getattr(event, "steps", None), *getattr(event, "observation", {"vector": []})["vector"])
+        for event in events
+    ]
+
+
+def test_an_episode_gives_a_beginning_decisions_and_an_end():
+    events = in_order(script())
+    assert [type(event) for event in events] == [Begin, Decide, Decide, Decide, End]
+    assert [event.steps for event in events[1:]] == [0, 4, 4, 2]
+    assert events[-1].truncated and not events[-1].success
+
+
+def test_the_observations_are_those_of_the_observer_in_one_process():
+    episode = script()
+    observer = WindowObserver(3, image_shape=None)
+    expected = []
+    for k in range(11):
+        observer.tick(episode["pose"][k][2] - episode["target"][0][2], episode["wrench"][k][2])
+        if k in (*episode["steps"], 10):
+            expected.append(observer.observe(None, k / 30)["vector"])
+    events = in_order(episode)
+    np.testing.assert_allclose([event.observation["vector"] for event in events[1:]], expected, rtol=1e-6)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.floats(0, 1), min_size=60, max_size=60), st.booleans(), st.sampled_from([9, 10, 11, 12]))
+def test_any_order_of_arrival_gives_the_same_events(order, success, n_steps):
+    episode = script(n_steps, success)
+    assert flat(in_order(episode, order)) == flat(in_order(episode))
+
+
+def test_a_decision_waits_for_its_picture():
+    gatherer = EpisodeGatherer(WindowObserver(3), 30.0, 0.0)
+    gatherer.running(1, 1, 100)
+    assert isinstance(gatherer.poll(), Begin)
+    gatherer.target(100, np.zeros(3))
+    gatherer.pose(100, np.zeros(3))
+    gatherer.wrench(100, np.zeros(6))
+    gatherer.due(1, 0, 100, 0)
+    assert gatherer.poll() is None
+    gatherer.image(99, np.zeros((64, 64, 3), np.uint8))
+    assert gatherer.poll() is None
+    gatherer.image(100, np.full((64, 64, 3), 7, np.uint8))
+    event = gatherer.poll()
+    assert event.observation["image"].shape == (3, 64, 64)
+    assert event.observation["image"].min() == 7
+
+
+def test_repeated_states_and_lost_partners_do_no_harm():
+    observer = WindowObserver(3, image_shape=None)
+    gatherer = EpisodeGatherer(observer, 30.0, None)
+    gatherer.running(1, 1, 100)
+    gatherer.poll()
+    gatherer.target(100, np.zeros(3))
+    for stamp in (100, 100, 200, 300):
+        gatherer.pose(stamp, np.zeros(3))
+        if stamp != 200:
+            gatherer.wrench(stamp, np.ones(6))
+        gatherer.wrench(100, np.full(6, 50.0))
+    gatherer.due(1, 0, 300, 0)
+    assert gatherer.poll().observation["vector"][3] == pytest.approx(1.0)
+
+
+def test_the_next_episode_closes_one_whose_last_state_never_came():
+    gatherer = EpisodeGatherer(WindowObserver(3, image_shape=None), 30.0, None)
+    gatherer.running(1, 1, 100)
+    gatherer.poll()
+    gatherer.target(100, np.zeros(3))
+    gatherer.ended(1, 10_000, False, True)
+    assert gatherer.poll() is None
+    gatherer.running(2, 1, 20_000)
+    assert isinstance(gatherer.poll(), End)
+    assert gatherer.poll() == Begin(2, 1)
+
+
+def test_an_episode_that_was_given_up_gives_no_end():
+    gatherer = EpisodeGatherer(WindowObserver(3, image_shape=None), 30.0, None)
+    gatherer.running(1, 1, 100)
+    gatherer.poll()
+    gatherer.aborted()
+    gatherer.ended(1, 10_000, False, True)
+    assert gatherer.poll() is None
