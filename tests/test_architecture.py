@@ -1,0 +1,133 @@
+"""Who may import whom (docs/design.md): the rules that keep the house in order, read off the source."""
+
+import ast
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+LIBRARY = ROOT / "src" / "sac_gmm" / "sac_gmm"
+NODES = ROOT / "src" / "sac_gmm_nodes" / "sac_gmm_nodes"
+
+# Each module of the library and the modules it may import; `errors` and `files` are open to all.
+MAY_IMPORT = {
+    "errors": set(),
+    "files": set(),
+    "models": set(),
+    "tasks": set(),
+    "rl": set(),
+    "control": {"models"},
+    "demos": {"models"},
+    "perception": {"models"},
+    "skills": {"rl", "models", "control", "perception", "demos"},
+    "evaluation": {"skills", "rl", "models", "control", "perception", "demos", "tasks"},
+    "cli": {"evaluation", "skills", "rl", "models", "control", "perception", "demos", "tasks"},
+}
+MODELS_MAY_IMPORT = {"numpy", "scipy", "numba", "clarabel"}
+WITHOUT_TORCH = ("models", "tasks", "control", "demos", "perception")
+PICKLES = {"pickle", "cPickle", "_pickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}
+ROS = re.compile(r"rcl\w+|\w+_msgs|\w+_interfaces|std_srvs|ament_\w+|launch\w*|tf2_\w+|rosbag2_py|sac_gmm_nodes")
+ABSOLUTE_NAMES = {"/clock", "/tf", "/tf_static"}
+
+
+def sources(folder: Path) -> list[Path]:
+    found = sorted(folder.rglob("*.py"))
+    assert found, f"no Python source in {folder}"
+    return found
+
+
+def imports(path: Path) -> Iterator[str]:
+    """Full dotted names of all that a file imports, wherever in the file."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import; write the full name"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def module_of(path: Path) -> str:
+    """The library's module that a file belongs to."""
+    return path.relative_to(LIBRARY).parts[0].removesuffix(".py")
+
+
+def violations(folder: Path, forbidden: Callable[[Path, str], object]) -> list[str]:
+    """All imports below `folder` for which `forbidden(path, name)` holds."""
+    pairs = [(path, name) for path in sources(folder) for name in imports(path)]
+    return [f"{path.relative_to(ROOT)} imports {name}" for path, name in pairs if forbidden(path, name)]
+
+
+def test_every_module_has_its_rules():
+    assert {module_of(path) for path in sources(LIBRARY)} - {"__init__"} <= set(MAY_IMPORT)
+
+
+def test_arrows_point_one_way():
+    def forbidden(path: Path, name: str) -> bool:
+        if not name.startswith("sac_gmm."):
+            return False
+        own, other = module_of(path), name.split(".")[1]
+        return other not in {own, "errors", "files", "__version__"} | MAY_IMPORT.get(own, set())
+
+    assert violations(LIBRARY, forbidden) == []
+
+
+def test_the_library_imports_no_ros():
+    assert violations(LIBRARY, lambda _, name: ROS.fullmatch(name.split(".")[0])) == []
+
+
+def test_models_import_numerics_only():
+    allowed = MODELS_MAY_IMPORT | sys.stdlib_module_names | {"sac_gmm"}
+    assert violations(LIBRARY / "models", lambda _, name: name.split(".")[0] not in allowed) == []
+
+
+def test_nodes_import_no_command_line():
+    assert violations(NODES, lambda _, name: name.startswith("sac_gmm.cli")) == []
+
+
+@pytest.mark.parametrize("folder", [LIBRARY, NODES], ids=["library", "nodes"])
+def test_no_pickle(folder):
+    assert violations(folder, lambda _, name: name.split(".")[0] in PICKLES) == []
+    for path in sources(folder):
+        for call in (node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)):
+            called = ast.unparse(call.func)
+            where = f"{path.relative_to(ROOT)}:{call.lineno}"
+            assert called not in ("torch.load", "torch.save"), f"{where}: {called} is pickle; use safetensors"
+            for keyword in call.keywords:
+                refused = isinstance(keyword.value, ast.Constant) and keyword.value.value is False
+                assert keyword.arg != "allow_pickle" or refused, f"{where}: allow_pickle"
+
+
+def test_nodes_use_relative_topic_names():
+    def is_absolute_name(node: ast.AST) -> bool:
+        is_text = isinstance(node, ast.Constant) and isinstance(node.value, str)
+        return is_text and re.fullmatch(r"/\w[\w/]*", node.value) is not None and node.value not in ABSOLUTE_NAMES
+
+    found = [
+        f"{path.relative_to(ROOT)}:{node.lineno}: {node.value}"
+        for path in sources(NODES)
+        for node in ast.walk(ast.parse(path.read_text()))
+        if is_absolute_name(node)
+    ]
+    assert found == []
+
+
+@pytest.mark.parametrize(
+    "modules",
+    [[f"sac_gmm.{name}" for name in WITHOUT_TORCH], ["sac_gmm_nodes.gmm_controller"]],
+    ids=["library", "controller"],
+)
+def test_torch_is_not_loaded(modules):
+    """Not even by way of somebody else's package: learning never runs where the arm is controlled."""
+    script = f"import sys, {', '.join(modules)}; sys.exit('torch' in sys.modules)"
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr or f"{modules} load torch"
+
+
+def test_the_command_line_starts_without_heavy_imports():
+    """`sac-gmm --help` answers at once."""
+    script = "import sys, sac_gmm.cli.main; sys.exit(bool({'torch', 'numpy', 'pybullet'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
