@@ -31,6 +31,8 @@ from sac_gmm.perception import (
 from sac_gmm_nodes.conversions import header, image_message, nanoseconds, stamp_of
 from sac_gmm_nodes.node_helpers import EPISODE, RELIABLE, SENSOR, BaseNode, run_node, stream
 
+_START_UP_S = 5.0  # silence is not remarked on before the other nodes can have come up
+
 
 class ArucoReward(BaseNode):
     """Image and calibration in, Reward out."""
@@ -65,7 +67,7 @@ class ArucoReward(BaseNode):
         self._no_detector = "no calibration has come on camera_info yet: start the camera's driver"
         self._previous: MarkerPose | None = None
         self._last_stamp_ns = 0
-        self._last_image_s = time.monotonic()
+        self._last_image_s = time.monotonic() + _START_UP_S
         self._phase = EpisodeState.PHASE_RUNNING
         self._complaint = ""
 

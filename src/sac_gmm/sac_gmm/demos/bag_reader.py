@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +75,32 @@ def read_demonstration(bag: Path | str) -> Demonstration:
         "target_spread_m": float(np.linalg.norm(target_series - target_series[-1], axis=1).max()),
     }
     return Demonstration(time_s, position_m, velocity, target_series[-1], frame_id, str(sidecar.get("task", "")), meta)
+
+
+def find_bags(paths: Iterable[Path | str]) -> list[Path]:
+    """Bags by name: a bag stands for itself, any other folder for the bags directly in it, in order of their names.
+
+    Raises:
+        SacGmmError: A path does not exist or holds no bag.
+    """
+    bags: list[Path] = []
+    for path in map(Path, paths):
+        if _is_bag(path):
+            bags.append(path)
+            continue
+        if not path.exists():
+            raise SacGmmError(f"{path}: there is no such bag; give a rosbag2 folder or an .mcap file")
+        inside = sorted(child for child in path.iterdir() if _is_bag(child)) if path.is_dir() else []
+        if not inside:
+            raise SacGmmError(f"{path} is not a bag and holds none: give a rosbag2 folder or an .mcap file")
+        bags += inside
+    return bags
+
+
+def _is_bag(path: Path) -> bool:
+    if path.name.startswith("."):  # an unfinished recording
+        return False
+    return path.suffix in (".mcap", ".db3") if path.is_file() else (path / "metadata.yaml").exists()
 
 
 def _storage_path(path: Path) -> Path:
