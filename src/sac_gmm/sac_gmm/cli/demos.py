@@ -1,8 +1,10 @@
 """Look at demonstration bags, judge them, or record new ones in simulation.
 
-sac-gmm demos info demos/door
-sac-gmm demos check demos/door
-sac-gmm demos record door -n 5 -o /tmp/my_door
+    sac-gmm demos info demos/door
+    sac-gmm demos check demos/door
+    sac-gmm demos record door -n 5 -o /tmp/my_door
+
+A folder stands for the bags in it. Nothing is ever overwritten.
 """
 
 from __future__ import annotations
@@ -27,7 +29,7 @@ def main(args: list[str]) -> int:
     from tyro.extras import subcommand_cli_from_dict
 
     commands: dict[str, Callable[..., int]] = {"info": info, "check": check, "record": record}
-    examples = (__doc__ or "").replace("\n    ", "\n\n    ")  # a paragraph each, or tyro would join the lines
+    examples = (__doc__ or "").replace("    sac-gmm", "    $ sac-gmm")  # tyro would join lines that begin with a letter
     return subcommand_cli_from_dict(commands, args=args, prog="sac-gmm demos", description=examples)
 
 
