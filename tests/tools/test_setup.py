@@ -1,0 +1,192 @@
+"""The set-up: what it says when something is missing, what it mends, and that it does nothing twice."""
+
+import importlib.util
+import os
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+@pytest.fixture
+def workspace():
+    """The set-up script as a module, fresh for each test."""
+    spec = importlib.util.spec_from_file_location("setup_workspace", ROOT / "tools" / "setup_workspace.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_every_line_of_the_lock_is_an_exact_pin():
+    lines = [line for line in (ROOT / "requirements.txt").read_text().splitlines() if not line.startswith("#")]
+    assert len(lines) > 100
+    assert [line for line in lines if not re.fullmatch(r"[a-z0-9-]+==[\w.]+", line)] == []
+    assert lines == sorted(lines)
+    assert not [line for line in lines if line.startswith(("nvidia", "triton"))], (
+        "the lock holds for machines without GPU"
+    )
+
+
+def test_the_lock_covers_the_direct_requirements():
+    def names(path: Path) -> set[str]:
+        lines = [line.split("#")[0].strip() for line in path.read_text().splitlines()]
+        return {re.split(r"[\[<=>]", line)[0].lower() for line in lines if line}
+
+    assert names(ROOT / "requirements.in") <= names(ROOT / "requirements.txt")
+
+
+def test_the_environment_is_the_lock():
+    """What the tests run with is what the lock says."""
+    listed = subprocess.run(
+        [sys.executable, ROOT / "tools" / "freeze.py"], capture_output=True, text=True, check=True
+    ).stdout.splitlines()
+    assert set((ROOT / "requirements.txt").read_text().splitlines()) <= set(listed)
+
+
+def test_nothing_is_done_twice():
+    """A second set-up finds nothing to do and takes no time that anybody notices."""
+    start = time.monotonic()
+    result = subprocess.run([ROOT / "tools" / "setup"], capture_output=True, text=True, check=True)
+    assert (result.stdout, result.stderr) == ("", "")
+    assert time.monotonic() - start < 2.0
+
+
+def test_missing_tools_are_named_together(workspace, monkeypatch, tmp_path):
+    monkeypatch.setattr(workspace, "VENV", tmp_path / ".venv")
+    monkeypatch.setattr(workspace, "FREE_DISK_GB", 1e9)
+    monkeypatch.setattr(workspace.shutil, "which", lambda _: None)
+    with pytest.raises(workspace.SetupError) as caught:
+        workspace.check_tools()
+    for text in ("a C++ compiler", "apt install build-essential", "CMake:", "disk space:", "GB are free"):
+        assert text in str(caught.value)
+
+
+def test_an_old_cmake_is_named(workspace, monkeypatch):
+    monkeypatch.setattr(workspace, "CMAKE_MINIMUM", (99, 0))
+    with pytest.raises(workspace.SetupError, match=r"CMake 99\.0 or newer \(found 3\."):
+        workspace.check_tools()
+
+
+def test_no_usable_python_is_said_in_words():
+    result = subprocess.run(
+        [ROOT / "tools" / "setup"],
+        env={**os.environ, "PYTHON": "/bin/false"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 1
+    assert "no Python 3.11, 3.12 or 3.13 found (looked for: /bin/false)" in result.stderr
+    assert "make setup PYTHON=" in result.stderr
+
+
+def test_another_ros_is_refused(workspace, monkeypatch):
+    monkeypatch.setenv("ROS_DISTRO", "humble")
+    with pytest.raises(workspace.SetupError, match="this shell has ROS 'humble' sourced"):
+        workspace.sourced_jazzy()
+
+
+@pytest.mark.parametrize(("importable", "answer"), [(True, True), (False, None)])
+def test_a_sourced_jazzy_is_used(workspace, monkeypatch, tmp_path, importable, answer):
+    python = tmp_path / "python3"
+    python.write_text(f"#!/bin/sh\nexit {0 if importable else 1}\n")
+    python.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    monkeypatch.setenv("ROS_DISTRO", "jazzy")
+    if answer is None:
+        with pytest.raises(workspace.SetupError, match="import rclpy"):
+            workspace.sourced_jazzy()
+    else:
+        assert workspace.sourced_jazzy() is answer
+
+
+def test_an_environment_of_the_other_kind_is_refused(workspace, monkeypatch, tmp_path):
+    monkeypatch.setattr(workspace, "VENV", tmp_path)
+    version = ".".join(map(str, sys.version_info[:3]))
+    config = tmp_path / "pyvenv.cfg"
+    config.write_text(f"include-system-site-packages = false\nversion = {version}\n")
+    workspace.check_environment(with_ros=False)
+    with pytest.raises(workspace.SetupError, match="made without a sourced ROS 2"):
+        workspace.check_environment(with_ros=True)
+    config.write_text("include-system-site-packages = false\nversion = 3.10.1\n")
+    with pytest.raises(workspace.SetupError, match="of another Python"):
+        workspace.check_environment(with_ros=False)
+
+
+def test_an_environment_that_was_moved_is_noticed(workspace, tmp_path):
+    (tmp_path / "pyvenv.cfg").write_text(f"command = /usr/bin/python3 -m venv --system-site-packages {tmp_path}\n")
+    assert not workspace.moved(tmp_path)
+    (tmp_path / "pyvenv.cfg").write_text("command = /usr/bin/python3 -m venv /elsewhere/my lab/.venv\n")
+    assert workspace.moved(tmp_path)
+
+
+def test_baked_paths_are_mended_once(workspace, tmp_path):
+    path = tmp_path / "share" / "std_msgs" / "cmake" / "export.cmake"
+    path.parent.mkdir(parents=True)
+    baked = "/opt/python/cp311-cp311"
+    path.write_text(
+        f'"{baked}/include/python3.11;{baked}/lib/python3.11/site-packages/numpy/_core/include"\n"/opt/python/kept"\n'
+    )
+    assert workspace.mend_baked_paths(tmp_path) == 1
+    first, second = path.read_text().splitlines()
+    python_include, numpy_include = first.strip('"').split(";")
+    assert Path(python_include, "Python.h").exists()
+    assert numpy_include.startswith(str(tmp_path / "lib"))
+    assert numpy_include.endswith("/site-packages/numpy/_core/include")
+    assert second == '"/opt/python/kept"'
+    assert workspace.mend_baked_paths(tmp_path) == 0
+
+
+def test_no_baked_path_is_left():
+    venv = ROOT / ".venv"
+    left = [
+        p
+        for folder in ("share", "lib/cmake")
+        for p in (venv / folder).rglob("*.cmake")
+        if "/opt/python/" in p.read_text()
+    ]
+    assert left == []
+
+
+def test_the_workspace_is_not_its_own_underlay(workspace, monkeypatch):
+    """`make` may be called from a shell that has sourced install/setup.bash."""
+    monkeypatch.setenv("AMENT_PREFIX_PATH", f"{ROOT}/install/sac_gmm:{ROOT}/.venv:/opt/ros/jazzy")
+    monkeypatch.setenv("COLCON_PREFIX_PATH", f"{ROOT}/install")
+    monkeypatch.setenv("PYTHONPATH", f"{ROOT}/build/sac_gmm:/opt/ros/jazzy/lib/python3.12/site-packages")
+    environment = workspace.build_environment(with_ros=True)
+    assert environment["AMENT_PREFIX_PATH"] == "/opt/ros/jazzy"
+    assert environment["COLCON_PREFIX_PATH"] == f"{ROOT}/.venv"
+    assert environment["PYTHONPATH"] == "/opt/ros/jazzy/lib/python3.12/site-packages"
+    environment = workspace.build_environment(with_ros=False)
+    assert environment["AMENT_PREFIX_PATH"] == f"{ROOT}/.venv"
+    assert environment["PYTHONPATH"] == ""
+
+
+def test_sourcing_gives_a_bare_shell_everything():
+    script = """
+source install/setup.bash && once="$PATH|$LD_LIBRARY_PATH|$AMENT_PREFIX_PATH"
+source install/setup.bash && [ "$once" = "$PATH|$LD_LIBRARY_PATH|$AMENT_PREFIX_PATH" ] || echo "sourcing twice adds"
+command -v python sac-gmm
+python -c 'import rclpy, sac_gmm, sac_gmm_nodes; from sac_gmm_interfaces.msg import MixtureUpdate; print(MixtureUpdate().version)'
+"""
+    bare = {"PATH": "/usr/bin:/bin", "HOME": os.environ.get("HOME", "/")}
+    result = subprocess.run(["bash", "-c", script], cwd=ROOT, env=bare, capture_output=True, text=True, check=False)
+    assert result.stderr == ""
+    assert result.stdout.splitlines() == [f"{ROOT}/.venv/bin/python", f"{ROOT}/install/sac_gmm/bin/sac-gmm", "0"]
+
+
+def test_the_command_works_without_sourcing():
+    bare = {"PATH": "/usr/bin:/bin"}
+    result = subprocess.run([ROOT / ".venv/bin/sac-gmm"], env=bare, capture_output=True, text=True, check=True)
+    assert result.stdout.startswith("Usage: sac-gmm COMMAND")
+
+
+def test_help_lists_every_verb():
+    output = subprocess.run(["make", "-C", ROOT, "help"], capture_output=True, text=True, check=True).stdout
+    for verb in ("setup", "demo", "test", "lint", "bench", "clean", "help"):
+        assert f"  make {verb} " in output
