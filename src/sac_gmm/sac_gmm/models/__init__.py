@@ -9,6 +9,7 @@ from sac_gmm.models.mixture import GaussianMixture
 from sac_gmm.models.model import Certificate, SkillModel, parameters_checksum, rotate, translate
 from sac_gmm.models.regression import Regressor
 from sac_gmm.models.rollout import limit_speed, rollout
+from sac_gmm.models.seds import fit_seds
 from sac_gmm.models.stability import certify, project, project_parameters
 from sac_gmm.models.storage import load_model, save_model
 
@@ -20,6 +21,7 @@ __all__ = [
     "certify",
     "fit_gmm",
     "fit_lpv_ds",
+    "fit_seds",
     "limit_speed",
     "load_model",
     "parameters_checksum",

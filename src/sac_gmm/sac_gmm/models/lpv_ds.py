@@ -102,8 +102,8 @@ def _fit(data: TrainingSet, k: int, clustering: Clustering, metric: Metric, marg
     if metric == "refined":
         P = refine_metric(problem, P, rate)
     A = problem.solve(P, rate).A * (speed / reach)
-    model = SkillModel("lpv_ds", _with_velocities(positions), data.attractor)
-    return with_gains(model, A, _noise(positions, data, A), P, margin)
+    model = SkillModel("lpv_ds", with_room_for_velocities(positions), data.attractor)
+    return with_gains(model, A, conditional_noise(positions, data, A), P, margin)
 
 
 def progress(x: Array) -> Array:
@@ -152,7 +152,7 @@ def refine_metric(problem: GainProblem, P: Array, rate: float, max_evaluations: 
     return minimise_metric(objective, np.linalg.cholesky(P), max_evaluations)[1]
 
 
-def _with_velocities(positions: GaussianMixture) -> GaussianMixture:
+def with_room_for_velocities(positions: GaussianMixture) -> GaussianMixture:
     """The joint mixture with room for velocities, still without any."""
     k, d = positions.means.shape
     covariances = np.tile(np.eye(2 * d), (k, 1, 1))
@@ -160,7 +160,7 @@ def _with_velocities(positions: GaussianMixture) -> GaussianMixture:
     return GaussianMixture(positions.priors, np.concatenate([positions.means, np.zeros((k, d))], axis=1), covariances)
 
 
-def _noise(positions: GaussianMixture, data: TrainingSet, A: Array) -> Array:
+def conditional_noise(positions: GaussianMixture, data: TrainingSet, A: Array) -> Array:
     """(K, d, d) covariance of the velocities around each component's linear field, weighted by its gate."""
     gates = positions.responsibilities(data.x)
     error = data.v[:, None, :] - np.einsum("kij,nj->nki", A, data.x - data.attractor)
