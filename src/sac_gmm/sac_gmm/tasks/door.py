@@ -14,8 +14,8 @@ from sac_gmm.tasks.cameras import Camera
 from sac_gmm.tasks.task import Task
 
 # The handle is a loop: a bar held off the door by two arms. The finger (12 mm) goes down into its opening.
-OPENING_X_M = 0.022  # between door and bar
-OPENING_Y_M = 0.022  # between the arms
+OPENING_X_M = 0.020  # between door and bar
+OPENING_Y_M = 0.020  # between the arms
 ROD_RADIUS_M = 0.004
 PANEL_THICKNESS_M = 0.02
 PANEL_HEIGHT_M = 0.26
