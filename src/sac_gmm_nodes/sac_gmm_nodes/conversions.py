@@ -18,6 +18,7 @@ from sac_gmm.models import SkillModel
 
 Array = NDArray[np.float64]
 _SECOND_NS = 1_000_000_000
+STAMP_TOLERANCE_NS = 1000  # stamps of a rate that does not divide a second are rounded
 
 
 def nanoseconds(stamp: Time) -> int:
@@ -28,6 +29,11 @@ def nanoseconds(stamp: Time) -> int:
 def stamp_of(nanoseconds_: int) -> Time:
     """The stamp of a number of nanoseconds."""
     return Time(sec=nanoseconds_ // _SECOND_NS, nanosec=nanoseconds_ % _SECOND_NS)
+
+
+def reached(stamp_ns: int, end_ns: int) -> bool:
+    """Whether a stamp is at an end or past it, up to rounding."""
+    return stamp_ns >= end_ns - STAMP_TOLERANCE_NS
 
 
 def header(stamp: Time, frame_id: str = "") -> Header:

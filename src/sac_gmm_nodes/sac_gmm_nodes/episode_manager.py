@@ -26,7 +26,7 @@ from sac_gmm_interfaces.msg import EpisodeState, MixtureModel, Reward
 from sac_gmm_interfaces.srv import ResetTask, RunEpisode
 
 from sac_gmm.errors import SacGmmError
-from sac_gmm_nodes.conversions import header, nanoseconds, stamp_of
+from sac_gmm_nodes.conversions import header, nanoseconds, reached, stamp_of
 from sac_gmm_nodes.node_helpers import EPISODE, LATCHED, RELIABLE, BaseNode, run_node
 
 _TELL_EVERY_S = 2.0
@@ -175,8 +175,10 @@ class EpisodeManager(BaseNode):
         """Until the reward says success, or its pictures have reached the time limit."""
         while True:
             with self._news:
-                self._news.wait_for(lambda: self._success_ns is not None or self._rewarded_ns >= end_ns, timeout=0.2)
-                if self._success_ns is not None or self._rewarded_ns >= end_ns:
+                self._news.wait_for(
+                    lambda: self._success_ns is not None or reached(self._rewarded_ns, end_ns), timeout=0.2
+                )
+                if self._success_ns is not None or reached(self._rewarded_ns, end_ns):
                     return
             check()
             if time.monotonic() - self._rewarded_at_s >= self._silence_timeout_s:

@@ -44,6 +44,7 @@ from sac_gmm_nodes.conversions import (
     model_message,
     nanoseconds,
     point_array,
+    reached,
     stamp_of,
     twist_message,
     update_of,
@@ -212,7 +213,7 @@ class GmmController(BaseNode):
         pose, episode = self._pose, self._episode
         if pose is None or episode is None or self._hold is not Reason.NONE:
             return
-        if pose[0] >= nanoseconds(episode.start_stamp) + round(episode.time_limit_s * 1e9):
+        if reached(pose[0], nanoseconds(episode.start_stamp) + round(episode.time_limit_s * 1e9)):
             return  # nothing can follow the last state
         decision = (self._episode_id, self._step // self._interval)
         self._last_stamp_ns = pose[0]

@@ -26,12 +26,14 @@ from sac_gmm.errors import SacGmmError
 from sac_gmm.tasks import TASKS, make_task
 from sac_gmm.tasks.iiwa import JOINT_NAMES
 from sac_gmm_nodes.conversions import (
+    STAMP_TOLERANCE_NS,
     camera_info_message,
     header,
     image_message,
     joint_message,
     nanoseconds,
     pose_message,
+    reached,
     stamp_of,
     twist_array,
     twist_message,
@@ -67,7 +69,7 @@ class PybulletBridge(BaseNode):
         seed = self.whole("seed", 0, 0, 2**31 - 1, "seed of the scene before the first reset")
 
         self._task = make_task(task, control_rate_hz=rate_hz)
-        self._period_ns = round(1e9 / rate_hz)
+        self._period_ns = 1e9 / rate_hz
         limits = self._task.action_space
         assert isinstance(limits, Box)
         self._limits = limits
@@ -91,6 +93,7 @@ class PybulletBridge(BaseNode):
         self.create_subscription(EpisodeState, "episode_state", self._on_episode, EPISODE)
         self.create_service(ResetTask, "reset_task", self._on_reset)
 
+        self._periods_run = 0  # simulated time in control periods: counted whole, so that it does not drift
         self._now_ns = self._start_ns = 0  # simulated time, and that of the first state of the episode
         self._step = 0  # control periods since then
         self._command = np.zeros(6)
@@ -125,7 +128,7 @@ class PybulletBridge(BaseNode):
     def _lockstep_step(self, executor: Executor) -> None:
         """Send the state, wait for its answers, advance one control period."""
         assert self._end_ns is not None
-        now_ns, at_end = self._now_ns, self._now_ns >= self._end_ns
+        now_ns, at_end = self._now_ns, reached(self._now_ns, self._end_ns)
         self._publish_state()
         pictured = self._publish_pictures(everything=at_end)
         waits_for_reward = self._wait_for_reward and "fixed" in pictured
@@ -171,12 +174,16 @@ class PybulletBridge(BaseNode):
             executor.spin_once(timeout_sec=min(left_s, _IDLE_PERIOD_S))
         return True
 
+    def _pass_time(self) -> None:
+        self._periods_run += 1
+        self._now_ns = round(self._periods_run * self._period_ns)
+
     def _advance(self) -> None:
-        if self._now_ns + self._period_ns - self._commanded_ns > self._command_timeout_ns + 1000:
+        if self._now_ns + self._period_ns - self._commanded_ns > self._command_timeout_ns + STAMP_TOLERANCE_NS:
             self._command[:] = 0.0
         self._task.advance(self._command)
         self._observation = self._task.observe()
-        self._now_ns += self._period_ns
+        self._pass_time()
         self._step += 1
         success = self._task.truth()["success"] > 0.5
         if success != self._was_success:
@@ -226,7 +233,7 @@ class PybulletBridge(BaseNode):
         """Put the scene back; simulated time goes on, so that no stamp is ever given twice."""
         options = {"target_noise_std_m": noise_std_m} if noise_std_m >= 0 else None
         self._observation, _ = self._task.reset(seed=seed, options=options)
-        self._now_ns += self._period_ns
+        self._pass_time()
         self._start_ns = self._now_ns
         self._step = 0
         self._command[:] = 0.0

@@ -1,0 +1,201 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from geometry_msgs.msg import PoseStamped, TwistStamped
+from sac_gmm_interfaces.msg import ControllerStatus, EpisodeState, MixtureModel, MixtureUpdate, MixtureUpdateAnswer
+from std_srvs.srv import SetBool, Trigger
+
+from sac_gmm.control import Answer, Reason, State
+from sac_gmm.models import load_model, translate
+from sac_gmm_nodes.conversions import doubles, header, pose_message, stamp_of, twist_array, update_message
+from sac_gmm_nodes.node_helpers import COMMAND, EPISODE, LATCHED, RELIABLE
+
+pytestmark = [pytest.mark.ros, pytest.mark.slow]
+START_NS = 1_000_000_000
+NO_TURN = np.array([0.0, 0.0, 0.0, 1.0])
+
+
+class Robot:
+    """A robot that stands still, in the test's process, with the controller in its own."""
+
+    def __init__(self, graph, model_file, **parameters):
+        self.graph = graph
+        self.base = load_model(model_file)
+        self.twists = graph.listen("command/twist", TwistStamped, RELIABLE)
+        self.statuses = graph.listen("controller_status", ControllerStatus, RELIABLE)
+        self.models = graph.listen("model", MixtureModel, LATCHED)
+        self.answers = graph.listen("model_update_answer", MixtureUpdateAnswer, RELIABLE)
+        node = graph.node
+        self.poses = node.create_publisher(PoseStamped, "state/pose", COMMAND)
+        self.targets = node.create_publisher(PoseStamped, "target_pose", LATCHED)
+        self.episodes = node.create_publisher(EpisodeState, "episode_state", EPISODE)
+        self.updates = node.create_publisher(MixtureUpdate, "model_update", RELIABLE)
+        self.position = np.array([0.5, 0.0, 0.5])
+        self.streaming = False
+        self.now_ns = START_NS
+        node.create_timer(0.01, self._send_state)
+        graph.start("gmm_controller", model_file=model_file, **parameters)
+        graph.wait(lambda: self.models and self.statuses, "the controller")
+
+    def _send_state(self):
+        if self.streaming:
+            self.now_ns += 10_000_000
+            self.poses.publish(pose_message(self.position, NO_TURN, header(stamp_of(self.now_ns))))
+
+    def run_episode(self, episode_id=1):
+        self.streaming = True
+        target = np.array([0.5, 0.0, 0.4])
+        self.targets.publish(pose_message(target, NO_TURN, header(stamp_of(self.now_ns))))
+        self.episodes.publish(
+            EpisodeState(
+                phase=EpisodeState.PHASE_RUNNING,
+                episode_id=episode_id,
+                start_stamp=stamp_of(self.now_ns),
+                time_limit_s=60.0,
+            )
+        )
+        self.graph.wait(lambda: self.status(State.ACTIVE), "motion")
+
+    def status(self, state, reason=None):
+        last = self.statuses[-1]
+        return last.state == state and (reason is None or last.reason == reason)
+
+    def update(self, **changes):
+        """Send an update and return the answer."""
+        version = self.statuses[-1].version
+        fields = {"base_version": version, "new_version": version + 1, "episode_id": 1, "decision": 0} | changes
+        model = fields.pop("model", translate(self.base, [0.01, 0.0, 0.0]))
+        arrays = {key: doubles(np.asarray(fields.pop(key), float)) for key in ("means", "priors") if key in fields}
+        checksum = fields.pop("checksum", None)
+        message = update_message(model, fields.pop("model_id", self.base.model_id), **fields, stamp=stamp_of(0))
+        for key, array in arrays.items():
+            setattr(message, key, array)
+        if checksum is not None:
+            message.checksum = checksum
+        count = len(self.answers)
+        self.updates.publish(message)
+        self.graph.wait(lambda: len(self.answers) > count, "an answer")
+        return self.answers[-1]
+
+
+def test_from_silence_to_motion_to_rest(graph, model_file):
+    robot = Robot(graph, model_file, rate_hz=100.0)
+    assert robot.status(State.WAITING, Reason.NO_STATE)
+    assert not robot.twists
+    robot.streaming = True
+    graph.wait(lambda: robot.status(State.WAITING, Reason.NO_TARGET), "the controller to miss the target")
+    assert "target" in robot.statuses[-1].remedy
+    robot.run_episode()
+    graph.wait(lambda: len(robot.twists) > 100, "a second of commands")
+    twists = np.array([twist_array(message) for message in robot.twists])
+    assert np.linalg.norm(twists[0]) <= 2.0 * 0.01 + 1e-9
+    assert np.linalg.norm(np.diff(twists, axis=0), axis=1).max() <= 2.0 * 0.01 + 1e-9
+    assert twists[-1, 2] < -0.02
+    steps = np.diff([message.tick for message in robot.statuses])
+    assert (steps == 1).all()
+
+    robot.streaming = False
+    graph.wait(lambda: robot.statuses[-1].reason == Reason.STALE_STATE, "stale states to be noticed")
+    graph.wait(lambda: not twist_array(robot.twists[-1]).any(), "zero commands")
+    robot.streaming = True
+    graph.wait(lambda: robot.status(State.ACTIVE), "motion again")
+    robot.episodes.publish(EpisodeState(phase=EpisodeState.PHASE_ENDED, episode_id=1))
+    graph.wait(lambda: robot.status(State.IDLE, Reason.NO_EPISODE), "rest")
+    count = len(robot.twists)
+    ticks = robot.statuses[-1].tick
+    graph.wait(lambda: robot.statuses[-1].tick > ticks + 30, "more ticks")
+    assert len(robot.twists) <= count + 10
+    assert not twist_array(robot.twists[-1]).any()
+
+
+def test_pause_stop_and_the_last_command(graph, model_file):
+    robot = Robot(graph, model_file, rate_hz=100.0)
+    robot.run_episode()
+    graph.call(SetBool, "gmm_controller/pause", SetBool.Request(data=True))
+    graph.wait(lambda: robot.status(State.PAUSED, Reason.PAUSED), "the pause")
+    graph.call(SetBool, "gmm_controller/pause", SetBool.Request(data=False))
+    graph.wait(lambda: robot.status(State.ACTIVE), "motion again")
+    graph.call(Trigger, "gmm_controller/stop", Trigger.Request())
+    graph.wait(lambda: robot.status(State.PAUSED, Reason.STOPPED), "the stop")
+    graph.call(SetBool, "gmm_controller/pause", SetBool.Request(data=False))
+    graph.wait(lambda: robot.status(State.ACTIVE), "motion again")
+    graph.wait(lambda: twist_array(robot.twists[-1])[2] < -0.02, "speed")
+    assert graph.stop("gmm_controller") == 0
+    graph.wait(lambda: not twist_array(robot.twists[-1]).any(), "a zero command at the end")
+    assert "Traceback" not in graph.output("gmm_controller")
+
+
+def test_torch_is_not_in_the_process(graph, model_file):
+    Robot(graph, model_file)
+    maps = Path(f"/proc/{graph.processes['gmm_controller'].pid}/maps").read_text()
+    assert "torch" not in maps
+
+
+def test_updates_are_answered_with_the_right_reason(graph, model_file):
+    robot = Robot(graph, model_file, rate_hz=100.0)
+    assert robot.update().reason == Answer.NOT_READY
+    robot.run_episode()
+    base, mixture = robot.base, robot.base.mixture
+    bad_means = np.array(mixture.means)
+    bad_means[0, 0] = np.nan
+    for changes, reason in [
+        ({"model_id": "another"}, Answer.WRONG_MODEL),
+        ({"base_version": 7, "new_version": 8}, Answer.WRONG_VERSION),
+        ({"new_version": 0}, Answer.WRONG_VERSION),
+        ({"episode_id": 9}, Answer.NOT_READY),
+        ({"means": mixture.means[:2]}, Answer.WRONG_SHAPE),
+        ({"means": bad_means}, Answer.NOT_FINITE),
+        ({"checksum": "0" * 64}, Answer.BAD_CHECKSUM),
+        ({"model": translate(base, [0.3, 0.0, 0.0])}, Answer.CHANGE_TOO_LARGE),
+    ]:
+        answer = robot.update(**changes)
+        assert (answer.accepted, answer.reason) == (False, reason)
+        assert answer.text
+    assert robot.statuses[-1].version == 0
+
+    answer = robot.update(new_version=5)
+    assert (answer.accepted, answer.reason, answer.new_version) == (True, Answer.ACCEPTED, 5)
+    graph.wait(lambda: robot.statuses[-1].version == 5, "the new version in force")
+    graph.wait(lambda: robot.models[-1].version == 5, "the new version published")
+    assert robot.models[-1].model_id == base.model_id
+    assert robot.models[-1].attractor[0] == pytest.approx(0.01)
+    assert robot.statuses[-1].adapter_alive
+    first = next(status for status in robot.statuses if status.version == 5)
+    assert first.tick <= answer.tick + 1
+    graph.call(Trigger, "gmm_controller/roll_back", Trigger.Request())
+    graph.wait(lambda: robot.statuses[-1].version == 0, "the version before")
+
+
+def test_without_updates_the_base_returns(graph, model_file):
+    robot = Robot(graph, model_file, rate_hz=100.0, adapter_timeout_s=0.3, adapter_return_s=0.1)
+    robot.run_episode()
+    assert robot.update().accepted
+    graph.wait(lambda: robot.statuses[-1].version == 1, "the update in force")
+    graph.wait(lambda: robot.statuses[-1].version == 0, "the return to the base")
+    assert not robot.statuses[-1].adapter_alive
+    assert robot.status(State.ACTIVE)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "sentence"),
+    [
+        ({"rate_hz": 5000.0}, "parameter rate_hz = 5000.0 is out of range: expected 1 to 500 Hz"),
+        ({"max_speed_m_s": 9.0}, "parameter max_speed_m_s = 9 is out of range: expected 0.001 to 1.5 m/s"),
+        ({"workspace_min_m": "[0.0, 1.0]"}, "parameter workspace_min_m has 2 entries: expected 3"),
+        ({"lockstep": 3}, "parameter lockstep = 3: expected true or false"),
+        ({"max_sped_m_s": 0.1}, "there is no parameter max_sped_m_s"),
+        ({"model_file": "/nowhere.npz"}, "/nowhere.npz"),
+    ],
+)
+def test_bad_parameters_are_refused_in_one_sentence(graph, model_file, parameters, sentence):
+    process = graph.start("gmm_controller", **({"model_file": model_file} | parameters))
+    assert process.wait(30) == 2
+    output = graph.output("gmm_controller")
+    assert sentence in output
+    assert "Traceback" not in output
+
+
+def test_numbers_may_be_written_without_a_point(graph, model_file):
+    robot = Robot(graph, model_file, rate_hz=50, adapter_timeout_s=1)
+    assert robot.statuses

@@ -1,0 +1,53 @@
+import numpy as np
+import pytest
+from sac_gmm_interfaces.msg import ControllerStatus, EpisodeState, MixtureUpdateAnswer
+from std_msgs.msg import Header
+
+from sac_gmm.control import Answer, Limit, Reason, State, remedy
+from sac_gmm.models import load_model, translate
+from sac_gmm.skills import Mode
+from sac_gmm_nodes import conversions as c
+
+pytestmark = pytest.mark.ros
+
+
+@pytest.mark.parametrize(
+    ("enum", "message", "prefix"),
+    [
+        (State, ControllerStatus, "STATE_"),
+        (Reason, ControllerStatus, "REASON_"),
+        (Limit, ControllerStatus, "LIMIT_"),
+        (Answer, MixtureUpdateAnswer, ""),
+        (Mode, EpisodeState, "MODE_"),
+    ],
+)
+def test_the_enums_equal_the_constants_of_the_messages(enum, message, prefix):
+    constants = {name for name in dir(type(message)) if name.isupper() and name[0] != "_" and name.startswith(prefix)}
+    assert {prefix + member.name for member in enum} == constants
+    assert all(getattr(message, prefix + member.name) == member for member in enum)
+
+
+def test_every_reason_and_limit_has_a_remedy_in_words():
+    assert all(len(remedy(reason, Limit.NONE)) > 20 for reason in list(Reason)[1:])
+    assert all(len(remedy(Reason.NONE, limit)) > 20 for limit in list(Limit)[1:])
+    assert remedy(Reason.NONE, Limit.NONE) == ""
+
+
+def test_a_model_goes_through_an_update_unchanged(model_file):
+    base = load_model(model_file)
+    model = translate(base, [0.01, 0.0, -0.02])
+    update = c.update_of(c.update_message(model, base.model_id, 3, 4, 7, 1, c.stamp_of(5)))
+    assert (update.model_id, update.base_version, update.new_version, update.episode_id) == (base.model_id, 3, 4, 7)
+    assert update.checksum == model.checksum
+    np.testing.assert_array_equal(update.means.reshape(3, 6), model.mixture.means)
+    np.testing.assert_array_equal(update.covariances.reshape(3, 6, 6), model.mixture.covariances)
+    np.testing.assert_array_equal(update.attractor, model.attractor)
+
+
+def test_stamps_twists_wrenches_and_pictures_come_back_as_they_went():
+    assert c.nanoseconds(c.stamp_of(12_345_678_901)) == 12_345_678_901
+    vector = np.arange(6.0)
+    np.testing.assert_array_equal(c.twist_array(c.twist_message(vector, Header())), vector)
+    np.testing.assert_array_equal(c.wrench_array(c.wrench_message(vector, Header())), vector)
+    picture = np.random.default_rng(0).integers(0, 255, (5, 7, 3), np.uint8)
+    np.testing.assert_array_equal(c.image_array(c.image_message(picture, Header())), picture)

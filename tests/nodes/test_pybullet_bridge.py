@@ -1,0 +1,136 @@
+import numpy as np
+import pytest
+from geometry_msgs.msg import PoseStamped, TwistStamped, WrenchStamped
+from sac_gmm_interfaces.msg import EpisodeState
+from sac_gmm_interfaces.srv import ResetTask
+from sensor_msgs.msg import CameraInfo, Image, JointState
+
+from sac_gmm_nodes.conversions import header, nanoseconds, point_array, stamp_of, twist_array, twist_message
+from sac_gmm_nodes.node_helpers import COMMAND, EPISODE, LATCHED, RELIABLE
+
+pytestmark = [pytest.mark.ros, pytest.mark.slow]
+LOCKSTEP = {"lockstep": True, "wait_for_reward": False, "fixed_camera_period_steps": 0, "wrist_camera_period_steps": 0}
+
+
+class Driver:
+    """The other side of the bridge, in the test's process."""
+
+    def __init__(self, graph, **parameters):
+        self.graph = graph
+        self.poses = graph.listen("state/pose", PoseStamped, RELIABLE)
+        self.twists = graph.listen("state/twist", TwistStamped, RELIABLE)
+        self.targets = graph.listen("target_pose", PoseStamped, LATCHED)
+        self.commands = graph.node.create_publisher(TwistStamped, "command/twist", COMMAND)
+        self.episodes = graph.node.create_publisher(EpisodeState, "episode_state", EPISODE)
+        graph.start("pybullet_bridge", **(LOCKSTEP | parameters))
+        graph.wait(lambda: self.poses and self.targets, "the first state")
+
+    def reset(self, seed=0, noise=-1.0):
+        request = ResetTask.Request(seed=seed, target_noise_std_m=noise)
+        self.start = nanoseconds(self.graph.call(ResetTask, "reset_task", request).stamp)
+        self.graph.wait(lambda: self.stamps(self.targets)[-1] == self.start, "the new target")
+
+    def run(self, phase=EpisodeState.PHASE_RUNNING, time_limit_s=10.0):
+        state = EpisodeState(phase=phase, episode_id=1, start_stamp=stamp_of(self.start), time_limit_s=time_limit_s)
+        self.episodes.publish(state)
+
+    def command(self, stamp_ns, vx=0.0):
+        twist = np.array([vx, 0, 0, 0, 0, 0.0])
+        self.commands.publish(twist_message(twist, header(stamp_of(stamp_ns))))
+
+    def at(self, step):
+        """Stamp of a step of the episode, to the nanosecond's rounding."""
+        return self.start + round(step * 1e9 / 30)
+
+    def step(self, message):
+        """The step of the episode that a message belongs to."""
+        return round((nanoseconds(message.header.stamp) - self.start) * 30e-9)
+
+    def stamps(self, messages):
+        return [nanoseconds(message.header.stamp) for message in messages]
+
+
+def test_in_lockstep_physics_waits_for_the_command(graph):
+    driver = Driver(graph)
+    joints = graph.listen("joint_states", JointState, RELIABLE)
+    wrenches = graph.listen("wrench", WrenchStamped, RELIABLE)
+    driver.reset()
+    graph.wait(lambda: driver.stamps(driver.poses).count(driver.start) > 3, "the state, again and again")
+    assert driver.stamps(driver.poses)[-1] == driver.start
+    driver.run()
+    stamp = driver.start
+    for _ in range(20):
+        driver.command(stamp, vx=-0.1)
+        graph.wait(lambda stamp=stamp: driver.stamps(driver.poses)[-1] > stamp, "the next state")
+        stamp = driver.stamps(driver.poses)[-1]
+    assert abs(stamp - driver.at(20)) <= 1
+    assert twist_array(driver.twists[-1])[0] < -0.05
+    assert list(joints[-1].name) == [f"lbr_A{i}" for i in range(1, 8)]
+    assert len(joints[-1].position) == 7
+    assert np.isfinite([wrenches[-1].wrench.force.x, wrenches[-1].wrench.torque.z]).all()
+    driver.run(EpisodeState.PHASE_ENDED)
+    count = len(driver.poses)
+    graph.wait(lambda: len(driver.poses) > count + 3, "states of the held scene")
+    assert driver.stamps(driver.poses)[-1] == stamp
+    assert graph.stop("pybullet_bridge") == 0
+
+
+def test_without_commands_the_arm_stops_after_the_timeout_of_simulated_time(graph):
+    driver = Driver(graph, lockstep_timeout_s=0.3)
+    driver.reset()
+    driver.run()
+    stamp = driver.start
+    for _ in range(30):
+        driver.command(stamp, vx=-0.15)
+        graph.wait(lambda stamp=stamp: driver.stamps(driver.poses)[-1] > stamp, "the next state")
+        stamp = driver.stamps(driver.poses)[-1]
+    last_ns = driver.stamps(driver.poses)[-2]
+    graph.wait(lambda: driver.stamps(driver.poses)[-1] - last_ns > 0.6e9, "physics going on without commands")
+    speed = {nanoseconds(m.header.stamp) - last_ns: np.linalg.norm(twist_array(m)[:3]) for m in driver.twists}
+    assert speed[0] > 0.1
+    # Zero is commanded from 0.2 s on; what remains is the swing of a compliant arm.
+    assert max(value for age, value in speed.items() if age > 0.23e9) < 0.05
+    assert max(value for age, value in speed.items() if age > 0.3e9) < 0.015
+    assert "no command/twist for the state" in graph.output("pybullet_bridge")
+
+
+def test_the_same_seed_gives_the_same_scene_and_noise_is_what_was_asked_for(graph):
+    driver = Driver(graph)
+    targets = []
+    for seed, noise in ((3, -1.0), (4, -1.0), (3, -1.0), (3, 0.0)):
+        driver.reset(seed, noise)
+        targets.append(point_array(driver.targets[-1].pose.position))
+    np.testing.assert_array_equal(targets[0], targets[2])
+    assert np.linalg.norm(targets[0] - targets[1]) > 1e-3
+    assert 0 < np.linalg.norm(targets[0] - targets[3]) < 0.06
+    stamps = driver.stamps(driver.targets)
+    assert stamps == sorted(set(stamps))
+
+
+def test_pictures_come_in_step_with_the_episode(graph):
+    driver = Driver(graph, wrist_camera_period_steps=4, fixed_camera_period_steps=3)
+    wrist = graph.listen("wrist_camera/image", Image, RELIABLE)
+    fixed = graph.listen("fixed_camera/image", Image, RELIABLE)
+    infos = graph.listen("fixed_camera/camera_info", CameraInfo, RELIABLE)
+    driver.reset()
+    driver.run(time_limit_s=10 / 30)
+    for k in range(10):
+        graph.wait(lambda k=k: driver.step(driver.poses[-1]) >= k, "the state")
+        driver.command(driver.stamps(driver.poses)[-1])
+    graph.wait(lambda: fixed and driver.step(fixed[-1]) == 10, "the picture of the last state")
+    graph.wait(lambda: wrist and driver.step(wrist[-1]) == 10, "the picture of the last state")
+    assert [driver.step(message) for message in wrist] == [0, 4, 8, 10]
+    assert [driver.step(message) for message in fixed] == [0, 3, 6, 9, 10]
+    assert (wrist[0].height, wrist[0].width, wrist[0].encoding) == (64, 64, "rgb8")
+    assert infos[0].k[0] > 100
+    assert infos[0].header == fixed[0].header
+
+
+def test_real_time_keeps_the_pace_of_the_wall_clock(graph):
+    driver = Driver(graph, lockstep=False, reliable_state=True)
+    import time
+
+    graph.wait(lambda: len(driver.poses) > 5, "states")
+    begun, first = time.monotonic(), driver.stamps(driver.poses)[-1]
+    graph.wait(lambda: driver.stamps(driver.poses)[-1] - first > 2e9, "two seconds of simulated time")
+    assert 1.5 < time.monotonic() - begun < 4.0
