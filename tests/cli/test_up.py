@@ -42,7 +42,7 @@ def package(tmp_path, monkeypatch):
         path = prefix / "lib" / "pets" / name
         path.write_text(f"#!/bin/bash\n{script}\n")
         path.chmod(0o755)
-    monkeypatch.setenv("AMENT_PREFIX_PATH", str(prefix))
+    monkeypatch.setenv("AMENT_PREFIX_PATH", f"{prefix}:{os.environ.get('AMENT_PREFIX_PATH', '')}")
     return prefix
 
 
@@ -220,6 +220,16 @@ def test_environment_substitution(launch_file, monkeypatch):
     assert only_node(path).arguments == ("cat", "no pet")
     with pytest.raises(SacGmmError, match="no variable NO_PET"):
         read_launch_file(launch_file("  - let: {name: a, value: $(env NO_PET)}\n"), {})
+
+
+LAUNCH_FILES = sorted((Path(__file__).parent.parent.parent / "launch").glob("*.launch.yaml"))
+
+
+@pytest.mark.parametrize("path", LAUNCH_FILES, ids=lambda path: path.name)
+def test_the_project_s_own_launch_files_are_understood(path):
+    arguments = declared_arguments(path)
+    assert all(argument.description for argument in arguments)
+    assert read_launch_file(path, {argument.name: "x" for argument in arguments if argument.default is None})
 
 
 # ----------------------------------------------------------------------------------------------------------- refusing

@@ -79,9 +79,9 @@ def _stop(processes: list[_Process], signals: list[int]) -> bool:
         for process in processes:
             waited_s = float("inf") if len(signals) >= hurry_from else time.monotonic() - asked
             patience_s = process.node.sigterm_timeout_s
-            if not process.alive:
-                process.just_ended()
-            elif process not in told_twice and waited_s > patience_s:
+            if process.just_ended() is not None or not process.alive:
+                continue
+            if process not in told_twice and waited_s > patience_s:
                 told_twice.add(process)
                 _say(f"{process.node.label} has not ended after SIGINT: sending SIGTERM")
                 process.send(signal.SIGTERM)
@@ -90,8 +90,6 @@ def _stop(processes: list[_Process], signals: list[int]) -> bool:
                 _say(f"{process.node.label} does not end after SIGTERM either: killing it")
                 process.send(signal.SIGKILL)
         time.sleep(POLL_S)
-    for process in processes:
-        process.just_ended()
     return bool(killed)
 
 
@@ -130,8 +128,8 @@ class _Process:
 
     @property
     def alive(self) -> bool:
-        """Whether it runs."""
-        return self._popen is not None and self._popen.poll() is None
+        """Whether it was started and `just_ended` has not told of its end yet."""
+        return self._popen is not None
 
     def start(self) -> None:
         """Start it, now or again."""
