@@ -103,10 +103,10 @@ class Graph:
         return future.result()
 
     def wait(self, condition: Callable[[], object], what: str, timeout_s: float = 60.0) -> None:
-        """Wait until `condition()` holds; fail with the output of all processes when it does not."""
+        """Wait until `condition()` holds; fail with the output of all processes when it does not or one has failed."""
         end = time.monotonic() + timeout_s
         while not condition():
-            if time.monotonic() > end:
+            if time.monotonic() > end or any(process.poll() for process in self.processes.values()):
                 outputs = "\n".join(f"--- {name}\n{self.output(name)[-3000:]}" for name in self.processes)
                 pytest.fail(f"waited {timeout_s:g} s in vain for: {what}\n{outputs}")
             time.sleep(0.01)

@@ -141,7 +141,7 @@ class EpisodeManager(BaseNode):
         def missing() -> list[str]:
             absent = {
                 "the reset_task service (robot or simulation)": not self._reset_task.service_is_ready(),
-                "the controller's model": not self._model_seen,
+                "the controller's model": not self._model_seen or self.count_publishers("model") == 0,
                 "a source of reward": self.count_publishers("reward") == 0,
             }
             return [what for what, is_absent in absent.items() if is_absent]
