@@ -16,6 +16,7 @@ from numba import njit, types
 HEADER = 3
 LIMIT = 1e100  # states are clipped here: their squares stay far from overflow
 _QUADRATIC_CAP = 1e300
+_SQRT_HALF = math.sqrt(0.5)
 _BLOCK = 256  # states that the batch form works on at a time: its buffers stay in the first-level cache
 _LOG2_E = 1.4426950408889634
 _LN2_HIGH = 6.93147180369123816490e-01
@@ -26,6 +27,7 @@ _vector = types.Array(types.float64, 1, "C")
 _any_vector = types.Array(types.float64, 1, "A", readonly=True)
 _any_rows = types.Array(types.float64, 2, "A", readonly=True)
 _rows = types.Array(types.float64, 2, "C")
+_priors, _means, _covariances = (types.Array(types.float64, n, "C", readonly=True) for n in (1, 2, 3))
 _OPTIONS: Any = {"cache": True, "nogil": True, "error_model": "numpy", "fastmath": {"contract"}}
 
 
@@ -189,3 +191,58 @@ def field_batch(x, block, out):
             for j in range(n):
                 y = sums[i, j] / total[j]
                 out[start + j, i] = 0.0 if bad[j] or not abs(y) <= 1e308 else y
+
+
+@njit(types.boolean(_priors, _means, _covariances, _vector), **_OPTIONS)
+def prepare(priors, means, covariances, block):
+    """Fill `block`, whose header says K, d_in and d_out; false where a position covariance is not positive definite."""
+    n_components, d_in, d_out = int(block[0]), int(block[1]), int(block[2])
+    L = np.empty((d_in, d_in))
+    at = HEADER
+    for k in range(n_components):
+        constant = math.log(priors[k]) if priors[k] > 0.0 else -np.inf
+        for i in range(d_in):
+            for j in range(i + 1):
+                total = covariances[k, i, j]
+                for m in range(j):
+                    total -= L[i, m] * L[j, m]
+                if i > j:
+                    L[i, j] = total / L[j, j]
+                elif total > 0.0:
+                    L[i, i] = math.sqrt(total)
+                    constant -= math.log(L[i, i])
+                else:
+                    return False
+        block[at] = constant
+        W = block[at + 1 : at + 1 + d_in * d_in].reshape(d_in, d_in)
+        at += 1 + d_in * d_in
+        w = block[at : at + d_in]
+        A = block[at + d_in : at + d_in + d_out * d_in].reshape(d_out, d_in)
+        at += d_in + d_out * d_in
+        b = block[at : at + d_out]
+        at += d_out
+        for c in range(d_in):  # column c of L^-1
+            for i in range(d_in):
+                total = 1.0 if i == c else 0.0
+                for m in range(c, i):
+                    total -= L[i, m] * W[m, c]
+                W[i, c] = total / L[i, i] if i >= c else 0.0
+        for r in range(d_out):  # A = S_vx L^-T L^-1, row by row
+            for i in range(d_in):
+                total = 0.0
+                for m in range(i + 1):
+                    total += W[i, m] * covariances[k, d_in + r, m]
+                w[i] = total
+            b[r] = means[k, d_in + r]
+            for j in range(d_in):
+                total = 0.0
+                for i in range(j, d_in):
+                    total += w[i] * W[i, j]
+                A[r, j] = total
+                b[r] -= total * means[k, j]
+        for i in range(d_in):
+            w[i] = 0.0
+            for j in range(i + 1):
+                W[i, j] *= _SQRT_HALF
+                w[i] -= W[i, j] * means[k, j]
+    return True

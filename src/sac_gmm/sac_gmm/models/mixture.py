@@ -39,7 +39,7 @@ class GaussianMixture:
     def __post_init__(self) -> None:
         for name in ("priors", "means", "covariances"):
             object.__setattr__(self, name, _frozen(getattr(self, name)))
-        _check(self.priors, self.means, self.covariances)
+        self.__dict__["choleskys"] = _check(self.priors, self.means, self.covariances)
 
     @classmethod
     def trusted(cls, priors: Array, means: Array, covariances: Array) -> GaussianMixture:
@@ -186,7 +186,8 @@ def _frozen(value: ArrayLike) -> Array:
     return array
 
 
-def _check(priors: Array, means: Array, covariances: Array) -> None:
+def _check(priors: Array, means: Array, covariances: Array) -> Array:
+    """Raise unless the numbers make a mixture; the Cholesky factors are what is left of the check."""
     if means.ndim != 2 or 0 in means.shape:
         raise SacGmmError(f"means must have shape (K, D) with K, D >= 1, not {means.shape}")
     k, d = means.shape
@@ -194,17 +195,21 @@ def _check(priors: Array, means: Array, covariances: Array) -> None:
         raise SacGmmError(f"priors must have shape ({k},) to fit means {means.shape}, not {priors.shape}")
     if covariances.shape != (k, d, d):
         raise SacGmmError(f"covariances must have shape ({k}, {d}, {d}) to fit the means, not {covariances.shape}")
-    for name, array in (("priors", priors), ("means", means), ("covariances", covariances)):
-        if not np.isfinite(array).all():
-            raise SacGmmError(f"{name} of component {_first_bad(array)} must be finite numbers")
+    if not np.isfinite(priors.sum() + means.sum() + covariances.sum()):  # one number instead of three masks
+        for name, array in (("priors", priors), ("means", means), ("covariances", covariances)):
+            if not np.isfinite(array).all():
+                raise SacGmmError(f"{name} of component {_first_bad(array)} must be finite numbers")
+        raise SacGmmError("means and covariances must be small enough to be summed")
     if priors.min() < 0.0 or abs(priors.sum() - 1.0) > _PRIOR_SUM_TOLERANCE:
         raise SacGmmError(f"priors must be a simplex (not negative, sum 1): minimum {priors.min()}, sum {priors.sum()}")
-    asymmetry = np.abs(covariances - np.swapaxes(covariances, 1, 2)).max(axis=(1, 2))
-    skewed = asymmetry > _SYMMETRY_TOLERANCE * np.abs(covariances).max(axis=(1, 2))
-    if skewed.any():
-        raise SacGmmError(f"the covariance of component {int(np.argmax(skewed))} must be symmetric")
+    transposed = np.swapaxes(covariances, 1, 2)
+    if not (covariances == transposed).all():
+        asymmetry = np.abs(covariances - transposed).max(axis=(1, 2))
+        skewed = asymmetry > _SYMMETRY_TOLERANCE * np.abs(covariances).max(axis=(1, 2))
+        if skewed.any():
+            raise SacGmmError(f"the covariance of component {int(np.argmax(skewed))} must be symmetric")
     try:
-        np.linalg.cholesky(covariances)
+        return np.linalg.cholesky(covariances)
     except np.linalg.LinAlgError:
         smallest = np.linalg.eigvalsh(covariances)[:, 0]
         raise SacGmmError(

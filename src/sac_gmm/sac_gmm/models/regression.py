@@ -55,7 +55,7 @@ class Regressor:
         if backend == "numba":
             from sac_gmm.models import kernels
 
-            self._field, self._field_batch, self._prepare = kernels.field, kernels.field_batch, prepare_block
+            self._field, self._field_batch, self._prepare = kernels.field, kernels.field_batch, _prepare_block
         else:
             self._field, self._field_batch, self._prepare = _field_numpy, _field_batch_numpy, _PreparedNumpy
         self.mixture = mixture
@@ -114,13 +114,16 @@ def _gates(mixture: GaussianMixture, input_dim: int) -> tuple[Array, Array, Arra
     return log_priors(mixture.priors) + np.log(np.diagonal(W, axis1=1, axis2=2)).sum(axis=1), W, w
 
 
-def prepare_block(mixture: GaussianMixture, input_dim: int) -> Array:
+def _prepare_block(mixture: GaussianMixture, input_dim: int) -> Array:
     """The flat block of numbers that the compiled kernels read, see `kernels`."""
-    c, W, w = _gates(mixture, input_dim)
-    A, b = gains(mixture, input_dim)
-    k = mixture.n_components
-    rows = np.concatenate([c[:, None], W.reshape(k, -1), w, A.reshape(k, -1), b], axis=1)
-    return np.concatenate([[k, input_dim, mixture.dim - input_dim], rows.ravel()])
+    from sac_gmm.models import kernels
+
+    k, d_in, d_out = mixture.n_components, input_dim, mixture.dim - input_dim
+    block = np.empty(kernels.HEADER + k * (1 + d_in * d_in + d_in + d_out * d_in + d_out))
+    block[:3] = k, d_in, d_out
+    if not kernels.prepare(mixture.priors, mixture.means, mixture.covariances, block):
+        raise SacGmmError("a position covariance is not positive definite in double precision: widen it")
+    return block
 
 
 class _PreparedNumpy:

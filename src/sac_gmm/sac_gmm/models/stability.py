@@ -7,6 +7,8 @@ M = P^(1/2) A P^(-1/2) has no eigenvalue above -a. Both functions below work the
 from __future__ import annotations
 
 import dataclasses
+import functools
+import importlib.util
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -33,8 +35,7 @@ def certify(model: SkillModel, *, P: ArrayLike | None = None, margin_1_s: float 
         The certificate. Ask `.holds`; nothing is raised for an unstable model.
     """
     P, margin = _terms(model, P, margin_1_s)
-    A, _ = gains(model.mixture, model.state_dim)
-    return _certificate(model, A, P, margin)
+    return _certificate(model.mixture, model.attractor, P, margin)
 
 
 def project(model: SkillModel, *, P: ArrayLike | None = None, margin_1_s: float | None = None) -> SkillModel:
@@ -55,6 +56,25 @@ def project(model: SkillModel, *, P: ArrayLike | None = None, margin_1_s: float 
         A model with mu_v = A_k (mu_x - attractor), Sigma_vx = A_k Sigma_xx and a certificate that holds.
     """
     P, margin = _terms(model, P, margin_1_s)
+    if _compiled():
+        return _project_compiled(model, P, margin)
+    return _project_numpy(model, P, margin)
+
+
+def _project_compiled(model: SkillModel, P: Array, margin: float) -> SkillModel:
+    from sac_gmm.models import stability_kernels
+
+    old = model.mixture
+    means, covariances = np.empty_like(old.means), np.empty_like(old.covariances)
+    if not stability_kernels.project(old.means, old.covariances, model.attractor, P, margin, means, covariances):
+        raise SacGmmError(
+            "the projected covariances are not positive definite: the edit is too extreme to be certified"
+        )
+    return _certified(model, GaussianMixture.trusted(old.priors, means, covariances), P, margin)
+
+
+def _project_numpy(model: SkillModel, P: Array, margin: float) -> SkillModel:
+    """The same without a compiler."""
     d = model.state_dim
     mixture = model.mixture
     s_xx, s_vx = mixture.covariances[:, :d, :d], mixture.covariances[:, d:, :d]
@@ -129,15 +149,31 @@ def _assemble(model: SkillModel, A: Array, noise: Array, P: Array, margin: float
     covariances[:, d:, :d] = s_vx
     covariances[:, :d, d:] = np.swapaxes(s_vx, 1, 2)
     covariances[:, d:, d:] = 0.5 * (s_vv + np.swapaxes(s_vv, 1, 2))
-    result = dataclasses.replace(model, mixture=GaussianMixture(mixture.priors, means, covariances), certificate=None)
-    return dataclasses.replace(result, certificate=_certificate(result, gains(result.mixture, d)[0], P, margin))
+    return _certified(model, GaussianMixture(mixture.priors, means, covariances), P, margin)
 
 
-def _certificate(model: SkillModel, A: Array, P: Array, margin: float) -> Certificate:
-    d = model.state_dim
-    through = np.einsum("kij,kj->ki", A, model.mixture.means[:, :d] - model.attractor)
-    error = float(np.abs(model.mixture.means[:, d:] - through).max())
+def _certified(model: SkillModel, mixture: GaussianMixture, P: Array, margin: float) -> SkillModel:
+    certificate = _certificate(mixture, model.attractor, P, margin)
+    return SkillModel(model.kind, mixture, model.attractor, certificate, model.meta)
+
+
+def _certificate(mixture: GaussianMixture, attractor: Array, P: Array, margin: float) -> Certificate:
+    if _compiled():
+        from sac_gmm.models import stability_kernels
+
+        rate, error, max_step, fastest = stability_kernels.certificate(mixture.means, mixture.covariances, attractor, P)
+    else:
+        rate, error, max_step, fastest = _measure_numpy(mixture, attractor, P)
+    holds = bool(rate >= margin * (1.0 - _SLACK) and error <= _RELATIVE_ERROR * fastest)
+    return Certificate(P, rate, margin, error, max_step, holds)
+
+
+def _measure_numpy(mixture: GaussianMixture, attractor: Array, P: Array) -> tuple[float, float, float, float]:
+    d = len(attractor)
     root, inverse = _roots(P)
+    A, _ = gains(mixture, d)
+    through = np.einsum("kij,kj->ki", A, mixture.means[:, :d] - attractor)
+    error = float(np.abs(mixture.means[:, d:] - through).max())
     M = root @ A @ inverse
     rate = -float(np.linalg.eigvalsh(0.5 * (M + np.swapaxes(M, 1, 2)))[:, -1].max())
     max_step = 0.0
@@ -145,8 +181,12 @@ def _certificate(model: SkillModel, A: Array, P: Array, margin: float) -> Certif
         # |I + dt M| < 1 where 2 sym(M) + dt M'M < 0, that is dt < -(M^-1 + M^-T): a standard eigenvalue problem.
         backward = np.linalg.inv(M)
         max_step = float(np.linalg.eigvalsh(-(backward + np.swapaxes(backward, 1, 2)))[:, 0].min())
-    holds = rate >= margin * (1.0 - _SLACK) and error <= _RELATIVE_ERROR * np.abs(through).max()
-    return Certificate(P, rate, margin, error, max_step, bool(holds))
+    return rate, error, max_step, float(np.abs(through).max())
+
+
+@functools.cache
+def _compiled() -> bool:
+    return importlib.util.find_spec("numba") is not None
 
 
 def _terms(model: SkillModel, P: ArrayLike | None, margin: float | None) -> tuple[Array, float]:
