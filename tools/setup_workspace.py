@@ -29,7 +29,7 @@ LOCK = ROOT / "requirements.txt"
 INSTALL_STAMP = VENV / "setup-stamp"
 BUILD_STAMP = ROOT / "install" / "setup-stamp"
 
-FREE_DISK_GB = 6.0  # the environment takes 3.5 GB, and pip unpacks its downloads beside it
+FREE_DISK_GB = 6.0  # the environment takes 2.7 GB, and pip unpacks its downloads beside it
 CMAKE_MINIMUM = (3, 20)
 
 
