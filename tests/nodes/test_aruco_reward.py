@@ -1,10 +1,7 @@
-import signal
 import time
 
 import numpy as np
 import pytest
-from node_process import Graph, output_of
-from rclpy.qos import DurabilityPolicy, QoSProfile
 from rosgraph_msgs.msg import Clock
 from sac_gmm_interfaces.msg import EpisodeState, Reward
 from sensor_msgs.msg import CameraInfo, Image
@@ -12,6 +9,7 @@ from sensor_msgs.msg import CameraInfo, Image
 from sac_gmm.perception import Camera
 from sac_gmm.perception.render import clutter, facing_rotation, render_marker
 from sac_gmm_nodes.conversions import camera_info_message, header, image_message, nanoseconds, stamp_of
+from sac_gmm_nodes.node_helpers import EPISODE, RELIABLE
 
 pytestmark = pytest.mark.ros
 
@@ -31,24 +29,21 @@ def picture(tilt_rad=0.4, marker=True, marker_id=7, dictionary="DICT_4X4_50"):
 SEEN, NOT_SEEN = picture(), picture(marker=False)
 
 
-class RewardGraph(Graph):
-    """The aruco_reward node, a camera, a clock and an episode manager around it."""
+class World:
+    """A camera, a clock and an episode manager in the test's process, with aruco_reward in its own."""
 
-    def __init__(self, **parameters):
-        super().__init__()
-        reliable = QoSProfile(depth=10)
-        self.images = self.node.create_publisher(Image, "fixed_camera/image", reliable)
-        self.infos = self.node.create_publisher(CameraInfo, "fixed_camera/camera_info", reliable)
-        self.clocks = self.node.create_publisher(Clock, "/clock", reliable)
-        self.episodes = self.node.create_publisher(
-            EpisodeState, "episode_state", QoSProfile(depth=10, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-        )
-        self.rewards = []
-        self.node.create_subscription(Reward, "reward", self.rewards.append, reliable)
-        self.process = self.start("aruco_reward", **({"use_sim_time": True, "reliable_state": True} | parameters))
+    def __init__(self, graph, **parameters):
+        self.graph = graph
+        self.rewards = graph.listen("reward", Reward, RELIABLE)
+        self.images = graph.node.create_publisher(Image, "fixed_camera/image", RELIABLE)
+        self.infos = graph.node.create_publisher(CameraInfo, "fixed_camera/camera_info", RELIABLE)
+        self.clocks = graph.node.create_publisher(Clock, "/clock", RELIABLE)
+        self.episodes = graph.node.create_publisher(EpisodeState, "episode_state", EPISODE)
+        given = {"use_sim_time": True, "reliable_state": True, "silence_timeout_s": 30.0} | parameters
+        graph.start("aruco_reward", **given)
         self.stamp_ns = 5 * 10**9
         publishers = (self.images, self.infos, self.clocks, self.episodes)
-        self.wait(lambda: all(p.get_subscription_count() for p in publishers), what="the node")
+        graph.wait(lambda: all(publisher.get_subscription_count() for publisher in publishers), "aruco_reward")
 
     def send_info(self, camera=CAMERA):
         stamped = header(stamp_of(self.stamp_ns), "fixed_camera_optical_frame")
@@ -65,7 +60,7 @@ class RewardGraph(Graph):
         message.encoding = encoding
         before = len(self.rewards)
         self.images.publish(message)
-        self.wait(lambda: len(self.rewards) > before, what="a reward")
+        self.graph.wait(lambda: len(self.rewards) > before, "a reward")
         answer = self.rewards[-1]
         assert nanoseconds(answer.header.stamp) == self.stamp_ns - age_ns
         return answer
@@ -81,94 +76,79 @@ class RewardGraph(Graph):
         raise AssertionError(f"success never became {success}")
 
 
-@pytest.fixture
-def graph():
-    graphs = []
-
-    def make(**parameters):
-        graphs.append(RewardGraph(**({"silence_timeout_s": 30.0} | parameters)))
-        return graphs[-1]
-
-    yield make
-    for made in graphs:
-        made.close()
-
-
 def test_each_image_gets_one_reward_debounced_and_with_its_stamp(graph):
-    g = graph(frames_on=2, frames_off=2)
-    successes = [g.show(image).success for image in [NOT_SEEN, SEEN, SEEN, NOT_SEEN, SEEN, NOT_SEEN, NOT_SEEN]]
+    world = World(graph, frames_on=2, frames_off=2)
+    successes = [world.show(image).success for image in [NOT_SEEN, SEEN, SEEN, NOT_SEEN, SEEN, NOT_SEEN, NOT_SEEN]]
     assert successes == [False, False, True, True, True, True, False]
-    g.wait(lambda: True)
-    assert len(g.rewards) == 7
-    assert all(reward.valid for reward in g.rewards)
-    reward = g.rewards[2]
+    assert len(world.rewards) == 7
+    assert all(reward.valid for reward in world.rewards)
+    reward = world.rewards[2]
     assert (reward.seen, reward.marker_id, reward.value) == (True, 7, 1.0)
     assert reward.marker_pose.position.z == pytest.approx(0.6, abs=0.02)
     assert reward.header.frame_id == "fixed_camera_optical_frame"
     assert "marker seen, turned 2" in reward.text
-    g.process.send_signal(signal.SIGINT)
-    assert output_of(g.process)[1] == 0
+    assert graph.stop("aruco_reward") == 0
 
 
 def test_a_marker_turned_too_far_is_seen_but_not_paid(graph):
-    g = graph(frames_on=1, max_tilt_rad=0.9)
-    reward = g.show(picture(tilt_rad=1.05))
+    world = World(graph, frames_on=1, max_tilt_rad=0.9)
+    reward = world.show(picture(tilt_rad=1.05))
     assert (reward.valid, reward.seen, reward.success) == (True, True, False)
     assert "does not count" in reward.text
-    assert g.show(picture(tilt_rad=0.8)).success
+    assert world.show(picture(tilt_rad=0.8)).success
 
 
 def test_other_markers_are_not_paid(graph):
-    g = graph(frames_on=1)
+    world = World(graph, frames_on=1)
     for other in (picture(marker_id=8), picture(dictionary="DICT_5X5_50")):
-        reward = g.show(other)
+        reward = world.show(other)
         assert (reward.valid, reward.seen, reward.success) == (True, False, False)
 
 
 def test_a_success_does_not_leak_into_the_next_episode(graph):
-    g = graph(frames_on=1, frames_off=100)
-    g.episode(EpisodeState.PHASE_RUNNING, 1, g.stamp_ns)
-    g.show_until(SEEN, True)
-    g.episode(EpisodeState.PHASE_RESETTING, 2)
-    g.show_until(SEEN, False)  # the door stands open still, but that is the past
-    begin = g.stamp_ns + 10 * STEP_NS
-    g.episode(EpisodeState.PHASE_RUNNING, 2, begin)
-    while g.stamp_ns + STEP_NS < begin:
-        assert not g.show(SEEN).success, "taken before the episode began"
-    g.show_until(SEEN, True)
-    g.episode(EpisodeState.PHASE_RUNNING, 3, g.stamp_ns)
-    g.show_until(NOT_SEEN, False)  # a new episode forgets even where no reset was announced
+    world = World(graph, frames_on=1, frames_off=100)
+    world.episode(EpisodeState.PHASE_RUNNING, 1, world.stamp_ns)
+    world.show_until(SEEN, True)
+    world.episode(EpisodeState.PHASE_RESETTING, 2)
+    world.show_until(SEEN, False)  # the door stands open still, but that is the past
+    begin = world.stamp_ns + 10 * STEP_NS
+    world.episode(EpisodeState.PHASE_RUNNING, 2, begin)
+    while world.stamp_ns + STEP_NS < begin:
+        assert not world.show(SEEN).success, "taken before the episode began"
+    world.show_until(SEEN, True)
+    world.episode(EpisodeState.PHASE_RUNNING, 3, world.stamp_ns)
+    world.show_until(NOT_SEEN, False)  # a new episode forgets even where no reset was announced
 
 
 def test_a_repeated_image_is_answered_but_counts_once(graph):
-    g = graph(frames_on=2)
-    g.show(SEEN)
-    assert [g.show(SEEN, same_stamp=True).success for _ in range(3)] == [False] * 3
-    assert g.show(SEEN).success
+    world = World(graph, frames_on=2)
+    world.show(SEEN)
+    assert [world.show(SEEN, same_stamp=True).success for _ in range(3)] == [False] * 3
+    assert world.show(SEEN).success
 
 
 def test_what_makes_a_reward_invalid_is_said(graph):
-    g = graph(frames_on=1)
-    reward = g.show(SEEN, info=False)
+    world = World(graph, frames_on=1)
+    reward = world.show(SEEN, info=False)
     assert not reward.valid and "no calibration" in reward.text
-    assert g.show(SEEN).valid
-    reward = g.show(SEEN, encoding="bayer_rggb8")
+    assert world.show(SEEN).valid
+    reward = world.show(SEEN, encoding="bayer_rggb8")
     assert not reward.valid and "bayer_rggb8" in reward.text and not reward.success
-    reward = g.show(SEEN, age_ns=3 * 10**9)
+    reward = world.show(SEEN, age_ns=3 * 10**9)
     assert not reward.valid and "3.0 s old" in reward.text
-    reward = g.show(np.zeros((120, 160, 3), np.uint8))
+    reward = world.show(np.zeros((120, 160, 3), np.uint8))
     assert not reward.valid and "160x120 but the calibration is for 320x240" in reward.text
-    assert g.show(SEEN).success, "it recovers"
+    assert world.show(SEEN).success, "it recovers"
 
 
 def test_silence_is_an_invalid_reward_with_the_last_stamp(graph):
-    g = graph(silence_timeout_s=0.3)
-    g.wait(lambda: g.rewards, what="a reward without any image")
-    assert not g.rewards[0].valid and "no image on /fixed_camera/image" in g.rewards[0].text
-    assert nanoseconds(g.rewards[0].header.stamp) == 0
-    g.show(SEEN)
-    g.wait(lambda: not g.rewards[-1].valid, what="a reward after the camera fell silent")
-    assert nanoseconds(g.rewards[-1].header.stamp) == g.stamp_ns, "never a stamp that no image had"
+    world = World(graph, silence_timeout_s=0.3)
+    graph.wait(lambda: world.rewards, "a reward without any image")
+    assert not world.rewards[0].valid and "no image on /fixed_camera/image" in world.rewards[0].text
+    assert nanoseconds(world.rewards[0].header.stamp) == 0
+    world.show(SEEN)
+    graph.wait(lambda: not world.rewards[-1].valid, "a reward after the camera fell silent")
+    assert nanoseconds(world.rewards[-1].header.stamp) == world.stamp_ns, "never a stamp that no image had"
 
 
 @pytest.mark.parametrize(
@@ -181,23 +161,20 @@ def test_silence_is_an_invalid_reward_with_the_last_stamp(graph):
         ({"marker_sise": 0.1}, ["there is no parameter marker_sise"]),
     ],
 )
-def test_bad_parameters_end_the_node_with_a_sentence(parameters, words):
-    g = Graph()
-    try:
-        text, code = output_of(g.start("aruco_reward", **parameters))
-        assert code == 2
-        assert all(word in text for word in words), text
-        assert "Traceback" not in text
-    finally:
-        g.close()
+def test_bad_parameters_end_the_node_with_a_sentence(graph, parameters, words):
+    process = graph.start("aruco_reward", **parameters)
+    assert process.wait(30.0) == 2
+    text = graph.output("aruco_reward")
+    assert all(word in text for word in words), text
+    assert "Traceback" not in text
 
 
 def test_a_frame_is_answered_promptly(graph):
-    g = graph()
-    g.show(SEEN)
+    world = World(graph)
+    world.show(SEEN)
     times = []
     for _ in range(30):
         start = time.perf_counter()
-        g.show(SEEN)
+        world.show(SEEN)
         times.append(time.perf_counter() - start)
     assert np.median(times) < 0.03, "the whole way over DDS and back, on a machine with other work to do"

@@ -42,9 +42,7 @@ class DemoRecorder(BaseNode):
         qos = QoSProfile(
             depth=QUEUE, reliability=ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT
         )
-        if follow:
-            self.create_subscription(EpisodeState, "episode_state", self._on_episode, EPISODE)
-        for topic, kind in EPISODE_TOPICS.items():
+        self._inputs = [
             self.create_subscription(
                 TYPES[kind],
                 topic.removeprefix("/"),  # relative, so that a namespace moves it; the bag keeps the plain name
@@ -52,8 +50,23 @@ class DemoRecorder(BaseNode):
                 LATCHED if topic in LATCHED_TOPICS else qos,
                 raw=True,
             )
+            for topic, kind in EPISODE_TOPICS.items()
+        ]
+        if follow:
+            episodes = self.create_subscription(EpisodeState, "episode_state", self._on_episode, EPISODE)
+            self._inputs.insert(0, episodes)  # which episode runs, before what belongs to it
         self.create_service(StartRecording, "start_recording", self._on_start)
         self.create_service(StopRecording, "stop_recording", self._on_stop)
+
+    def _take_what_waits(self) -> None:
+        """Work off what has come already: a service request may overtake the messages sent before it."""
+        for subscription in self._inputs:
+            for _ in range(QUEUE):
+                with subscription.handle:
+                    taken = subscription.handle.take_message(subscription.msg_type, subscription.raw)
+                if taken is None:
+                    break
+                subscription.callback(taken[0])
 
     def _on_message(self, topic: str, data: bytes) -> None:
         try:
@@ -86,6 +99,7 @@ class DemoRecorder(BaseNode):
         return response
 
     def _on_stop(self, request: StopRecording.Request, response: StopRecording.Response) -> StopRecording.Response:
+        self._take_what_waits()
         try:
             recording = self._recorder.stop(request.discard)
             response.success, response.message = True, "discarded"

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from sac_gmm.demos.bag_reader import read_demonstration
 from sac_gmm.demos.bag_writer import EpisodeBagWriter, EpisodeInfo, header_stamp_ns
-from sac_gmm.demos.messages import LATCHED_TOPICS, STATE_POSE
+from sac_gmm.demos.messages import EPISODE_TOPICS, LATCHED_TOPICS, STATE_POSE
 from sac_gmm.demos.quality import DemonstrationReport, StreamReport, check_demonstration
 from sac_gmm.errors import SacGmmError
+
+RECENT = 50  # messages of a topic that may come before the word that their episode runs
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,9 @@ class EpisodeRecorder:
     """
 
     def __init__(self, follow_episodes: bool = False) -> None:
-        self._latest: dict[str, bytes] = {}
+        self._recent: dict[str, deque[bytes]] = {
+            topic: deque(maxlen=1 if topic in LATCHED_TOPICS else RECENT) for topic in EPISODE_TOPICS
+        }
         # Stamps in ns between which messages are written, the end open while an episode is running; None: nothing is.
         self._window: tuple[int, int | None] | None = None if follow_episodes else (0, None)
         self._writer: EpisodeBagWriter | None = None
@@ -118,9 +123,9 @@ class EpisodeRecorder:
         if self._window is None or self._window[0] != start_ns:
             self._finished = self._finished or bool(self._last_ns)
             self._window = (start_ns, None)
-            for topic, data in list(self._latest.items()):
-                if topic not in LATCHED_TOPICS:
-                    self.take(topic, data)
+            for topic in EPISODE_TOPICS.keys() - LATCHED_TOPICS:
+                for data in self._recent[topic]:
+                    self._take(topic, data)
 
     def episode_ended(self, end_ns: int) -> None:
         """The episode ended at `end_ns`; what is stamped up to then may still come."""
@@ -133,7 +138,10 @@ class EpisodeRecorder:
         Raises:
             SacGmmError: The disk does not take it; the recording has ended then and what there is was kept.
         """
-        self._latest[topic] = data
+        self._recent[topic].append(data)
+        self._take(topic, data)
+
+    def _take(self, topic: str, data: bytes) -> None:
         if self._writer is None or self._window is None or self._finished:
             return
         if topic in LATCHED_TOPICS:
@@ -147,8 +155,9 @@ class EpisodeRecorder:
         if stamp_ns <= self._last_ns.get(topic, -1):
             return
         if not self._last_ns:
-            for latched in LATCHED_TOPICS & self._latest.keys():
-                self._write(latched, self._latest[latched], stamp_ns)
+            for latched in LATCHED_TOPICS:
+                for said in self._recent[latched]:
+                    self._write(latched, said, stamp_ns)
         self._last_ns[topic] = stamp_ns
         self._write(topic, data, stamp_ns)
 

@@ -1,0 +1,167 @@
+import numpy as np
+import pytest
+from geometry_msgs.msg import PoseStamped, TwistStamped, WrenchStamped
+from rclpy.qos import QoSProfile
+from rclpy.serialization import deserialize_message
+from rosbags.highlevel import AnyReader
+from sac_gmm_interfaces.msg import EpisodeState
+from sac_gmm_interfaces.srv import StartRecording, StopRecording
+from sensor_msgs.msg import JointState
+
+from sac_gmm.demos import read_demonstration
+from sac_gmm_nodes.conversions import stamp_of
+from sac_gmm_nodes.node_helpers import EPISODE, LATCHED
+
+pytestmark = pytest.mark.ros
+
+PERIOD_NS = 33_333_333
+
+
+class Robot:
+    """A robot and an episode manager in the test's process, with demo_recorder in its own."""
+
+    def __init__(self, graph, folder, **parameters):
+        self.graph = graph
+        kinds = {
+            "state/pose": PoseStamped,
+            "state/twist": TwistStamped,
+            "command/twist": TwistStamped,
+            "joint_states": JointState,
+            "wrench": WrenchStamped,
+            "target_pose": PoseStamped,
+        }
+        self.out = {
+            topic: graph.node.create_publisher(
+                kind, topic, LATCHED if topic == "target_pose" else QoSProfile(depth=100)
+            )
+            for topic, kind in kinds.items()
+        }
+        self.episodes = graph.node.create_publisher(EpisodeState, "episode_state", EPISODE)
+        graph.start("demo_recorder", folder=folder, reliable_state=True, **parameters)
+        wanted = [*self.out.values(), *([self.episodes] if parameters.get("follow_episodes") else [])]
+        graph.wait(lambda: all(publisher.get_subscription_count() for publisher in wanted), "demo_recorder")
+        self.sent = {topic: [] for topic in self.out}
+
+    def begin(self, path, task="door"):
+        return self.graph.call(
+            StartRecording, "start_recording", StartRecording.Request(path=path, task=task, operator_name="ann")
+        )
+
+    def end(self, discard=False):
+        return self.graph.call(StopRecording, "stop_recording", StopRecording.Request(discard=discard))
+
+    def send(self, topic, message, step):
+        message.header.stamp = stamp_of(10**9 + step * PERIOD_NS)
+        message.header.frame_id = "base"
+        self.out[topic].publish(message)
+        self.sent[topic].append(message)
+
+    def target(self):
+        message = PoseStamped()
+        message.pose.position.x = 0.5
+        self.send("target_pose", message, 0)
+
+    def state(self, step):
+        pose, twist = PoseStamped(), TwistStamped()
+        pose.pose.position.x = 0.01 * step
+        twist.twist.linear.x = 0.3
+        self.send("state/pose", pose, step)
+        self.send("state/twist", twist, step)
+        self.send("command/twist", TwistStamped(), step)
+        self.send("joint_states", JointState(name=["a1"], position=[0.1 * step]), step)
+        self.send("wrench", WrenchStamped(), step)
+
+
+@pytest.fixture
+def bags(tmp_path):
+    folder = tmp_path / "bags"
+    folder.mkdir()
+    return folder
+
+
+def test_an_episode_becomes_a_bag_with_the_messages_that_were_sent(graph, bags):
+    robot = Robot(graph, bags)
+    robot.target()
+    answer = robot.begin("door/door_00")
+    assert answer.success, answer.message
+    for step in range(60):
+        robot.state(step)
+    path = bags / "door" / "door_00"
+    assert not path.exists() and path.with_name(".door_00.partial").exists()
+    answer = robot.end()
+    assert answer.success, answer.message
+    assert answer.path == str(path)
+    assert answer.n_samples == 60
+    assert "0 messages dropped" in answer.message
+
+    demonstration = read_demonstration(path)
+    assert demonstration.n_samples == 60
+    assert demonstration.target_m.tolist() == [0.5, 0, 0]
+    assert demonstration.task == "door" and demonstration.meta["operator"] == "ann"
+    with AnyReader([path]) as reader:
+        written = {topic: [] for topic in robot.sent}
+        for connection, _, data in reader.messages():
+            topic = connection.topic.removeprefix("/")
+            written[topic].append(deserialize_message(bytes(data), type(robot.sent[topic][0])))
+    assert written == robot.sent
+
+    again = robot.begin("door/door_00")
+    assert not again.success and "never overwritten" in again.message
+
+
+def test_following_episodes_a_held_simulation_is_not_recorded(graph, bags):
+    robot = Robot(graph, bags, follow_episodes=True)
+    assert robot.begin("a").success
+    robot.target()
+    for step in range(5):
+        robot.state(step)
+    start = stamp_of(10**9 + 5 * PERIOD_NS)
+    robot.episodes.publish(EpisodeState(phase=EpisodeState.PHASE_RESETTING))
+    robot.episodes.publish(EpisodeState(phase=EpisodeState.PHASE_RUNNING, start_stamp=start))
+    for step in range(5, 30):
+        robot.state(step)
+    robot.episodes.publish(
+        EpisodeState(phase=EpisodeState.PHASE_ENDED, start_stamp=start, end_stamp=stamp_of(10**9 + 24 * PERIOD_NS))
+    )
+    for step in range(30, 35):
+        robot.state(step)
+    answer = robot.end()
+    assert answer.success, answer.message
+    steps = np.rint(read_demonstration(bags / "a").position_m[:, 0] / 0.01).astype(int)
+    assert steps.tolist() == list(range(5, 25))
+
+
+def test_discarding_leaves_nothing_and_the_name_is_free(graph, bags):
+    robot = Robot(graph, bags)
+    assert robot.begin("a").success
+    robot.state(0)
+    answer = robot.end(discard=True)
+    assert answer.success and answer.message == "discarded"
+    assert list(bags.iterdir()) == []
+    assert robot.begin("a").success
+
+
+def test_what_goes_wrong_is_answered_in_a_sentence(graph, bags):
+    robot = Robot(graph, bags)
+    answer = robot.end()
+    assert not answer.success and "no recording is in progress" in answer.message
+    answer = robot.begin(" ")
+    assert not answer.success and "path of the bag is empty" in answer.message
+    (bags / "file").write_text("")
+    answer = robot.begin("file/bag")
+    assert not answer.success and "cannot write" in answer.message
+    assert robot.begin("a").success
+    answer = robot.begin("b")
+    assert not answer.success and "stop that recording first" in answer.message
+    answer = robot.end()
+    assert not answer.success and "nothing was recorded" in answer.message
+    assert not (bags / "a").exists()
+
+
+def test_ctrl_c_in_the_middle_keeps_what_there_is_and_says_where(graph, bags):
+    robot = Robot(graph, bags)
+    assert robot.begin("a").success
+    robot.state(0)
+    assert graph.stop("demo_recorder") == 0
+    assert ".a.partial" in graph.output("demo_recorder")
+    assert (bags / ".a.partial").exists() and not (bags / "a").exists()
