@@ -116,8 +116,10 @@ def check_environment(with_ros: bool) -> None:
         return
     sees_system = "include-system-site-packages = true" in config
     if sees_system != with_ros:
-        made = "with a sourced ROS 2" if sees_system else "without a sourced ROS 2"
-        raise SetupError(f".venv was made {made}; this shell is the other kind.\n  Run `make clean ALL=1 setup`.")
+        made, hint = "without a sourced ROS 2, and this shell has one", "Open a shell without it"
+        if sees_system:
+            made, hint = "with a sourced ROS 2, and this shell has none", "Run `source /opt/ros/jazzy/setup.bash`"
+        raise SetupError(f".venv was made {made}.\n  {hint}, or run `make clean ALL=1 setup` to begin anew.")
     version = "{}.{}".format(*sys.version_info)
     if f"version = {version}." not in config:
         raise SetupError(f".venv is of another Python than {version}.\n  Run `make clean ALL=1 setup` with that one.")
