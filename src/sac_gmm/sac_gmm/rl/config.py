@@ -53,22 +53,24 @@ class ObservationSpec:
 
 @dataclass(frozen=True)
 class SacConfig:
-    """How the soft actor-critic learns. The defaults are those that the bandit study found best (docs of `bandit`)."""
+    """How the soft actor-critic learns. The defaults are those that the bandit study found best (`sac_gmm.rl.bandit`)."""
 
     # --- networks
-    # Widths of the hidden layers of the actor and of each critic.
-    actor_hidden: tuple[int, ...] = (64, 64)
-    critic_hidden: tuple[int, ...] = (128, 128)
+    # Widths of the hidden layers that the actor has beside its linear map. None is best for the first hundred episodes:
+    # a network learns by heart the few successes there are.
+    actor_hidden: tuple[int, ...] = ()
+    # Widths of the hidden layers of each critic.
+    critic_hidden: tuple[int, ...] = (64, 64)
     # Layer normalisation after every hidden layer of the critics: keeps many updates per decision stable.
     layer_norm: bool = True
     # Number of critics, computed together as one batched network.
-    n_critics: int = 4
+    n_critics: int = 2
     # Number of critics, drawn at random per update, whose minimum is the bootstrap target.
     target_subset: int = 2
 
     # --- exploration
     # Standard deviation of the Gaussian before the tanh, at the start. The mean starts at exactly 0.
-    initial_std: float = 0.3
+    initial_std: float = 0.2
     # Bounds of that standard deviation.
     min_std: float = 0.02
     max_std: float = 1.0
@@ -108,6 +110,12 @@ class SacConfig:
     actor_interval: int = 1
     # Weight of the squared length of the mean action in the actor's loss: holds the policy near the base skill.
     anchor_weight: float = 0.0
+    # Weight of the squared distance of the mean action to the actions of episodes that succeeded (self-imitation).
+    imitation_weight: float = 10.0
+    # Weight of (temperature * log probability - value) in the actor's loss.
+    value_weight: float = 1.0
+    # Decoupled weight decay (AdamW) of the actor.
+    actor_weight_decay: float = 0.0
     # Fraction of every batch that is drawn from episodes with a positive return, as soon as there are any.
     success_fraction: float = 0.25
 
@@ -155,6 +163,9 @@ class SacConfig:
             "polyak": (0.0, 1.0),
             "actor_interval": (1, 1000),
             "anchor_weight": (0.0, float("inf")),
+            "imitation_weight": (0.0, float("inf")),
+            "value_weight": (0.0, float("inf")),
+            "actor_weight_decay": (0.0, 10.0),
             "success_fraction": (0.0, 1.0),
             "latent_size": (1, 1024),
             "n_keypoints": (1, 256),
@@ -169,7 +180,7 @@ class SacConfig:
             if not low <= value <= high:  # also refuses NaN
                 raise SacGmmError(f"SacConfig.{name} is {value}, it must lie in [{low}, {high}]")
         for name in ("actor_hidden", "critic_hidden"):
-            if not getattr(self, name) or min(getattr(self, name)) < 1:
+            if any(width < 1 for width in getattr(self, name)):
                 raise SacGmmError(f"SacConfig.{name} is {getattr(self, name)}, expected widths such as [64, 64]")
         if self.return_bounds is not None and not self.return_bounds[0] < self.return_bounds[1]:
             raise SacGmmError(f"SacConfig.return_bounds is {self.return_bounds}, expected lowest < highest")

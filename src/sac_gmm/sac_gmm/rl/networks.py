@@ -108,12 +108,13 @@ class CriticEnsemble(nn.Module):
 class Actor(nn.Module):
     """Squashed Gaussian policy: action = tanh(mean + std * noise), entry by entry.
 
-    The last layer starts at zero: whatever the observation, the deterministic action is exactly 0 at the start, and
-    the standard deviation is `initial_std`.
+    The mean is a linear map of the features plus, where there are hidden layers, a network. All of it starts at zero:
+    whatever the observation, the deterministic action is exactly 0 at the start. The linear path is what generalises
+    from a handful of successes. The standard deviation does not depend on the observation; it starts at `initial_std`.
 
     Args:
         n_features: Width of the input.
-        hidden: Widths of the hidden layers.
+        hidden: Widths of the hidden layers; empty for a linear policy.
         action_dim: Entries of the action.
         initial_std: Standard deviation before the tanh at the start.
         min_std: Its lower bound.
@@ -131,18 +132,25 @@ class Actor(nn.Module):
     ) -> None:
         super().__init__()
         self.log_std_bounds = (math.log(min_std), math.log(max_std))
-        self.body = Mlp((n_features, *hidden, 2 * action_dim))
-        last = self.body[-1]
-        assert isinstance(last, nn.Linear)
-        nn.init.zeros_(last.weight)
-        nn.init.zeros_(last.bias)
-        with torch.no_grad():
-            last.bias[action_dim:] = math.log(initial_std)
+        self.linear = nn.Linear(n_features, action_dim)
+        outputs = [self.linear]
+        self.body: Mlp | None = None
+        if hidden:
+            self.body = Mlp((n_features, *hidden, action_dim))
+            last = self.body[-1]
+            assert isinstance(last, nn.Linear)
+            outputs.append(last)
+        for layer in outputs:
+            nn.init.zeros_(layer.weight)
+            nn.init.zeros_(layer.bias)
+        self.log_std = nn.Parameter(torch.full((action_dim,), math.log(initial_std)))
 
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
-        """Return mean and log standard deviation (B, m) before the tanh."""
-        mean, log_std = self.body(features).chunk(2, dim=-1)
-        return mean, log_std.clamp(*self.log_std_bounds)
+        """Return mean (B, m) and log standard deviation (m,) before the tanh."""
+        mean = self.linear(features)
+        if self.body is not None:
+            mean = mean + self.body(features)
+        return mean, self.log_std.clamp(*self.log_std_bounds)
 
     def sample(self, features: Tensor, noise: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return actions (B, m), their log-probabilities (B,) and the mean actions (B, m).

@@ -111,7 +111,8 @@ class Replay:
 
         Returns:
             "vector", "next_vector" (B, n), "image", "next_image" uint8 (B, C, H, W) where specified, "action" (B, m),
-            "reward" (B,) discounted sum, "discount" (B,): gamma**steps, 0 where the episode terminated.
+            "reward" (B,) discounted sum, "discount" (B,): gamma**steps, 0 where the episode terminated,
+            "succeeded" (B,): 1 where the episode's return is positive, else 0.
         """
         if self.size == 0:
             raise SacGmmError("the replay buffer is empty: add transitions before sampling")
@@ -135,6 +136,7 @@ class Replay:
             "action": self._action[index],
             "reward": reward.astype(np.float32),
             "discount": np.where(self._terminated[end], 0.0, discount).astype(np.float32),
+            "succeeded": self._succeeded[index].astype(np.float32),
         }
         if self.spec.image_shape is not None:
             batch["image"] = self._image[index]

@@ -151,7 +151,7 @@ class SacAgent:
         self.target_parameters = FlatParameters([self.target_critics], trainable=False)
         self.target_parameters.copy_(self.critic_parameters.vector.data)
         self.optimisers = {
-            "actor": _adam(self.actor_parameters, config.actor_learning_rate),
+            "actor": _adam(self.actor_parameters, config.actor_learning_rate, config.actor_weight_decay),
             "critic": _adam(self.critic_parameters, config.critic_learning_rate, config.weight_decay),
         }
         if self.policy.encoder is not None and self.decoder is not None:
@@ -213,7 +213,7 @@ class SacAgent:
                 features = self.policy.features(tensors["vector"], tensors.get("image"))
             self._update_critics(tensors, features, metrics, None)
         if self.n_updates % self.config.actor_interval == 0:
-            self._update_actor(features, metrics)
+            self._update_actor(tensors, features, metrics)
         self.n_updates += 1
         self.policy.version = self.n_updates
         metrics["temperature"] = self.temperature
@@ -277,13 +277,17 @@ class SacAgent:
         metrics["critic_loss"] = loss.item() / config.n_critics
         metrics["value"] = q.detach().mean().item()
 
-    def _update_actor(self, features: Tensor, metrics: dict[str, float]) -> None:
+    def _update_actor(self, batch: dict[str, Tensor], features: Tensor, metrics: dict[str, float]) -> None:
         """One step on the actor's loss, then on the temperature."""
         config = self.config
         action, log_prob, mean_action = self.policy.actor.sample(features, self._noise(len(features)))
-        loss = (self.temperature * log_prob - self.critics(features, action).mean(dim=0)).mean()
+        loss = config.value_weight * (self.temperature * log_prob - self.critics(features, action).mean(dim=0)).mean()
         if config.anchor_weight:
             loss = loss + config.anchor_weight * mean_action.square().sum(dim=1).mean()
+        if config.imitation_weight:
+            succeeded = batch["succeeded"]
+            error = (mean_action - batch["action"]).square().sum(dim=1)
+            loss = loss + config.imitation_weight * (succeeded * error).sum() / succeeded.sum().clamp(min=1.0)
         self.actor_parameters.clear_gradient()
         # Only the actor's gradients: those of the critics' weights are never computed.
         loss.backward(inputs=self.actor_parameters.parameters)
