@@ -195,13 +195,14 @@ def _check(priors: Array, means: Array, covariances: Array) -> Array:
         raise SacGmmError(f"priors must have shape ({k},) to fit means {means.shape}, not {priors.shape}")
     if covariances.shape != (k, d, d):
         raise SacGmmError(f"covariances must have shape ({k}, {d}, {d}) to fit the means, not {covariances.shape}")
-    if not np.isfinite(priors.sum() + means.sum() + covariances.sum()):  # one number instead of three masks
+    total = priors.sum()
+    if not np.isfinite(total + means.sum() + covariances.sum()):  # one number instead of three masks
         for name, array in (("priors", priors), ("means", means), ("covariances", covariances)):
             if not np.isfinite(array).all():
                 raise SacGmmError(f"{name} of component {_first_bad(array)} must be finite numbers")
         raise SacGmmError("means and covariances must be small enough to be summed")
-    if priors.min() < 0.0 or abs(priors.sum() - 1.0) > _PRIOR_SUM_TOLERANCE:
-        raise SacGmmError(f"priors must be a simplex (not negative, sum 1): minimum {priors.min()}, sum {priors.sum()}")
+    if priors.min() < 0.0 or abs(total - 1.0) > _PRIOR_SUM_TOLERANCE:
+        raise SacGmmError(f"priors must be a simplex (not negative, sum 1): minimum {priors.min()}, sum {total}")
     transposed = np.swapaxes(covariances, 1, 2)
     if not (covariances == transposed).all():
         asymmetry = np.abs(covariances - transposed).max(axis=(1, 2))

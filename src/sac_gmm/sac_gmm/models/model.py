@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import math
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -75,7 +76,7 @@ class SkillModel:
                 f"a skill needs a mixture over [x; v] and an attractor of half its dimension: "
                 f"dimension {self.mixture.dim}, attractor of shape {attractor.shape}"
             )
-        if not np.isfinite(attractor).all():
+        if not math.isfinite(attractor.sum()):
             raise SacGmmError("attractor must be finite numbers")
         attractor.flags.writeable = False
         object.__setattr__(self, "attractor", attractor)

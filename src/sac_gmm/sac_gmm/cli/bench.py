@@ -1,0 +1,39 @@
+"""Measure ours and a peer in the same run.
+
+    sac-gmm bench gmr --json benchmarks/results/models/gmr.json
+    sac-gmm bench lasa --data /path/to/lasaDataset/DataSet --json lasa.json
+
+`sac-gmm bench NAME --help` says what a benchmark measures.
+"""
+
+from __future__ import annotations
+
+import importlib
+
+from sac_gmm.errors import SacGmmError
+
+# Each benchmark is a module of this package with `main(args) -> int`; it is imported only when it is asked for.
+BENCHMARKS = {
+    "gmr": ("sac_gmm.cli.bench_gmr", "mixture regression: microseconds a state, against gmr and textbook numpy"),
+    "em": ("sac_gmm.cli.bench_em", "expectation maximisation: milliseconds a fit, against scikit-learn"),
+    "lpv": ("sac_gmm.cli.bench_lpv", "LPV-DS: solving for the gains; updating, projecting and certifying"),
+    "lasa": ("sac_gmm.cli.bench_lasa", "SEDS and LPV-DS on handwriting motions, by the published protocol"),
+}
+
+
+def main(args: list[str]) -> int:
+    """Run one benchmark."""
+    if not args or args[0] in ("-h", "--help"):
+        print(usage())
+        return 0
+    name, *rest = args
+    if name not in BENCHMARKS:
+        raise SacGmmError(f"there is no benchmark '{name}'; choose one of: {', '.join(BENCHMARKS)}")
+    return importlib.import_module(BENCHMARKS[name][0]).main(rest)
+
+
+def usage() -> str:
+    """The list of benchmarks, one line each."""
+    width = max(map(len, BENCHMARKS))
+    lines = [f"  sac-gmm bench {name:<{width}}  {text}" for name, (_, text) in BENCHMARKS.items()]
+    return f"{__doc__}\n" + "\n".join(lines)
