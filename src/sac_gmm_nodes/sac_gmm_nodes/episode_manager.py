@@ -58,6 +58,7 @@ class EpisodeManager(BaseNode):
         self._target_noise_std_m = self.real(
             "target_noise_std_m", -1.0, -1.0, 0.1, "m", "noise on the detected target per axis; -1: the task's own"
         )
+        self._expect_adapter = self.flag("expect_adapter", False, "start no episode before the adapter is there")
 
         messages, calls = MutuallyExclusiveCallbackGroup(), ReentrantCallbackGroup()
         self._states = self.create_publisher(EpisodeState, "episode_state", EPISODE)
@@ -142,6 +143,7 @@ class EpisodeManager(BaseNode):
             absent = {
                 "the reset_task service (robot or simulation)": not self._reset_task.service_is_ready(),
                 "the controller's model": not self._model_seen or self.count_publishers("model") == 0,
+                "the adapter": self._expect_adapter and self.count_publishers("model_update") == 0,
                 "a source of reward": self.count_publishers("reward") == 0,
             }
             return [what for what, is_absent in absent.items() if is_absent]

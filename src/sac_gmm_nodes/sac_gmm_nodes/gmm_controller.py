@@ -52,7 +52,7 @@ from sac_gmm_nodes.conversions import (
 from sac_gmm_nodes.node_helpers import COMMAND, EPISODE, LATCHED, RELIABLE, BaseNode, run_node, stream
 
 _SWITCH_INTERVAL_S = 0.0005  # how long a callback may keep the loop's thread from running
-_ANSWER_CHECK_S = 0.05
+_REPEAT_S = 1.0  # at which a decision that nobody has taken is announced again
 
 
 class GmmController(BaseNode):
@@ -217,22 +217,27 @@ class GmmController(BaseNode):
             return  # nothing can follow the last state
         decision = (self._episode_id, self._step // self._interval)
         self._last_stamp_ns = pose[0]
-        idle = Tick(np.zeros(6), False, State.ACTIVE, Reason.NONE, Limit.NONE, self._controller.version)
-        self._publish_status(idle, True, 0.0)
-        if self._adapter_missed or not (self._expect_adapter or self._controller.adapter_alive):
-            return
-        end_s = time.monotonic() + self._lockstep_timeout_s
-        with self._news:
-            while self._answered != decision and self._running_episode() == decision[0] and not self.stopping.is_set():
-                left_s = end_s - time.monotonic()
-                if left_s <= 0:
-                    self._adapter_missed = True
-                    self.get_logger().warning(
-                        f"no update for decision {decision[1]} of episode {decision[0]} within "
-                        f"{self._lockstep_timeout_s:g} s: going on with version {self._controller.version}"
-                    )
-                    return
-                self._news.wait(min(left_s, _ANSWER_CHECK_S))
+        waiting = Tick(np.zeros(6), False, State.ACTIVE, Reason.NONE, Limit.NONE, self._controller.version)
+        expected = not self._adapter_missed and (self._expect_adapter or self._controller.adapter_alive)
+        end_s = time.monotonic() + (self._lockstep_timeout_s if expected else 0.0)
+
+        def settled() -> bool:
+            return self._answered == decision or self._running_episode() != decision[0] or self.stopping.is_set()
+
+        while not settled():
+            # Said again from time to time: an adapter that was only just found by the middleware has missed it.
+            self._publish_status(waiting, True, 0.0)
+            left_s = end_s - time.monotonic()
+            if left_s <= 0:
+                break
+            with self._news:
+                self._news.wait_for(settled, min(left_s, _REPEAT_S))
+        if expected and not settled():
+            self._adapter_missed = True
+            self.get_logger().warning(
+                f"no update for decision {decision[1]} of episode {decision[0]} within {self._lockstep_timeout_s:g} s: "
+                f"going on with version {self._controller.version}"
+            )
 
     # Callbacks -------------------------------------------------------------------------------------------------
 

@@ -42,6 +42,7 @@ from sac_gmm_nodes.conversions import (
 from sac_gmm_nodes.node_helpers import COMMAND, EPISODE, LATCHED, RELIABLE, SENSOR, BaseNode, run_node, stream
 
 _IDLE_PERIOD_S = 0.1  # at which the state is sent again while physics is held
+_REPEAT_S = 1.0  # at which an unanswered state is sent again
 _NO_TURN = np.array([0.0, 0.0, 0.0, 1.0])
 _CAMERAS = ("wrist", "fixed")
 
@@ -129,25 +130,33 @@ class PybulletBridge(BaseNode):
         """Send the state, wait for its answers, advance one control period."""
         assert self._end_ns is not None
         now_ns, at_end = self._now_ns, reached(self._now_ns, self._end_ns)
-        self._publish_state()
-        pictured = self._publish_pictures(everything=at_end)
-        waits_for_reward = self._wait_for_reward and "fixed" in pictured
+        waits_for_reward = self._wait_for_reward and "fixed" in self._cameras_due(at_end)
 
         def answered() -> bool:
             commanded = at_end or self._answered_ns >= now_ns
             return commanded and (not waits_for_reward or self._rewarded_ns >= now_ns)
 
-        if not self._wait(executor, self._patience_s, lambda: answered() or self._end_ns is None):
-            missing = "command/twist" if self._answered_ns < now_ns and not at_end else "reward"
+        def over() -> bool:
+            return self._end_ns is None or now_ns != self._now_ns  # ended, or the scene was reset
+
+        end_s = time.monotonic() + self._patience_s
+        settled = False
+        while not settled and (left_s := end_s - time.monotonic()) > 0 and not self.stopping.is_set():
+            # Sent again from time to time: who was only just found by the middleware has missed it.
+            self._publish_state()
+            self._publish_pictures(at_end)
+            settled = self._wait(executor, min(left_s, _REPEAT_S), lambda: answered() or over())
+        if over() or self.stopping.is_set():
+            return
+        if answered():
+            self._patience_s = self._lockstep_timeout_s
+        else:
+            missing = "reward" if at_end or self._answered_ns >= now_ns else "command/twist"
             self.get_logger().warning(
                 f"no {missing} for the state at {now_ns / 1e9:.3f} s within {self._patience_s:g} s: going on without",
                 throttle_duration_sec=1.0,
             )
             self._patience_s = self._period_ns / 1e9  # whoever is gone is not waited for long again
-        elif answered():
-            self._patience_s = self._lockstep_timeout_s
-        if self.stopping.is_set() or self._end_ns is None or now_ns != self._now_ns:
-            return
         if at_end or self._succeeded:
             self._held = True
         else:
@@ -257,15 +266,15 @@ class PybulletBridge(BaseNode):
         self._wrench.publish(wrench_message(state["wrench"], head))
         self._pose.publish(pose_message(state["ee_position_m"], arm.orientation_xyzw, head))
 
-    def _publish_pictures(self, everything: bool = False) -> list[str]:
-        """Send the pictures that are due; say of which cameras."""
-        due = [name for name, period in self._periods.items() if period and (everything or self._step % period == 0)]
-        for name in due:
+    def _publish_pictures(self, everything: bool = False) -> None:
+        for name in self._cameras_due(everything):
             info = self._task.camera_info(name)
             head = self._header(info.frame_id)
             self._infos[name].publish(camera_info_message(info.matrix, info.width, info.height, head))
             self._images[name].publish(image_message(self._task.camera(name), head))
-        return due
+
+    def _cameras_due(self, everything: bool) -> list[str]:
+        return [name for name, period in self._periods.items() if period and (everything or self._step % period == 0)]
 
 
 def main() -> None:

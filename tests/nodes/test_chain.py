@@ -1,0 +1,174 @@
+"""The whole chain, started by the launch file, over real DDS: what listens from another process, and what breaks."""
+
+import os
+import signal
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from geometry_msgs.msg import PoseStamped, TwistStamped
+from rclpy.action import ActionClient
+from sac_gmm_interfaces.action import AdaptSkill
+from sac_gmm_interfaces.msg import (
+    ControllerStatus,
+    EpisodeState,
+    MixtureModel,
+    MixtureUpdate,
+    MixtureUpdateAnswer,
+    Reward,
+)
+from sac_gmm_interfaces.srv import RunEpisode
+from std_msgs.msg import Bool
+
+from sac_gmm.control import State
+from sac_gmm_nodes.conversions import nanoseconds, twist_array
+from sac_gmm_nodes.node_helpers import EPISODE, LATCHED, RELIABLE
+
+pytestmark = [pytest.mark.ros, pytest.mark.slow, pytest.mark.timeout(280)]
+PERIOD_NS = 1e9 / 30
+
+
+class Chain:
+    """The launched graph and everything that it says."""
+
+    def __init__(self, graph, model_file, tmp_path, **arguments):
+        self.graph = graph
+        self.models = graph.listen("model", MixtureModel, LATCHED)
+        self.updates = graph.listen("model_update", MixtureUpdate, RELIABLE)
+        self.answers = graph.listen("model_update_answer", MixtureUpdateAnswer, RELIABLE)
+        self.statuses = graph.listen("controller_status", ControllerStatus, RELIABLE)
+        self.rewards = graph.listen("reward", Reward, RELIABLE)
+        self.twists = graph.listen("command/twist", TwistStamped, RELIABLE)
+        self.poses = graph.listen("state/pose", PoseStamped, RELIABLE)
+        self.velocities = graph.listen("state/twist", TwistStamped, RELIABLE)
+        self.episodes = graph.listen("episode_state", EpisodeState, EPISODE)
+        self.truths = graph.listen("pybullet_bridge/task_success", Bool, LATCHED)
+        given = {"model": model_file, "run_dir": tmp_path / "run", "use_image": "false"} | arguments
+        command = [sys.executable, "-m", "sac_gmm.cli.main", "up", "launch/simulation.launch.yaml"]
+        graph.run("launch", command + [f"{name}:={value}" for name, value in given.items()])
+
+    def run_episode(self, mode=EpisodeState.MODE_TRAIN, seed=0):
+        return self.graph.call(RunEpisode, "run_episode", RunEpisode.Request(mode=mode, seed=seed), 120.0)
+
+    def begin_episodes(self, n, mode=EpisodeState.MODE_TRAIN):
+        """Send the goal of an action; returns the future of its result."""
+        client = ActionClient(self.graph.node, AdaptSkill, "adapt_skill")
+        self.graph.wait(client.server_is_ready, "the action server")
+        goal = client.send_goal_async(AdaptSkill.Goal(mode=mode, episodes=n, first_seed=5))
+        self.graph.wait(goal.done, "the goal to be accepted")
+        return goal.result()
+
+    def pid(self, executable):
+        """Process id of a launched node, found by its command line and this test's ROS domain."""
+        domain = f"ROS_DOMAIN_ID={self.graph.domain}\0".encode()
+        for process in Path("/proc").iterdir():
+            try:
+                command = (process / "cmdline").read_bytes()
+                if f"/{executable}\0".encode() in command and domain in (process / "environ").read_bytes() + b"\0":
+                    return int(process.name)
+            except (OSError, ValueError):
+                continue
+        return None
+
+    def kill(self, executable):
+        self.graph.wait(lambda: self.pid(executable), executable)
+        os.kill(self.pid(executable), signal.SIGKILL)
+
+    def stamps(self, messages):
+        return np.array([nanoseconds(message.header.stamp) for message in messages])
+
+
+def test_a_whole_episode_is_heard_from_another_process(graph, model_file, tmp_path):
+    chain = Chain(graph, model_file, tmp_path)
+    outcome = chain.run_episode()
+    assert outcome.success, outcome.message
+    assert outcome.duration_s == pytest.approx(10.0)
+    assert not outcome.task_success
+    graph.wait(lambda: chain.episodes[-1].phase == EpisodeState.PHASE_ENDED, "the end of the episode")
+    ended = chain.episodes[-1]
+    start, end = nanoseconds(ended.start_stamp), nanoseconds(ended.end_stamp)
+    assert ended.timed_out and ended.mode == EpisodeState.MODE_TRAIN
+
+    # Commands with the stamps of the states that they answer. Only the newest is kept for a listener, so a slow one
+    # may miss some.
+    moving = [message for message in chain.twists if start <= nanoseconds(message.header.stamp) <= end]
+    steps = np.rint((chain.stamps(moving) - start) / PERIOD_NS).astype(int)
+    assert set(steps) <= set(range(301))
+    assert len(set(steps)) > 250
+    twists = np.array([twist_array(message) for message in moving])
+    changes = np.linalg.norm(np.diff(twists[:, :3], axis=0), axis=1)[np.diff(steps) == 1]
+    assert changes.max() <= 2.0 / 30 + 1e-9
+    assert np.linalg.norm(twists[:, :3], axis=1).max() <= 0.25 + 1e-9
+
+    # One decision every 32 steps, each answered and in force.
+    assert [update.decision for update in chain.updates] == list(range(10))
+    assert [answer.decision for answer in chain.answers] == list(range(10))
+    assert all(answer.accepted for answer in chain.answers)
+    np.testing.assert_allclose(chain.stamps(chain.updates) - start, np.arange(10) * 32 * PERIOD_NS, atol=2)
+    assert chain.models[-1].version == chain.updates[-1].new_version
+    assert {status.decision for status in chain.statuses if status.decision_due} == set(range(10))
+
+    # A reward for every picture of the fixed camera, and it agrees with the truth.
+    counted = [reward for reward in chain.rewards if nanoseconds(reward.header.stamp) >= start]
+    assert {round((stamp - start) / PERIOD_NS) for stamp in chain.stamps(counted)} >= set(range(5, 301, 5))
+    assert not any(reward.success for reward in counted)
+    assert not chain.truths[-1].data
+    for messages in (chain.models, chain.updates, chain.answers, moving, counted):
+        assert all(nanoseconds(message.header.stamp) >= 0 for message in messages)
+    assert graph.stop("launch") == 0
+    assert "Traceback" not in graph.output("launch")
+
+
+def test_the_controller_goes_on_without_the_adapter(graph, model_file, tmp_path):
+    chain = Chain(graph, model_file, tmp_path)
+    goal = chain.begin_episodes(2)
+    result = goal.get_result_async()
+    graph.wait(lambda: chain.answers and chain.answers[-1].decision >= 2, "a few decisions")
+    chain.kill("sac_adapter")
+    killed_at = chain.statuses[-1].step, chain.statuses[-1].episode_id
+    graph.wait(
+        lambda: (
+            (chain.statuses[-1].episode_id == killed_at[1] and chain.statuses[-1].step > killed_at[0] + 60)
+            or chain.statuses[-1].episode_id > killed_at[1]
+        ),
+        "motion without the adapter",
+    )
+    graph.wait(result.done, "the end of both episodes", 120.0)
+    assert result.result().result.completed
+    assert result.result().result.episodes == 2
+    after = [s for s in chain.statuses if (s.episode_id, s.step) > (killed_at[1], killed_at[0] + 1)]
+    assert after
+    assert all(status.state == State.ACTIVE for status in after)
+    graph.wait(lambda: chain.pid("sac_adapter"), "the adapter to come back")
+
+
+def test_the_arm_stops_without_the_controller(graph, model_file, tmp_path):
+    chain = Chain(graph, model_file, tmp_path, adapt="false")
+    chain.begin_episodes(1, EpisodeState.MODE_BASE)
+    graph.wait(lambda: chain.statuses and chain.statuses[-1].step > 20, "motion")
+    chain.kill("gmm_controller")
+    graph.wait(lambda: "no command/twist for the state" in graph.output("launch"), "the bridge to notice")
+    last = chain.stamps(chain.twists)[-1]
+    graph.wait(lambda: chain.stamps(chain.velocities)[-1] > last + 1e9, "a second without commands")
+    velocities = list(chain.velocities)
+    ages = (chain.stamps(velocities) - last) / 1e9
+    speeds = np.array([np.linalg.norm(twist_array(message)[:3]) for message in velocities])
+    # Zero is commanded from 0.2 s on; what remains is the swing of a compliant arm.
+    assert speeds[ages > 0.23].max() < 0.05
+    assert speeds[ages > 0.3].max() < 0.015
+
+
+def test_episodes_can_be_cancelled(graph, model_file, tmp_path):
+    chain = Chain(graph, model_file, tmp_path, adapt="false")
+    goal = chain.begin_episodes(1000, EpisodeState.MODE_BASE)
+    result = goal.get_result_async()
+    graph.wait(lambda: chain.statuses and chain.statuses[-1].step > 5, "motion")
+    cancelled = goal.cancel_goal_async()
+    graph.wait(cancelled.done, "the cancellation")
+    graph.wait(result.done, "the result")
+    assert result.result().result.message == "cancelled"
+    assert not result.result().result.completed
+    graph.wait(lambda: chain.episodes[-1].phase == EpisodeState.PHASE_IDLE, "rest")
+    # The next episode works as if nothing had been.
+    assert chain.run_episode(EpisodeState.MODE_BASE).success
