@@ -43,7 +43,7 @@ class ArucoReward(BaseNode):
         self._marker_id = self.whole("marker_id", 7, 0, 1000, "the marker that shows when the task is done")
         self._size_m = self.real("marker_size_m", 0.08, 0.005, 1.0, "m", "side of the marker's black square")
         self._max_tilt_rad = self.real(
-            "max_tilt_rad", 1.1, 0.1, 1.57, "rad", "a marker that is turned further from the camera does not count"
+            "max_tilt_rad", 1.45, 0.1, 1.57, "rad", "a marker that is turned further from the camera does not count"
         )
         self._max_age_s = self.real(
             "max_image_age_s", 1.0, 0.02, 60.0, "s", "an image older than this is stale: the reward is not valid"
