@@ -13,10 +13,12 @@ from numpy.typing import NDArray
 from sac_gmm.tasks.cameras import Camera
 from sac_gmm.tasks.task import Task
 
-# The handle is a loop: a bar held off the door by two arms. The finger (12 mm) goes down into its opening.
+# The handle is a flat loop that stands off the door like a shelf. The finger (12 mm) goes down into its opening; beside
+# the opening it meets the rim, too wide to slip off.
 OPENING_X_M = 0.020  # between door and bar
 OPENING_Y_M = 0.020  # between the arms
-ROD_RADIUS_M = 0.004
+RIM_M = 0.02  # width of the loop around the opening
+RIM_THICKNESS_M = 0.008
 PANEL_THICKNESS_M = 0.02
 PANEL_HEIGHT_M = 0.26
 PANEL_ABOVE_HANDLE_M = 0.006
@@ -126,7 +128,7 @@ def marker_with_quiet_zone(pixels_per_cell: int = 16) -> NDArray[np.uint8]:
     """The door's ArUco marker with a white border one cell wide, as a grey image."""
     dictionary = cv2.aruco.getPredefinedDictionary(getattr(cv2.aruco, MARKER_DICTIONARY))
     marker = cv2.aruco.generateImageMarker(dictionary, MARKER_ID, 6 * pixels_per_cell)
-    return cv2.copyMakeBorder(marker, *[pixels_per_cell] * 4, cv2.BORDER_CONSTANT, value=255)
+    return np.pad(marker, pixels_per_cell, constant_values=255)
 
 
 def write_marker_mesh(folder: Path) -> None:
@@ -156,11 +158,11 @@ def describe_door() -> str:
         (PANEL_THICKNESS_M, width, PANEL_HEIGHT_M),
         "door",
     )
-    bar_x = -(0.5 * OPENING_X_M + ROD_RADIUS_M)
-    arm_y = 0.5 * OPENING_Y_M + ROD_RADIUS_M
-    arm_length = front - bar_x
-    rods = _rod((bar_x, 0.0, 0.0), (np.pi / 2, 0, 0), 2 * arm_y) + "".join(
-        _rod((0.5 * (front + bar_x), side * arm_y, 0.0), (0, np.pi / 2, 0), arm_length) for side in (-1, 1)
+    half_y = 0.5 * OPENING_Y_M
+    bar = _box((-front - 0.5 * RIM_M, 0.0, 0.0), (RIM_M, 2 * (half_y + RIM_M), RIM_THICKNESS_M), "handle")
+    arms = "".join(
+        _box((0.0, side * (half_y + 0.5 * RIM_M), 0.0), (2 * front, RIM_M, RIM_THICKNESS_M), "handle")
+        for side in (-1, 1)
     )
     plate = MARKER_SIZE_M * 8 / 6  # the quiet zone belongs to the plate
     hinge = (back, HINGE_M)
@@ -177,7 +179,7 @@ def describe_door() -> str:
         f'<limit lower="0" upper="1.5" effort="50" velocity="10"/></joint>'
         f'<link name="panel"><inertial><origin xyz="{-hinge[0]} {0.5 * (HINGE_M - FREE_EDGE_M) - hinge[1]} -0.12"/>'
         f'<mass value="1.0"/>{_inertia(0.008)}</inertial>'
-        + _moved(panel + rods, shift)
+        + _moved(panel + bar + arms, shift)
         + "</link>"
         + f'<joint name="marker_joint" type="fixed"><parent link="panel"/><child link="marker"/>'
         f'<origin xyz="0.001 {0.5 * plate - FREE_EDGE_M - hinge[1] + 0.004} -0.10"/></joint>'
@@ -217,22 +219,10 @@ def _box(centre: tuple[float, ...], size: tuple[float, ...], colour: str, *, col
     return shapes + (_shape("collision", centre, (0, 0, 0), geometry, colour) if collides else "")
 
 
-def _rod(centre: tuple[float, ...], rpy: tuple[float, ...], length: float) -> str:
-    seen = _shape(
-        "visual",
-        centre,
-        rpy,
-        f'<box size="{2 * ROD_RADIUS_M} {2 * ROD_RADIUS_M} {length + 2 * ROD_RADIUS_M}"/>',
-        "handle",
-    )
-    felt = _shape("collision", centre, rpy, f'<capsule radius="{ROD_RADIUS_M}" length="{length}"/>', "handle")
-    return seen + felt
-
-
 def _moved(shapes: str, shift: str) -> str:
     """Express shapes given relative to the handle in the frame of the hinge."""
     dx, dy, dz = (float(value) for value in shift.split())
-    moved = []
+    moved: list[str] = []
     for part in shapes.split('<origin xyz="'):
         if not moved:
             moved.append(part)

@@ -76,7 +76,8 @@ def describe_iiwa() -> str:
         f"{_inertia((8e-5, 8e-5, 2e-5))}</inertial>"
         f'<visual><origin xyz="{_text(finger_centre)}"/><geometry>'
         f'<box size="{1.4 * FINGER_RADIUS_M} {1.4 * FINGER_RADIUS_M} {FINGER_LENGTH_M}"/></geometry>'
-        f'{_material("steel")}</visual><collision><origin xyz="{_text(finger_centre)}"/><geometry>{capsule}</geometry></collision></link>'
+        f"{_material('steel')}</visual>"
+        f'<collision><origin xyz="{_text(finger_centre)}"/><geometry>{capsule}</geometry></collision></link>'
     )
     parts.append(_fixed_joint("finger", "tcp", FINGER_LENGTH_M - FINGER_RADIUS_M))
     parts.append(f'<link name="tcp"><inertial><mass value="0.001"/>{_inertia((1e-6, 1e-6, 1e-6))}</inertial></link>')

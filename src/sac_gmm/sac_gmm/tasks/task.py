@@ -78,6 +78,7 @@ class Task(gymnasium.Env):
         self.build_scene()
 
         limit = np.array([MAX_SPEED_M_S] * 3 + [MAX_TURN_RAD_S] * 3)
+        self._twist_limit = limit
         self.action_space = spaces.Box(-limit, limit, dtype=np.float64)
         self.observation_space = spaces.Dict(
             {
@@ -148,7 +149,7 @@ class Task(gymnasium.Env):
         twist = np.asarray(action, dtype=float)
         if twist.shape != (6,) or not np.isfinite(twist).all():
             raise SacGmmError(f"the action must be a twist of six finite numbers, not {action!r}")
-        self.advance(np.clip(twist, self.action_space.low, self.action_space.high))
+        self.advance(np.clip(twist, -self._twist_limit, self._twist_limit))
         success = self.truth()["success"] > 0.5
         truncated = not success and self.elapsed_steps * self.control_dt_s >= self.time_limit_s - 1e-9
         self._needs_reset = success or truncated
@@ -182,7 +183,7 @@ class Task(gymnasium.Env):
         """Intrinsics and frame of the camera `name`."""
         return self._camera(name).info
 
-    def render(self) -> NDArray[np.uint8]:  # type: ignore[override]
+    def render(self) -> NDArray[np.uint8]:
         """A picture of the whole scene, for films; no skill sees it."""
         return self.camera("scene")
 
