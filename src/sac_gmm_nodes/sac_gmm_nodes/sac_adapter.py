@@ -1,0 +1,214 @@
+"""Adapts the skill: one decision every so many control steps, learned in a process of its own.
+
+    ros2 run sac_gmm_nodes sac_adapter --ros-args -p model_file:=door.npz -p run_dir:=runs/door
+
+The controller says when a decision is due and for which state. The decision is made when everything that belongs to
+that state is here: all poses and wrenches up to its stamp, and a picture of it (`episode_gatherer`). The answer is a
+MixtureUpdate relative to the base skill. Learning never holds this up: the newest policy is used, whichever it is.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from geometry_msgs.msg import PoseStamped, WrenchStamped
+from sac_gmm_interfaces.msg import ControllerStatus, EpisodeState, MixtureUpdate, MixtureUpdateAnswer
+from sensor_msgs.msg import Image
+
+from sac_gmm.errors import SacGmmError
+from sac_gmm.files import read_json
+from sac_gmm.models import load_model
+from sac_gmm.rl import AsyncLearner, Replay, SacAgent, SacConfig, SyncLearner
+from sac_gmm.skills import AdaptingAgent, Mode, Translation, WindowObserver
+from sac_gmm_nodes.conversions import (
+    image_array,
+    nanoseconds,
+    point_array,
+    stamp_of,
+    update_message,
+    wrench_array,
+)
+from sac_gmm_nodes.episode_gatherer import Begin, Decide, End, EpisodeGatherer
+from sac_gmm_nodes.node_helpers import EPISODE, LATCHED, RELIABLE, BaseNode, run_node, stream
+
+_IMAGE_SHAPE = (64, 64, 3)
+_LEARNER_START_S = 120.0  # a start of Python and torch on a busy machine
+
+
+class SacAdapter(BaseNode):
+    """Topics and episodes around one `AdaptingAgent`."""
+
+    def __init__(self) -> None:
+        super().__init__("sac_adapter")
+        model_file = self.text("model_file", "", "the base skill, the same file as the controller's")
+        run_dir = self.text("run_dir", "", "folder for checkpoints; training goes on from the one it finds there")
+        config_file = self.text("config_file", "", "JSON with fields of SacConfig; empty for the defaults")
+        learner = self.text("learner", "async", "async: in a process of its own; sync: in step", ("async", "sync"))
+        self._save_every_s = self.real("checkpoint_interval_s", 30.0, 1.0, 3600.0, "s", "time between two checkpoints")
+        reliable = self.flag("reliable_state", False, "ask for every state and picture, not only the latest")
+        rate_hz = self.real("control_rate_hz", 30.0, 1.0, 500.0, "Hz", "rate of the states")
+        reach_m = self.real("reach_m", 0.03, 0.001, 0.2, "m", "how far the largest action moves the skill, per axis")
+        time_limit_s = self.real("time_limit_s", 10.0, 0.1, 600.0, "s", "longest episode, as the episode manager's")
+        use_image = self.flag("use_image", True, "let the agent see the wrist camera")
+        image_age_s = self.real(
+            "image_max_age_s", 0.0, 0.0, 10.0, "s", "how much older than the state a picture may be"
+        )
+        seed = self.whole("seed", 0, 0, 2**31 - 1, "seed of exploration and learning")
+        if not model_file:
+            raise SacGmmError("parameter model_file is empty: give the file of a skill, written by `sac-gmm fit`")
+
+        self._base = load_model(model_file)
+        self._adaptation = Translation(self._base, reach_m)
+        self._observer = WindowObserver(self._adaptation.action_dim, time_limit_s, _IMAGE_SHAPE if use_image else None)
+        self._gatherer = EpisodeGatherer(self._observer, rate_hz, image_age_s if use_image else None)
+        config = SacConfig.from_json(read_json(config_file)) if config_file else SacConfig()
+        self._checkpoint = Path(run_dir) / "agent.checkpoint" if run_dir else None
+        self._learner = self._open_learner(learner, config, seed)
+        self._saved_at_s = time.monotonic()
+        self._agent = AdaptingAgent(self._learner, self._adaptation.action_dim, config.noise_correlation, seed)
+        self._mode = Mode.BASE
+        self._version = 0  # the highest number of a version seen or sent
+
+        self.create_subscription(PoseStamped, "state/pose", self._on_pose, stream(reliable))
+        self.create_subscription(WrenchStamped, "wrench", self._on_wrench, stream(reliable))
+        self.create_subscription(PoseStamped, "target_pose", self._on_target, LATCHED)
+        if use_image:
+            self.create_subscription(Image, "wrist_camera/image", self._on_image, stream(reliable))
+        self.create_subscription(EpisodeState, "episode_state", self._on_episode, EPISODE)
+        self.create_subscription(ControllerStatus, "controller_status", self._on_status, RELIABLE)
+        self.create_subscription(MixtureUpdateAnswer, "model_update_answer", self._on_answer, RELIABLE)
+        # Last, because the episode manager takes this publisher for the sign that the adapter is ready.
+        self._updates = self.create_publisher(MixtureUpdate, "model_update", RELIABLE)
+
+    def _open_learner(self, kind: str, config: SacConfig, seed: int) -> AsyncLearner | SyncLearner:
+        """A learner that goes on from the checkpoint, where there is one."""
+        path, spec, action_dim = self._checkpoint, self._observer.spec, self._adaptation.action_dim
+        resume_from = path if path is not None and path.exists() else None
+        if resume_from is not None:
+            self.get_logger().info(f"going on from {resume_from}")
+        if kind == "sync":
+            if resume_from is not None:
+                return SyncLearner.resume(resume_from)[0]
+            agent = SacAgent(spec, action_dim, config, seed)
+            return SyncLearner(agent, Replay(spec, action_dim, config.replay_capacity))
+        learner = AsyncLearner(
+            spec,
+            action_dim,
+            config,
+            seed,
+            resume_from=resume_from,
+            checkpoint_path=path,
+            checkpoint_interval_s=self._save_every_s,
+        )
+        learner.wait_until_ready(_LEARNER_START_S)
+        return learner
+
+    def close(self) -> None:
+        """Keep what was learned."""
+        self._save()
+        self._learner.close()
+
+    # Events ----------------------------------------------------------------------------------------------------
+
+    def _proceed(self) -> None:
+        """Act on everything that has come together."""
+        while (event := self._gatherer.poll()) is not None:
+            if isinstance(event, Begin):
+                self._mode = Mode(event.mode)
+                self._agent.begin(self._mode)
+            elif isinstance(event, Decide):
+                self._decide(event)
+            else:
+                self._end(event)
+
+    def _decide(self, event: Decide) -> None:
+        action = self._agent.decide(event.observation, event.steps)
+        self._observer.acted(action)
+        self._version = max(self._version, event.version) + 1
+        self._updates.publish(
+            update_message(
+                self._adaptation.apply(action),
+                self._base.model_id,
+                base_version=event.version,
+                new_version=self._version,
+                episode_id=event.episode_id,
+                decision=event.decision,
+                stamp=stamp_of(event.stamp_ns),
+            )
+        )
+
+    def _end(self, event: End) -> None:
+        self._agent.end(event.observation, success=event.success, truncated=event.truncated, steps=event.steps)
+        if time.monotonic() - self._saved_at_s > self._save_every_s:
+            self._save()
+        if isinstance(self._learner, AsyncLearner) and not self._learner.alive:
+            self.get_logger().error("the learner's process has ended: acting with its last policy", once=True)
+
+    def _save(self) -> None:
+        """Write the checkpoint; a learner in a process of its own does that by itself."""
+        if self._checkpoint is not None and isinstance(self._learner, SyncLearner):
+            self._learner.checkpoint(self._checkpoint)
+        self._saved_at_s = time.monotonic()
+
+    # Callbacks -------------------------------------------------------------------------------------------------
+
+    def _on_pose(self, message: PoseStamped) -> None:
+        self._gatherer.pose(nanoseconds(message.header.stamp), point_array(message.pose.position))
+        self._proceed()
+
+    def _on_wrench(self, message: WrenchStamped) -> None:
+        self._gatherer.wrench(nanoseconds(message.header.stamp), wrench_array(message))
+        self._proceed()
+
+    def _on_target(self, message: PoseStamped) -> None:
+        self._gatherer.target(nanoseconds(message.header.stamp), point_array(message.pose.position))
+        self._proceed()
+
+    def _on_image(self, message: Image) -> None:
+        if (message.height, message.width, message.encoding) != (*_IMAGE_SHAPE[:2], "rgb8"):
+            self.get_logger().error(
+                f"the wrist camera sends {message.width} x {message.height} {message.encoding}: expected 64 x 64 rgb8",
+                throttle_duration_sec=5.0,
+            )
+            return
+        self._gatherer.image(nanoseconds(message.header.stamp), image_array(message))
+        self._proceed()
+
+    def _on_episode(self, message: EpisodeState) -> None:
+        if message.phase == EpisodeState.PHASE_RUNNING:
+            self._gatherer.running(message.episode_id, message.mode, nanoseconds(message.start_stamp))
+        elif message.phase == EpisodeState.PHASE_ENDED:
+            end_ns = nanoseconds(message.end_stamp)
+            self._gatherer.ended(message.episode_id, end_ns, message.success, message.timed_out)
+        elif message.phase == EpisodeState.PHASE_IDLE:
+            self._gatherer.aborted()
+        self._proceed()
+
+    def _on_status(self, message: ControllerStatus) -> None:
+        if not message.decision_due:
+            return
+        if message.model_id != self._base.model_id:
+            self.get_logger().error(
+                f"the controller runs model {message.model_id}, this adapter was given {self._base.model_id}",
+                throttle_duration_sec=5.0,
+            )
+            return
+        stamp_ns = nanoseconds(message.header.stamp)
+        self._gatherer.due(message.episode_id, message.decision, stamp_ns, message.version)
+        self._proceed()
+
+    def _on_answer(self, message: MixtureUpdateAnswer) -> None:
+        if message.accepted or message.reason == MixtureUpdateAnswer.NOT_READY:  # not ready: the episode was over
+            return
+        self.get_logger().error(f"update {message.new_version} was refused: {message.text}")
+        self._agent.begin(self._mode)  # what was not put in force must not be learned from
+
+
+def main() -> None:
+    """Run the node."""
+    run_node(SacAdapter)
+
+
+if __name__ == "__main__":
+    main()
