@@ -3,7 +3,7 @@
     sac-gmm bench em --json em.json
 
 Twenty made-up reaching motions of 200 samples, position and velocity (6 coordinates), 7 full covariances, tolerance
-1e-3, each library with one start of its own default kind (ours: equal spans of time; scikit-learn: k-means), one thread.
+1e-3, each library with one start of its own kind (ours: equal spans of time; scikit-learn: k-means), one thread.
 `log_likelihood` is the mean per sample in the units of the data, computed for both by the same function.
 """
 

@@ -57,7 +57,8 @@ def measure(method: Method, motions: list[Any], seed: int) -> dict[str, Any]:
     from sac_gmm.models import SkillModel, fit_lpv_ds, fit_seds
     from sac_gmm.models.protocol import score, split
 
-    fit: Callable[..., SkillModel] = {"seds": fit_seds, "lpv_ds": fit_lpv_ds}[method]
+    fits: dict[str, Callable[..., SkillModel]] = {"seds": fit_seds, "lpv_ds": fit_lpv_ds}
+    fit = fits[method]
     fit(*split(motions[0])[0], 4)  # loads what is loaded once
     print(f"\n{method}\nmotion              K   fit s    RMSE   e_dot    DTWD  end mm  certified  converged")
     rows = []

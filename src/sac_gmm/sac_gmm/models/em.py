@@ -12,6 +12,7 @@ from sac_gmm.errors import SacGmmError
 from sac_gmm.models.mixture import Array, GaussianMixture, log_priors
 
 _NARROWEST = 1e-2  # a coordinate that hardly moves is scaled by at least this share of its group's largest spread
+_WEIGHT = 1e-2  # of the prior on a covariance: as many samples as this share of an equal part of the data
 _EMPTY = 1e-8  # a component that explains less than this share of the data is left where it is
 
 
@@ -22,8 +23,8 @@ class EmResult:
     Attributes:
         mixture: In the units of the data.
         responsibilities: (N, K).
-        objective: Per iteration, the mean log-likelihood less the penalty that keeps covariances from collapsing,
-            in standardised units; it never falls.
+        objective: Per iteration, the mean log-likelihood plus the log prior of the covariances, in standardised units;
+            it never falls.
         log_likelihood: Mean log-likelihood of the data under the mixture, in the units of the data.
         converged: Whether the last gain was below the tolerance.
     """
@@ -51,9 +52,9 @@ def fit_mixture(
     """Fit a Gaussian mixture.
 
     The data are centred and scaled to unit spread first, so that metres and millimetres give the same fit. Log
-    densities are linear in the features [1, x, x x'], which makes an iteration two matrix products. A penalty
-    `regularisation` (N / K) tr(S^-1) / 2 on every covariance (an inverse Wishart prior without its determinant) keeps
-    them positive definite and still lets the objective rise in every iteration.
+    densities are linear in the features [1, x, x x'], which makes an iteration two matrix products. An inverse Wishart
+    prior keeps every covariance positive definite, also that of a component which loses its samples, and lets the
+    objective rise in every iteration: S = (scatter + r (N / K) I) / (n + 0.01 N / K) with r the regularisation.
 
     Args:
         data: (N, D).
@@ -91,8 +92,9 @@ def fit_mixture(
     assert best is not None
     priors, means, covariances, responsibilities, objective, converged = best
     mixture = GaussianMixture(priors, means * scale + centre, covariances * np.outer(scale, scale))
-    penalty = 0.5 * regularisation / n_components * np.trace(np.linalg.inv(covariances), axis1=1, axis2=2).sum()
-    log_likelihood = objective[-1] + penalty - np.log(scale).sum()
+    log_likelihood = (
+        objective[-1] + _penalty(covariances, np.linalg.inv(covariances), regularisation) - np.log(scale).sum()
+    )
     return EmResult(mixture, responsibilities, objective, float(log_likelihood), converged)
 
 
@@ -120,7 +122,7 @@ def _climb(x, features, labels, n_components, covariance, tolerance, max_iterati
     responsibilities[np.arange(n), labels] = 1.0
     means = np.zeros((n_components, d))
     covariances = np.tile(np.eye(d), (n_components, 1, 1))
-    strength = regularisation * n / n_components
+    strength, weight = regularisation * n / n_components, _WEIGHT * n / n_components
     objective: list[float] = []
     converged = False
     coefficients = np.empty((features.shape[1], n_components))
@@ -132,12 +134,12 @@ def _climb(x, features, labels, n_components, covariance, tolerance, max_iterati
         counts = weights[alive, None]
         means[alive] = moments[alive, 1 : 1 + d] / counts
         scatter = np.empty((int(alive.sum()), d, d))
-        scatter[:, i, j] = scatter[:, j, i] = moments[alive, 1 + d :] / counts
-        scatter -= means[alive, :, None] * means[alive, None, :]
+        scatter[:, i, j] = scatter[:, j, i] = moments[alive, 1 + d :]
+        scatter -= counts[:, :, None] * means[alive, :, None] * means[alive, None, :]
         if covariance == "diagonal":
             scatter *= np.eye(d)
-        scatter[:, range(d), range(d)] += strength / counts
-        covariances[alive] = scatter
+        scatter[:, range(d), range(d)] += strength
+        covariances[alive] = scatter / (counts[:, :, None] + weight)
         priors = weights / n
         # E-step.
         precisions = np.linalg.inv(covariances)
@@ -153,12 +155,18 @@ def _climb(x, features, labels, n_components, covariance, tolerance, max_iterati
         responsibilities = np.exp(log_joint, out=log_joint)
         sums = responsibilities.sum(axis=1, keepdims=True)
         responsibilities /= sums
-        penalty = 0.5 * strength / n * np.trace(precisions, axis1=1, axis2=2).sum()
-        objective.append(float((top + np.log(sums)).mean() - penalty))
+        objective.append(float((top + np.log(sums)).mean()) - _penalty(covariances, precisions, regularisation))
         if len(objective) > 1:
             converged = objective[-1] - objective[-2] < tolerance
         if converged or len(objective) >= max_iterations:
             return priors, means, covariances, responsibilities, objective, converged
+
+
+def _penalty(covariances: Array, precisions: Array, regularisation: float) -> float:
+    """Minus the log density of the covariances under their prior, per sample, up to a constant."""
+    log_determinants = np.linalg.slogdet(covariances)[1].sum()
+    traces = np.trace(precisions, axis1=1, axis2=2).sum()
+    return float(0.5 * (_WEIGHT * log_determinants + regularisation * traces) / len(covariances))
 
 
 def _time_bins(lengths: Sequence[int], n_components: int) -> Array:
