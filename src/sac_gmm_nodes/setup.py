@@ -27,6 +27,7 @@ setup(
             "episode_manager = sac_gmm_nodes.episode_manager:main",
             "pybullet_bridge = sac_gmm_nodes.pybullet_bridge:main",
             "demo_recorder = sac_gmm_nodes.demo_recorder:main",
+            "skill_client = sac_gmm_nodes.skill_client:main",
             "teleoperator = sac_gmm_nodes.teleoperator:main",
         ],
     },

@@ -1,0 +1,163 @@
+"""Has the episode manager run episodes, and tells of each one on standard output, a JSON object a line.
+
+    ros2 run sac_gmm_nodes skill_client train --episodes 100 --first-seed 2000000
+    ros2 run sac_gmm_nodes skill_client evaluate --episodes 50 --first-seed 4000000 --films films/
+
+It serves programs that import no ROS, such as `sac-gmm demo`. Ctrl-C cancels the episodes and ends it with code 130.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import threading
+from pathlib import Path
+
+import cv2
+import numpy as np
+import rclpy
+from rclpy.action import ActionClient
+from rclpy.action.client import ClientGoalHandle
+from sac_gmm_interfaces.action import AdaptSkill
+from sac_gmm_interfaces.msg import EpisodeState
+from sensor_msgs.msg import Image
+
+from sac_gmm.errors import SacGmmError
+from sac_gmm_nodes.conversions import image_array, nanoseconds
+from sac_gmm_nodes.node_helpers import EPISODE, RELIABLE, BaseNode, run_node
+
+MODES = {
+    "base": EpisodeState.MODE_BASE,
+    "train": EpisodeState.MODE_TRAIN,
+    "evaluate": EpisodeState.MODE_EVALUATE,
+}
+_FRAMES_PER_STRIP = 8
+
+
+class SkillClient(BaseNode):
+    """One goal of the `adapt_skill` action, from sending it to its result."""
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        super().__init__("skill_client")
+        self._options = options
+        self._done = 0
+        self._successes = 0
+        self._films = _Films(self, options.films) if options.films is not None else None
+        self._client = ActionClient(self, AdaptSkill, "adapt_skill")
+        self.run_thread(self._run)
+
+    def _run(self) -> None:
+        """Send the goal and wait for its end; the executor of the main thread does the talking."""
+        try:
+            self._follow_goal()
+        except SacGmmError as error:
+            print(f"skill_client: {error}", file=sys.stderr, flush=True)
+            self.failed = True
+        finally:
+            self.stopping.set()
+
+    def _follow_goal(self) -> None:
+        waited_s = 0.0
+        while not self._client.wait_for_server(timeout_sec=0.5):
+            waited_s += 0.5
+            if self.stopping.is_set():
+                return
+            if waited_s >= self._options.timeout_s:
+                raise SacGmmError(f"no adapt_skill action within {waited_s:g} s: is the launch file running?")
+        options = self._options
+        goal = AdaptSkill.Goal(mode=MODES[options.mode], episodes=options.episodes, first_seed=options.first_seed)
+        accepted = threading.Event()
+        future = self._client.send_goal_async(goal, feedback_callback=self._on_feedback)
+        future.add_done_callback(lambda _future: accepted.set())
+        while not accepted.wait(0.1):
+            if self.stopping.is_set():
+                return
+        handle: ClientGoalHandle | None = future.result()
+        if handle is None or not handle.accepted:
+            raise SacGmmError("the episode manager refused: other episodes are running")
+        ended = threading.Event()
+        result_future = handle.get_result_async()
+        result_future.add_done_callback(lambda _future: ended.set())
+        while not ended.wait(0.1):
+            if self.stopping.is_set():
+                self._cancel(handle)
+                return
+        response = result_future.result()
+        if response is None or not response.result.completed:
+            raise SacGmmError(f"the episodes ended early: {response.result.message if response else 'no result'}")
+        _say({"event": "done", "episodes": response.result.episodes, "successes": response.result.successes})
+
+    def _cancel(self, handle: ClientGoalHandle) -> None:
+        cancelled = threading.Event()
+        handle.cancel_goal_async().add_done_callback(lambda _future: cancelled.set())
+        cancelled.wait(2.0)
+
+    def spin(self, executor: rclpy.executors.Executor) -> None:
+        """Run callbacks until the goal has ended; a cancellation still needs them."""
+        super().spin(executor)
+        while any(thread.is_alive() for thread in self._threads):
+            executor.spin_once(timeout_sec=0.05)
+
+    def _on_feedback(self, message: AdaptSkill.Impl.FeedbackMessage) -> None:
+        feedback = message.feedback
+        _say(
+            {
+                "event": "episode",
+                "mode": self._options.mode,
+                "seed": self._options.first_seed + feedback.episode - 1,
+                "success": bool(feedback.last_success),
+                "duration_s": round(feedback.last_duration_s, 3),
+            }
+        )
+
+
+class _Films:
+    """Keeps what the fixed camera saw of each episode as one strip of pictures."""
+
+    def __init__(self, node: BaseNode, folder: Path) -> None:
+        self._folder = folder
+        self._frames: list[tuple[int, Image]] = []
+        self._running = False
+        folder.mkdir(parents=True, exist_ok=True)
+        node.create_subscription(Image, "fixed_camera/image", self._on_image, RELIABLE)
+        node.create_subscription(EpisodeState, "episode_state", self._on_state, EPISODE)
+
+    def _on_image(self, message: Image) -> None:
+        if self._running:
+            self._frames.append((nanoseconds(message.header.stamp), message))
+
+    def _on_state(self, message: EpisodeState) -> None:
+        if message.phase == EpisodeState.PHASE_ENDED and self._frames:
+            end_ns = nanoseconds(message.end_stamp)
+            kept = [image for stamp_ns, image in self._frames if stamp_ns <= end_ns] or [self._frames[0][1]]
+            chosen = [kept[i] for i in np.linspace(0, len(kept) - 1, _FRAMES_PER_STRIP).round().astype(int)]
+            strip = np.hstack([image_array(image) for image in chosen])
+            outcome = "success" if message.success else "failure"
+            path = self._folder / f"{message.seed}_{outcome}.jpg"
+            cv2.imwrite(str(path), cv2.cvtColor(strip, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 85])
+        self._running = message.phase in (EpisodeState.PHASE_RESETTING, EpisodeState.PHASE_RUNNING)
+        if message.phase != EpisodeState.PHASE_RUNNING:
+            self._frames.clear()
+
+
+def _say(event: dict[str, object]) -> None:
+    print(json.dumps(event), flush=True)
+
+
+def main() -> None:
+    """Run the client."""
+    parser = argparse.ArgumentParser(
+        "skill_client", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("mode", choices=MODES, help="base: the skill as fitted; train: explore and learn; evaluate")
+    parser.add_argument("--episodes", type=int, required=True, help="how many episodes")
+    parser.add_argument("--first-seed", type=int, required=True, help="episode i has the seed FIRST_SEED + i")
+    parser.add_argument("--films", type=Path, help="folder for a strip of pictures of every episode")
+    parser.add_argument("--timeout-s", type=float, default=60.0, help="how long to wait for the episode manager, s")
+    options = parser.parse_args(rclpy.utilities.remove_ros_args()[1:])
+    run_node(lambda: SkillClient(options))
+
+
+if __name__ == "__main__":
+    main()
