@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 from sac_gmm.rl import Ar1Noise, Observation, Policy, Transition
 
+ENCODER_STEPS = 400  # gradient steps on the pictures of the base episodes
+
 
 class Mode(enum.IntEnum):
     """What an episode is for; the numbers are those of EpisodeState.msg."""
@@ -22,8 +24,14 @@ class Mode(enum.IntEnum):
 class Learner(Protocol):
     """What the agent needs of `sac_gmm.rl.SyncLearner` or `AsyncLearner`."""
 
-    def observe(self, transition: Transition) -> None:
-        """Take a transition to learn from."""
+    def observe(self, transition: Transition, *, learn: bool = True) -> None:
+        """Take a transition; without `learn` it is only remembered."""
+
+    def pretrain_encoder(self, steps: int) -> None:
+        """Train the image encoder on the pictures seen so far."""
+
+    def metrics(self) -> dict[str, float]:
+        """Counters, `updates` among them."""
 
     def policy(self) -> Policy:
         """The newest policy."""
@@ -31,6 +39,9 @@ class Learner(Protocol):
 
 class AdaptingAgent:
     """Turns observations into actions and episodes into transitions.
+
+    Base episodes fill the memory and show the image encoder what there is to see; learning begins with the first
+    training episode.
 
     Args:
         learner: Learns from the transitions and gives the policy.
@@ -45,12 +56,16 @@ class AdaptingAgent:
         self._noise = Ar1Noise(action_dim, noise_correlation, np.random.default_rng(seed))
         self._mode = Mode.BASE
         self._last: tuple[Observation, NDArray[np.float32]] | None = None
+        self._sees_images = False
 
     def begin(self, mode: Mode) -> None:
         """Start an episode; one that never ended is forgotten."""
         self._mode = mode
         self._last = None
         self._noise.reset()
+        if mode is Mode.TRAIN and self._sees_images and not self._learner.metrics().get("updates"):
+            self._learner.pretrain_encoder(ENCODER_STEPS)
+            self._sees_images = False  # once is enough
 
     def decide(self, observation: Observation, steps: int) -> NDArray[np.float32]:
         """The action for this observation, shape (action_dim,), entries in [-1, 1].
@@ -85,4 +100,6 @@ class AdaptingAgent:
         if self._last is None or self._mode is Mode.EVALUATE:
             return
         before, action = self._last
-        self._learner.observe(Transition(before, action, reward, observation, terminated, truncated, steps))
+        self._sees_images |= self._mode is Mode.BASE and "image" in observation
+        transition = Transition(before, action, reward, observation, terminated, truncated, steps)
+        self._learner.observe(transition, learn=self._mode is Mode.TRAIN)
