@@ -43,6 +43,10 @@ class Teleoperator(BaseNode):
         )
         self._time_limit_s = self.real("time_limit_s", 20.0, 1.0, 600.0, "s", "longest demonstration")
         self._rest_s = self.real("rest_s", 0.8, 0.0, 10.0, "s", "how long the hand rests at the end of the motion")
+        # As fast as it goes, a busy machine's recorder could not keep up with a simulation that waits for nobody else.
+        self._haste = self.real(
+            "real_time_factor", 4.0, 0.1, 1000.0, "", "fastest pace in simulated time per wall time"
+        )
         self._only_successes = self.flag("only_successes", True, "throw away what the reward did not approve of")
         qos = stream(self.flag("reliable_state", False, "take every state, as lock-step needs"))
 
@@ -58,7 +62,10 @@ class Teleoperator(BaseNode):
         self._target: PoseStamped | None = None
         self._hand: ScriptedTeleoperator | None = None  # while an episode is running
         self._start_ns = 0
+        self._seen_ns = 0  # stamp of the last state
         self._last_ns = 0  # stamp of the last state that was answered
+        self._twist = np.zeros(6)  # that answer
+        self._answered_s = 0.0  # wall time of that answer
         self._resting_since_ns: int | None = None
         self._rewarded = False
 
@@ -94,17 +101,22 @@ class Teleoperator(BaseNode):
         self._announce(episode, EpisodeState.PHASE_RESETTING)
         reset = self._call(executor, self._reset_task, ResetTask.Request(seed=seed, target_noise_std_m=self._noise_m))
         episode.start_stamp = reset.stamp
-        self._start_ns = self._last_ns = nanoseconds(reset.stamp)
+        self._start_ns = self._last_ns = self._seen_ns = nanoseconds(reset.stamp)
         self._wait(executor, lambda: self._target_ns() >= self._start_ns, "the target of the new episode")
         self._resting_since_ns = None
         self._rewarded = False
         self._last_ns -= 1  # the first state is to be answered
         self._hand = ScriptedTeleoperator(self._task, seed)
         self._announce(episode, EpisodeState.PHASE_RUNNING)
-        self._wait(executor, self._over, "the next state", progress=lambda: self._last_ns)
+        self._wait(
+            executor,
+            lambda: self._over() and self._seen_ns > self._last_ns,  # what the last command led to belongs to it
+            "the next state",
+            progress=lambda: self._last_ns,
+        )
         self._hand = None
         approved = not self._only_successes or self._approved(executor)
-        episode.end_stamp = stamp_of(self._last_ns)
+        episode.end_stamp = stamp_of(self._seen_ns)
         episode.success = self._rewarded
         self._announce(episode, EpisodeState.PHASE_ENDED)
         if self.stopping.is_set():
@@ -134,14 +146,22 @@ class Teleoperator(BaseNode):
     def _on_pose(self, message: PoseStamped) -> None:
         """Answer every new state of the running episode with a command."""
         stamp_ns = nanoseconds(message.header.stamp)
-        if self._hand is None or self._target is None or stamp_ns <= self._last_ns or self._over():
+        self._seen_ns = max(self._seen_ns, stamp_ns)
+        if self._hand is None or self._target is None:
+            return
+        if stamp_ns == self._last_ns:  # sent again because the answer was lost
+            self._send(self._twist, stamp_ns)
+        if stamp_ns <= self._last_ns or self._over():
             return
         dt_s = max(stamp_ns - max(self._last_ns, self._start_ns), 0) / 1e9
         relative_m = point_array(message.pose.position) - point_array(self._target.pose.position)
         twist = self._hand.twist(relative_m, dt_s)
         self._last_ns = stamp_ns
+        time.sleep(max(self._answered_s + dt_s / self._haste - time.monotonic(), 0.0))
+        self._answered_s = time.monotonic()
         if self._hand.done and self._resting_since_ns is None:
             self._resting_since_ns = stamp_ns
+        self._twist = twist
         self._send(twist, stamp_ns)
 
     def _on_reward(self, message: Reward) -> None:

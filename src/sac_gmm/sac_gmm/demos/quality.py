@@ -15,6 +15,7 @@ from sac_gmm.errors import SacGmmError
 # What a person is told about; chosen so that a healthy 30 Hz recording is silent.
 MIN_DURATION_S = 0.5
 MIN_RATE_HZ = 10.0
+MAX_DROPPED_SHARE = 0.01
 MAX_GAP_S = 0.2
 MAX_STEP_SPEED_M_S = 2.0
 MIN_PATH_M = 0.02
@@ -136,6 +137,8 @@ def check_demonstration(demonstration: Demonstration) -> DemonstrationReport:
         problems.append(f"lasts only {demonstration.duration_s:.2f} s")
     if stream.rate_hz < MIN_RATE_HZ:
         problems.append(f"has only {stream.rate_hz:.1f} samples a second")
+    if stream.dropped > MAX_DROPPED_SHARE * demonstration.n_samples:
+        problems.append(f"lacks {stream.dropped} samples")
     if stream.longest_gap_s > MAX_GAP_S:
         at = int(np.argmax(periods_s))
         problems.append(f"has a gap of {stream.longest_gap_s:.2f} s after sample {at}")
