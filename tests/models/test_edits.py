@@ -34,13 +34,13 @@ def test_any_edit_gives_a_mixture(seed, scale):
     edited = edit_priors(base, scale * rng.normal(size=3))
     assert np.isclose(edited.priors.sum(), 1.0)
     for form in ("log_cholesky", "eigen_scale"):
-        edit_covariances(base, min(scale, 3.0) * rng.normal(size=(3, n_covariance_numbers(4, form))), form)
+        edit_covariances(base, scale * rng.normal(size=(3, n_covariance_numbers(4, form))), form)
 
 
 def test_eigen_scale_stretches_the_axes():
     base = mixture()
     stretched = edit_covariances(base, np.full((3, 4), np.log(2.0)), "eigen_scale")
-    assert np.allclose(stretched.covariances, 4.0 * base.covariances)
+    assert np.allclose(stretched.covariances, 4.0 * base.covariances, rtol=1e-3)
 
 
 def test_an_edit_of_the_wrong_shape_is_refused():

@@ -14,6 +14,9 @@ from numpy.typing import ArrayLike
 from sac_gmm.errors import SacGmmError
 from sac_gmm.models.mixture import Array, GaussianMixture, log_priors, softmax
 
+_LARGEST = 3.0
+_BLEND = 1e-4
+
 CovarianceForm = Literal["log_cholesky", "eigen_scale"]
 
 
@@ -39,19 +42,20 @@ def edit_covariances(mixture: GaussianMixture, edits: ArrayLike, form: Covarianc
 
     Args:
         mixture: What to edit.
-        edits: (K, n_covariance_numbers(D, form)), clipped to +-20 so that exp stays finite.
+        edits: (K, n_covariance_numbers(D, form)), clipped to +-3, a factor of 20 in width.
         form: "log_cholesky": S = (L T)(L T)' with S = L L' in force and T lower triangular, the edit in its lower
             triangle row by row, logarithms on the diagonal. "eigen_scale": every half axis is multiplied by exp(edit);
-            directions stay, axes count from the shortest.
+            directions stay, axes count from the shortest. A ten-thousandth of the covariance in force is blended in,
+            so that no combination of edits comes out singular in double precision.
     """
     count = n_covariance_numbers(mixture.dim, form)
-    edit = np.clip(_edit(edits, (mixture.n_components, count), "edits"), -20.0, 20.0)
+    edit = np.clip(_edit(edits, (mixture.n_components, count), "edits"), -_LARGEST, _LARGEST)
     if form == "log_cholesky":
         factor = mixture.choleskys @ _lower_triangles(edit, mixture.dim)
     else:
         values, vectors = np.linalg.eigh(mixture.covariances)
         factor = vectors * (np.sqrt(values) * np.exp(edit))[:, None, :]
-    covariances = factor @ np.swapaxes(factor, 1, 2)
+    covariances = (factor @ np.swapaxes(factor, 1, 2) + _BLEND * mixture.covariances) / (1.0 + _BLEND)
     return GaussianMixture(mixture.priors, mixture.means, 0.5 * (covariances + np.swapaxes(covariances, 1, 2)))
 
 

@@ -20,7 +20,9 @@ from sac_gmm.models.regression import gains
 
 DEFAULT_MARGIN_1_S = 0.01
 _RELATIVE_ERROR = 1e-6  # what rounding may leave at the attractor, relative to the fastest component mean
-_SLACK = 1e-6  # relative: a rate that was clipped to the margin may come out this much lower
+_SLACK = 1e-6  # relative: how much below the margin a rate may lie by rounding
+_RESERVE = 1e-3  # relative: rates below the margin are lifted this much above it, so that rounding leaves it kept
+_WORST_CONDITION = 1e8  # of covariances that `project_parameters` makes
 
 
 def certify(model: SkillModel, *, P: ArrayLike | None = None, margin_1_s: float | None = None) -> Certificate:
@@ -44,7 +46,7 @@ def project(model: SkillModel, *, P: ArrayLike | None = None, margin_1_s: float 
     First every component gets the gain A_k whose field through the attractor is closest to the field it has, in mean
     square over its own Gaussian: A_k = (S_vx + mu_v g') (S_xx + g g')^-1 with g = mu_x - attractor, so that an edited
     velocity mean bends the gain. Then the symmetric part of P^(1/2) A_k P^(-1/2) is clipped to eigenvalues of at most
-    minus the margin, which is the nearest such matrix in the Frobenius norm (Higham 1988). Priors, position means,
+    minus the margin, the nearest such matrix in the Frobenius norm (Higham 1988). Priors, position means,
     position covariances and the noise around the regression stay.
 
     Args:
@@ -54,6 +56,9 @@ def project(model: SkillModel, *, P: ArrayLike | None = None, margin_1_s: float 
 
     Returns:
         A model with mu_v = A_k (mu_x - attractor), Sigma_vx = A_k Sigma_xx and a certificate that holds.
+
+    Raises:
+        SacGmmError: A covariance is so nearly singular that rounding spoils the result; see `project_parameters`.
     """
     P, margin = _terms(model, P, margin_1_s)
     if _compiled():
@@ -66,7 +71,9 @@ def _project_compiled(model: SkillModel, P: Array, margin: float) -> SkillModel:
 
     old = model.mixture
     means, covariances = np.empty_like(old.means), np.empty_like(old.covariances)
-    if not stability_kernels.project(old.means, old.covariances, model.attractor, P, margin, means, covariances):
+    if not stability_kernels.project(
+        old.means, old.covariances, model.attractor, P, margin, _RESERVE, means, covariances
+    ):
         raise SacGmmError(
             "the projected covariances are not positive definite: the edit is too extreme to be certified"
         )
@@ -90,7 +97,7 @@ def project_parameters(base: SkillModel, priors: ArrayLike, means: ArrayLike, co
     """Any finite numbers, made into the nearest certified parameters of the skill `base`.
 
     Priors go to the nearest point of the simplex, covariances to the nearest symmetric matrix with eigenvalues of at
-    least a millionth of the base's; then `project`.
+    least a millionth of the base's smallest and 1e-8 of their own largest; then `project`.
 
     Raises:
         SacGmmError: A number is not finite or a shape differs from the base's.
@@ -104,7 +111,7 @@ def project_parameters(base: SkillModel, priors: ArrayLike, means: ArrayLike, co
         arrays.append(array)
     floor = 1e-6 * np.linalg.eigvalsh(reference.covariances)[:, 0]
     values, vectors = np.linalg.eigh(0.5 * (arrays[2] + np.swapaxes(arrays[2], 1, 2)))
-    values = np.maximum(values, np.maximum(floor[:, None], 1e-12 * values[:, -1:]))
+    values = np.maximum(values, np.maximum(floor[:, None], values[:, -1:] / _WORST_CONDITION))
     mended = (vectors * values[:, None, :]) @ np.swapaxes(vectors, 1, 2)
     mixture = GaussianMixture(nearest_simplex(arrays[0]), arrays[1], 0.5 * (mended + np.swapaxes(mended, 1, 2)))
     return project(dataclasses.replace(base, mixture=mixture))
@@ -124,7 +131,7 @@ def clip_gains(A: Array, P: Array, margin_1_s: float) -> Array:
     root, inverse = _roots(P)
     M = root @ A @ inverse
     values, vectors = np.linalg.eigh(0.5 * (M + np.swapaxes(M, 1, 2)))
-    excess = np.maximum(values + margin_1_s, 0.0)
+    excess = np.where(values > -margin_1_s, values + (1.0 + _RESERVE) * margin_1_s, 0.0)
     M = M - (vectors * excess[:, None, :]) @ np.swapaxes(vectors, 1, 2)
     return inverse @ M @ root
 
@@ -154,6 +161,11 @@ def _assemble(model: SkillModel, A: Array, noise: Array, P: Array, margin: float
 
 def _certified(model: SkillModel, mixture: GaussianMixture, P: Array, margin: float) -> SkillModel:
     certificate = _certificate(mixture, model.attractor, P, margin)
+    if not certificate.holds:
+        raise SacGmmError(
+            f"no certificate in double precision: the covariances are too nearly singular "
+            f"(decay rate {certificate.decay_rate_1_s:.3g} of {margin:.3g} 1/s); widen them"
+        )
     return SkillModel(model.kind, mixture, model.attractor, certificate, model.meta)
 
 

@@ -178,8 +178,8 @@ def certificate(means, covariances, attractor, P):
     return rate, error, step, fastest
 
 
-@njit(types.boolean(_a2, _a3, _a1, _a2, types.float64, _w2, _w3), **_OPTIONS)
-def project(means, covariances, attractor, P, margin, new_means, new_covariances):
+@njit(types.boolean(_a2, _a3, _a1, _a2, types.float64, types.float64, _w2, _w3), **_OPTIONS)
+def project(means, covariances, attractor, P, margin, reserve, new_means, new_covariances):
     """Write the projected parameters, see `stability.project`; false where the result is not positive definite."""
     d = attractor.shape[0]
     root, inverse = _coordinates(P)
@@ -208,9 +208,9 @@ def project(means, covariances, attractor, P, margin, new_means, new_covariances
         _eigen(S, V)
         clipped = False
         for m in range(d):
-            excess = S[m, m] + margin
-            if excess > 0.0:
+            if S[m, m] > -margin:
                 clipped = True
+                excess = S[m, m] + (1.0 + reserve) * margin
                 for i in range(d):
                     for j in range(d):
                         M[i, j] -= excess * V[i, m] * V[j, m]
