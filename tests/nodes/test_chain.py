@@ -22,7 +22,10 @@ from sac_gmm_interfaces.srv import RunEpisode
 from std_msgs.msg import Bool
 
 from sac_gmm.control import State
-from sac_gmm_nodes.conversions import nanoseconds, twist_array
+from sac_gmm.models import load_model
+from sac_gmm.skills import Gmm, MacroEnv, WindowObserver
+from sac_gmm.tasks import make_task
+from sac_gmm_nodes.conversions import nanoseconds, point_array, twist_array
 from sac_gmm_nodes.node_helpers import EPISODE, LATCHED, RELIABLE
 
 pytestmark = [pytest.mark.ros, pytest.mark.slow, pytest.mark.timeout(280)]
@@ -172,3 +175,31 @@ def test_episodes_can_be_cancelled(graph, model_file, tmp_path):
     graph.wait(lambda: chain.episodes[-1].phase == EpisodeState.PHASE_IDLE, "rest")
     # The next episode works as if nothing had been.
     assert chain.run_episode(EpisodeState.MODE_BASE).success
+
+
+def test_lockstep_repeats_itself_and_agrees_with_one_process(graph, model_file, tmp_path):
+    chain = Chain(graph, model_file, tmp_path, adapt="false", time_limit_s="4.0")
+    paths = []
+    for _ in range(2):
+        assert chain.run_episode(EpisodeState.MODE_BASE, seed=3).success
+        graph.wait(lambda: chain.episodes[-1].phase == EpisodeState.PHASE_ENDED, "the end of the episode")
+        start = nanoseconds(chain.episodes[-1].start_stamp)
+        path = {
+            round((nanoseconds(message.header.stamp) - start) / PERIOD_NS): point_array(message.pose.position)
+            for message in list(chain.poses)
+            if nanoseconds(message.header.stamp) >= start
+        }
+        paths.append(path)
+
+    task = make_task("door")
+    env = MacroEnv(task, Gmm(load_model(model_file), interval=1), WindowObserver(0, image_shape=None), None)
+    env.reset(seed=3)
+    expected = [task.arm.position_m.copy()]
+    for _ in range(120):
+        env.step(np.zeros(0))
+        expected.append(task.arm.position_m.copy())
+
+    for path in paths:
+        assert len(path) > 100  # a listener may miss some
+        error = max(np.abs(position - expected[step]).max() for step, position in path.items())
+        assert error < 1e-6
