@@ -53,6 +53,15 @@ def test_recording_refuses_to_overwrite_before_anything_starts(tmp_path):
     assert bag.exists()
 
 
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [(["window"], "there is no task 'window'; choose one of: door"), (["door", "-n", "0"], "0 demonstrations cannot")],
+)
+def test_what_cannot_be_recorded_is_named(tmp_path, arguments, words):
+    with pytest.raises(SacGmmError, match=words):
+        demos.main(["record", *arguments, "-o", str(tmp_path)])
+
+
 def test_help_shows_an_example(capsys):
     with pytest.raises(SystemExit) as end:
         demos.main(["--help"])

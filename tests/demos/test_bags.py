@@ -292,3 +292,30 @@ def test_kill_9_costs_at_most_the_last_half_second(tmp_path):
     with EpisodeBagWriter(tmp_path / "bag", {"/state/pose": POSE}) as writer:  # the name can be used again
         writer.write("/state/pose", pose_stamped(0, "base", [0, 0, 0]))
     assert left.exists(), "what the crash left is not touched"
+
+
+WRITER_ON_A_FULL_DISK = """
+import resource, sys
+from sac_gmm.demos import EpisodeBagWriter
+from sac_gmm.demos.messages import POSE, pose_stamped
+from sac_gmm.errors import SacGmmError
+resource.setrlimit(resource.RLIMIT_FSIZE, (30_000, 30_000))
+writer = EpisodeBagWriter(sys.argv[1], {"/state/pose": POSE})
+try:
+    for i in range(200_000):
+        writer.write("/state/pose", pose_stamped(i * 10**7, "base", [i**0.5, i**1.5, i**2.5]))
+    writer.close()
+except SacGmmError as error:
+    print(error)
+"""
+
+
+def test_a_disk_that_takes_no_more_ends_the_recording_with_a_sentence(tmp_path):
+    ended = subprocess.run(
+        [sys.executable, "-c", WRITER_ON_A_FULL_DISK, str(tmp_path / "bag")], capture_output=True, text=True
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert "cannot write" in ended.stdout and "what was recorded so far is kept in" in ended.stdout
+    assert "Traceback" not in ended.stderr
+    assert not (tmp_path / "bag").exists()
+    assert (tmp_path / ".bag.partial" / "bag" / "bag.mcap").stat().st_size > 0

@@ -94,7 +94,12 @@ def record(
     """
     from sac_gmm.cli import up
     from sac_gmm.cli.launch_yaml import find_in_package
+    from sac_gmm.tasks import TASKS
 
+    if task not in TASKS:
+        raise SacGmmError(f"there is no task '{task}'; choose one of: {', '.join(TASKS)}")
+    if number < 1:
+        raise SacGmmError(f"{number} demonstrations cannot be recorded: give a number from 1 up")
     folder = (output or Path("demos") / task).resolve()
     taken = [path for path in (folder / f"{task}_{i:02d}" for i in range(number)) if path.exists()]
     if taken:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import shutil
@@ -187,6 +188,7 @@ class EpisodeBagWriter:
             os.rename(self._partial, self.path)
             _fsync(self.path.parent)
         except OSError as error:
+            self.abandon()
             raise _cannot_write(self.path, error, self._partial) from error
         return self.path
 
@@ -198,7 +200,8 @@ class EpisodeBagWriter:
     def abandon(self) -> None:
         """Stop writing and leave the partial folder as it is."""
         self._open = False
-        self._writer.abort()
+        with contextlib.suppress(OSError):  # a full disk does not take the rest either
+            self._writer.abort()
 
     def __enter__(self) -> EpisodeBagWriter:
         return self

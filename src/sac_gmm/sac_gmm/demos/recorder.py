@@ -63,6 +63,7 @@ class EpisodeRecorder:
         self._window: tuple[int, int | None] | None = None if follow_episodes else (0, None)
         self._writer: EpisodeBagWriter | None = None
         self._finished = False
+        self._failure = ""  # why the last recording ended by itself
         self._last_ns: dict[str, int] = {}
 
     @property
@@ -80,6 +81,7 @@ class EpisodeRecorder:
             raise SacGmmError(f"{self._writer.path} is being recorded: stop that recording first")
         self._writer = EpisodeBagWriter(path, info=info)
         self._finished = False
+        self._failure = ""
         self._last_ns = {}
 
     def stop(self, discard: bool = False) -> Recording | None:
@@ -89,7 +91,7 @@ class EpisodeRecorder:
             SacGmmError: No recording is in progress, or nothing was recorded, or the disk does not take it.
         """
         if self._writer is None:
-            raise SacGmmError("no recording is in progress: start one first")
+            raise SacGmmError(self._failure or "no recording is in progress: start one first")
         writer, self._writer = self._writer, None
         if discard:
             writer.discard()
@@ -165,6 +167,7 @@ class EpisodeRecorder:
         assert self._writer is not None
         try:
             self._writer.write(topic, data, log_time_ns=log_time_ns)
-        except SacGmmError:
+        except SacGmmError as error:
             self._writer = None  # it has been left as it is; further messages must not repeat the complaint
+            self._failure = str(error)
             raise
