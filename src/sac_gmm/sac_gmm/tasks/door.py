@@ -27,6 +27,7 @@ HINGE_M = 0.22  # from the handle to the hinge
 MARKER_SIZE_M = 0.08
 MARKER_DICTIONARY = "DICT_4X4_50"
 MARKER_ID = 7
+FRICTION = 0.8  # of the handle; times that of the fingertip
 INSERTION_M = 0.03  # how deep a demonstrated finger goes into the handle
 OPEN_RAD = 0.6
 CLOSING_TORQUE_NM = 0.6  # of the closer when the door is shut
@@ -61,7 +62,12 @@ class DoorTask(Task):
             self.door, self.hinge, pb.VELOCITY_CONTROL, targetVelocity=0, force=0, physicsClientId=self.client
         )
         pb.changeDynamics(
-            self.door, self.hinge, lateralFriction=0.3, linearDamping=0, angularDamping=0, physicsClientId=self.client
+            self.door,
+            self.hinge,
+            lateralFriction=FRICTION,
+            linearDamping=0,
+            angularDamping=0,
+            physicsClientId=self.client,
         )
         self.cameras = {
             "wrist": Camera(self.client, "wrist_camera_optical_frame", 64, 64, 45.0),

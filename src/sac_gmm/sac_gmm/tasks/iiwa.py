@@ -33,6 +33,7 @@ FLANGE_M = 0.045
 FINGER_RADIUS_M = 0.006
 FINGER_LENGTH_M = 0.085
 GRIPPER_LENGTH_M = 0.06
+FINGER_FRICTION = 0.8  # a rubber tip: it sticks to what it presses on rather than slide into place
 
 
 def describe_iiwa() -> str:
@@ -167,7 +168,7 @@ class Iiwa:
                 self.body, joint, pb.VELOCITY_CONTROL, targetVelocity=0.0, force=0.0, physicsClientId=client
             )
             pb.changeDynamics(self.body, joint, linearDamping=0, angularDamping=0, physicsClientId=client)
-        pb.changeDynamics(self.body, self.finger_link, lateralFriction=0.5, physicsClientId=client)
+        pb.changeDynamics(self.body, self.finger_link, lateralFriction=FINGER_FRICTION, physicsClientId=client)
         # The sensor sits between flange and gripper, so it feels all that touches gripper and finger.
         pb.enableJointForceTorqueSensor(self.body, self.gripper_link, True, client)
         self._zeros = [0.0] * 7
