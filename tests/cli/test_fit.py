@@ -1,0 +1,63 @@
+"""`sac-gmm fit`: bags in, a model file and a picture out, and one clear sentence when it cannot."""
+
+import numpy as np
+import pytest
+
+from sac_gmm.cli import fit
+from sac_gmm.cli.main import main
+from sac_gmm.demos import Demonstration, write_demonstration
+from sac_gmm.errors import SacGmmError
+from sac_gmm.models import certify, load_model
+
+
+def write_bags(folder, n=3):
+    """Reaches along a bow to 1 cm above a target that lies off the origin."""
+    time_s = np.arange(0.0, 3.0, 1 / 30)
+    s = time_s / time_s[-1]
+    left = (1 - (10 * s**3 - 15 * s**4 + 6 * s**5))[:, None]
+    target = np.array([0.5, 0.1, 0.2])
+    for i in range(n):
+        start, bow = np.array([-0.2, 0.1 + 0.01 * i, 0.15]), np.array([0.0, 0.05 + 0.005 * i, 0.0])
+        position = target + [0.0, 0.0, 0.01] + start * left + bow * np.sin(np.pi * left)
+        velocity = np.gradient(position, time_s, axis=0)
+        write_demonstration(
+            folder / f"reach_{i:02d}", Demonstration(time_s, position, velocity, target, frame_id="base", task="reach")
+        )
+
+
+@pytest.mark.parametrize("kind", ["gmm", "seds", "lpv_ds"])
+def test_every_kind_is_fitted_saved_and_drawn(tmp_path, capsys, kind):
+    write_bags(tmp_path / "bags")
+    output = tmp_path / "models" / "reach.npz"
+    assert main(["fit", str(tmp_path / "bags"), "--model", kind, "-k", "4", "-o", str(output)]) == 0
+    text = capsys.readouterr().out
+    assert f"{kind} with 4 Gaussians from 3 demonstrations" in text
+    model = load_model(output)
+    assert model.kind == kind and model.mixture.n_components == 4 and model.model_id in text
+    assert model.meta["task"] == "reach" and model.meta["frame"] == "base"
+    assert model.meta["demonstrations"] == ["reach_00", "reach_01", "reach_02"]
+    assert np.allclose(model.attractor, [0.0, 0.0, 0.01], atol=2e-3)
+    assert output.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
+    if kind != "gmm":
+        assert certify(model).holds and "holds" in text
+
+
+def test_automatic_components_and_no_picture(tmp_path):
+    write_bags(tmp_path / "bags")
+    output = tmp_path / "reach.npz"
+    assert fit.main([str(tmp_path / "bags"), "-o", str(output), "--plot", "none"]) == 0
+    assert not output.with_suffix(".png").exists()
+    assert load_model(output).meta["fit"]["n_components"] == "auto"
+
+
+def test_mistakes_are_told_in_a_sentence(tmp_path, capsys):
+    write_bags(tmp_path / "bags", 1)
+    output = str(tmp_path / "reach.npz")
+    with pytest.raises(SacGmmError, match="positive whole number or auto, not 'many'"):
+        fit.main([str(tmp_path / "bags"), "-k", "many", "-o", output])
+    with pytest.raises(SacGmmError, match="name one bag"):
+        fit.main(["-o", output])
+    assert main(["fit", str(tmp_path / "bags"), "-k", "4000", "-o", output]) == 2
+    assert "components" in capsys.readouterr().err
+    assert main(["fit", str(tmp_path / "nowhere"), "-o", output]) == 2
+    assert not (tmp_path / "reach.npz").exists()
