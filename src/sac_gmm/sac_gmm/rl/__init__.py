@@ -1,12 +1,16 @@
 """Reinforcement learning on decisions: it knows spaces, never tasks."""
 
+from sac_gmm.rl.checkpoint import Checkpoint, load_checkpoint, load_policy, read_extra, save_checkpoint, save_policy
 from sac_gmm.rl.config import ObservationSpec, SacConfig
+from sac_gmm.rl.learners import AsyncLearner, SyncLearner
 from sac_gmm.rl.noise import Ar1Noise
 from sac_gmm.rl.replay import Observation, Replay, Transition
 from sac_gmm.rl.sac import Policy, PolicySnapshot, SacAgent
 
 __all__ = [
     "Ar1Noise",
+    "AsyncLearner",
+    "Checkpoint",
     "Observation",
     "ObservationSpec",
     "Policy",
@@ -14,5 +18,11 @@ __all__ = [
     "Replay",
     "SacAgent",
     "SacConfig",
+    "SyncLearner",
     "Transition",
+    "load_checkpoint",
+    "load_policy",
+    "read_extra",
+    "save_checkpoint",
+    "save_policy",
 ]

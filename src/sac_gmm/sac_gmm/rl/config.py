@@ -53,7 +53,7 @@ class ObservationSpec:
 
 @dataclass(frozen=True)
 class SacConfig:
-    """How the soft actor-critic learns. The defaults are those that the bandit study found best (`sac_gmm.rl.bandit`)."""
+    """How the soft actor-critic learns. The defaults are what the study in `sac_gmm.rl.bandit` found best."""
 
     # --- networks
     # Widths of the hidden layers that the actor has beside its linear map. None is best for the first hundred episodes:
@@ -71,15 +71,15 @@ class SacConfig:
     # --- exploration
     # Standard deviation of the Gaussian before the tanh, at the start. The mean starts at exactly 0.
     initial_std: float = 0.2
-    # Bounds of that standard deviation.
-    min_std: float = 0.02
+    # Bounds of that standard deviation. Much less exploration than 0.1 ends learning when the first guess was wrong.
+    min_std: float = 0.1
     max_std: float = 1.0
     # Lag-1 correlation of the exploration noise from decision to decision (see Ar1Noise).
     noise_correlation: float = 0.9
     # Whether the temperature follows the entropy target; else it stays at initial_temperature.
     automatic_temperature: bool = True
-    # Entropy target per action entry, in nats (of the squashed action; -1 is a standard deviation of about 0.09).
-    target_entropy_per_action: float = -1.0
+    # Entropy target per action entry, in nats (of the squashed action; -0.5 is a standard deviation of about 0.15).
+    target_entropy_per_action: float = -0.5
     initial_temperature: float = 0.01
     # The temperature never leaves these bounds.
     min_temperature: float = 1e-4

@@ -27,7 +27,7 @@ STATISTICS_RATE = 0.01
 class PolicySnapshot:
     """All numbers of a policy at one moment: what an actor in another process needs."""
 
-    version: int  # gradient updates made so far
+    version: int  # grows with every change
     values: np.ndarray  # float32, flat
 
 
@@ -215,7 +215,7 @@ class SacAgent:
         if self.n_updates % self.config.actor_interval == 0:
             self._update_actor(tensors, features, metrics)
         self.n_updates += 1
-        self.policy.version = self.n_updates
+        self.policy.version += 1
         metrics["temperature"] = self.temperature
         return metrics
 
@@ -242,6 +242,7 @@ class SacAgent:
         with torch.no_grad():
             chunks = [encoder.raw_latent(torch.from_numpy(images[i : i + 256])) for i in range(0, len(images), 256)]
             encoder.follow_statistics(torch.cat(chunks), 1.0)
+        self.policy.version += 1
         return loss.item()
 
     def _update_critics(
@@ -295,8 +296,8 @@ class SacAgent:
         entropy = -log_prob.detach().mean().item()
         if config.automatic_temperature:
             # Descent on log(temperature) * (entropy - target), with a bounded step.
-            error = config.target_entropy_per_action * self.action_dim - entropy
-            factor = np.exp(config.temperature_learning_rate * np.clip(error, -1.0, 1.0))
+            missing = config.target_entropy_per_action * self.action_dim - entropy
+            factor = np.exp(config.temperature_learning_rate * np.clip(missing, -1.0, 1.0))
             self.temperature = float(np.clip(self.temperature * factor, config.min_temperature, config.max_temperature))
         metrics["actor_loss"] = loss.item()
         metrics["entropy"] = entropy
@@ -315,6 +316,7 @@ class SacAgent:
         tensors["generator"] = self.generator.get_state()
         values = {
             "n_updates": self.n_updates,
+            "policy_version": self.policy.version,
             "temperature": self.temperature,
             "rng": self.rng.bit_generator.state,
             "policy_rng": self.policy.rng.bit_generator.state,
@@ -343,7 +345,8 @@ class SacAgent:
             prefix = f"optimiser.{name}."
             moments = {key.removeprefix(prefix): tensors[key].clone() for key in tensors if key.startswith(prefix)}
             optimiser.load_state_dict({**optimiser.state_dict(), "state": {0: moments} if moments else {}})
-        self.n_updates = self.policy.version = values["n_updates"]
+        self.n_updates = values["n_updates"]
+        self.policy.version = values["policy_version"]
         self.temperature = values["temperature"]
         self.rng.bit_generator.state = values["rng"]
         self.policy.rng.bit_generator.state = values["policy_rng"]

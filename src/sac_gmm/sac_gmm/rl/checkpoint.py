@@ -1,0 +1,167 @@
+"""Everything that learning depends on, in one file without pickle.
+
+A checkpoint is an uncompressed zip archive with `header.json` (format, version, shapes, configuration, counters, random
+states and the checksum of every other member), `tensors.safetensors` (networks, targets, optimisers, torch's random
+state) and, where asked for, `replay.npz`. It is written beside its place and renamed: a crash leaves the last one.
+A policy file is the same without critics, optimisers and replay: small, and enough to act.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import zipfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors.torch
+
+from sac_gmm.errors import SacGmmError
+from sac_gmm.files import atomic_file
+from sac_gmm.rl.config import ObservationSpec, SacConfig
+from sac_gmm.rl.replay import Replay
+from sac_gmm.rl.sac import Policy, SacAgent
+
+FORMAT = "sac_gmm.rl"
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What `load_checkpoint` found."""
+
+    agent: SacAgent
+    replay: Replay | None
+    extra: dict[str, Any] = field(default_factory=dict)  # JSON values of the caller: episode counters, noise state
+
+
+def save_checkpoint(
+    path: Path | str, agent: SacAgent, replay: Replay | None = None, extra: dict[str, Any] | None = None
+) -> None:
+    """Write agent, replay buffer and the caller's own JSON values to one file, in one step.
+
+    Args:
+        path: The file; an older one is replaced.
+        agent: Saved whole, so that learning goes on bit for bit.
+        replay: Saved where given.
+        extra: JSON values, such as the episode counter or `Ar1Noise.state_dict()`.
+    """
+    state = agent.state_dict()
+    members = {"tensors.safetensors": safetensors.torch.save(state["tensors"])}
+    if replay is not None:
+        buffer = io.BytesIO()
+        np.savez(buffer, allow_pickle=False, **replay.state_dict())
+        members["replay.npz"] = buffer.getvalue()
+    header = {
+        "kind": "agent",
+        "seed": agent.seed,
+        "values": state["values"],
+        "replay_capacity": None if replay is None else replay.capacity,
+        "extra": extra or {},
+    }
+    _write(path, {**_describe(agent.policy, agent.config), **header}, members)
+
+
+def load_checkpoint(path: Path | str) -> Checkpoint:
+    """Read what `save_checkpoint` wrote.
+
+    Raises:
+        SacGmmError: No such file, a cut or changed file, another kind or version, shapes that do not fit.
+    """
+    header, members = _read(path, "agent")
+    try:
+        spec, config = ObservationSpec.from_json(header["spec"]), SacConfig.from_json(header["config"])
+        agent = SacAgent(spec, header["action_dim"], config, header["seed"])
+        agent.load_state_dict(
+            {"tensors": safetensors.torch.load(members["tensors.safetensors"]), "values": header["values"]}
+        )
+        replay = None
+        if "replay.npz" in members:
+            replay = Replay(spec, agent.action_dim, header["replay_capacity"])
+            with np.load(io.BytesIO(members["replay.npz"]), allow_pickle=False) as arrays:
+                replay.load_state_dict(dict(arrays))
+    except (SacGmmError, KeyError, TypeError) as error:
+        raise SacGmmError(f"checkpoint {path} does not fit this version's agent: {error}") from error
+    return Checkpoint(agent, replay, header["extra"])
+
+
+def save_policy(path: Path | str, policy: Policy, config: SacConfig, extra: dict[str, Any] | None = None) -> None:
+    """Write a policy alone: what is needed to act, not to learn on.
+
+    Args:
+        path: The file; an older one is replaced.
+        policy: Such as `agent.policy`.
+        config: The configuration that it was built with.
+        extra: JSON values, such as the task and its success rate.
+    """
+    tensors = {name: tensor.clone() for name, tensor in policy.state_dict().items()}
+    header = {"kind": "policy", "policy_version": policy.version, "extra": extra or {}}
+    _write(path, {**_describe(policy, config), **header}, {"tensors.safetensors": safetensors.torch.save(tensors)})
+
+
+def load_policy(path: Path | str) -> tuple[Policy, dict[str, Any]]:
+    """Read a policy file; return the policy and the caller's JSON values.
+
+    Raises:
+        SacGmmError: No such file, a cut or changed file, another kind or version, shapes that do not fit.
+    """
+    header, members = _read(path, "policy")
+    try:
+        spec, config = ObservationSpec.from_json(header["spec"]), SacConfig.from_json(header["config"])
+        policy = Policy(spec, header["action_dim"], config)
+        policy.load_state_dict(safetensors.torch.load(members["tensors.safetensors"]))
+        policy.version = header["policy_version"]
+    except (SacGmmError, KeyError, TypeError, RuntimeError) as error:
+        raise SacGmmError(f"policy {path} does not fit this version: {error}") from error
+    return policy, header["extra"]
+
+
+def read_extra(path: Path | str) -> dict[str, Any]:
+    """Read only the caller's JSON values of a checkpoint, such as where to go on."""
+    return _read(path, "agent")[0]["extra"]
+
+
+def _describe(policy: Policy, config: SacConfig) -> dict[str, Any]:
+    return {"spec": policy.spec.to_json(), "action_dim": policy.action_dim, "config": config.to_json()}
+
+
+def _write(path: Path | str, header: dict[str, Any], members: dict[str, bytes]) -> None:
+    header = {
+        "format": FORMAT,
+        "version": VERSION,
+        **header,
+        "sha256": {name: hashlib.sha256(content).hexdigest() for name, content in members.items()},
+    }
+    text = json.dumps(header, indent=1, allow_nan=False)
+    with atomic_file(path) as partial, zipfile.ZipFile(partial, "w", zipfile.ZIP_STORED) as archive:
+        archive.writestr("header.json", text)
+        for name, content in members.items():
+            archive.writestr(name, content)
+
+
+def _read(path: Path | str, kind: str) -> tuple[dict[str, Any], dict[str, bytes]]:
+    """Return header and members, checked."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = {name: archive.read(name) for name in archive.namelist()}
+        header = json.loads(members.pop("header.json"))
+    except FileNotFoundError as error:
+        raise SacGmmError(f"there is no file {path}") from error
+    except (zipfile.BadZipFile, EOFError, KeyError, ValueError) as error:
+        raise SacGmmError(f"{path} was cut short or is no checkpoint ({error}): use an older copy") from error
+    except OSError as error:
+        raise SacGmmError(f"cannot read {path}: {error.strerror}") from error
+    if header.get("format") != FORMAT or header.get("version") != VERSION:
+        raise SacGmmError(
+            f"{path} is {header.get('format')} version {header.get('version')}, this program reads {FORMAT} version "
+            f"{VERSION}: use the program version that wrote it"
+        )
+    if header.get("kind") != kind:
+        raise SacGmmError(f"{path} holds a {header.get('kind')}, expected a file with a {kind}")
+    for name, checksum in header["sha256"].items():
+        if name not in members or hashlib.sha256(members[name]).hexdigest() != checksum:
+            raise SacGmmError(f"{path}: {name} is missing or does not match its checksum: use an older copy")
+    return header, members

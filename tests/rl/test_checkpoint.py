@@ -1,0 +1,132 @@
+import json
+import signal
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from sac_gmm.errors import SacGmmError
+from sac_gmm.rl import (
+    ObservationSpec,
+    SacAgent,
+    SacConfig,
+    load_checkpoint,
+    load_policy,
+    read_extra,
+    save_checkpoint,
+    save_policy,
+)
+
+SCRIPT = Path(__file__).with_name("resumable_run.py")
+
+
+def test_going_on_from_a_checkpoint_equals_never_stopping(tmp_path, image_spec, small_config, filled, observe):
+    agent, replay = SacAgent(image_spec, 2, small_config, seed=2), filled(image_spec, 70, capacity=50)
+    agent.pretrain_encoder(replay.images(), 3)
+    agent.update_many(replay, 7)
+    save_checkpoint(tmp_path / "agent.checkpoint", agent, replay, {"episode": 4})
+    loaded = load_checkpoint(tmp_path / "agent.checkpoint")
+    assert loaded.extra == {"episode": 4} == read_extra(tmp_path / "agent.checkpoint")
+    assert loaded.replay is not None
+    first, second = agent.update_many(replay, 9), loaded.agent.update_many(loaded.replay, 9)
+    assert first == second
+    obs = observe(image_spec, np.random.default_rng(0))
+    np.testing.assert_array_equal(agent.act(obs), loaded.agent.act(obs))
+    expected, got = agent.state_dict(), loaded.agent.state_dict()
+    assert expected["values"] == got["values"]
+    for name, tensor in expected["tensors"].items():
+        assert torch.equal(tensor, got["tensors"][name]), name
+
+
+def start(path):
+    return subprocess.Popen([sys.executable, str(SCRIPT), str(path)], stdout=subprocess.PIPE, text=True)
+
+
+def test_a_run_that_was_killed_ends_bit_for_bit_where_an_unbroken_one_does(tmp_path):
+    unbroken = start(tmp_path / "unbroken.checkpoint").communicate()[0].split()[-1]
+    process = start(tmp_path / "killed.checkpoint")
+    for line in process.stdout:
+        if "episode 3" in line:
+            process.send_signal(signal.SIGKILL)
+            break
+    process.wait()
+    again = start(tmp_path / "killed.checkpoint").communicate()[0].split()
+    assert "1" not in again  # it did not start from the first episode
+    assert again[-1] == unbroken
+
+
+@pytest.fixture
+def saved(tmp_path, filled):
+    spec = ObservationSpec(3)
+    path = tmp_path / "agent.checkpoint"
+    save_checkpoint(path, SacAgent(spec, 2, SacConfig(critic_hidden=(8,))), filled(spec, 20))
+    return path
+
+
+def rewrite(path, change):
+    """Change the header of a checkpoint."""
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    header = json.loads(members["header.json"])
+    change(header)
+    members["header.json"] = json.dumps(header).encode()
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+
+
+def test_nothing_in_it_is_pickled(saved):
+    with zipfile.ZipFile(saved) as archive:
+        assert set(archive.namelist()) == {"header.json", "tensors.safetensors", "replay.npz"}
+        with archive.open("replay.npz") as file:
+            assert len(np.load(file, allow_pickle=False)["reward"]) == 20
+
+
+@pytest.mark.parametrize("keep", [0, 10, 1000, -1])
+def test_a_cut_file_is_named(saved, keep):
+    saved.write_bytes(saved.read_bytes()[:keep])
+    with pytest.raises(SacGmmError, match=r"agent\.checkpoint.*cut short"):
+        load_checkpoint(saved)
+
+
+def test_a_changed_byte_is_found(saved):
+    content = bytearray(saved.read_bytes())
+    content[len(content) // 2] ^= 1
+    saved.write_bytes(content)
+    with pytest.raises(SacGmmError, match=r"agent\.checkpoint"):
+        load_checkpoint(saved)
+
+
+def test_another_version_is_refused(saved):
+    rewrite(saved, lambda header: header.update(version=99))
+    with pytest.raises(SacGmmError, match="version 99"):
+        load_checkpoint(saved)
+
+
+def test_other_shapes_are_refused(saved):
+    rewrite(saved, lambda header: header["config"].update(critic_hidden=[32]))
+    with pytest.raises(SacGmmError, match=r"does not fit.*critics"):
+        load_checkpoint(saved)
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(SacGmmError, match="no file"):
+        load_checkpoint(tmp_path / "none")
+
+
+def test_a_policy_file_is_small_and_acts_alike(tmp_path, image_spec, small_config, filled, observe):
+    agent = SacAgent(image_spec, 2, small_config)
+    agent.update_many(filled(image_spec, 50), 5)
+    path = tmp_path / "door.policy"
+    save_policy(path, agent.policy, small_config, {"task": "door"})
+    policy, extra = load_policy(path)
+    obs = observe(image_spec, np.random.default_rng(0))
+    np.testing.assert_array_equal(policy.act(obs, True), agent.act(obs, True))
+    assert (extra, policy.version) == ({"task": "door"}, 5)
+    assert path.stat().st_size < 100_000
+    with pytest.raises(SacGmmError, match="holds a policy"):
+        load_checkpoint(path)

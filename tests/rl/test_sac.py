@@ -1,0 +1,124 @@
+import time
+
+import numpy as np
+import pytest
+import torch
+
+from sac_gmm.errors import SacGmmError
+from sac_gmm.rl import ObservationSpec, Policy, Replay, SacAgent, SacConfig, Transition
+
+
+@pytest.mark.parametrize("hidden", [(), (32, 32)])
+def test_the_first_deterministic_action_is_exactly_zero(image_spec, observe, hidden):
+    agent = SacAgent(image_spec, 3, SacConfig(actor_hidden=hidden), seed=5)
+    rng = np.random.default_rng(0)
+    for _ in range(5):
+        assert (agent.act(observe(image_spec, rng), deterministic=True) == 0.0).all()
+
+
+def test_initial_exploration_has_the_configured_spread_and_takes_given_noise():
+    agent = SacAgent(ObservationSpec(1), 2, SacConfig(initial_std=0.2))
+    obs = {"vector": np.zeros(1, np.float32)}
+    actions = np.array([agent.act(obs) for _ in range(3000)])
+    np.testing.assert_allclose(np.arctanh(actions).std(axis=0), 0.2, rtol=0.05)
+    np.testing.assert_allclose(agent.act(obs, noise=np.array([1.0, -2.0])), np.tanh([0.2, -0.4]), rtol=1e-5)
+
+
+@pytest.mark.parametrize("target", [-2.0, 0.3])
+def test_temperature_drives_the_entropy_to_its_target(target):
+    """On a bandit without reward the policy is free; from -0.2 nats the entropy goes down as well as up."""
+    config = SacConfig(
+        critic_hidden=(16,), target_entropy_per_action=target, temperature_learning_rate=0.02, min_std=0.01, max_std=3.0
+    )
+    spec = ObservationSpec(1)
+    agent, replay = SacAgent(spec, 1, config), Replay(spec, 1, 500)
+    rng = np.random.default_rng(0)
+    obs = {"vector": np.zeros(1, np.float32)}
+    for _ in range(400):
+        action = rng.uniform(-1, 1, 1)
+        replay.add(Transition(obs, action, float(1.0 - action[0] ** 2), obs, terminated=True))
+    metrics = agent.update_many(replay, 2500)
+    assert metrics["entropy"] == pytest.approx(target, abs=0.35)
+
+
+def value_of_standing_still(terminated, gamma=0.9, steps=1):
+    """Learned value of a state that leads to itself with reward 0.1 a step and then ends, or is cut."""
+    config = SacConfig(
+        critic_hidden=(16,), gamma=gamma, polyak=0.05, critic_learning_rate=3e-3, return_bounds=None, value_weight=0.0
+    )
+    spec = ObservationSpec(1)
+    agent, replay = SacAgent(spec, 1, config), Replay(spec, 1, 200)
+    rng = np.random.default_rng(0)
+    obs = {"vector": np.ones(1, np.float32)}
+    for _ in range(100):
+        replay.add(Transition(obs, rng.uniform(-1, 1, 1), 0.1, obs, terminated, truncated=not terminated, steps=steps))
+    return agent.update_many(replay, 800)["value"]
+
+
+def test_a_time_out_bootstraps_and_a_terminal_does_not():
+    assert value_of_standing_still(terminated=True) == pytest.approx(0.1, abs=0.03)
+    assert value_of_standing_still(terminated=False) == pytest.approx(0.1 / (1.0 - 0.9), abs=0.15)
+
+
+def test_a_long_macro_step_discounts_more():
+    assert value_of_standing_still(terminated=False, steps=10) == pytest.approx(0.1 / (1.0 - 0.9**10), abs=0.03)
+
+
+def test_snapshot_carries_the_policy(image_spec, small_config, filled, observe):
+    agent = SacAgent(image_spec, 2, small_config, seed=1)
+    agent.update_many(filled(image_spec, 60), 10)
+    actor = Policy(image_spec, 2, small_config, seed=9)
+    actor.load_snapshot(agent.policy_snapshot())
+    obs = observe(image_spec, np.random.default_rng(3))
+    np.testing.assert_array_equal(actor.act(obs, True), agent.act(obs, True))
+    assert actor.version == agent.policy.version == 10
+    with pytest.raises(SacGmmError, match="numbers"):
+        SacAgent(ObservationSpec(3), 2, small_config).policy.load_snapshot(agent.policy_snapshot())
+
+
+def test_the_encoder_learns_where_a_blob_is():
+    rng = np.random.default_rng(0)
+    spec = ObservationSpec(0, (1, 64, 64))
+    agent = SacAgent(spec, 2, SacConfig(latent_size=8))
+    y, x = np.mgrid[0:64, 0:64]
+    centre = rng.uniform(20, 44, (200, 2))
+    blobs = np.exp(-((x - centre[:, :1, None]) ** 2 + (y - centre[:, 1:, None]) ** 2) / 30.0)
+    images = (40 + 180 * blobs)[:, None].astype(np.uint8)
+    agent.pretrain_encoder(images[:150], 300)
+    with torch.no_grad():
+        latent = agent.policy.encoder(torch.from_numpy(images)).numpy()
+    inputs = np.c_[latent, np.ones(200)]
+    weights = np.linalg.lstsq(inputs[:150], centre[:150], rcond=None)[0]
+    error_px = (inputs[150:] @ weights - centre[150:]).std(axis=0)
+    assert (error_px < 2.0).all(), error_px
+
+
+def test_running_statistics_normalise_the_vector(filled):
+    spec = ObservationSpec(3)
+    agent = SacAgent(spec, 2, SacConfig(running_vector_statistics=True, critic_hidden=(8,)))
+    replay = filled(spec, 100)
+    agent.update_many(replay, 1)
+    seen = agent.policy.normalise(torch.from_numpy(replay._vector[:100])).numpy()
+    np.testing.assert_allclose(seen.mean(axis=0), 0.0, atol=1e-5)
+    np.testing.assert_allclose(seen.std(axis=0), 1.0, atol=1e-4)
+
+
+def milliseconds_per_update(spec, config, replay, n=150):
+    agent = SacAgent(spec, 2, config)
+    agent.update_many(replay, 20)
+    times = []
+    for _ in range(n):
+        start = time.perf_counter()
+        agent.update_many(replay, 1)
+        times.append(time.perf_counter() - start)
+    return 1e3 * float(np.median(times))
+
+
+def test_an_update_of_several_critics_costs_less_than_two_of_one(filled):
+    spec = ObservationSpec(17)
+    replay = filled(spec, 300)
+    one = milliseconds_per_update(spec, SacConfig(n_critics=1, target_subset=1), replay)
+    two = milliseconds_per_update(spec, SacConfig(n_critics=2), replay)
+    four = milliseconds_per_update(spec, SacConfig(n_critics=4), replay)
+    assert two < 1.8 * one, (one, two)
+    assert four < 2.5 * one, (one, four)
