@@ -36,9 +36,9 @@ else
 endif
 
 lint: setup  ## check style, format and types
-	$(IN_WORKSPACE) ruff check
-	$(IN_WORKSPACE) ruff format --check
-	$(IN_WORKSPACE) mypy
+	@$(IN_WORKSPACE) failed=0; for check in "ruff check" "ruff format --check" mypy; do \
+	    echo "$$check"; $$check || failed=1; \
+	done; exit $$failed
 
 bench: setup  ## measure ours and the peers in the same run
 	@$(IN_WORKSPACE) exec sac-gmm bench
