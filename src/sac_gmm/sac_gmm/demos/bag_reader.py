@@ -142,7 +142,9 @@ def _read_streams(path: Path, storage: Path) -> dict[str, tuple[str, list[Any]]]
             wanted_of = {connection.id: wanted for wanted, list_ in found.items() for connection in list_}
             chosen = [connection for connections in found.values() for connection in connections]
             for connection, _, raw in reader.messages(connections=chosen):
-                streams[wanted_of[connection.id]][1].append(reader.deserialize(raw, connection.msgtype))
+                # Standard types: read by their known definitions, not by those in the file, which may be damaged.
+                message = typestore().deserialize_cdr(raw, connection.msgtype)
+                streams[wanted_of[connection.id]][1].append(message)
             return streams
     except SacGmmError:
         raise
