@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from sac_gmm.models.compiling import compiled
 
 
-@njit("float64(float64[:, ::1], float64[:, ::1])", cache=True, nogil=True)
+@compiled("float64(float64[:, ::1], float64[:, ::1])")
 def dtw(a, b):
     """The cheapest monotone alignment of `a` (N, d) with `b` (M, d), both ends tied: the sum of Euclidean distances."""
     n, m, d = a.shape[0], b.shape[0], a.shape[1]

@@ -8,10 +8,11 @@ W = L_xx^-1 / sqrt(2), w = -W mu_x, A = S_vx S_xx^-1, b = mu_v - A mu_x and c th
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
-from numba import njit, types
+from numba import types
+
+from sac_gmm.models.compiling import compiled
 
 HEADER = 3
 LIMIT = 1e100  # states are clipped here: their squares stay far from overflow
@@ -25,13 +26,12 @@ _EXP_FLOOR = -700.0  # exp of less is taken for exp(-700) = 1e-304
 
 _vector = types.Array(types.float64, 1, "C")
 _any_vector = types.Array(types.float64, 1, "A", readonly=True)
-_any_rows = types.Array(types.float64, 2, "A", readonly=True)
 _rows = types.Array(types.float64, 2, "C")
 _priors, _means, _covariances = (types.Array(types.float64, n, "C", readonly=True) for n in (1, 2, 3))
-_OPTIONS: Any = {"cache": True, "nogil": True, "error_model": "numpy", "fastmath": {"contract"}}
+_CONTRACT = {"contract"}  # products and sums may be fused, nothing else is reordered
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
+@compiled(fastmath=_CONTRACT)
 def _field(x, block, out):
     d_in, d_out = x.shape[0], out.shape[0]
     for i in range(d_out):
@@ -75,7 +75,7 @@ def _field(x, block, out):
         out[i] = y if abs(y) <= 1e308 else 0.0
 
 
-@njit([types.void(_vector, _vector, _vector), types.void(_any_vector, _vector, _vector)], **_OPTIONS)
+@compiled([types.void(_vector, _vector, _vector), types.void(_any_vector, _vector, _vector)], fastmath=_CONTRACT)
 def field(x, block, out):
     """Write the regressed output at the state `x` (d_in,) into `out` (d_out,); a state that is no number gives zeros.
 
@@ -94,7 +94,7 @@ def field(x, block, out):
     _field(x, block, out)
 
 
-@njit(cache=True, error_model="numpy", fastmath={"contract"}, inline="always")
+@compiled(fastmath=_CONTRACT, inline="always")
 def _affine(row, offset, states, n, out):
     """Out = offset + row . states over the first n states, with the lengths of one to three written out for speed."""
     if row.shape[0] == 1:
@@ -111,7 +111,7 @@ def _affine(row, offset, states, n, out):
                 out[j] += row[i] * states[i, j]
 
 
-@njit([types.void(_rows, _vector, _rows), types.void(_any_rows, _vector, _rows)], **_OPTIONS)
+@compiled(types.void(_rows, _vector, _rows), fastmath=_CONTRACT)
 def field_batch(x, block, out):
     """Write the regressed outputs at the states `x` (N, d_in) into `out` (N, d_out), many states abreast."""
     n_components, d_in, d_out = int(block[0]), int(block[1]), int(block[2])
@@ -193,7 +193,7 @@ def field_batch(x, block, out):
                 out[start + j, i] = 0.0 if bad[j] or not abs(y) <= 1e308 else y
 
 
-@njit(types.boolean(_priors, _means, _covariances, _vector), **_OPTIONS)
+@compiled(types.boolean(_priors, _means, _covariances, _vector), fastmath=_CONTRACT)
 def prepare(priors, means, covariances, block):
     """Fill `block`, whose header says K, d_in and d_out; false where a position covariance is not positive definite."""
     n_components, d_in, d_out = int(block[0]), int(block[1]), int(block[2])

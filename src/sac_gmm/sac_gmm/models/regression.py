@@ -88,7 +88,7 @@ class Regressor:
 
     def batch(self, x: ArrayLike) -> Array:
         """The velocities (N, d_out) at the states `x` (N, d_in), on one thread."""
-        states = np.asarray(x, dtype=np.float64)
+        states = np.array(x, dtype=np.float64, order="C", ndmin=2)
         out = np.empty((states.shape[0], self.output_dim))
         self._field_batch(states, self._prepared, out)
         return out

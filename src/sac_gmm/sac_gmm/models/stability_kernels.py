@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numba import njit, types
+from numba import types
+
+from sac_gmm.models.compiling import compiled
 
 _SWEEPS = 30
 _a1, _a2, _a3 = (types.Array(types.float64, n, "C", readonly=True) for n in (1, 2, 3))
 _w2, _w3 = (types.Array(types.float64, n, "C") for n in (2, 3))
 _numbers = types.UniTuple(types.float64, 4)
-_OPTIONS: Any = {"cache": True, "nogil": True, "error_model": "numpy"}
 
 
-@njit(**_OPTIONS)
+@compiled()
 def _cholesky(S, L):
     """Lower factor of S in L; false where S is not positive definite."""
     d = S.shape[0]
@@ -32,7 +31,7 @@ def _cholesky(S, L):
     return True
 
 
-@njit(**_OPTIONS)
+@compiled()
 def _right_solve(R, L, A):
     """A (r, d) with A (L L') = R, row by row; R and A may be the same array."""
     d = L.shape[0]
@@ -49,7 +48,7 @@ def _right_solve(R, L, A):
             A[r, i] = total / L[i, i]
 
 
-@njit(**_OPTIONS)
+@compiled()
 def _multiply(X, Y, Z):
     for i in range(X.shape[0]):
         for j in range(Y.shape[1]):
@@ -59,7 +58,7 @@ def _multiply(X, Y, Z):
             Z[i, j] = total
 
 
-@njit(**_OPTIONS)
+@compiled()
 def _eigen(S, V):
     """Cyclic Jacobi: S becomes diagonal with the eigenvalues, V holds the eigenvectors in its columns."""
     d = S.shape[0]
@@ -96,7 +95,7 @@ def _eigen(S, V):
                     V[m, p], V[m, q] = c * x - s * y, s * x + c * y
 
 
-@njit(**_OPTIONS)
+@compiled()
 def _smallest(S, V):
     """Smallest eigenvalue of S; both arguments are destroyed."""
     _eigen(S, V)
@@ -106,7 +105,7 @@ def _smallest(S, V):
     return value
 
 
-@njit(**_OPTIONS)
+@compiled()
 def _invert(X, Y):
     """Y = X^-1 by Gauss-Jordan elimination with pivots; X is destroyed."""
     d = X.shape[0]
@@ -133,7 +132,7 @@ def _invert(X, Y):
                     Y[i, j] -= factor * Y[c, j]
 
 
-@njit(**_OPTIONS)
+@compiled()
 def _coordinates(P):
     """R and R^-1 with R'R = P: in z = R (x - attractor) the Lyapunov function is z'z."""
     d = P.shape[0]
@@ -144,7 +143,7 @@ def _coordinates(P):
     return root, inverse
 
 
-@njit(_numbers(_a2, _a3, _a1, _a2), **_OPTIONS)
+@compiled(_numbers(_a2, _a3, _a1, _a2))
 def certificate(means, covariances, attractor, P):
     """(decay rate, error at the attractor, largest step, fastest component mean): see `stability._certificate`."""
     d = attractor.shape[0]
@@ -178,7 +177,7 @@ def certificate(means, covariances, attractor, P):
     return rate, error, step, fastest
 
 
-@njit(types.boolean(_a2, _a3, _a1, _a2, types.float64, types.float64, _w2, _w3), **_OPTIONS)
+@compiled(types.boolean(_a2, _a3, _a1, _a2, types.float64, types.float64, _w2, _w3))
 def project(means, covariances, attractor, P, margin, reserve, new_means, new_covariances):
     """Write the projected parameters, see `stability.project`; false where the result is not positive definite."""
     d = attractor.shape[0]
