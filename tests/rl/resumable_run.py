@@ -11,7 +11,7 @@ from sac_gmm.rl import Ar1Noise, ObservationSpec, Replay, SacAgent, SacConfig, S
 
 EPISODES = 6
 SPEC = ObservationSpec(2, (1, 32, 32))
-CONFIG = SacConfig(critic_hidden=(16, 16), batch_size=16, latent_size=4, updates_per_decision=3, encoder_interval=2)
+CONFIG = SacConfig(critic_hidden=(16, 16), batch_size=16, latent_size=4, updates_per_decision=3, encoder_interval=0)
 
 
 def observe(rng):

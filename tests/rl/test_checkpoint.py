@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import signal
 import subprocess
@@ -24,8 +25,12 @@ from sac_gmm.rl import (
 SCRIPT = Path(__file__).with_name("resumable_run.py")
 
 
-def test_going_on_from_a_checkpoint_equals_never_stopping(tmp_path, image_spec, small_config, filled, observe):
-    agent, replay = SacAgent(image_spec, 2, small_config, seed=2), filled(image_spec, 70, capacity=50)
+@pytest.mark.parametrize("encoder_interval", [0, 2])
+def test_going_on_from_a_checkpoint_equals_never_stopping(
+    tmp_path, image_spec, small_config, filled, observe, encoder_interval
+):
+    config = dataclasses.replace(small_config, encoder_interval=encoder_interval)
+    agent, replay = SacAgent(image_spec, 2, config, seed=2), filled(image_spec, 70, capacity=50)
     agent.pretrain_encoder(replay.images(), 3)
     agent.update_many(replay, 7)
     save_checkpoint(tmp_path / "agent.checkpoint", agent, replay, {"episode": 4})

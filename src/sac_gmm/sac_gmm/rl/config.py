@@ -129,8 +129,9 @@ class SacConfig:
     # Side of the square, downsampled image that the decoder must reproduce, in pixels.
     reconstruction_size: int = 32
     reconstruction_weight: float = 1.0
-    # Every how many updates the encoder is trained (reconstruction and critic gradients); 0: never after pre-training.
-    encoder_interval: int = 4
+    # Every how many updates the encoder is trained (reconstruction and critic gradients together). 0: never after its
+    # pre-training; then every image is encoded once and an update costs no more than one without images.
+    encoder_interval: int = 0
 
     # --- memory
     # Transitions that the replay buffer holds.

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+from sac_gmm.rl.replay import Replay
 
 
 class SpatialSoftmax(nn.Module):
@@ -105,6 +108,46 @@ class ImageDecoder(nn.Module):
         """Return the mean squared error against the downsampled images uint8 (B, C, H, W), in units of [-1, 1]."""
         target = functional.adaptive_avg_pool2d(to_unit_range(images), self.shape[1:])
         return functional.mse_loss(self.layers(latent).view(target.shape), target)
+
+
+class LatentCache:
+    """Latents of everything in a replay buffer, for an encoder that no longer changes: each image is encoded once.
+
+    Images go through the encoder one by one, so that a latent does not depend on what it was encoded with and a resumed
+    run equals an unbroken one.
+
+    Args:
+        encoder: Makes the latents.
+    """
+
+    def __init__(self, encoder: ImageEncoder) -> None:
+        self._encoder = encoder
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget everything: the encoder or the replay buffer has changed."""
+        self._replay: Replay | None = None
+        self._n_encoded = 0
+        self._latents = self._next_latents = torch.zeros(0)
+
+    @torch.no_grad()
+    def follow(self, replay: Replay) -> None:
+        """Encode what was added to the buffer since the last call."""
+        if replay is not self._replay:
+            self._replay = replay
+            self._latents = torch.zeros(replay.capacity, len(self._encoder.latent_mean))
+            self._next_latents = torch.zeros_like(self._latents)
+            self._n_encoded = 0
+        first = max(self._n_encoded, replay.n_added - replay.size)
+        for row in (np.arange(first, replay.n_added) % replay.capacity).tolist():
+            rows = np.array([row])
+            self._latents[row] = self._encoder(torch.from_numpy(replay.images(rows)))[0]
+            self._next_latents[row] = self._encoder(torch.from_numpy(replay.next_images(rows)))[0]
+        self._n_encoded = replay.n_added
+
+    def get(self, rows: Tensor, next_rows: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the latents of observations and next observations (B, L), of rows of the buffer."""
+        return self._latents[rows], self._next_latents[next_rows]
 
 
 def to_unit_range(images: Tensor) -> Tensor:

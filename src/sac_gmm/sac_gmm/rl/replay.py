@@ -99,6 +99,7 @@ class Replay:
         gamma: float = 1.0,
         n_step: int = 1,
         success_fraction: float = 0.0,
+        images: bool = True,
     ) -> dict[str, np.ndarray]:
         """Draw transitions with replacement.
 
@@ -108,8 +109,10 @@ class Replay:
             gamma: Discount per control step.
             n_step: Transitions summed up to the episode's end before the bootstrap.
             success_fraction: Part of the batch drawn from episodes of positive return, where there are any.
+            images: Whether the images are wanted, which are most of the work.
 
         Returns:
+            "row", "next_row" (B,): where observation and next observation are stored,
             "vector", "next_vector" (B, n), "image", "next_image" uint8 (B, C, H, W) where specified, "action" (B, m),
             "reward" (B,) discounted sum, "discount" (B,): gamma**steps, 0 where the episode terminated,
             "succeeded" (B,): 1 where the episode's return is positive, else 0.
@@ -130,7 +133,9 @@ class Replay:
             end = np.where(more, (end + 1) % self.capacity, end)
             reward += np.where(more, discount * self._reward[end], 0.0)
             discount *= np.where(more, gamma ** self._steps[end].astype(np.float64), 1.0)
-        batch = {
+        batch: dict[str, np.ndarray] = {
+            "row": index,
+            "next_row": end,
             "vector": self._vector[index],
             "next_vector": self._next_vector[end],
             "action": self._action[index],
@@ -138,19 +143,24 @@ class Replay:
             "discount": np.where(self._terminated[end], 0.0, discount).astype(np.float32),
             "succeeded": self._succeeded[index].astype(np.float32),
         }
-        if self.spec.image_shape is not None:
+        if images and self.spec.image_shape is not None:
             batch["image"] = self._image[index]
-            batch["next_image"] = self._image[(end + 1) % self.capacity]
-            for row, i in enumerate(end.tolist()):
-                if i in self._next_image:
-                    batch["next_image"][row] = self._next_image[i]
+            batch["next_image"] = self.next_images(end)
         return batch
 
-    def images(self) -> np.ndarray:
-        """Return all images that were observed, uint8 (N, C, H, W), for the encoder's pre-training."""
+    def images(self, rows: np.ndarray | None = None) -> np.ndarray:
+        """Return the images that were observed, uint8 (N, C, H, W), of the given rows or of all."""
         if self.spec.image_shape is None:
             raise SacGmmError("the observations of this replay buffer have no image")
-        return self._image[: self.size]
+        return self._image[: self.size] if rows is None else self._image[rows]
+
+    def next_images(self, rows: np.ndarray) -> np.ndarray:
+        """Return the images of the next observations of the given rows, uint8 (N, C, H, W)."""
+        found = self._image[(rows + 1) % self.capacity]
+        for i, row in enumerate(rows.tolist()):
+            if row in self._next_image:
+                found[i] = self._next_image[row]
+        return found
 
     def vector_statistics(self) -> tuple[np.ndarray, np.ndarray]:
         """Return mean and standard deviation (n,), at least 1e-3, of all stored vectors."""

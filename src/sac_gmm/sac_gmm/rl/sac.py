@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from sac_gmm.errors import SacGmmError
 from sac_gmm.rl.config import ObservationSpec, SacConfig
-from sac_gmm.rl.encoder import ImageDecoder, ImageEncoder
+from sac_gmm.rl.encoder import ImageDecoder, ImageEncoder, LatentCache
 from sac_gmm.rl.networks import Actor, CriticEnsemble, FlatParameters
 from sac_gmm.rl.replay import Observation, Replay
 
@@ -157,6 +157,7 @@ class SacAgent:
         if self.policy.encoder is not None and self.decoder is not None:
             self.encoder_parameters = FlatParameters([self.policy.encoder, self.decoder])
             self.optimisers["encoder"] = _adam(self.encoder_parameters, config.encoder_learning_rate)
+            self._latents = LatentCache(self.policy.encoder)
 
     def act(self, obs: Observation, deterministic: bool = False, noise: np.ndarray | None = None) -> np.ndarray:
         """Return the action (m,) in [-1, 1]; see `Policy.act`."""
@@ -173,17 +174,20 @@ class SacAgent:
             centre, scale = replay.vector_statistics()
             self.policy.vector_centre.copy_(torch.from_numpy(centre))
             self.policy.vector_scale.copy_(torch.from_numpy(scale))
+        cached = self.policy.encoder is not None and config.encoder_interval == 0
+        if cached:
+            self._latents.follow(replay)
         metrics: dict[str, float] = {}
         for _ in range(n):
-            metrics = self.update(
-                replay.sample(
-                    config.batch_size,
-                    self.rng,
-                    gamma=config.gamma,
-                    n_step=config.n_step,
-                    success_fraction=config.success_fraction,
-                )
+            batch = replay.sample(
+                config.batch_size,
+                self.rng,
+                gamma=config.gamma,
+                n_step=config.n_step,
+                success_fraction=config.success_fraction,
+                images=not cached,
             )
+            metrics = self.update(batch)
         return metrics
 
     def update(self, batch: dict[str, np.ndarray]) -> dict[str, float]:
@@ -197,21 +201,31 @@ class SacAgent:
         """
         tensors = {name: torch.from_numpy(array) for name, array in batch.items()}
         metrics: dict[str, float] = {}
+        vector, next_vector = (self.policy.normalise(tensors[name]) for name in ("vector", "next_vector"))
         encoder, interval = self.policy.encoder, self.config.encoder_interval
-        if encoder is not None and interval and self.n_updates % interval == 0:
-            # The critic's gradient and the reconstruction shape the latent together.
-            raw = encoder.raw_latent(tensors["image"])
-            encoder.follow_statistics(raw, STATISTICS_RATE)
-            features = torch.cat([self.policy.normalise(tensors["vector"]), encoder.standardise(raw)], dim=1)
-            assert self.decoder is not None
-            reconstruction = self.decoder.loss(raw, tensors["image"])
-            metrics["reconstruction_loss"] = reconstruction.item()
-            self._update_critics(tensors, features, metrics, self.config.reconstruction_weight * reconstruction)
-            features = features.detach()
+        reconstruction: Tensor | None = None
+        if encoder is None:
+            features, next_features = vector, next_vector
+        elif interval == 0 and "image" not in tensors:
+            latent, next_latent = self._latents.get(tensors["row"], tensors["next_row"])
+            features, next_features = torch.cat([vector, latent], dim=1), torch.cat([next_vector, next_latent], dim=1)
         else:
+            if interval and self.n_updates % interval == 0:
+                # The critic's gradient and the reconstruction shape the latent together.
+                raw = encoder.raw_latent(tensors["image"])
+                encoder.follow_statistics(raw, STATISTICS_RATE)
+                latent = encoder.standardise(raw)
+                assert self.decoder is not None
+                reconstruction = self.decoder.loss(raw, tensors["image"])
+                metrics["reconstruction_loss"] = reconstruction.item()
+            else:
+                with torch.no_grad():
+                    latent = encoder(tensors["image"])
             with torch.no_grad():
-                features = self.policy.features(tensors["vector"], tensors.get("image"))
-            self._update_critics(tensors, features, metrics, None)
+                next_latent = encoder(tensors["next_image"])
+            features, next_features = torch.cat([vector, latent], dim=1), torch.cat([next_vector, next_latent], dim=1)
+        self._update_critics(tensors, features, next_features, reconstruction, metrics)
+        features = features.detach()
         if self.n_updates % self.config.actor_interval == 0:
             self._update_actor(tensors, features, metrics)
         self.n_updates += 1
@@ -242,16 +256,21 @@ class SacAgent:
         with torch.no_grad():
             chunks = [encoder.raw_latent(torch.from_numpy(images[i : i + 256])) for i in range(0, len(images), 256)]
             encoder.follow_statistics(torch.cat(chunks), 1.0)
+        self._latents.clear()
         self.policy.version += 1
         return loss.item()
 
     def _update_critics(
-        self, batch: dict[str, Tensor], features: Tensor, metrics: dict[str, float], extra_loss: Tensor | None
+        self,
+        batch: dict[str, Tensor],
+        features: Tensor,
+        next_features: Tensor,
+        reconstruction: Tensor | None,
+        metrics: dict[str, float],
     ) -> None:
-        """One step on the temporal-difference error, and on the encoder where `extra_loss` comes with gradients."""
+        """One step on the temporal-difference error, and on the encoder where there is a reconstruction loss."""
         config, actor = self.config, self.policy.actor
         with torch.no_grad():
-            next_features = self.policy.features(batch["next_vector"], batch.get("next_image"))
             next_action, log_prob, _ = actor.sample(next_features, self._noise(len(next_features)))
             values = self.target_critics(next_features, next_action)
             if config.target_subset < config.n_critics:
@@ -267,11 +286,11 @@ class SacAgent:
         q = self.critics(features, batch["action"])
         loss = 0.5 * (q - target).square().mean(dim=1).sum()
         self.critic_parameters.clear_gradient()
-        if extra_loss is None:
+        if reconstruction is None:
             loss.backward()
         else:
             self.encoder_parameters.clear_gradient()
-            (loss + extra_loss).backward()
+            (loss + config.reconstruction_weight * reconstruction).backward()
             self.optimisers["encoder"].step()
         self.optimisers["critic"].step()
         self.target_parameters.vector.data.lerp_(self.critic_parameters.vector.data, config.polyak)
@@ -345,6 +364,8 @@ class SacAgent:
             prefix = f"optimiser.{name}."
             moments = {key.removeprefix(prefix): tensors[key].clone() for key in tensors if key.startswith(prefix)}
             optimiser.load_state_dict({**optimiser.state_dict(), "state": {0: moments} if moments else {}})
+        if self.policy.encoder is not None:
+            self._latents.clear()
         self.n_updates = values["n_updates"]
         self.policy.version = values["policy_version"]
         self.temperature = values["temperature"]
