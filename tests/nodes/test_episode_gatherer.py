@@ -137,3 +137,19 @@ def test_an_episode_that_was_given_up_gives_no_end():
     gatherer.aborted()
     gatherer.ended(1, 10_000, False, True)
     assert gatherer.poll() is None
+
+
+def test_the_first_decision_of_the_next_episode_may_come_before_the_end_of_the_last():
+    gatherer = EpisodeGatherer(WindowObserver(3, image_shape=None), 30.0, None)
+    gatherer.running(1, 1, 100)
+    gatherer.poll()
+    gatherer.target(100, np.zeros(3))
+    gatherer.ended(1, 10_000, False, True)
+    gatherer.due(2, 0, 20_000, 5)
+    gatherer.target(20_000, np.zeros(3))
+    gatherer.pose(20_000, np.zeros(3))
+    gatherer.wrench(20_000, np.zeros(6))
+    gatherer.running(2, 1, 20_000)
+    assert isinstance(gatherer.poll(), End)
+    assert gatherer.poll() == Begin(2, 1)
+    assert gatherer.poll().episode_id == 2

@@ -131,7 +131,7 @@ class EpisodeGatherer:
 
     def aborted(self) -> None:
         """The episode was given up: nothing is learned from how it ended."""
-        self._episode = self._next = self._due = self._ended = None
+        self._episode = self._next = self._ended = None
 
     # Events ----------------------------------------------------------------------------------------------------
 
@@ -174,7 +174,8 @@ class EpisodeGatherer:
         self._show(ended.stamp_ns)
         steps = max(1, self._steps_since_decision(ended.stamp_ns))
         event = End(self._observe(ended.stamp_ns), ended.success, ended.timed_out, steps)
-        self._episode = self._ended = self._due = None
+        # A decision that is due stays: it may be the first of the next episode.
+        self._episode = self._ended = None
         return event
 
     def _observe(self, stamp_ns: int) -> Observation:

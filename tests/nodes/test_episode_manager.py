@@ -1,0 +1,138 @@
+import pytest
+from rclpy.action import ActionClient
+from sac_gmm_interfaces.action import AdaptSkill
+from sac_gmm_interfaces.msg import EpisodeState, MixtureModel, Reward
+from sac_gmm_interfaces.srv import ResetTask, RunEpisode
+
+from sac_gmm_nodes.conversions import header, nanoseconds, stamp_of
+from sac_gmm_nodes.node_helpers import EPISODE, LATCHED, RELIABLE
+
+pytestmark = [pytest.mark.ros, pytest.mark.slow]
+SECOND_NS = 1_000_000_000
+
+
+class World:
+    """Robot, controller and reward in the test's process: each episode's fate is what the test says."""
+
+    def __init__(self, graph, **parameters):
+        self.graph = graph
+        self.requests = []
+        self.success_after_s = 0.5  # None: never
+        self.valid = True
+        self.silent = False
+        self.now_ns = SECOND_NS
+        node = graph.node
+        self.states = graph.listen("episode_state", EpisodeState, EPISODE)
+        self.rewards = node.create_publisher(Reward, "reward", RELIABLE)
+        self.models = node.create_publisher(MixtureModel, "model", LATCHED)
+        node.create_service(ResetTask, "reset_task", self._reset)
+        node.create_timer(0.01, self._see)
+        graph.start("episode_manager", **({"time_limit_s": 2.0} | parameters))
+
+    def ready(self):
+        self.models.publish(MixtureModel())
+
+    def _reset(self, request, response):
+        self.requests.append(request)
+        self.now_ns += SECOND_NS
+        response.success, response.stamp = True, stamp_of(self.now_ns)
+        return response
+
+    def _see(self):
+        """One picture, a tenth of a second after the last."""
+        if self.silent or not self.states:
+            return
+        state = self.states[-1]
+        success = False
+        if state.phase == EpisodeState.PHASE_RUNNING:
+            self.now_ns += SECOND_NS // 10
+            elapsed_s = (self.now_ns - nanoseconds(state.start_stamp)) / SECOND_NS
+            success = self.success_after_s is not None and elapsed_s >= self.success_after_s
+        self.rewards.publish(Reward(header=header(stamp_of(self.now_ns)), valid=self.valid, success=success))
+
+    def run_episode(self, mode=EpisodeState.MODE_BASE, seed=7):
+        return self.graph.call(RunEpisode, "run_episode", RunEpisode.Request(mode=mode, seed=seed), 30.0)
+
+    def phases(self):
+        return [state.phase for state in self.states]
+
+
+def test_success_comes_from_the_reward_and_time_from_the_stamps(graph):
+    world = World(graph, target_noise_std_m=0.02)
+    world.ready()
+    outcome = world.run_episode(EpisodeState.MODE_TRAIN)
+    assert (outcome.success, outcome.task_success) == (True, True)
+    assert outcome.duration_s == pytest.approx(0.5)
+    assert [(r.seed, r.target_noise_std_m) for r in world.requests] == [(7, pytest.approx(0.02))]
+    expected = [
+        EpisodeState.PHASE_IDLE,
+        EpisodeState.PHASE_RESETTING,
+        EpisodeState.PHASE_RUNNING,
+        EpisodeState.PHASE_ENDED,
+    ]
+    graph.wait(lambda: world.phases() == expected, "all phases")
+    ended = world.states[-1]
+    assert (ended.success, ended.timed_out, ended.mode, ended.episode_id) == (True, False, EpisodeState.MODE_TRAIN, 1)
+    assert nanoseconds(ended.end_stamp) - nanoseconds(ended.start_stamp) == SECOND_NS // 2
+
+    world.success_after_s = None
+    outcome = world.run_episode()
+    assert (outcome.success, outcome.task_success) == (True, False)
+    assert outcome.duration_s == pytest.approx(2.0)
+    graph.wait(lambda: world.states[-1].phase == EpisodeState.PHASE_ENDED, "the end")
+    assert world.states[-1].timed_out
+    assert graph.stop("episode_manager") == 0
+
+
+def test_a_reward_that_is_not_valid_is_no_success(graph):
+    world = World(graph)
+    world.ready()
+    world.valid = False
+    assert not world.run_episode().task_success
+
+
+def test_it_says_what_it_waits_for_and_does_not_wait_for_ever(graph):
+    world = World(graph, ready_timeout_s=0.5, expect_adapter=True)
+    response = world.run_episode()
+    assert not response.success
+    assert response.message == "still missing after 0.5 s: the controller's model, the adapter"
+    assert "waiting for" in graph.output("episode_manager")
+    assert not world.requests
+
+
+def test_silence_of_the_reward_ends_the_episode(graph):
+    world = World(graph, silence_timeout_s=0.5)
+    world.ready()
+    graph.wait(lambda: world.states, "the manager")
+    world.silent = True
+    response = world.run_episode()
+    assert not response.success
+    assert "no reward for a new picture for 0.5 s" in response.message
+    graph.wait(lambda: world.states[-1].phase == EpisodeState.PHASE_IDLE, "rest")
+
+
+def test_an_action_counts_its_episodes_and_refuses_a_second_one(graph):
+    world = World(graph)
+    world.ready()
+    client = ActionClient(graph.node, AdaptSkill, "adapt_skill")
+    graph.wait(client.server_is_ready, "the action server")
+    feedback = []
+    goal = client.send_goal_async(
+        AdaptSkill.Goal(mode=EpisodeState.MODE_TRAIN, episodes=3, first_seed=40),
+        feedback_callback=lambda message: feedback.append(message.feedback),
+    )
+    graph.wait(goal.done, "the goal to be accepted")
+    graph.wait(lambda: world.requests, "the first reset")
+    second = client.send_goal_async(AdaptSkill.Goal(mode=EpisodeState.MODE_TRAIN, episodes=1))
+    graph.wait(second.done, "the answer to the second goal")
+    assert not second.result().accepted
+    assert world.run_episode().message == "another episode is running"
+    future = goal.result().get_result_async()
+    graph.wait(future.done, "the result")
+    result = future.result().result
+    assert (result.completed, result.episodes, result.successes) == (True, 3, 3)
+    assert list(result.outcomes) == [True] * 3
+    assert list(result.durations_s) == pytest.approx([0.5] * 3)
+    assert [request.seed for request in world.requests] == [40, 41, 42]
+    graph.wait(lambda: len(feedback) == 3, "the feedback")
+    assert [message.episode for message in feedback] == [1, 2, 3]

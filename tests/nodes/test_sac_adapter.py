@@ -1,0 +1,135 @@
+import signal
+
+import numpy as np
+import pytest
+from geometry_msgs.msg import PoseStamped, WrenchStamped
+from sac_gmm_interfaces.msg import ControllerStatus, EpisodeState, MixtureUpdate
+
+from sac_gmm.models import load_model, parameters_checksum
+from sac_gmm.rl import load_checkpoint
+from sac_gmm_nodes.conversions import header, pose_message, stamp_of, wrench_message
+from sac_gmm_nodes.node_helpers import EPISODE, LATCHED, RELIABLE
+
+pytestmark = [pytest.mark.ros, pytest.mark.slow]
+NO_TURN = np.array([0.0, 0.0, 0.0, 1.0])
+INTERVAL, STEPS = 4, 10
+
+
+class World:
+    """Robot, controller and episode manager in the test's process, in step with the adapter."""
+
+    def __init__(self, graph, model_file, run_dir, **parameters):
+        self.graph, self.base = graph, load_model(model_file)
+        node = graph.node
+        self.updates = graph.listen("model_update", MixtureUpdate, RELIABLE)
+        self.poses = node.create_publisher(PoseStamped, "state/pose", RELIABLE)
+        self.wrenches = node.create_publisher(WrenchStamped, "wrench", RELIABLE)
+        self.targets = node.create_publisher(PoseStamped, "target_pose", LATCHED)
+        self.episodes = node.create_publisher(EpisodeState, "episode_state", EPISODE)
+        self.statuses = node.create_publisher(ControllerStatus, "controller_status", RELIABLE)
+        self.periods = 0
+        self.episode_id = 0
+        self.run_dir = run_dir
+        self.fixed = {"model_file": model_file, "run_dir": run_dir, "use_image": False, "reliable_state": True}
+        self.start(**parameters)
+
+    def start(self, **parameters):
+        self.graph.wait(lambda: not self.graph.node.count_publishers("model_update"), "the end of the adapter before")
+        self.graph.start("sac_adapter", **(self.fixed | parameters))
+        publishers = [self.poses, self.wrenches, self.targets, self.episodes, self.statuses]
+        self.graph.wait(lambda: all(p.get_subscription_count() for p in publishers), "the adapter")
+        self.graph.wait(lambda: self.graph.node.count_publishers("model_update"), "the adapter")
+
+    def episode(self, mode, success=False):
+        """Play one episode and return the shifts of the attractor that the adapter decided on."""
+        self.episode_id += 1
+        start = self.periods + 1
+        state = EpisodeState(mode=mode, episode_id=self.episode_id, time_limit_s=STEPS / 30)
+        state.phase, state.start_stamp = EpisodeState.PHASE_RUNNING, self.stamp(start)
+        first = len(self.updates)
+        self.targets.publish(pose_message(np.zeros(3), NO_TURN, header(self.stamp(start))))
+        self.episodes.publish(state)
+        for step in range(STEPS + 1):
+            self.periods = start + step
+            head = header(self.stamp(self.periods))
+            self.poses.publish(pose_message(np.full(3, 0.01 * step), NO_TURN, head))
+            self.wrenches.publish(wrench_message(np.full(6, float(step)), head))
+            if step % INTERVAL == 0:
+                self.decide(step, head)
+        state.phase, state.success, state.timed_out = EpisodeState.PHASE_ENDED, success, not success
+        state.end_stamp = self.stamp(self.periods)
+        self.episodes.publish(state)
+        return np.array([update.attractor for update in self.updates[first:]]) - self.base.attractor
+
+    def decide(self, step, head):
+        count = len(self.updates)
+        status = ControllerStatus(header=head, model_id=self.base.model_id, version=count, episode_id=self.episode_id)
+        status.step, status.decision, status.decision_due = step, step // INTERVAL, True
+        self.statuses.publish(status)
+        self.graph.wait(lambda: len(self.updates) > count, "an update")
+        update = self.updates[-1]
+        assert (update.model_id, update.base_version) == (self.base.model_id, count)
+        assert update.new_version > update.base_version
+        assert (update.episode_id, update.decision, update.header.stamp) == (
+            self.episode_id,
+            step // INTERVAL,
+            head.stamp,
+        )
+
+    def stamp(self, period):
+        return stamp_of(round(period * 1e9 / 30))
+
+    def replay(self):
+        checkpoint = load_checkpoint(self.run_dir / "agent.checkpoint")
+        return checkpoint.replay, checkpoint.agent
+
+
+@pytest.mark.parametrize("learner", ["sync", "async"])
+def test_modes_transitions_and_checkpoints(graph, model_file, tmp_path, learner):
+    world = World(graph, model_file, tmp_path / "run", learner=learner)
+    base = world.episode(EpisodeState.MODE_BASE)
+    assert base.shape == (3, 3)
+    assert not base.any()
+    explored = world.episode(EpisodeState.MODE_TRAIN, success=True)
+    assert explored.any()
+    assert np.abs(explored).max() <= 0.03
+    world.episode(EpisodeState.MODE_EVALUATE)
+    update = world.updates[-1]
+    shape = world.base.mixture.means.shape
+    means = np.array(update.means).reshape(shape)
+    covariances = np.array(update.covariances).reshape(*shape, shape[1])
+    assert update.checksum == parameters_checksum(update.priors, means, covariances, update.attractor)
+    assert graph.stop("sac_adapter") == 0
+
+    replay, _ = world.replay()
+    assert replay.size == 6  # two episodes of three decisions; what is evaluated is not learned from
+    rows = replay.state_dict()
+    assert rows["steps"].tolist() == [4, 4, 2, 4, 4, 2]
+    assert rows["reward"].tolist() == [0, 0, 0, 0, 0, 1]
+    assert rows["terminated"].tolist() == [False] * 5 + [True]
+    assert rows["last"].tolist() == [False, False, True, False, False, True]
+    np.testing.assert_allclose(rows["action"][3:] * 0.03, explored, atol=1e-7)
+    np.testing.assert_allclose(rows["vector"][1, :3], 0.04, atol=1e-7)  # relative to the target at the decision
+    np.testing.assert_allclose(rows["vector"][1, 3:9], np.mean([1, 2, 3, 4]))  # mean wrench since the last one
+
+    world.start(learner=learner)
+    assert "going on from" in graph.output("sac_adapter")
+    world.episode(EpisodeState.MODE_TRAIN)
+    world.episode(EpisodeState.MODE_EVALUATE)  # whose decisions come after the end of the one before was taken in
+    assert graph.stop("sac_adapter") == 0
+    assert world.replay()[0].size == 9
+
+
+def test_a_checkpoint_survives_a_kill(graph, model_file, tmp_path):
+    world = World(graph, model_file, tmp_path / "run", learner="sync", checkpoint_interval_s=1.0)
+    graph.wait(lambda: world.episode(EpisodeState.MODE_TRAIN).any() and world.run_dir.exists(), "a checkpoint")
+    graph.stop("sac_adapter", sign=signal.SIGKILL)
+    replay, agent = world.replay()
+    assert replay.size >= 3
+    assert agent.n_updates > 0
+
+
+def test_bad_parameters_are_refused_in_one_sentence(graph, model_file):
+    process = graph.start("sac_adapter", model_file=model_file, learner="slow")
+    assert process.wait(60) == 2
+    assert "parameter learner = 'slow': expected one of: async, sync" in graph.output("sac_adapter")
