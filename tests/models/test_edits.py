@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
 from sac_gmm.errors import SacGmmError
-from sac_gmm.models import GaussianMixture, orientation
+from sac_gmm.models import GaussianMixture, Regressor, certify, fit_lpv_ds, orientation
 from sac_gmm.models.parametrisation import edit_covariances, edit_means, edit_priors, n_covariance_numbers
 
 
@@ -99,3 +99,24 @@ def test_the_mean_orientation_is_central():
 def test_a_zero_quaternion_is_refused():
     with pytest.raises(SacGmmError, match="quaternion"):
         orientation.normalised([0, 0, 0, 0])
+
+
+def test_an_orientation_skill_is_an_ordinary_skill_in_tangent_vectors():
+    """Turns towards one orientation, learned as LPV-DS on u and its rate, played out on the quaternions."""
+    goal = Rotation.from_rotvec([0.4, -0.8, 0.3]).as_quat()
+    s = np.linspace(0, 1, 100)[:, None]
+    left, rate = (1 - s) ** 2, -(1 - s)
+    u = np.concatenate([left * [1.2, 0.3 * i, -0.9] for i in range(3)])
+    u_rate = np.concatenate([rate * [1.2, 0.3 * i, -0.9] for i in range(3)])
+    demonstrated = orientation.exp_map(u, goal)
+    model = fit_lpv_ds(orientation.log_map(demonstrated, goal), u_rate, [100] * 3, 4)
+    assert certify(model).holds
+    regressor = Regressor(model.mixture)
+    q, dt = orientation.exp_map([1.0, 0.4, -1.0], goal), 0.02
+    for _ in range(2000):
+        tangent = orientation.log_map(q, goal)
+        omega = orientation.angular_velocity(tangent, regressor(tangent))  # in the goal's axes
+        in_goal = orientation.multiply(orientation.conjugate(goal), q)
+        turned = orientation.multiply(orientation.exp_map(omega * dt, [0, 0, 0, 1]), in_goal)
+        q = orientation.multiply(goal, turned)
+    assert np.linalg.norm(orientation.log_map(q, goal)) < 1e-3

@@ -60,10 +60,7 @@ def fit_lpv_ds(
         SacGmmError: The samples do not fit together, are not finite, or do not move.
     """
     data = training_set(x, v, lengths, align_ends=align_ends)
-    reach = float(np.sqrt(np.square(data.x - data.attractor).mean()))
-    speed = float(np.sqrt(np.square(data.v).mean()))
-    if not (reach > 0.0 and speed > 0.0):
-        raise SacGmmError("the demonstrations do not move: a dynamical system needs motion")
+    reach, speed = data.scales()
     margin = RELATIVE_MARGIN * speed / reach if margin_1_s is None else margin_1_s
 
     def fit(part: TrainingSet, choice: tuple[Clustering, int]) -> SkillModel:
@@ -94,7 +91,7 @@ def fit_lpv_ds(
 def _fit(data: TrainingSet, k: int, clustering: Clustering, metric: Metric, margin: float, seed: int) -> SkillModel:
     d = data.x.shape[1]
     y = data.x - data.attractor
-    reach, speed = np.sqrt(np.square(y).mean()), np.sqrt(np.square(data.v).mean())
+    reach, speed = data.scales()
     rate = margin * reach / speed  # the problem is solved in units of the typical distance and speed
     positions = span_mixture(data, k) if clustering == "spans" else em_mixture(data, k, clustering)
     problem = GainProblem(positions.responsibilities(data.x), y / reach, data.v / speed, _RIDGE)

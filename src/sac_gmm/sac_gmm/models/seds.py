@@ -8,21 +8,23 @@ L-BFGS serves and every iterate could be used.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from sac_gmm.errors import SacGmmError
 from sac_gmm.models.em import fit_mixture
-from sac_gmm.models.lmi import GainProblem
+from sac_gmm.models.lmi import GainFit, GainProblem
 from sac_gmm.models.lpv_ds import RELATIVE_MARGIN, conditional_noise, span_mixture, with_room_for_velocities
 from sac_gmm.models.mixture import Array, GaussianMixture, log_sum_exp, softmax
 from sac_gmm.models.model import SkillModel
 from sac_gmm.models.stability import with_gains
 from sac_gmm.models.training import TrainingSet, training_set
+from sac_gmm.models.validation import best_candidate
 
-_MOST_SAMPLES = 2000
+ITERATIONS = (0, 10, 30)  # what "auto" chooses from
+_MOST_SAMPLES = 1000
+_SMALLEST_PRIOR = 1e-9
 _SOFT = 1e-2  # lifts the start off the constraint, where the gradient with respect to B would vanish
 
 
@@ -150,13 +152,13 @@ def fit_seds(
     *,
     objective: Literal["mse", "likelihood"] = "mse",
     margin_1_s: float | None = None,
-    max_iterations: int = 30,
+    max_iterations: int | Literal["auto"] = "auto",
     align_ends: bool = True,
 ) -> SkillModel:
     """Fit a globally stable mixture system whose Lyapunov function is the squared distance from the attractor.
 
     It starts from the optimum of the convex problem for fixed gates (equal spans of progress, or position clusters,
-    whichever fits better) and then moves all parameters together.
+    whichever fits better) and then moves all parameters together, as far as that helps on unseen demonstrations.
 
     Args:
         x: (N, d) states, demonstration after demonstration.
@@ -166,54 +168,69 @@ def fit_seds(
         seed: Kept in the meta; the fit is deterministic.
         objective: "mse" fits velocities, "likelihood" the joint density.
         margin_1_s: Certified decay rate; a tenth of the ratio of typical speed to typical distance if left out.
-        max_iterations: Of L-BFGS. Many follow single demonstrations: the error falls on them and rises on unseen ones.
+        max_iterations: Of L-BFGS; "auto": 0, 10 or 30, whichever best predicts each demonstration from the others. More
+            follow single demonstrations: the error falls on them and rises on unseen ones.
         align_ends: Shift the demonstrations to a common end.
 
     Raises:
         SacGmmError: The samples do not fit together, are not finite, or do not move.
     """
-    from scipy.optimize import minimize
-
     data = training_set(x, v, lengths, align_ends=align_ends)
-    reach = float(np.sqrt(np.square(data.x - data.attractor).mean()))
-    speed = float(np.sqrt(np.square(data.v).mean()))
-    if not (reach > 0.0 and speed > 0.0):
-        raise SacGmmError("the demonstrations do not move: a dynamical system needs motion")
+    reach, speed = data.scales()
     margin = RELATIVE_MARGIN * speed / reach if margin_1_s is None else margin_1_s
-    rate = margin * reach / speed
-    d = data.x.shape[1]
     k = max(1, min(10, min(data.lengths) // 4)) if n_components == "auto" else n_components
-    y, u = (data.x - data.attractor) / reach, data.v / speed
-    keep = np.linspace(0, len(y) - 1, min(len(y), _MOST_SAMPLES)).astype(int)
-    problem = SedsProblem(y[keep], u[keep], k, objective, rate)
-    start = min(_starts(data, k), key=lambda gates: _convex(gates, data, y, u, rate).cost)
-    A = _convex(start, data, y, u, rate).A
-    mu = (start.means - data.attractor) / reach
-    W = np.linalg.inv(np.linalg.cholesky(start.covariances)) * reach
-    noise = conditional_noise(start, data, A * speed / reach) / speed**2
-    V = np.linalg.inv(np.linalg.cholesky(noise))
-    first = problem.pack(np.log(start.priors), mu, W, A, V)
-    found = minimize(problem, first, jac=True, method="L-BFGS-B", options={"maxiter": max_iterations, "maxcor": 20})
-    raw, mu, W, _, A, V = problem.unpack(found.x)
-    lower = np.linalg.inv(W) * reach
-    positions = GaussianMixture(softmax(raw), mu * reach + data.attractor, lower @ np.swapaxes(lower, 1, 2))
-    A = A * speed / reach
-    if objective == "mse":
-        noise = conditional_noise(positions, data, A)
+
+    def fit(part: TrainingSet, iterations: int) -> SkillModel:
+        return _fit(part, k, objective, margin, iterations)
+
+    if max_iterations != "auto":
+        iterations = max_iterations
+    elif len(data.lengths) > 1:
+        iterations = best_candidate(data, ITERATIONS, fit)
     else:
-        factor = np.linalg.inv(V) * speed
-        noise = factor @ np.swapaxes(factor, 1, 2)
-    fit: dict[str, Any] = {
+        iterations = ITERATIONS[1]
+    model = fit(data, iterations)
+    model.meta["fit"] = {
         "n_components": n_components,
         "seed": seed,
         "objective": objective,
         "margin_1_s": margin,
-        "max_iterations": max_iterations,
+        "max_iterations": iterations,
         "align_ends": align_ends,
         "n_samples": len(data.x),
         "n_demonstrations": len(data.lengths),
     }
-    model = SkillModel("seds", with_room_for_velocities(positions), data.attractor, meta={"fit": fit})
+    return model
+
+
+def _fit(data: TrainingSet, k: int, objective: str, margin: float, iterations: int) -> SkillModel:
+    from scipy.optimize import minimize
+
+    reach, speed = data.scales()
+    rate, d = margin * reach / speed, data.x.shape[1]
+    y, u = (data.x - data.attractor) / reach, data.v / speed
+    convex = [(gates, _convex(gates, data, y, u, rate)) for gates in _starts(data, k)]
+    positions, gain_fit = min(convex, key=lambda pair: pair[1].cost)
+    A = gain_fit.A * speed / reach
+    noise = conditional_noise(positions, data, A)
+    if iterations > 0:
+        keep = np.linspace(0, len(y) - 1, min(len(y), _MOST_SAMPLES)).astype(int)
+        problem = SedsProblem(y[keep], u[keep], k, objective, rate)
+        W = np.linalg.inv(positions.choleskys) * reach
+        V = np.linalg.inv(np.linalg.cholesky(noise)) * speed
+        logs = np.log(np.maximum(positions.priors, _SMALLEST_PRIOR))
+        first = problem.pack(logs, (positions.means - data.attractor) / reach, W, gain_fit.A, V)
+        found = minimize(problem, first, jac=True, method="L-BFGS-B", options={"maxiter": iterations, "maxcor": 20})
+        raw, mu, W, _, A, V = problem.unpack(found.x)
+        lower = np.linalg.inv(W) * reach
+        positions = GaussianMixture(softmax(raw), mu * reach + data.attractor, lower @ np.swapaxes(lower, 1, 2))
+        A = A * speed / reach
+        if objective == "mse":
+            noise = conditional_noise(positions, data, A)
+        else:
+            factor = np.linalg.inv(V) * speed
+            noise = factor @ np.swapaxes(factor, 1, 2)
+    model = SkillModel("seds", with_room_for_velocities(positions), data.attractor)
     return with_gains(model, A, noise, np.eye(d), margin)
 
 
@@ -222,5 +239,5 @@ def _starts(data: TrainingSet, k: int) -> list[GaussianMixture]:
     return [span_mixture(data, k), clusters.mixture]
 
 
-def _convex(gates: GaussianMixture, data: TrainingSet, y: Array, u: Array, rate: float):
+def _convex(gates: GaussianMixture, data: TrainingSet, y: Array, u: Array, rate: float) -> GainFit:
     return GainProblem(gates.responsibilities(data.x), y, u, 1e-6).solve(np.eye(y.shape[1]), rate)

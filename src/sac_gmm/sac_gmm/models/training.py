@@ -39,6 +39,18 @@ class TrainingSet:
         d = self.x.shape[1]
         return [0] * d + [1] * d
 
+    def scales(self) -> tuple[float, float]:
+        """Typical distance from the attractor and typical speed, both root mean squares.
+
+        Raises:
+            SacGmmError: The demonstrations stand still.
+        """
+        reach = float(np.sqrt(np.square(self.x - self.attractor).mean()))
+        speed = float(np.sqrt(np.square(self.v).mean()))
+        if not (reach > 0.0 and speed > 0.0):
+            raise SacGmmError("the demonstrations do not move: a dynamical system needs motion")
+        return reach, speed
+
     def demonstrations(self) -> list[TrainingSet]:
         """One set per demonstration, with the common attractor."""
         cuts = np.cumsum(self.lengths)[:-1]
