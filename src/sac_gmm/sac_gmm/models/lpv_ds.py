@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from sac_gmm.errors import SacGmmError
 from sac_gmm.models.em import fit_mixture
 from sac_gmm.models.lmi import GainProblem
-from sac_gmm.models.lyapunov import learn_metric, minimise_metric
+from sac_gmm.models.lyapunov import minimise_metric
 from sac_gmm.models.mixture import Array, GaussianMixture
 from sac_gmm.models.model import SkillModel
 from sac_gmm.models.stability import with_gains
@@ -48,7 +48,7 @@ def fit_lpv_ds(
         v: (N, d) velocities.
         lengths: Samples per demonstration.
         n_components: K, or "auto" (with the clustering: what predicts each demonstration from the others best).
-        seed: For the random starts of the metric.
+        seed: Kept in the meta; the fit is deterministic.
         clustering: Where the gates come from. "spans": component k is the k-th of K equal spans of every
             demonstration's progress, half time and half path length; "positions": expectation maximisation over
             position; "directions": over position and direction of motion; "auto": chosen like K.
@@ -64,7 +64,7 @@ def fit_lpv_ds(
     margin = RELATIVE_MARGIN * speed / reach if margin_1_s is None else margin_1_s
 
     def fit(part: TrainingSet, choice: tuple[Clustering, int]) -> SkillModel:
-        return _fit(part, choice[1], choice[0], metric, margin, seed)
+        return _fit(part, choice[1], choice[0], metric, margin)
 
     fitting = [k for k in COMPONENTS if 4 * k <= min(data.lengths)] or [1]
     counts = fitting if n_components == "auto" else [n_components]
@@ -88,14 +88,14 @@ def fit_lpv_ds(
     return model
 
 
-def _fit(data: TrainingSet, k: int, clustering: Clustering, metric: Metric, margin: float, seed: int) -> SkillModel:
+def _fit(data: TrainingSet, k: int, clustering: Clustering, metric: Metric, margin: float) -> SkillModel:
     d = data.x.shape[1]
     y = data.x - data.attractor
     reach, speed = data.scales()
     rate = margin * reach / speed  # the problem is solved in units of the typical distance and speed
     positions = span_mixture(data, k) if clustering == "spans" else em_mixture(data, k, clustering)
     problem = GainProblem(positions.responsibilities(data.x), y / reach, data.v / speed, _RIDGE)
-    P = np.eye(d) if metric == "identity" else learn_metric(y, data.v, seed)
+    P = np.eye(d) if metric == "identity" else data.metric
     if metric == "refined":
         P = refine_metric(problem, P, rate)
     A = problem.solve(P, rate).A * (speed / reach)

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from sac_gmm.errors import SacGmmError
+from sac_gmm.models.lyapunov import learn_metric
 from sac_gmm.models.mixture import Array
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class TrainingSet:
     """Checked samples of one skill.
 
@@ -50,6 +52,11 @@ class TrainingSet:
         if not (reach > 0.0 and speed > 0.0):
             raise SacGmmError("the demonstrations do not move: a dynamical system needs motion")
         return reach, speed
+
+    @cached_property
+    def metric(self) -> Array:
+        """(d, d) the Lyapunov metric learned from the directions of motion; it does not depend on any mixture."""
+        return learn_metric(self.x - self.attractor, self.v)
 
     def demonstrations(self) -> list[TrainingSet]:
         """One set per demonstration, with the common attractor."""

@@ -32,8 +32,9 @@ def best_candidate(
         fit: Makes a model of a training set and a candidate.
     """
     demos = data.demonstrations()
+    rests = [data.without(i) for i in range(len(demos))]  # made once, for what they keep about themselves
     totals = [
-        np.mean([_loss(fit(data.without(i), candidate), demo) for i, demo in enumerate(demos)])
+        np.mean([_loss(fit(rest, candidate), demo) for rest, demo in zip(rests, demos, strict=True)])
         for candidate in candidates
     ]
     return candidates[int(np.argmin(totals))]
