@@ -5,25 +5,25 @@ import pytest
 from line_skill import line_skill
 
 from sac_gmm.control import Answer, ModelUpdate, SafetyLimits, UpdateBounds, UpdateGate
-from sac_gmm.models import parameters_checksum
+from sac_gmm.models import certify, parameters_checksum, project, translate
 
 TARGET = np.array([0.5, 0.0, 0.4])
 BASE = line_skill()
 
 
-def update(**changes):
+def update(base=BASE, **changes):
     """A correct update that shifts all means by 1 cm, with `changes`; the checksum fits unless it is given."""
-    mixture = BASE.mixture
+    mixture = base.mixture
     shift = np.array([0.01, 0, 0, 0, 0, 0])
     fields = {
-        "model_id": BASE.model_id,
+        "model_id": base.model_id,
         "base_version": 3,
         "new_version": 4,
         "episode_id": 7,
         "priors": mixture.priors,
         "means": mixture.means + shift,
         "covariances": mixture.covariances,
-        "attractor": BASE.attractor + shift[:3],
+        "attractor": base.attractor + shift[:3],
     } | changes
     checksum = parameters_checksum(*(fields[name] for name in ("priors", "means", "covariances", "attractor")))
     return ModelUpdate(**({"checksum": checksum} | fields))
@@ -95,6 +95,39 @@ def test_the_attractor_stays_in_the_box():
     verdict = judge(update(), target=np.array([0.895, 0.0, 0.4]))
     assert verdict.answer is Answer.OUTSIDE_WORKSPACE
     assert "outside the box" in verdict.text
+
+
+def certified():
+    """A base with a certificate and the gate that keeps it."""
+    base = project(line_skill())
+    assert base.certificate.holds
+    return base, UpdateGate(base)
+
+
+def test_a_translation_keeps_the_certificate_as_it_is():
+    base, gate = certified()
+    moved = translate(base, [0.01, 0.0, 0.0])
+    verdict = judge(update(base, means=moved.mixture.means, attractor=moved.attractor), gate)
+    assert (verdict.accepted, verdict.text) == (True, "")
+    assert verdict.model.certificate.holds
+    np.testing.assert_array_equal(verdict.model.mixture.means, moved.mixture.means)
+
+
+def test_a_field_that_lost_its_certificate_is_projected_back_to_one():
+    base, gate = certified()
+    means = with_entry(base.mixture.means, (1, 4), base.mixture.means[1, 4] + 0.02)
+    verdict = judge(update(base, means=means, attractor=base.attractor), gate)
+    assert verdict.accepted
+    assert "projected" in verdict.text
+    assert certify(verdict.model).holds
+
+
+def test_a_field_whose_nearest_stable_one_is_out_of_bounds_is_refused():
+    base, _ = certified()
+    gate = UpdateGate(base, bounds=UpdateBounds(max_velocity_change_m_s=0.02, max_covariance_ratio=1.02))
+    means = with_entry(base.mixture.means, (0, 3), base.mixture.means[0, 3] + 0.0199)
+    verdict = judge(update(base, means=means, attractor=base.attractor), gate)
+    assert (verdict.accepted, verdict.answer, verdict.model) == (False, Answer.NOT_CERTIFIED, None)
 
 
 def test_every_answer_is_reached_by_a_test():

@@ -134,8 +134,9 @@ class BaseNode(Node):
         Raises:
             SacGmmError: A value is out of its range.
         """
+        fields: tuple[dataclasses.Field, ...] = dataclasses.fields(kind)  # type: ignore[arg-type]
         values: dict[str, Any] = {}
-        for field in dataclasses.fields(kind):  # type: ignore[arg-type]
+        for field in fields:
             value = self._given(field.name, field.default)
             if isinstance(field.default, tuple):
                 value = tuple(value) if isinstance(value, (tuple, list, array.array)) else (value,)
@@ -144,9 +145,12 @@ class BaseNode(Node):
             built = kind(**values)
         except SacGmmError as error:
             raise SacGmmError(f"parameter {error}") from error
-        for field in dataclasses.fields(kind):  # type: ignore[arg-type]
+        for field in fields:
             value, low, high = values[field.name], field.metadata["low"], field.metadata["high"]
-            value = [float(entry) for entry in value] if isinstance(value, tuple) else type(field.default)(value)
+            if isinstance(value, tuple):
+                value = [float(entry) for entry in value]
+            elif not isinstance(field.default, int):
+                value = float(value)
             description = f"{field.metadata['text']} [{range_text(field)}]"
             self._declare(field.name, value, _descriptor(description, value, low, high))
         return built

@@ -45,10 +45,10 @@ class SafetyLimits:
 class SafetyPipeline:
     """Holds the velocity commanded last and takes it towards the one asked for, within the limits.
 
-    Acceleration is limited by the norm of each step. Jerk is limited by the mean over a window of n steps: a mean of
-    velocities inside the speed ball stays inside it, a mean of steps inside the acceleration ball stays inside it, and
-    the change of that mean is at most 2 a_max / (n dt), which n makes at most j_max. All three hold on every tick,
-    for any input, without overshoot; the price is a delay of n / 2 steps.
+    Acceleration is limited by the norm of each step, of which braking for a wall gets its part first. Jerk is limited
+    by the mean over a window of n steps: a mean of velocities inside the speed ball stays inside it, a mean of steps
+    inside the acceleration ball stays inside it, and the change of that mean is at most 2 a_max / (n dt), which n makes
+    at most j_max. All three hold on every tick, for any input, without overshoot; the price is a delay of n / 2 steps.
 
     Args:
         limits: What the arm may do.
@@ -66,11 +66,13 @@ class SafetyPipeline:
         self._window = np.zeros((window, 3))
         self._oldest = 0
         self._goal = np.zeros(3)  # within the limits on speed and acceleration; the mean of the last ones is commanded
-        self._step = np.zeros(3)
+        self._brake = np.zeros(3)  # the change of the goal that a wall calls for
+        self._rest = np.zeros(3)
         self._velocity = np.zeros(3)
-        # Braking law near a wall: with half the acceleration to spare and the delay of the window on top.
+        # The way the arm will still go with what is in the window, were the goal zero from now on, m.
+        self._committed = np.zeros(3)
+        # Three walls at once must be braked for with one acceleration: half of it for each leaves a little over.
         self._brake_m_s2 = 0.5 * limits.max_acceleration_m_s2
-        self._delay_s = (window + 1) * dt_s
 
     @property
     def at_rest(self) -> bool:
@@ -89,6 +91,7 @@ class SafetyPipeline:
             The velocity to command, shape (3,), valid until the next step, and the limit that shaped it.
         """
         limits, limit = self.limits, Limit.NONE
+        self._brake[:] = 0.0
         if position_m is not None and self._keep_in_box(asked, position_m):
             limit = Limit.WORKSPACE
 
@@ -97,17 +100,16 @@ class SafetyPipeline:
             asked *= limits.max_speed_m_s / speed
             limit = limit or Limit.SPEED
 
-        np.subtract(asked, self._goal, out=self._step)
-        change, allowed = _norm(self._step), limits.max_acceleration_m_s2 * self.dt_s
-        if change > allowed:
-            self._goal += self._step * (allowed / change)
+        if self._approach(asked, limits.max_acceleration_m_s2 * self.dt_s):
             limit = limit or Limit.ACCELERATION
-        else:
-            self._goal[:] = asked
 
         self._window[self._oldest] = self._goal
         self._oldest = (self._oldest + 1) % len(self._window)
         np.mean(self._window, axis=0, out=self._velocity)
+        # Each goal moves the arm by goal * dt in the end, each command by velocity * dt at once.
+        np.subtract(self._goal, self._velocity, out=self._rest)
+        self._rest *= self.dt_s
+        self._committed += self._rest
         if not limit and math.dist(self._velocity, self._goal) > _VISIBLE_M_S:
             limit = Limit.JERK
         return self._velocity, limit
@@ -115,25 +117,49 @@ class SafetyPipeline:
     def _keep_in_box(self, asked: np.ndarray, position_m: np.ndarray) -> bool:
         """Cut the outward part of `asked` near each wall to what can still be braked; say whether that changed it."""
         limited = False
-        for axis, (velocity, position) in enumerate(zip(asked.tolist(), position_m.tolist(), strict=True)):
-            outward = velocity > 0
-            distance = self._high[axis] - position if outward else position - self._low[axis]
-            allowed = self._outward_speed(distance)
-            if abs(velocity) > allowed:
-                asked[axis] = allowed if outward else -allowed
-                limited |= abs(velocity) - allowed > _VISIBLE_M_S
+        np.add(position_m, self._committed, out=self._rest)
+        for axis, position in enumerate(self._rest.tolist()):
+            outward = self._outward_speed(self._high[axis] - position)
+            inward = -self._outward_speed(position - self._low[axis])
+            cut = min(max(asked[axis], inward), outward)
+            limited |= abs(asked[axis] - cut) > _VISIBLE_M_S
+            asked[axis] = cut
+            goal = self._goal[axis]
+            self._brake[axis] = min(max(goal, inward), outward) - goal
         return limited
+
+    def _approach(self, asked: np.ndarray, reach: float) -> bool:
+        """Move the goal to `asked`, or by `reach` towards it; say whether it fell short. Braking for walls comes first.
+
+        The goal stays in the speed ball: braking shrinks it, and the rest of the way leads to `asked`, inside as well.
+        """
+        brake, rest = self._brake, self._rest
+        np.subtract(asked, self._goal, out=rest)
+        if _norm(rest) <= reach:
+            self._goal[:] = asked
+            return False
+        braking = _norm(brake)
+        if braking >= reach:
+            self._goal += brake * (reach / braking)
+            return True
+        rest -= brake
+        # The largest share s of the rest with |brake + s rest| <= reach.
+        rr, br = float(rest @ rest), float(brake @ rest)
+        share = (math.sqrt(br * br + rr * (reach * reach - braking * braking)) - br) / rr
+        self._goal += brake
+        self._goal += rest * min(share, 1.0)
+        return True
 
     def _outward_speed(self, distance_m: float) -> float:
         """The outward speed allowed at a distance from a wall, m/s; infinite where the wall does not matter yet.
 
         The smaller of a linear slow-down inside the band and the speed v whose stopping distance
-        v^2 / (2 a) + v t_delay fits into the distance.
+        v^2 / (2 a) + v dt fits into the distance.
         """
         if distance_m <= 0:
             return 0.0
         band, top = self.limits.slow_down_band_m, self.limits.max_speed_m_s
-        a, t = self._brake_m_s2, self._delay_s
+        a, t = self._brake_m_s2, self.dt_s
         allowed = a * (math.sqrt(t * t + 2 * distance_m / a) - t)
         if distance_m < band:
             allowed = min(allowed, top * distance_m / band)
