@@ -97,6 +97,8 @@ def test_no_input_gives_nan(x, scale):
         assert np.allclose(alone, batch, rtol=1e-9)
         if np.isnan(x).any():
             assert not alone.any()
+    far = mixture.marginal(slice(0, 3))
+    assert np.isfinite(far.log_prob(np.array(x))) and np.isclose(far.responsibilities(np.array(x)).sum(), 1.0)
 
 
 def test_a_million_sigma_away_the_nearest_component_speaks():

@@ -80,7 +80,7 @@ def measure(d: int, k: int) -> dict[str, Any]:
     error = max(float(np.abs(result - reference).max()) for result in results)
     if error > 1e-10:
         raise SacGmmError(f"the regressors disagree by {error} at d={d}, K={k}: this build is broken")
-    ours_us, gmr_us = median_us(lambda: ours.into(x, out)), median_us(lambda: peer.predict(indices, query), 5, 20, 3)
+    ours_us, gmr_us = median_us(lambda: ours.into(x, out)), median_us(lambda: peer.predict(indices, query), 5, 20, 10)
     return {
         "d": d,
         "k": k,

@@ -14,6 +14,7 @@ from sac_gmm.errors import SacGmmError
 
 Array = NDArray[Any]  # of float64; the stubs of numpy cannot follow it through linear algebra
 _LOG_2PI = float(np.log(2.0 * np.pi))
+_FARTHEST = 1e300  # squared sigmas
 _PRIOR_SUM_TOLERANCE = 1e-6  # a softmax in float32 is still a simplex
 _SYMMETRY_TOLERANCE = 1e-9  # relative to the largest entry of the covariance
 
@@ -81,11 +82,14 @@ class GaussianMixture:
             x: (N, D) points, or one point (D,).
 
         Returns:
-            (N, K), or (K,) for one point. Finite as long as the squared distance in sigmas is.
+            (N, K), or (K,) for one point. Always finite: squared distances end at 1e300 squared sigmas; a point that
+            is no number counts as that far from everything.
         """
         points = np.asarray(x, dtype=np.float64)
-        z = np.einsum("kij,...kj->...ki", self._whiteners, points[..., None, :] - self.means)
-        return self._log_constants - 0.5 * np.square(z).sum(axis=-1)
+        with np.errstate(over="ignore", invalid="ignore"):
+            z = np.einsum("kij,...kj->...ki", self._whiteners, points[..., None, :] - self.means)
+            quadratic = np.nan_to_num(np.square(z).sum(axis=-1), nan=_FARTHEST, posinf=_FARTHEST)
+        return self._log_constants - 0.5 * np.minimum(quadratic, _FARTHEST)
 
     def log_prob(self, x: ArrayLike) -> Array:
         """Log sum_k prior_k N(x_n; mean_k, covariance_k): (N,) for (N, D), a scalar array for (D,)."""
