@@ -251,7 +251,8 @@ class Iiwa:
         self.reference_m += self._twist[:3] * dt_s
         lead = self.reference_m - self.position_m
         distance = float(np.sqrt(lead @ lead))
-        if distance > g.lead_m:
+        blocked = distance > g.lead_m
+        if blocked:
             lead *= g.lead_m / distance
             self.reference_m = self.position_m + lead
         self.reference_xyzw = rotate(self.reference_xyzw, self._twist[3:] * dt_s)
@@ -260,8 +261,12 @@ class Iiwa:
         if angle > g.lead_rad:
             turn *= g.lead_rad / angle
 
-        velocity = J @ self.joint_velocity_rad_s
-        wrench = self._stiffness * np.concatenate((lead, turn)) + self._damping @ (self._twist - velocity)
+        slip = self._twist - J @ self.joint_velocity_rad_s
+        if blocked:
+            # The damper must not press on what the spring already presses on with all it may.
+            towards = lead / g.lead_m
+            slip[:3] -= max(0.0, float(slip[:3] @ towards)) * towards
+        wrench = self._stiffness * np.concatenate((lead, turn)) + self._damping @ slip
         posture = (
             g.posture_stiffness_nm_rad * (self.posture_rad - self.joint_position_rad)
             - g.posture_damping_nms_rad * self.joint_velocity_rad_s

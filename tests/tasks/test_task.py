@@ -1,0 +1,91 @@
+"""What all tasks promise: the Gymnasium API, a compliant arm, clear errors."""
+
+import numpy as np
+import pytest
+from gymnasium.utils.env_checker import check_env
+
+from sac_gmm.errors import SacGmmError
+from sac_gmm.tasks import make_task
+
+
+def test_gymnasium_accepts_it(door):
+    check_env(door, skip_render_check=True)
+
+
+def test_the_fingertip_follows_a_twist(door):
+    door.reset(seed=0)
+    start = door.arm.position_m.copy()
+    velocity = np.array([-0.05, 0.06, 0.02])
+    for _ in range(60):
+        observation, *_ = door.step(np.concatenate((velocity, np.zeros(3))))
+    np.testing.assert_allclose(observation["ee_velocity_m_s"], velocity, atol=0.003)
+    np.testing.assert_allclose(observation["ee_position_m"] - start, 2.0 * velocity, atol=0.006)
+
+
+def test_the_fingertip_keeps_its_orientation(door):
+    door.reset(seed=0)
+    before = door.arm.orientation_xyzw
+    for _ in range(60):
+        door.step(np.array([0.05, -0.1, 0.05, 0.0, 0.0, 0.0]))
+    assert abs(np.dot(before, door.arm.orientation_xyzw)) > np.cos(np.deg2rad(0.5))
+
+
+def test_pressing_on_something_stays_gentle(door):
+    """The reference leads the fingertip by at most 12 mm at 1200 N/m."""
+    door.reset(seed=0, options={"target_noise_std_m": 0.0})
+    down = np.array([0.0, 0.0, -0.1, 0.0, 0.0, 0.0])
+    relative = door.arm.position_m - door.target_m
+    aside = np.array([-0.02 - relative[0], -relative[1], 0.0])  # over the rim, beside the opening
+    for _ in range(30):
+        door.step(np.concatenate((aside, np.zeros(3))))
+    forces = [np.linalg.norm(door.step(down)[0]["wrench"][:3]) for _ in range(90)]
+    assert max(forces[-30:]) > 5.0  # it does press
+    assert max(forces[-30:]) < 1.3 * 1200 * 0.012
+
+
+def test_it_can_be_controlled_at_other_rates():
+    task = make_task("door", control_rate_hz=120.0)
+    task.reset(seed=0)
+    for _ in range(120):
+        task.step(np.array([0.0, 0.05, 0.0, 0.0, 0.0, 0.0]))
+    assert task.elapsed_steps * task.control_dt_s == pytest.approx(1.0)
+    task.close()
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"target_noise_std_m": -0.01}, "target_noise_std_m"),
+        ({"target_noise_std_m": float("nan")}, "target_noise_std_m"),
+        ({"control_rate_hz": 7.0}, "240"),
+        ({"control_rate_hz": 0.0}, "control_rate_hz"),
+        ({"colour": "red"}, "colour"),
+    ],
+)
+def test_bad_options_are_named(options, words):
+    with pytest.raises(SacGmmError, match=words):
+        make_task("door", **options)
+
+
+def test_an_unknown_task_lists_those_there_are():
+    with pytest.raises(SacGmmError, match="door"):
+        make_task("window")
+
+
+@pytest.mark.parametrize("action", [np.zeros(3), np.full(6, np.nan), np.array([np.inf, 0, 0, 0, 0, 0])])
+def test_a_bad_action_is_refused(door, action):
+    door.reset(seed=0)
+    with pytest.raises(SacGmmError, match="six finite numbers"):
+        door.step(action)
+
+
+def test_a_step_after_the_end_is_refused():
+    task = make_task("door")
+    with pytest.raises(SacGmmError, match="reset"):
+        task.step(np.zeros(6))
+    task.close()
+
+
+def test_an_unknown_camera_lists_those_there_are(door):
+    with pytest.raises(SacGmmError, match="wrist"):
+        door.camera("left")
