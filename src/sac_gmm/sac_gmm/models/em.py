@@ -109,26 +109,28 @@ def spread(data: Array, groups: Sequence[int] | None = None) -> Array:
 
 
 def _features(x: Array) -> Array:
-    """[1, x_i, x_i x_j for i <= j] per sample: (N, 1 + D + D (D + 1) / 2)."""
-    i, j = np.triu_indices(x.shape[1])
-    return np.concatenate([np.ones((x.shape[0], 1)), x, x[:, i] * x[:, j]], axis=1)
+    """[1, x_i, x_i x_j for i <= j], one column per sample: (1 + D + D (D + 1) / 2, N)."""
+    columns = np.ascontiguousarray(x.T)
+    i, j = np.triu_indices(len(columns))
+    return np.concatenate([np.ones((1, len(x))), columns, columns[i] * columns[j]])
 
 
 def _climb(x, features, labels, n_components, covariance, tolerance, max_iterations, regularisation):
     """Run EM from hard labels; everything in standardised units."""
     n, d = x.shape
     i, j = np.triu_indices(d)
-    responsibilities = np.zeros((n, n_components))
-    responsibilities[np.arange(n), labels] = 1.0
+    # Components are rows: reductions over them then run along contiguous samples.
+    responsibilities = np.zeros((n_components, n))
+    responsibilities[labels, np.arange(n)] = 1.0
     means = np.zeros((n_components, d))
     covariances = np.tile(np.eye(d), (n_components, 1, 1))
     strength, weight = regularisation * n / n_components, _WEIGHT * n / n_components
     objective: list[float] = []
     converged = False
-    coefficients = np.empty((features.shape[1], n_components))
+    coefficients = np.empty((n_components, len(features)))
     while True:
         # M-step from the moments.
-        moments = responsibilities.T @ features
+        moments = responsibilities @ features.T
         weights = moments[:, 0]
         alive = weights > _EMPTY * n
         counts = weights[alive, None]
@@ -146,20 +148,20 @@ def _climb(x, features, labels, n_components, covariance, tolerance, max_iterati
         linear = np.einsum("kij,kj->ki", precisions, means)
         log_determinants = np.linalg.slogdet(covariances)[1]
         constants = -0.5 * (d * np.log(2 * np.pi) + log_determinants + np.einsum("ki,ki->k", linear, means))
-        coefficients[0] = constants + log_priors(priors)
-        coefficients[1 : 1 + d] = linear.T
-        coefficients[1 + d :] = np.where(i == j, -0.5, -1.0)[:, None] * precisions[:, i, j].T
-        log_joint = features @ coefficients
-        top = log_joint.max(axis=1, keepdims=True)
+        coefficients[:, 0] = constants + log_priors(priors)
+        coefficients[:, 1 : 1 + d] = linear
+        coefficients[:, 1 + d :] = np.where(i == j, -0.5, -1.0) * precisions[:, i, j]
+        log_joint = coefficients @ features
+        top = log_joint.max(axis=0)
         np.subtract(log_joint, top, out=log_joint)
         responsibilities = np.exp(log_joint, out=log_joint)
-        sums = responsibilities.sum(axis=1, keepdims=True)
+        sums = responsibilities.sum(axis=0)
         responsibilities /= sums
         objective.append(float((top + np.log(sums)).mean()) - _penalty(covariances, precisions, regularisation))
         if len(objective) > 1:
             converged = objective[-1] - objective[-2] < tolerance
         if converged or len(objective) >= max_iterations:
-            return priors, means, covariances, responsibilities, objective, converged
+            return priors, means, covariances, responsibilities.T, objective, converged
 
 
 def _penalty(covariances: Array, precisions: Array, regularisation: float) -> float:
