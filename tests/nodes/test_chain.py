@@ -203,3 +203,18 @@ def test_lockstep_repeats_itself_and_agrees_with_one_process(graph, model_file, 
         assert len(path) > 100  # a listener may miss some
         error = max(np.abs(position - expected[step]).max() for step, position in path.items())
         assert error < 1e-6
+
+
+def test_in_real_time_decisions_are_made_on_fresh_pictures(graph, model_file, tmp_path):
+    chain = Chain(graph, model_file, tmp_path, lockstep="false", use_image="true", time_limit_s="4.0")
+    outcome = chain.run_episode()
+    assert outcome.success, outcome.message
+    assert outcome.duration_s == pytest.approx(4.0)
+    graph.wait(lambda: len(chain.answers) >= 4, "four decisions in four seconds")
+    assert [update.decision for update in chain.updates] == [0, 1, 2, 3]
+    assert all(answer.accepted for answer in chain.answers)
+    ticks = np.diff([status.tick for status in chain.statuses])
+    assert np.mean(ticks == 1) > 0.95
+    changes = np.linalg.norm(np.diff([twist_array(message)[:3] for message in chain.twists], axis=0), axis=1)
+    assert changes.max() <= 2.0 / 30 * (1 + np.sum(ticks != 1)) + 1e-9
+    assert graph.stop("launch") == 0

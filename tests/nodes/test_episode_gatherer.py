@@ -153,3 +153,18 @@ def test_the_first_decision_of_the_next_episode_may_come_before_the_end_of_the_l
     assert isinstance(gatherer.poll(), End)
     assert gatherer.poll() == Begin(2, 1)
     assert gatherer.poll().episode_id == 2
+
+
+def test_a_decision_does_not_wait_for_a_state_that_was_lost():
+    gatherer = EpisodeGatherer(WindowObserver(3, image_shape=None), 30.0, None)
+    gatherer.running(1, 1, 100)
+    gatherer.poll()
+    gatherer.target(100, np.zeros(3))
+    gatherer.pose(100, np.ones(3))
+    gatherer.wrench(100, np.ones(6))
+    gatherer.due(1, 0, 200, 0)
+    gatherer.pose(200, np.full(3, 2.0))  # its wrench never comes
+    assert gatherer.poll() is None
+    gatherer.pose(300, np.full(3, 3.0))
+    gatherer.wrench(300, np.ones(6))
+    np.testing.assert_allclose(gatherer.poll().observation["vector"][:3], 1.0)

@@ -83,7 +83,8 @@ class EpisodeGatherer:
         self._image_max_age_ns = None if image_max_age_s is None else round(image_max_age_s * 1e9)
         self._poses: dict[int, NDArray[np.float64]] = {}
         self._wrenches: dict[int, NDArray[np.float64]] = {}
-        self._joined_ns = -1  # stamp of the last pose and wrench that found each other
+        # Stamp of the last pose and wrench that found each other: nothing older will come, what was lost stays lost.
+        self._joined_ns = -1
         self._ticks: deque[_Tick] = deque(maxlen=_KEPT_TICKS)  # not yet shown to the observer
         self._target: tuple[int, NDArray[np.float64]] | None = None
         self._image: tuple[int, NDArray[np.uint8]] | None = None
@@ -93,7 +94,6 @@ class EpisodeGatherer:
         self._episode: Begin | None = None
         self._start_ns = 0
         self._ended: _Ended | None = None
-        self._seen_ns = -1  # stamp of the last tick shown to the observer
         self._decided_ns: int | None = None
 
     # Inputs ----------------------------------------------------------------------------------------------------
@@ -146,13 +146,13 @@ class EpisodeGatherer:
         due, ended = self._due, self._ended
         if due is not None and due.episode_id == self._episode.episode_id and not self._past_the_end(due.stamp_ns):
             self._show(due.stamp_ns)
-            if self._seen_ns < due.stamp_ns or not self._has_image(due.stamp_ns):
+            if self._joined_ns < due.stamp_ns or not self._has_image(due.stamp_ns):
                 return None
             return self._decide(due)
         if ended is None:
             return None
         self._show(ended.stamp_ns)
-        if self._seen_ns < ended.stamp_ns or not (ended.success or self._has_image(ended.stamp_ns)):
+        if self._joined_ns < ended.stamp_ns or not (ended.success or self._has_image(ended.stamp_ns)):
             return None
         return self._end(ended)
 
@@ -189,7 +189,6 @@ class EpisodeGatherer:
         while self._ticks and self._ticks[0].stamp_ns <= until_ns:
             tick = self._ticks.popleft()
             self._observer.tick(tick.position_m - self._target[1], tick.wrench)
-            self._seen_ns = tick.stamp_ns
 
     def _steps_since_decision(self, stamp_ns: int) -> int:
         since_ns = self._start_ns if self._decided_ns is None else self._decided_ns
