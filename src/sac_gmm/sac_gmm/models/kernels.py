@@ -75,6 +75,36 @@ def _field(x, block, out):
         out[i] = y if abs(y) <= 1e308 else 0.0
 
 
+@compiled(fastmath=_CONTRACT)
+def _field_3(x, block, out):
+    """`_field` for three inputs and three outputs, written out: nearly twice as fast."""
+    x0, x1, x2 = x[0], x[1], x[2]
+    y0 = y1 = y2 = total = 0.0
+    top = -np.inf
+    for k in range(int(block[0])):
+        p = block[HEADER + 25 * k : HEADER + 25 * k + 25]
+        z0 = p[10] + p[1] * x0
+        z1 = p[11] + p[4] * x0 + p[5] * x1
+        z2 = p[12] + p[7] * x0 + p[8] * x1 + p[9] * x2
+        log_weight = p[0] - min(z0 * z0 + z1 * z1 + z2 * z2, _QUADRATIC_CAP)
+        weight = 1.0
+        if log_weight <= top:
+            weight = math.exp(log_weight - top)
+        else:
+            shrink = math.exp(top - log_weight)
+            total *= shrink
+            y0 *= shrink
+            y1 *= shrink
+            y2 *= shrink
+            top = log_weight
+        y0 += weight * (p[22] + p[13] * x0 + p[14] * x1 + p[15] * x2)
+        y1 += weight * (p[23] + p[16] * x0 + p[17] * x1 + p[18] * x2)
+        y2 += weight * (p[24] + p[19] * x0 + p[20] * x1 + p[21] * x2)
+        total += weight
+    for i, y in enumerate((y0 / total, y1 / total, y2 / total)):
+        out[i] = y if abs(y) <= 1e308 else 0.0
+
+
 @compiled([types.void(_vector, _vector, _vector), types.void(_any_vector, _vector, _vector)], fastmath=_CONTRACT)
 def field(x, block, out):
     """Write the regressed output at the state `x` (d_in,) into `out` (d_out,); a state that is no number gives zeros.
@@ -91,7 +121,10 @@ def field(x, block, out):
             else:
                 _field(np.clip(x, -LIMIT, LIMIT), block, out)
             return
-    _field(x, block, out)
+    if x.shape[0] == 3 and out.shape[0] == 3:
+        _field_3(x, block, out)
+    else:
+        _field(x, block, out)
 
 
 @compiled(fastmath=_CONTRACT, inline="always")
