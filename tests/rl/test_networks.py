@@ -1,8 +1,9 @@
 import numpy as np
+import pytest
 import torch
 
 from sac_gmm.rl.encoder import ImageEncoder, SpatialSoftmax
-from sac_gmm.rl.networks import Actor, CriticEnsemble, FlatParameters
+from sac_gmm.rl.networks import Actor, CriticEnsemble, FlatParameters, _SquashFunction
 
 
 def test_batched_critics_equal_single_ones():
@@ -16,13 +17,40 @@ def test_batched_critics_equal_single_ones():
         torch.testing.assert_close(alone(features, action)[0], together[e])
 
 
+@pytest.mark.parametrize("layer_norm", [False, True])
+@pytest.mark.parametrize("hidden", [(6,), (6, 5)])
+def test_gradients_of_the_critics(layer_norm, hidden):
+    torch.manual_seed(0)
+    critics = CriticEnsemble(4, hidden, 2, layer_norm).double()
+    features, action = torch.randn(3, 3).double(), torch.randn(3, 1).double()
+    names = [name for name, _ in critics.named_parameters()]
+
+    def values(features, action, *parameters):
+        return torch.func.functional_call(critics, dict(zip(names, parameters, strict=True)), (features, action))
+
+    inputs = [tensor.clone().requires_grad_() for tensor in (features, action, *critics.parameters())]
+    assert torch.autograd.gradcheck(values, inputs)
+    critics(inputs[0], action, fixed=True).sum().backward()
+    fixed = inputs[0].grad.clone()
+    inputs[0].grad = None
+    assert all(parameter.grad is None for parameter in critics.parameters())
+    critics(inputs[0], action).sum().backward()
+    torch.testing.assert_close(inputs[0].grad, fixed)
+
+
 def test_log_probability_of_the_squashed_gaussian_integrates_to_one():
     actor = Actor(1, (), 1, initial_std=0.7, min_std=0.1, max_std=1.0)
     noise = torch.linspace(-6, 6, 20001).unsqueeze(1)
-    action, log_prob, mean_action = actor.sample(torch.zeros(len(noise), 1), noise)
+    action, log_prob, mean = actor.sample(torch.zeros(len(noise), 1), noise)
     integral = torch.trapezoid(log_prob.exp(), action[:, 0])
     assert abs(integral.item() - 1.0) < 1e-3
-    assert (mean_action == 0.0).all()
+    assert (mean == 0.0).all()
+
+
+def test_gradients_of_the_squashed_gaussian():
+    torch.manual_seed(0)
+    mean, log_std = torch.randn(3, 2).double().requires_grad_(), (0.3 * torch.randn(2)).double().requires_grad_()
+    assert torch.autograd.gradcheck(_SquashFunction.apply, (mean, log_std, torch.randn(3, 2).double()))
 
 
 def test_spatial_softmax_finds_row_and_column():

@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 CHUNK = 4
 # How often an idle learner looks whether its parent still lives.
 IDLE_S = 0.2
-METRICS = ("transitions", "updates", "version", "critic_loss", "value", "actor_loss", "entropy", "temperature")
+METRICS = ("transitions", "updates", "version", "critic_loss", "value", "entropy", "temperature")
 
 
 class SyncLearner:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 LOG_SQRT_2PI = 0.5 * math.log(2.0 * math.pi)
+LAYER_NORM_EPS = 1e-5
 
 
 class FlatParameters:
@@ -92,17 +94,71 @@ class CriticEnsemble(nn.Module):
                 self.gains.append(nn.Parameter(torch.ones(n_critics, 1, width)))
                 self.shifts.append(nn.Parameter(torch.zeros(n_critics, 1, width)))
 
-    def forward(self, features: Tensor, action: Tensor) -> Tensor:
-        """Return the values (E, B) of features (B, n) with actions (B, m)."""
-        x = torch.cat([features, action], dim=1).expand(self.n_critics, -1, -1)
-        last = len(self.weights) - 1
-        for i, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
-            x = torch.baddbmm(bias, x, weight)
-            if i < last:
-                if self.gains:
-                    x = functional.layer_norm(x, x.shape[-1:]) * self.gains[i] + self.shifts[i]
-                x = functional.relu(x)
+    def forward(self, features: Tensor, action: Tensor, fixed: bool = False) -> Tensor:
+        """Return the values (E, B) of features (B, n) with actions (B, m).
+
+        Args:
+            features: (B, n).
+            action: (B, m).
+            fixed: Whether only the inputs need gradients, so that those of the weights are never computed.
+        """
+        parameters = [*self.weights, *self.biases, *self.gains, *self.shifts]
+        if fixed:
+            parameters = [parameter.detach() for parameter in parameters]
+        return _CriticFunction.apply(torch.cat([features, action], dim=1), len(self.weights), *parameters)
+
+
+class _CriticFunction(torch.autograd.Function):
+    """The batched critics as one step of the automatic differentiation: small networks spend most time between steps.
+
+    Inputs: x (B, n), number of layers L, L weights, L biases and, if layers are normalised, L-1 gains and L-1 shifts.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, n_layers: int, *parameters: Tensor) -> Tensor:
+        weights, biases = parameters[:n_layers], parameters[n_layers : 2 * n_layers]
+        gains, shifts = parameters[2 * n_layers : 3 * n_layers - 1], parameters[3 * n_layers - 1 :]
+        inputs, normalisers = [x.expand(len(weights[0]), -1, -1)], []
+        for i in range(n_layers):
+            x = torch.baddbmm(biases[i], inputs[i], weights[i])
+            if i == n_layers - 1:
+                break
+            if gains:
+                normal, mean, rstd = torch.native_layer_norm(x, x.shape[-1:], None, None, LAYER_NORM_EPS)
+                normalisers += [x, mean, rstd, normal]
+                x = torch.addcmul(shifts[i], normal, gains[i])
+            inputs.append(x.relu_())
+        ctx.n_layers = n_layers
+        ctx.save_for_backward(*weights, *gains, *inputs, *normalisers)
         return x.squeeze(-1)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        n_layers, needed = ctx.n_layers, ctx.needs_input_grad
+        saved = ctx.saved_tensors
+        normalised = len(saved) > 2 * n_layers
+        weights, rest = saved[:n_layers], saved[n_layers:]
+        gains, rest = (rest[: n_layers - 1], rest[n_layers - 1 :]) if normalised else ((), rest)
+        inputs, normalisers = rest[:n_layers], rest[n_layers:]
+        of_parameters: list[Tensor | None] = [None] * (len(needed) - 2)
+        g = gradients[0].unsqueeze(-1)
+        for i in reversed(range(n_layers)):
+            if i < n_layers - 1:
+                g = torch.ops.aten.threshold_backward(g, inputs[i + 1], 0.0)
+                if normalised:
+                    before, mean, rstd, normal = normalisers[4 * i : 4 * i + 4]
+                    if needed[2]:
+                        of_parameters[2 * n_layers + i] = (g * normal).sum(dim=1, keepdim=True)
+                        of_parameters[3 * n_layers - 1 + i] = g.sum(dim=1, keepdim=True)
+                    g = torch.ops.aten.native_layer_norm_backward(
+                        g * gains[i], before, before.shape[-1:], mean, rstd, None, None, [True, False, False]
+                    )[0]
+            if needed[2]:
+                of_parameters[i] = torch.bmm(inputs[i].transpose(1, 2), g)
+                of_parameters[n_layers + i] = g.sum(dim=1, keepdim=True)
+            if i > 0 or needed[0]:
+                g = torch.bmm(g, weights[i].transpose(1, 2))
+        return (g.sum(dim=0) if needed[0] else None, None, *of_parameters)
 
 
 class Actor(nn.Module):
@@ -153,15 +209,35 @@ class Actor(nn.Module):
         return mean, self.log_std.clamp(*self.log_std_bounds)
 
     def sample(self, features: Tensor, noise: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return actions (B, m), their log-probabilities (B,) and the mean actions (B, m).
+        """Return actions (B, m), their log-probabilities (B,) and the means (B, m) before the tanh.
 
         Args:
             features: (B, n).
             noise: Standard normal samples (B, m).
         """
         mean, log_std = self(features)
-        raw = mean + log_std.exp() * noise
-        log_gaussian = -0.5 * noise.square() - log_std - LOG_SQRT_2PI
+        action, log_prob = _SquashFunction.apply(mean, log_std, noise)
+        return action, log_prob, mean
+
+
+class _SquashFunction(torch.autograd.Function):
+    """Mean (B, m), log std (m,) and noise (B, m) to actions a = tanh(mean + std * noise) and log-probabilities (B,)."""
+
+    @staticmethod
+    def forward(ctx: Any, mean: Tensor, log_std: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+        spread = log_std.exp() * noise
+        raw = mean + spread
+        action = torch.tanh(raw)
         # log(1 - tanh²(x)) = 2 (log 2 - x - softplus(-2x)), which never overflows.
-        log_slope = 2.0 * (math.log(2.0) - raw - functional.softplus(-2.0 * raw))
-        return torch.tanh(raw), (log_gaussian - log_slope).sum(-1), torch.tanh(mean)
+        log_slope = (math.log(2.0) - raw - functional.softplus(-2.0 * raw)).mul_(2.0)
+        log_prob = -(0.5 * noise.square() + log_std + LOG_SQRT_2PI + log_slope).sum(dim=-1)
+        ctx.save_for_backward(action, spread)
+        return action, log_prob
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None]:
+        action, spread = ctx.saved_tensors
+        of_action, of_log_prob = gradients[0], gradients[1].unsqueeze(-1)
+        # da/dx = 1 - a² and d(-log(1 - a²))/dx = 2a; the log std is also in the log-probability itself.
+        of_raw = of_action * (1.0 - action.square()) + 2.0 * of_log_prob * action
+        return of_raw, (of_raw * spread - of_log_prob).sum(dim=0), None

@@ -6,6 +6,7 @@ Haarnoja et al. 2018 (arXiv 1812.05905) with an ensemble of layer-normalised cri
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -284,41 +285,47 @@ class SacAgent:
                 target.clamp_(*config.return_bounds)
 
         q = self.critics(features, batch["action"])
-        loss = 0.5 * (q - target).square().mean(dim=1).sum()
+        error = q.detach() - target
+        # The loss is half the squared error, its mean over the batch and its sum over the critics.
         self.critic_parameters.clear_gradient()
         if reconstruction is None:
-            loss.backward()
+            q.backward(error / len(target))
         else:
             self.encoder_parameters.clear_gradient()
-            (loss + config.reconstruction_weight * reconstruction).backward()
+            weight = torch.tensor(config.reconstruction_weight)
+            torch.autograd.backward([q, reconstruction], [error / len(target), weight])
             self.optimisers["encoder"].step()
         self.optimisers["critic"].step()
         self.target_parameters.vector.data.lerp_(self.critic_parameters.vector.data, config.polyak)
-        metrics["critic_loss"] = loss.item() / config.n_critics
+        metrics["critic_loss"] = 0.5 * error.square().mean().item()
         metrics["value"] = q.detach().mean().item()
 
     def _update_actor(self, batch: dict[str, Tensor], features: Tensor, metrics: dict[str, float]) -> None:
         """One step on the actor's loss, then on the temperature."""
         config = self.config
-        action, log_prob, mean_action = self.policy.actor.sample(features, self._noise(len(features)))
-        loss = config.value_weight * (self.temperature * log_prob - self.critics(features, action).mean(dim=0)).mean()
+        action, log_prob, mean = self.policy.actor.sample(features, self._noise(len(features)))
+        q = self.critics(features, action, fixed=True)
+        # The loss is the mean of temperature * log probability - value; its gradients at these two need no graph.
+        weight = config.value_weight / len(features)
+        roots = [log_prob, q]
+        gradients = [torch.full_like(log_prob, weight * self.temperature), torch.full_like(q, -weight / len(q))]
         if config.anchor_weight:
-            loss = loss + config.anchor_weight * mean_action.square().sum(dim=1).mean()
+            roots.append(config.anchor_weight * torch.tanh(mean).square().sum(dim=1).mean())
+            gradients.append(torch.ones(()))
         if config.imitation_weight:
             succeeded = batch["succeeded"]
-            error = (mean_action - batch["action"]).square().sum(dim=1)
-            loss = loss + config.imitation_weight * (succeeded * error).sum() / succeeded.sum().clamp(min=1.0)
+            distance = (torch.tanh(mean) - batch["action"]).square().sum(dim=1)
+            roots.append((succeeded * distance).sum() / succeeded.sum().clamp(min=1.0))
+            gradients.append(torch.tensor(config.imitation_weight))
         self.actor_parameters.clear_gradient()
-        # Only the actor's gradients: those of the critics' weights are never computed.
-        loss.backward(inputs=self.actor_parameters.parameters)
+        torch.autograd.backward(roots, gradients)
         self.optimisers["actor"].step()
         entropy = -log_prob.detach().mean().item()
         if config.automatic_temperature:
             # Descent on log(temperature) * (entropy - target), with a bounded step.
             missing = config.target_entropy_per_action * self.action_dim - entropy
-            factor = np.exp(config.temperature_learning_rate * np.clip(missing, -1.0, 1.0))
-            self.temperature = float(np.clip(self.temperature * factor, config.min_temperature, config.max_temperature))
-        metrics["actor_loss"] = loss.item()
+            factor = math.exp(config.temperature_learning_rate * min(max(missing, -1.0), 1.0))
+            self.temperature = min(max(self.temperature * factor, config.min_temperature), config.max_temperature)
         metrics["entropy"] = entropy
 
     def _noise(self, n: int) -> Tensor:
