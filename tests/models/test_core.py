@@ -296,3 +296,14 @@ def test_bad_training_data_is_named():
         fit_gmm(x, x, [30, 29], 2)
     with pytest.raises(SacGmmError, match="shape"):
         fit_gmm(x, x[:, :2], [30, 30], 2)
+
+
+def test_components_without_weight_do_not_speak():
+    mixture = random_mixture(0, 4, 6)
+    silent = GaussianMixture(np.array([0.0, 0.0, 0.7, 0.3]), mixture.means, mixture.covariances)
+    speaking = GaussianMixture(np.array([0.7, 0.3]), mixture.means[2:], mixture.covariances[2:])
+    for d_in in (2, 3):
+        for backend in ("numba", "numpy"):
+            one, other = (Regressor(m, input_dim=d_in, backend=backend) for m in (silent, speaking))
+            x = np.array([0.3, -0.2, 0.9])[:d_in]
+            assert np.allclose(one(x), other(x)) and np.allclose(one.batch([x]), other.batch([x])) and one(x).any()

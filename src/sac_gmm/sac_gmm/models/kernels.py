@@ -17,6 +17,7 @@ from sac_gmm.models.compiling import compiled
 HEADER = 3
 LIMIT = 1e100  # states are clipped here: their squares stay far from overflow
 _QUADRATIC_CAP = 1e300
+_LOWEST = -1e308  # below every weight but that of a component with prior zero, which must not meet its equal
 _SQRT_HALF = math.sqrt(0.5)
 _BLOCK = 256  # states that the batch form works on at a time: its buffers stay in the first-level cache
 _LOG2_E = 1.4426950408889634
@@ -36,7 +37,7 @@ def _field(x, block, out):
     d_in, d_out = x.shape[0], out.shape[0]
     for i in range(d_out):
         out[i] = 0.0
-    top = -np.inf
+    top = _LOWEST
     total = 0.0
     at = HEADER
     for _ in range(int(block[0])):
@@ -80,7 +81,7 @@ def _field_3(x, block, out):
     """`_field` for three inputs and three outputs, written out: nearly twice as fast."""
     x0, x1, x2 = x[0], x[1], x[2]
     y0 = y1 = y2 = total = 0.0
-    top = -np.inf
+    top = _LOWEST
     for k in range(int(block[0])):
         p = block[HEADER + 25 * k : HEADER + 25 * k + 25]
         z0 = p[10] + p[1] * x0
