@@ -53,18 +53,49 @@ class FlatParameters:
         self.vector.data.copy_(values)
 
 
-class Mlp(nn.Sequential):
-    """Fully connected ReLU network.
+class BatchedMlp(nn.Module):
+    """E independent fully connected ReLU networks of the same input, computed as one.
 
     Args:
         sizes: Widths from input to output.
+        n_members: E.
+        layer_norm: Whether every hidden layer is normalised before its ReLU.
     """
 
-    def __init__(self, sizes: tuple[int, ...]) -> None:
-        layers: list[nn.Module] = []
-        for n_in, n_out in itertools.pairwise(sizes[:-1]):
-            layers += [nn.Linear(n_in, n_out), nn.ReLU()]
-        super().__init__(*layers, nn.Linear(sizes[-2], sizes[-1]))
+    def __init__(self, sizes: tuple[int, ...], n_members: int = 1, layer_norm: bool = False) -> None:
+        super().__init__()
+        shapes = list(itertools.pairwise(sizes))
+        weights, biases = [], []
+        for n_in, n_out in shapes:
+            bound = 1.0 / math.sqrt(n_in)  # as nn.Linear
+            weights.append(nn.Parameter(torch.empty(n_members, n_in, n_out).uniform_(-bound, bound)))
+            biases.append(nn.Parameter(torch.empty(n_members, 1, n_out).uniform_(-bound, bound)))
+        normalised = [width for _, width in shapes[:-1]] if layer_norm else []
+        gains = [nn.Parameter(torch.ones(n_members, 1, width)) for width in normalised]
+        shifts = [nn.Parameter(torch.zeros(n_members, 1, width)) for width in normalised]
+        self.n_layers = len(shapes)
+        # A tuple beside the registered names: looking parameters up by name takes longer than a layer's arithmetic.
+        self.in_order = (*weights, *biases, *gains, *shifts)
+        for kind, parameters in (("weight", weights), ("bias", biases), ("gain", gains), ("shift", shifts)):
+            for layer, parameter in enumerate(parameters):
+                self.register_parameter(f"{kind}_{layer}", parameter)
+
+    @property
+    def output_layer(self) -> tuple[nn.Parameter, nn.Parameter]:
+        """Weight and bias of the last layer."""
+        return self.in_order[self.n_layers - 1], self.in_order[2 * self.n_layers - 1]
+
+    def forward(self, x: Tensor, fixed: bool = False) -> Tensor:
+        """Return the outputs (E, B, m) of x (B, n).
+
+        Args:
+            x: (B, n).
+            fixed: Whether only the input needs gradients, so that those of the weights are never computed.
+        """
+        parameters = tuple(p.detach() for p in self.in_order) if fixed else self.in_order
+        if not torch.is_grad_enabled():
+            return _batched_mlp(x, self.n_layers, parameters)[0]
+        return _BatchedMlpFunction.apply(x, self.n_layers, *parameters)
 
 
 class CriticEnsemble(nn.Module):
@@ -79,20 +110,7 @@ class CriticEnsemble(nn.Module):
 
     def __init__(self, n_inputs: int, hidden: tuple[int, ...], n_critics: int, layer_norm: bool) -> None:
         super().__init__()
-        self.n_critics = n_critics
-        sizes = (n_inputs, *hidden, 1)
-        self.weights = nn.ParameterList()
-        self.biases = nn.ParameterList()
-        self.gains = nn.ParameterList()
-        self.shifts = nn.ParameterList()
-        for n_in, n_out in itertools.pairwise(sizes):
-            bound = 1.0 / math.sqrt(n_in)  # as nn.Linear
-            self.weights.append(nn.Parameter(torch.empty(n_critics, n_in, n_out).uniform_(-bound, bound)))
-            self.biases.append(nn.Parameter(torch.empty(n_critics, 1, n_out).uniform_(-bound, bound)))
-        if layer_norm:
-            for width in hidden:
-                self.gains.append(nn.Parameter(torch.ones(n_critics, 1, width)))
-                self.shifts.append(nn.Parameter(torch.zeros(n_critics, 1, width)))
+        self.body = BatchedMlp((n_inputs, *hidden, 1), n_critics, layer_norm)
 
     def forward(self, features: Tensor, action: Tensor, fixed: bool = False) -> Tensor:
         """Return the values (E, B) of features (B, n) with actions (B, m).
@@ -102,35 +120,39 @@ class CriticEnsemble(nn.Module):
             action: (B, m).
             fixed: Whether only the inputs need gradients, so that those of the weights are never computed.
         """
-        parameters = [*self.weights, *self.biases, *self.gains, *self.shifts]
-        if fixed:
-            parameters = [parameter.detach() for parameter in parameters]
-        return _CriticFunction.apply(torch.cat([features, action], dim=1), len(self.weights), *parameters)
+        return self.body(torch.cat([features, action], dim=1), fixed).squeeze(-1)
 
 
-class _CriticFunction(torch.autograd.Function):
-    """The batched critics as one step of the automatic differentiation: small networks spend most time between steps.
+def _batched_mlp(x: Tensor, n_layers: int, parameters: tuple[Tensor, ...]) -> tuple[Tensor, list[Tensor], list[Tensor]]:
+    """Return outputs (E, B, m), the input of every layer, and what the layer normalisation needs for its gradient."""
+    weights, biases = parameters[:n_layers], parameters[n_layers : 2 * n_layers]
+    gains, shifts = parameters[2 * n_layers : 3 * n_layers - 1], parameters[3 * n_layers - 1 :]
+    inputs, normalisers = [x.expand(len(weights[0]), -1, -1)], []
+    for i in range(n_layers):
+        x = torch.baddbmm(biases[i], inputs[i], weights[i])
+        if i == n_layers - 1:
+            break
+        if gains:
+            normal, mean, rstd = torch.native_layer_norm(x, x.shape[-1:], None, None, LAYER_NORM_EPS)
+            normalisers += [x, mean, rstd, normal]
+            x = torch.addcmul(shifts[i], normal, gains[i])
+        inputs.append(x.relu_())
+    return x, inputs, normalisers
+
+
+class _BatchedMlpFunction(torch.autograd.Function):
+    """Batched networks as one step of the automatic differentiation: small ones spend most time between the steps.
 
     Inputs: x (B, n), number of layers L, L weights, L biases and, if layers are normalised, L-1 gains and L-1 shifts.
     """
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, n_layers: int, *parameters: Tensor) -> Tensor:
-        weights, biases = parameters[:n_layers], parameters[n_layers : 2 * n_layers]
-        gains, shifts = parameters[2 * n_layers : 3 * n_layers - 1], parameters[3 * n_layers - 1 :]
-        inputs, normalisers = [x.expand(len(weights[0]), -1, -1)], []
-        for i in range(n_layers):
-            x = torch.baddbmm(biases[i], inputs[i], weights[i])
-            if i == n_layers - 1:
-                break
-            if gains:
-                normal, mean, rstd = torch.native_layer_norm(x, x.shape[-1:], None, None, LAYER_NORM_EPS)
-                normalisers += [x, mean, rstd, normal]
-                x = torch.addcmul(shifts[i], normal, gains[i])
-            inputs.append(x.relu_())
+        output, inputs, normalisers = _batched_mlp(x, n_layers, parameters)
+        weights, gains = parameters[:n_layers], parameters[2 * n_layers : 3 * n_layers - 1]
         ctx.n_layers = n_layers
         ctx.save_for_backward(*weights, *gains, *inputs, *normalisers)
-        return x.squeeze(-1)
+        return output
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
@@ -141,7 +163,7 @@ class _CriticFunction(torch.autograd.Function):
         gains, rest = (rest[: n_layers - 1], rest[n_layers - 1 :]) if normalised else ((), rest)
         inputs, normalisers = rest[:n_layers], rest[n_layers:]
         of_parameters: list[Tensor | None] = [None] * (len(needed) - 2)
-        g = gradients[0].unsqueeze(-1)
+        g = gradients[0]
         for i in reversed(range(n_layers)):
             if i < n_layers - 1:
                 g = torch.ops.aten.threshold_backward(g, inputs[i + 1], 0.0)
@@ -189,23 +211,20 @@ class Actor(nn.Module):
         super().__init__()
         self.log_std_bounds = (math.log(min_std), math.log(max_std))
         self.linear = nn.Linear(n_features, action_dim)
-        outputs = [self.linear]
-        self.body: Mlp | None = None
+        outputs: list[Tensor] = [self.linear.weight, self.linear.bias]
+        self.body: BatchedMlp | None = None
         if hidden:
-            self.body = Mlp((n_features, *hidden, action_dim))
-            last = self.body[-1]
-            assert isinstance(last, nn.Linear)
-            outputs.append(last)
-        for layer in outputs:
-            nn.init.zeros_(layer.weight)
-            nn.init.zeros_(layer.bias)
+            self.body = BatchedMlp((n_features, *hidden, action_dim))
+            outputs += self.body.output_layer
+        for parameter in outputs:
+            nn.init.zeros_(parameter)
         self.log_std = nn.Parameter(torch.full((action_dim,), math.log(initial_std)))
 
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """Return mean (B, m) and log standard deviation (m,) before the tanh."""
         mean = self.linear(features)
         if self.body is not None:
-            mean = mean + self.body(features)
+            mean = mean + self.body(features)[0]
         return mean, self.log_std.clamp(*self.log_std_bounds)
 
     def sample(self, features: Tensor, noise: Tensor) -> tuple[Tensor, Tensor, Tensor]:
