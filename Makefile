@@ -8,6 +8,7 @@ SHELL := bash
 
 SEED ?= 0
 RESUME ?=
+DEMO_ARGS ?=
 ALL ?=
 PYTEST_ARGS ?=
 PYTHON ?=
@@ -24,7 +25,7 @@ setup:  ## make .venv from requirements.txt, ROS 2 Jazzy included where it is mi
 	@tools/setup
 
 demo: setup  ## fit, measure, adapt, measure again over ROS 2; SEED=0 chooses the seed, RESUME=1 goes on where it stopped
-	@$(IN_WORKSPACE) exec sac-gmm demo --seed $(SEED) $(if $(RESUME),--resume)
+	@$(IN_WORKSPACE) exec sac-gmm demo --seed $(SEED) $(if $(RESUME),--resume) $(DEMO_ARGS)
 
 test: lint  ## run all checks and all tests; PYTEST_ARGS='tests/models -k fit' runs these alone
 ifeq ($(PYTEST_ARGS),)
