@@ -1,7 +1,8 @@
 """The smallest problem of the door's kind: a hidden offset that only the picture shows, and a reward for undoing it.
 
     python -m sac_gmm.rl.bandit --seeds 5 --json benchmarks/results/rl/bandit.json
-    python -m sac_gmm.rl.bandit --study --json benchmarks/results/rl/bandit_study.json
+    python -m sac_gmm.rl.bandit --seeds 5 --decisions 10 --json benchmarks/results/rl/bandit_10.json
+    python -m sac_gmm.rl.bandit --seeds 3 --study --json benchmarks/results/rl/bandit_study.json
 
 An offset (2,), N(0, 1 cm) per axis, is drawn once per episode. A 64x64 picture shows a bar that the offset displaces by
 4.6 px per cm. The action moves the hand by up to 3 cm; the reward is 1 when hand and bar meet within 5 mm on both axes.
@@ -14,16 +15,39 @@ comes later.
 
 from __future__ import annotations
 
+import argparse
+import sys
 import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
+from sac_gmm.files import write_json
 from sac_gmm.rl.config import ObservationSpec, SacConfig
 from sac_gmm.rl.noise import Ar1Noise
 from sac_gmm.rl.replay import Observation, Replay, Transition
 from sac_gmm.rl.sac import Policy, SacAgent
+
+# What the study compares: each differs from the defaults in the fields given.
+VARIANTS: dict[str, dict[str, Any]] = {
+    "defaults": {},
+    "actor with a network of 64x64": {"actor_hidden": (64, 64)},
+    "no self-imitation": {"imitation_weight": 0.0},
+    "self-imitation alone": {"value_weight": 0.0},
+    "exploration may vanish": {"min_std": 0.02, "target_entropy_per_action": -1.0},
+    "initial spread 0.1": {"initial_std": 0.1},
+    "initial spread 0.3": {"initial_std": 0.3},
+    "20 updates per decision": {"updates_per_decision": 20},
+    "4 critics": {"n_critics": 4},
+    "critics 128x128": {"critic_hidden": (128, 128)},
+    "no layer normalisation": {"layer_norm": False},
+    "latent of 8": {"latent_size": 8},
+    "successes not preferred": {"success_fraction": 0.0},
+    "encoder trained on, every 4th update": {"encoder_interval": 4},
+}
 
 SIDE_PX = 64
 PX_PER_CM = 4.6
@@ -168,3 +192,33 @@ def _success_rate(policy: Policy, n_decisions: int, episodes: int) -> float:
 def _inside(distance: NDArray[np.floating], half_width: float) -> NDArray[np.floating]:
     """1 inside, 0 outside, soft over half a pixel."""
     return 1.0 / (1.0 + np.exp(np.clip(2.0 * (distance - half_width), -50.0, 50.0)))
+
+
+def main() -> None:
+    """Run seeds of the defaults, or of every variant, and print and write a table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=int, default=5, help="number of training seeds")
+    parser.add_argument("--decisions", type=int, default=1, help="per episode: 1 or 10")
+    parser.add_argument("--episodes", type=int, default=150, help="training episodes")
+    parser.add_argument("--study", action="store_true", help="compare the variants")
+    parser.add_argument("--json", type=Path, help="file for the results")
+    options = parser.parse_args()
+
+    torch.set_num_threads(1)
+    evaluate_at = tuple(range(25, options.episodes + 1, 25))
+    rows = []
+    for name, change in (VARIANTS if options.study else {"defaults": {}}).items():
+        runs = [
+            learn(SacConfig(**change), seed, options.decisions, options.episodes, evaluate_at=evaluate_at)
+            for seed in range(options.seeds)
+        ]
+        mean = {at: round(float(np.mean([run["success"][at] for run in runs])), 3) for at in evaluate_at}
+        rows.append({"variant": name, "change": change, "mean_success": mean, "runs": runs})
+        print(f"{name:38s} {'  '.join(f'{at}: {rate:.2f}' for at, rate in mean.items())}", flush=True)
+    if options.json:
+        command = f"python -m sac_gmm.rl.bandit {' '.join(sys.argv[1:])}"
+        write_json(options.json, {"command": command, "config": SacConfig().to_json(), "rows": rows})
+
+
+if __name__ == "__main__":
+    main()
