@@ -62,7 +62,7 @@ def measure() -> dict[str, Any]:
     peer = Peer(N_COMPONENTS, tol=TOLERANCE, random_state=0).fit(data)
     theirs = GaussianMixture(peer.weights_, peer.means_, 0.5 * (peer.covariances_ + peer.covariances_.swapaxes(1, 2)))
     ours_ms = best_ms(lambda: fit_mixture(data, N_COMPONENTS, lengths=lengths, tolerance=TOLERANCE), 40)
-    sklearn_ms = best_ms(lambda: Peer(N_COMPONENTS, tol=TOLERANCE, random_state=0).fit(data), 20)
+    sklearn_ms = best_ms(lambda: Peer(N_COMPONENTS, tol=TOLERANCE, random_state=0).fit(data), 60)
     return {
         "n": len(data),
         "dim": data.shape[1],

@@ -80,14 +80,14 @@ def measure(d: int, k: int) -> dict[str, Any]:
     error = max(float(np.abs(result - reference).max()) for result in results)
     if error > 1e-10:
         raise SacGmmError(f"the regressors disagree by {error} at d={d}, K={k}: this build is broken")
-    ours_us, gmr_us = median_us(lambda: ours.into(x, out)), median_us(lambda: peer.predict(indices, query), 5, 20, 10)
+    ours_us, gmr_us = median_us(lambda: ours.into(x, out)), median_us(lambda: peer.predict(indices, query), 1, 60, 10)
     return {
         "d": d,
         "k": k,
         "ours_us": ours_us,
         "call_us": median_us(lambda: ours(x)),
         "numpy_us": median_us(lambda: plain.into(x, out)),
-        "textbook_us": median_us(lambda: textbook(mixture, x), 10, 20, 3),
+        "textbook_us": median_us(lambda: textbook(mixture, x), 10, 50, 5),
         "gmr_us": gmr_us,
         "ratio": gmr_us / ours_us,
         "batch_m_per_s": BATCH / best_ms(lambda: ours.batch(states)) / 1e3,

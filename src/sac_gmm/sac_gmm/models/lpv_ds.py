@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, get_args
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -21,6 +21,7 @@ from sac_gmm.models.validation import best_candidate
 Clustering = Literal["spans", "positions", "directions"]
 Metric = Literal["learned", "refined", "identity"]
 RELATIVE_MARGIN = 0.1
+COMPETING: tuple[Clustering, ...] = ("spans", "positions")  # where "auto" looks; directions seldom win
 COMPONENTS = (4, 6, 8, 10, 12, 16, 20)  # what "auto" chooses from
 _RIDGE = 1e-6
 _WIDTH = 1e-4  # added to the position covariances, relative to the variance of the positions
@@ -51,7 +52,7 @@ def fit_lpv_ds(
         seed: Kept in the meta; the fit is deterministic.
         clustering: Where the gates come from. "spans": component k is the k-th of K equal spans of every
             demonstration's progress, half time and half path length; "positions": expectation maximisation over
-            position; "directions": over position and direction of motion; "auto": chosen like K.
+            position; "directions": over position and direction of motion; "auto": one of the first two, chosen like K.
         metric: "learned" from the directions of motion; "refined": then improved together with the gains; "identity".
         margin_1_s: Certified decay rate; a tenth of the ratio of typical speed to typical distance if left out.
         align_ends: Shift the demonstrations to a common end.
@@ -68,7 +69,7 @@ def fit_lpv_ds(
 
     fitting = [k for k in COMPONENTS if 4 * k <= min(data.lengths)] or [1]
     counts = fitting if n_components == "auto" else [n_components]
-    clusterings = get_args(Clustering) if clustering == "auto" else (clustering,)
+    clusterings = COMPETING if clustering == "auto" else (clustering,)
     choices = [(way, k) for way in clusterings for k in counts]
     if len(data.lengths) > 1 and len(choices) > 1:
         chosen = best_candidate(data, choices, fit)

@@ -107,7 +107,7 @@ def gains(mixture: GaussianMixture, input_dim: int) -> tuple[Array, Array]:
 
 
 def _gates(mixture: GaussianMixture, input_dim: int) -> tuple[Array, Array, Array]:
-    """Constants c (K,), W (K, d, d), w (K, d) with log(prior_k N(x; ...)) = c_k - |W_k x + w_k|^2 up to a common constant."""
+    """Numbers c (K,), W (K, d, d), w (K, d): log(prior_k N(x; ...)) = c_k - |W_k x + w_k|^2 up to a common constant."""
     lower = np.linalg.cholesky(mixture.covariances[:, :input_dim, :input_dim])
     W = np.linalg.inv(lower) * np.sqrt(0.5)
     w = -np.einsum("kij,kj->ki", W, mixture.means[:, :input_dim])
