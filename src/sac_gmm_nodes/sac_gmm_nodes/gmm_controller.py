@@ -15,6 +15,7 @@ import time
 
 import numpy as np
 from geometry_msgs.msg import PoseStamped, TwistStamped, Vector3
+from rclpy.duration import Duration
 from sac_gmm_interfaces.msg import (
     ControllerStatus,
     EpisodeState,
@@ -126,6 +127,7 @@ class GmmController(BaseNode):
         self.join_threads()
         stamp = stamp_of(max(self._last_stamp_ns, 0))
         self._twist.publish(twist_message(np.zeros(6), header(stamp, self._base_frame)))
+        self._twist.wait_for_all_acked(Duration(seconds=1))  # else it may be gone before it has been read
 
     # The loop --------------------------------------------------------------------------------------------------
 

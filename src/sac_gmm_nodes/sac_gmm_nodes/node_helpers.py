@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import array
 import dataclasses
+import faulthandler
 import signal
 import sys
 import threading
@@ -45,6 +46,8 @@ def stream(reliable: bool) -> QoSProfile:
 
 class BaseNode(Node):
     """A node that ends cleanly: `stopping` is set on Ctrl-C, and `close` runs while publishing still works."""
+
+    end_timeout_s = 8.0  # a node that takes longer to end shows where it hangs, and is ended
 
     def __init__(self, name: str) -> None:
         super().__init__(name)
@@ -183,7 +186,7 @@ def run_node(factory: Callable[[], BaseNode]) -> None:
     try:
         node = factory()
         node.refuse_unknown_parameters()
-        _stop_on_signals(node.stopping)
+        _stop_on_signals(node)
         executor = node.make_executor()
         executor.add_node(node)
         node.spin(executor)
@@ -205,12 +208,14 @@ def run_node(factory: Callable[[], BaseNode]) -> None:
                 code = code or 1
             node.destroy_node()
         rclpy.try_shutdown()
+        faulthandler.cancel_dump_traceback_later()
     sys.exit(code)
 
 
-def _stop_on_signals(stopping: threading.Event) -> None:
+def _stop_on_signals(node: BaseNode) -> None:
     def stop(number: int, _frame: Any) -> None:
-        stopping.set()
+        node.stopping.set()
+        faulthandler.dump_traceback_later(node.end_timeout_s, exit=True)
         signal.signal(number, signal.SIG_DFL)  # asked twice, it ends at once
 
     signal.signal(signal.SIGINT, stop)

@@ -39,6 +39,8 @@ _LEARNER_START_S = 120.0  # a start of Python and torch on a busy machine
 class SacAdapter(BaseNode):
     """Topics and episodes around one `AdaptingAgent`."""
 
+    end_timeout_s = 40.0  # the learner finishes what it is at and saves itself
+
     def __init__(self) -> None:
         super().__init__("sac_adapter")
         model_file = self.text("model_file", "", "the base skill, the same file as the controller's")
