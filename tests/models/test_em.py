@@ -27,7 +27,7 @@ def test_the_objective_never_falls(seed, k, d, covariance):
         blobs(seed, 3, d), k, covariance=covariance, tolerance=1e-9, max_iterations=60, n_init=2, seed=seed
     )
     steps = np.diff(result.objective)
-    assert (steps >= -1e-9 * np.abs(result.objective[:-1]).max(initial=1.0)).all()
+    assert (steps >= -1e-7).all()  # nats; components of a few points are so thin that rounding shows at 1e-8
 
 
 @settings(max_examples=20, deadline=None)
