@@ -43,7 +43,7 @@ class Robot:
             self.now_ns += 10_000_000
             self.poses.publish(pose_message(self.position, NO_TURN, header(stamp_of(self.now_ns))))
 
-    def run_episode(self, episode_id=1):
+    def run_episode(self, episode_id=1, time_limit_s=60.0):
         self.streaming = True
         target = np.array([0.5, 0.0, 0.4])
         self.targets.publish(pose_message(target, NO_TURN, header(stamp_of(self.now_ns))))
@@ -52,7 +52,7 @@ class Robot:
                 phase=EpisodeState.PHASE_RUNNING,
                 episode_id=episode_id,
                 start_stamp=stamp_of(self.now_ns),
-                time_limit_s=60.0,
+                time_limit_s=time_limit_s,
             )
         )
         self.graph.wait(lambda: self.status(State.ACTIVE), "motion")
@@ -175,6 +175,13 @@ def test_without_updates_the_base_returns(graph, model_file):
     graph.wait(lambda: robot.statuses[-1].version == 0, "the return to the base")
     assert not robot.statuses[-1].adapter_alive
     assert robot.status(State.ACTIVE)
+
+
+def test_an_episode_ends_in_time_without_its_manager(graph, model_file):
+    robot = Robot(graph, model_file, rate_hz=100.0)
+    robot.run_episode(time_limit_s=1.0)
+    graph.wait(lambda: robot.status(State.IDLE, Reason.NO_EPISODE), "rest")
+    assert not twist_array(robot.twists[-1]).any()
 
 
 @pytest.mark.parametrize(

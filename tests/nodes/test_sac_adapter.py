@@ -122,7 +122,8 @@ def test_modes_transitions_and_checkpoints(graph, model_file, tmp_path, learner)
 
 def test_a_checkpoint_survives_a_kill(graph, model_file, tmp_path):
     world = World(graph, model_file, tmp_path / "run", learner="sync", checkpoint_interval_s=1.0)
-    graph.wait(lambda: world.episode(EpisodeState.MODE_TRAIN).any() and (world.run_dir / "agent.checkpoint").exists(), "a checkpoint")
+    checkpoint = world.run_dir / "agent.checkpoint"
+    graph.wait(lambda: world.episode(EpisodeState.MODE_TRAIN).any() and checkpoint.exists(), "a checkpoint")
     graph.stop("sac_adapter", sign=signal.SIGKILL)
     replay, agent = world.replay()
     assert replay.size >= 3

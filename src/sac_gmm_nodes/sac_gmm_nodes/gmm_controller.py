@@ -53,6 +53,7 @@ from sac_gmm_nodes.conversions import (
 from sac_gmm_nodes.node_helpers import COMMAND, EPISODE, LATCHED, RELIABLE, BaseNode, run_node, stream
 
 _SWITCH_INTERVAL_S = 0.0005  # how long a callback may keep the loop's thread from running
+_OVERTIME_NS = 500_000_000  # past its time limit, in which the episode manager should have ended an episode
 _REPEAT_S = 1.0  # at which a decision that nobody has taken is announced again
 
 
@@ -185,9 +186,13 @@ class GmmController(BaseNode):
         self._running = running is not None
 
     def _running_episode(self) -> int | None:
-        """The number of the episode that is running, as last heard."""
-        episode = self._episode
-        return episode.episode_id if episode is not None and episode.phase == EpisodeState.PHASE_RUNNING else None
+        """The number of the episode that is running, as last heard; one whose manager is gone ends all the same."""
+        episode, pose = self._episode, self._pose
+        if episode is None or episode.phase != EpisodeState.PHASE_RUNNING:
+            return None
+        if pose is not None and reached(pose[0], _end_ns(episode) + _OVERTIME_NS):
+            return None
+        return episode.episode_id
 
     def _tick(self, age_s: float) -> None:
         begun_s = time.perf_counter()
@@ -215,7 +220,7 @@ class GmmController(BaseNode):
         pose, episode = self._pose, self._episode
         if pose is None or episode is None or self._hold is not Reason.NONE:
             return
-        if reached(pose[0], nanoseconds(episode.start_stamp) + round(episode.time_limit_s * 1e9)):
+        if reached(pose[0], _end_ns(episode)):
             return  # nothing can follow the last state
         decision = (self._episode_id, self._step // self._interval)
         self._last_stamp_ns = pose[0]
@@ -347,6 +352,10 @@ class GmmController(BaseNode):
             model_message(self._controller.model, self._base.model_id, version, header(stamp, self._base_frame))
         )
         self._published_version = version
+
+
+def _end_ns(episode: EpisodeState) -> int:
+    return nanoseconds(episode.start_stamp) + round(episode.time_limit_s * 1e9)
 
 
 def main() -> None:
