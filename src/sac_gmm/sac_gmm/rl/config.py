@@ -64,13 +64,13 @@ class SacConfig:
     # Layer normalisation after every hidden layer of the critics: keeps many updates per decision stable.
     layer_norm: bool = True
     # Number of critics, computed together as one batched network.
-    n_critics: int = 2
+    n_critics: int = 4
     # Number of critics, drawn at random per update, whose minimum is the bootstrap target.
     target_subset: int = 2
 
     # --- exploration
     # Standard deviation of the Gaussian before the tanh, at the start. The mean starts at exactly 0.
-    initial_std: float = 0.2
+    initial_std: float = 0.15
     # Bounds of that standard deviation. Much less exploration than 0.1 ends learning when the first guess was wrong.
     min_std: float = 0.1
     max_std: float = 1.0
@@ -111,7 +111,7 @@ class SacConfig:
     # Weight of the squared length of the mean action in the actor's loss: holds the policy near the base skill.
     anchor_weight: float = 0.0
     # Weight of the squared distance of the mean action to the actions of episodes that succeeded (self-imitation).
-    imitation_weight: float = 10.0
+    imitation_weight: float = 3.0
     # Weight of (temperature * log probability - value) in the actor's loss.
     value_weight: float = 1.0
     # Decoupled weight decay (AdamW) of the actor.
