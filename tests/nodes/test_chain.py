@@ -104,13 +104,13 @@ def test_a_whole_episode_is_heard_from_another_process(graph, model_file, tmp_pa
     assert changes.max() <= 2.0 / 30 + 1e-9
     assert np.linalg.norm(twists[:, :3], axis=1).max() <= 0.25 + 1e-9
 
-    # One decision every 32 steps, each answered and in force.
-    assert [update.decision for update in chain.updates] == list(range(10))
-    assert [answer.decision for answer in chain.answers] == list(range(10))
+    # One decision every 16 steps, each answered and in force.
+    assert [update.decision for update in chain.updates] == list(range(19))
+    assert [answer.decision for answer in chain.answers] == list(range(19))
     assert all(answer.accepted for answer in chain.answers)
-    np.testing.assert_allclose(chain.stamps(chain.updates) - start, np.arange(10) * 32 * PERIOD_NS, atol=2)
+    np.testing.assert_allclose(chain.stamps(chain.updates) - start, np.arange(19) * 16 * PERIOD_NS, atol=2)
     assert chain.models[-1].version == chain.updates[-1].new_version
-    assert {status.decision for status in chain.statuses if status.decision_due} == set(range(10))
+    assert {status.decision for status in chain.statuses if status.decision_due} == set(range(19))
 
     # A reward for every picture of the fixed camera, and it agrees with the truth.
     counted = [reward for reward in chain.rewards if nanoseconds(reward.header.stamp) >= start]
@@ -157,9 +157,8 @@ def test_the_arm_stops_without_the_controller(graph, model_file, tmp_path):
     velocities = list(chain.velocities)
     ages = (chain.stamps(velocities) - last) / 1e9
     speeds = np.array([np.linalg.norm(twist_array(message)[:3]) for message in velocities])
-    # Zero is commanded from 0.2 s on; what remains is the swing of a compliant arm.
-    assert speeds[ages > 0.23].max() < 0.05
-    assert speeds[ages > 0.3].max() < 0.015
+    assert speeds[ages < 0.05].max() > 0.02  # it was moving
+    assert speeds[ages > 0.199].max() < 0.015  # and is at rest within 0.2 s of simulated time
 
 
 def test_episodes_can_be_cancelled(graph, model_file, tmp_path):
@@ -210,8 +209,8 @@ def test_in_real_time_decisions_are_made_on_fresh_pictures(graph, model_file, tm
     outcome = chain.run_episode()
     assert outcome.success, outcome.message
     assert outcome.duration_s == pytest.approx(4.0)
-    graph.wait(lambda: len(chain.answers) >= 4, "four decisions in four seconds")
-    assert [update.decision for update in chain.updates] == [0, 1, 2, 3]
+    graph.wait(lambda: len(chain.answers) >= 8, "eight decisions in four seconds")
+    assert [update.decision for update in chain.updates] == list(range(8))
     assert all(answer.accepted for answer in chain.answers)
     ticks = np.diff([status.tick for status in chain.statuses])
     assert np.mean(ticks == 1) > 0.95

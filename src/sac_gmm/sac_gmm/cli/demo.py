@@ -165,7 +165,7 @@ def _nodes(demo: Demo, model: Path) -> Iterator[Callable[[], None]]:
     log = demo.run_dir / "nodes.log"
     # The demo talks to itself alone: a robot in the laboratory's network must never hear it.
     os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
-    os.environ.setdefault("ROS_DOMAIN_ID", str(1 + os.getpid() % 100))
+    os.environ.setdefault("ROS_DOMAIN_ID", str(1 + os.getpid() % 50))
     arguments = {
         "model": model.resolve(),
         "task": demo.task,

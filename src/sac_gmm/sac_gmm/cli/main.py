@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 
 from sac_gmm.errors import SacGmmError
@@ -36,6 +37,10 @@ def main(argv: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print(f"\nsac-gmm {name}: stopped", file=sys.stderr)
         return 130
+    except BrokenPipeError:
+        # Whoever read our output, `head` for one, has seen enough; keep Python from complaining about it at the end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
 
 
 def usage() -> str:

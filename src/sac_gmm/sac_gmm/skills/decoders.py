@@ -2,8 +2,8 @@
 
 | decoder       | action                       | interval | motion                                |
 |---------------|------------------------------|----------|---------------------------------------|
-| `Gmm`         | none                         | 32       | field of the mixture                  |
-| `SacGmm`      | change of the mixture        | 32       | field of the changed mixture          |
+| `Gmm`         | none                         | 16       | field of the mixture                  |
+| `SacGmm`      | change of the mixture        | 16       | field of the changed mixture          |
 | `ResidualGmm` | velocity, added              | 1        | field of the mixture + residual       |
 | `Sac`         | velocity                     | 1        | the action                            |
 
@@ -21,7 +21,7 @@ from sac_gmm.control import ArmState, BlendSettings, SafetyLimits, SafetyPipelin
 from sac_gmm.models import Regressor, SkillModel
 from sac_gmm.skills.translation import Translation
 
-DECISION_INTERVAL = 32  # control steps; about one second of the 30 Hz field
+DECISION_INTERVAL = 16  # control steps; about half a second of the 30 Hz field
 
 
 class Decoder(ABC):
