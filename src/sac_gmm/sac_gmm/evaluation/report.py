@@ -11,6 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib import image
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from sac_gmm.evaluation.protocol import SuccessRate
 from sac_gmm.files import atomic_file, read_json
@@ -19,7 +22,7 @@ _WINDOW = 20  # episodes of the moving average
 
 
 def write_report(run_dir: Path | str) -> Path:
-    """Write `report.html` into the folder of a run.
+    """Write `report.html`, and its essence as `summary.png`, into the folder of a run.
 
     Args:
         run_dir: With `result.json`, `config.json`, `episodes.jsonl`, and, where there are any, `skill.png` and
@@ -40,8 +43,8 @@ def write_report(run_dir: Path | str) -> Path:
     sections = [
         f"<h1>{html.escape(result['task'])}: {100 * base.rate:.0f} % → {100 * adapted.rate:.0f} %</h1>",
         f"<p>Success of the skill as fitted: <b>{base}</b>. After {result['training_episodes']} episodes of "
-        f"adaptation: <b>{adapted}</b>. In brackets the Wilson 95 % interval. The only reward was a marker seen by a camera "
-        f"({html.escape(result['reward_source'])}). Run number {result['seed']}, "
+        f"adaptation: <b>{adapted}</b>. In brackets the Wilson 95 % interval. The only reward was a marker seen by a "
+        f"camera ({html.escape(result['reward_source'])}). Run number {result['seed']}, "
         f"{result['wall_s'] / 60:.1f} minutes, source {html.escape(result['git'])}.</p>",
         "<h2>Learning curve</h2>",
         _image(learning_curve(by_mode["train"], base, adapted), "success against training episodes", "png"),
@@ -56,6 +59,8 @@ def write_report(run_dir: Path | str) -> Path:
     path = run_dir / "report.html"
     with atomic_file(path) as partial:
         partial.write_text(page, encoding="utf-8")
+    with atomic_file(run_dir / "summary.png") as partial:
+        partial.write_bytes(_summary(run_dir, by_mode["train"], base, adapted))
     return path
 
 
@@ -82,52 +87,82 @@ def learning_curve(training: Sequence[dict[str, Any]], base: SuccessRate, adapte
         base: Of the skill as fitted.
         adapted: After training, deterministic.
     """
-    import matplotlib
+    figure, axes = _figure(1)
+    _draw_curve(axes[0], training, base, adapted)
+    return _png(figure)
 
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
 
+def _summary(run_dir: Path, training: Sequence[dict[str, Any]], base: SuccessRate, adapted: SuccessRate) -> bytes:
+    """Strips before and after, where there are any, over the learning curve."""
+    strips = [(strip, caption) for strip, caption in _strips(run_dir) if strip is not None]
+    figure, axes = _figure(1 + len(strips))
+    for panel, (strip, caption) in zip(axes, strips, strict=False):
+        panel.imshow(image.imread(strip))
+        panel.set_title(caption, loc="left", fontsize=10)
+        panel.axis("off")
+    _draw_curve(axes[-1], training, base, adapted)
+    return _png(figure)
+
+
+def _figure(rows: int) -> tuple[Figure, list[Axes]]:
+    figure = Figure(figsize=(8.5, 4.0 + 1.2 * (rows - 1)), layout="constrained")
+    panels = figure.subplots(rows, 1, squeeze=False, height_ratios=[1.0] * (rows - 1) + [3.2])
+    return figure, list(panels[:, 0])
+
+
+def _png(figure: Figure) -> bytes:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=130)
+    return buffer.getvalue()
+
+
+def _draw_curve(axes: Axes, training: Sequence[dict[str, Any]], base: SuccessRate, adapted: SuccessRate) -> None:
     outcomes = np.array([episode["success"] for episode in training], dtype=float)
-    figure, axes = plt.subplots(figsize=(8.5, 4.0), layout="constrained")
     if outcomes.size:
-        ends = np.arange(1, outcomes.size + 1)
+        ends = np.arange(min(5, outcomes.size), outcomes.size + 1)  # a mean of fewer says nothing
         windows = [outcomes[max(0, end - _WINDOW) : end] for end in ends]
         bands = np.array([SuccessRate(int(w.sum()), w.size).interval for w in windows])
         label = f"while exploring, mean of the last {_WINDOW}"
         axes.fill_between(ends, 100 * bands[:, 0], 100 * bands[:, 1], color="tab:blue", alpha=0.15, lw=0)
         axes.plot(ends, [100 * w.mean() for w in windows], color="tab:blue", label=label)
-        axes.plot(ends, np.where(outcomes > 0, 102, -2), "|", color="0.4", ms=5, label="single episodes")
+        axes.plot(
+            np.arange(1, outcomes.size + 1),
+            np.where(outcomes > 0, 102, -2),
+            "|",
+            color="0.4",
+            ms=5,
+            label="single episodes",
+        )
     for rate, name, colour in ((base, "as fitted", "tab:red"), (adapted, "adapted", "tab:green")):
         if rate.episodes:
             low, high = rate.interval
             axes.axhspan(100 * low, 100 * high, color=colour, alpha=0.08, lw=0)
             axes.axhline(100 * rate.rate, color=colour, ls="--", label=f"{name}: {100 * rate.rate:.0f} %")
     axes.set(xlabel="training episode", ylabel="success (%)", ylim=(-5, 105))
-    axes.legend(loc="lower right", fontsize=9)
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.13), ncols=4, fontsize=9, frameon=False)
     axes.grid(alpha=0.25)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=130)
-    plt.close(figure)
-    return buffer.getvalue()
 
 
 def _rate(episodes: Sequence[dict[str, Any]]) -> SuccessRate:
     return SuccessRate(sum(episode["success"] for episode in episodes), len(episodes))
 
 
-def _films(run_dir: Path) -> list[str]:
-    """A failure before and a success after, from the fixed camera, where there are such."""
+def _strips(run_dir: Path) -> list[tuple[Path | None, str]]:
+    """A failure before and a success after, from the fixed camera, each where there is one, and what to say of it."""
     wanted = (
-        ("base", "failure", "Before: the skill as fitted misses the handle."),
-        ("evaluate", "success", "After: the adapted skill opens the door, and the marker comes into view."),
+        ("base", "failure", "Before: the skill as fitted misses the handle"),
+        ("evaluate", "success", "After: the adapted skill opens the door, and the marker comes into view"),
     )
+    found = [(sorted((run_dir / "films" / mode).glob(f"*_{outcome}.jpg")), text) for mode, outcome, text in wanted]
+    return [(strips[0] if strips else None, text) for strips, text in found]
+
+
+def _films(run_dir: Path) -> list[str]:
     sections = []
-    for mode, outcome, caption in wanted:
-        strips = sorted((run_dir / "films" / mode).glob(f"*_{outcome}.jpg"))
-        if strips:
-            seed = strips[0].name.split("_")[0]
-            picture = _image(strips[0].read_bytes(), caption, "jpeg")
-            sections.append(f"<figure>{picture}<figcaption>{caption} Episode {seed}.</figcaption></figure>")
+    for strip, caption in _strips(run_dir):
+        if strip is not None:
+            picture = _image(strip.read_bytes(), caption, "jpeg")
+            sections.append(f"<figure>{picture}<figcaption>{caption} (episode {strip.stem}).</figcaption></figure>")
     return ["<h2>Before and after, seen by the fixed camera</h2>", *sections] if sections else []
 
 
