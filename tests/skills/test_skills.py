@@ -164,6 +164,7 @@ class Notebook:
     def __init__(self):
         self.seen: list[tuple[Transition, bool]] = []
         self.pretrained = []
+        self.asked = 0
 
     def observe(self, transition, *, learn=True):
         self.seen.append((transition, learn))
@@ -175,6 +176,8 @@ class Notebook:
         return {"updates": 0.0}
 
     def policy(self):
+        self.asked += 1
+
         class Policy:
             def act(self, obs, deterministic=False, noise=None):
                 return np.zeros(3, np.float32) if deterministic else np.asarray(noise, np.float32)
@@ -218,6 +221,17 @@ def test_evaluation_is_deterministic_and_teaches_nothing():
     learner = Notebook()
     actions = play(AdaptingAgent(learner, 3, 0.9, seed=0), Mode.EVALUATE, success=True)
     assert not np.any(actions) and not learner.seen
+
+
+def test_one_policy_is_measured_however_the_learner_goes_on():
+    learner = Notebook()
+    agent = AdaptingAgent(learner, 3, 0.9, seed=0)
+    for _ in range(3):
+        play(agent, Mode.EVALUATE, success=True)
+    assert learner.asked == 1
+    play(agent, Mode.TRAIN, success=False)
+    play(agent, Mode.EVALUATE, success=True)
+    assert learner.asked == 1 + 3 + 1
 
 
 def test_the_encoder_looks_at_the_base_episodes_once():

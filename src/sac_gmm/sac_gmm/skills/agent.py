@@ -57,12 +57,18 @@ class AdaptingAgent:
         self._mode = Mode.BASE
         self._last: tuple[Observation, NDArray[np.float32]] | None = None
         self._sees_images = False
+        self._measured: Policy | None = None  # the policy of the evaluation in progress
 
     def begin(self, mode: Mode) -> None:
         """Start an episode; one that never ended is forgotten."""
         self._mode = mode
         self._last = None
         self._noise.reset()
+        if mode is not Mode.EVALUATE:
+            self._measured = None
+        elif self._measured is None:
+            # One policy for all episodes that are measured in a row, even while a learner works off its backlog.
+            self._measured = self._learner.policy()
         if mode is Mode.TRAIN and self._sees_images and not self._learner.metrics().get("updates"):
             self._learner.pretrain_encoder(ENCODER_STEPS)
             self._sees_images = False  # once is enough
@@ -77,8 +83,8 @@ class AdaptingAgent:
         self._remember(observation, reward=0.0, terminated=False, truncated=False, steps=steps)
         if self._mode is Mode.BASE:
             action = np.zeros(self._action_dim, np.float32)
-        elif self._mode is Mode.EVALUATE:
-            action = self._learner.policy().act(observation, deterministic=True)
+        elif self._measured is not None:
+            action = self._measured.act(observation, deterministic=True)
         else:
             action = self._learner.policy().act(observation, noise=self._noise.sample())
         self._last = (observation, action)
