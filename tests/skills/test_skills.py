@@ -244,6 +244,22 @@ def test_the_encoder_looks_at_the_base_episodes_once():
     assert len(learner.pretrained) == 1 and learner.pretrained[0][1] == 3
 
 
+@pytest.mark.parametrize(("transitions", "updates", "expected"), [(120.0, 0.0, 1), (120.0, 40.0, 0), (0.0, 0.0, 0)])
+def test_a_resumed_learner_prepares_its_encoder_unless_it_has_already_learned(transitions, updates, expected):
+    learner = Notebook()
+    learner.metrics = lambda: {"transitions": transitions, "updates": updates}
+    play(AdaptingAgent(learner, 3, 0.9, seed=0), Mode.TRAIN, success=False)
+    assert len(learner.pretrained) == expected
+
+
+def test_without_images_there_is_no_encoder_to_prepare():
+    learner = Notebook()
+    agent = AdaptingAgent(learner, 3, 0.9, seed=0, sees_images=False)
+    play(agent, Mode.BASE, success=False)
+    play(agent, Mode.TRAIN, success=False)
+    assert not learner.pretrained
+
+
 def test_an_episode_that_never_ended_is_forgotten():
     learner = Notebook()
     agent = AdaptingAgent(learner, 3, 0.9, seed=0)

@@ -68,7 +68,9 @@ class SacAdapter(BaseNode):
         self._checkpoint = Path(run_dir) / "agent.checkpoint" if run_dir else None
         self._learner = self._open_learner(learner, config, seed)
         self._saved_at_s = time.monotonic()
-        self._agent = AdaptingAgent(self._learner, self._adaptation.action_dim, config.noise_correlation, seed)
+        self._agent = AdaptingAgent(
+            self._learner, self._adaptation.action_dim, config.noise_correlation, seed, sees_images=use_image
+        )
         self._mode = Mode.BASE
         self._version = 0  # the highest number of a version seen or sent
 

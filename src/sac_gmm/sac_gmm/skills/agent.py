@@ -31,7 +31,7 @@ class Learner(Protocol):
         """Train the image encoder on the pictures seen so far."""
 
     def metrics(self) -> dict[str, float]:
-        """Counters, `updates` among them."""
+        """Counters, `transitions` and `updates` among them."""
 
     def policy(self) -> Policy:
         """The newest policy."""
@@ -48,15 +48,19 @@ class AdaptingAgent:
         action_dim: Entries of an action.
         noise_correlation: From decision to decision, of the exploration noise; near 1 an episode explores one change.
         seed: Of the exploration.
+        sees_images: Whether the learner has an image encoder to prepare.
     """
 
-    def __init__(self, learner: Learner, action_dim: int, noise_correlation: float, seed: int) -> None:
+    def __init__(
+        self, learner: Learner, action_dim: int, noise_correlation: float, seed: int, *, sees_images: bool = True
+    ) -> None:
         self._learner = learner
         self._action_dim = action_dim
         self._noise = Ar1Noise(action_dim, noise_correlation, np.random.default_rng(seed))
         self._mode = Mode.BASE
         self._last: tuple[Observation, NDArray[np.float32]] | None = None
-        self._sees_images = False
+        self._encoder_waits = sees_images
+        self._remembers = False
         self._measured: Policy | None = None  # the policy of the evaluation in progress
 
     def begin(self, mode: Mode) -> None:
@@ -69,9 +73,11 @@ class AdaptingAgent:
         elif self._measured is None:
             # One policy for all episodes that are measured in a row, even while a learner works off its backlog.
             self._measured = self._learner.policy()
-        if mode is Mode.TRAIN and self._sees_images and not self._learner.metrics().get("updates"):
-            self._learner.pretrain_encoder(ENCODER_STEPS)
-            self._sees_images = False  # once is enough
+        if mode is Mode.TRAIN and self._encoder_waits:
+            self._encoder_waits = False
+            known = self._learner.metrics()  # a resumed learner remembers episodes that this agent has not seen
+            if (self._remembers or known.get("transitions")) and not known.get("updates"):
+                self._learner.pretrain_encoder(ENCODER_STEPS)
 
     def decide(self, observation: Observation, steps: int) -> NDArray[np.float32]:
         """The action for this observation, shape (action_dim,), entries in [-1, 1].
@@ -106,6 +112,6 @@ class AdaptingAgent:
         if self._last is None or self._mode is Mode.EVALUATE:
             return
         before, action = self._last
-        self._sees_images |= self._mode is Mode.BASE and "image" in observation
+        self._remembers = True
         transition = Transition(before, action, reward, observation, terminated, truncated, steps)
         self._learner.observe(transition, learn=self._mode is Mode.TRAIN)
