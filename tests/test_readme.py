@@ -1,4 +1,4 @@
-"""Every command of the README, run as it stands there."""
+"""Every command of the README and of the pages in docs/, run as it stands there."""
 
 import os
 import re
@@ -14,10 +14,12 @@ RUN_BY_THIS_VERY_RUN = {"make test"}
 FEW_EPISODES = "--base-episodes 1 --training-episodes 1 --test-episodes 1"
 
 
-def commands():
-    blocks = re.findall(r"```bash\n(.*?)```", README, flags=re.DOTALL)
-    assert blocks
+def commands(text):
+    blocks = re.findall(r"```bash\n(.*?)```", text, flags=re.DOTALL)
     return [line for block in blocks for line in block.splitlines() if line and not line.startswith("#")]
+
+
+PAGES = {page.name: commands(page.read_text()) for page in sorted((ROOT / "docs").glob("*.md"))}
 
 
 @pytest.mark.ros
@@ -26,7 +28,8 @@ def commands():
 def test_the_commands_work_one_after_the_other(tmp_path):
     """In one shell, as a newcomer types them; results go to another folder, the demo runs few episodes."""
     script = ["set -e"]
-    for command in commands():
+    assert len(commands(README)) >= 8
+    for command in commands(README):
         if command in RUN_BY_THIS_VERY_RUN:
             continue
         script.append(command.replace("runs/", f"{tmp_path}/"))
@@ -41,6 +44,15 @@ def test_the_commands_work_one_after_the_other(tmp_path):
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     assert (tmp_path / "demo" / "result.json").exists()
     assert (tmp_path / "door.npz").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", [name for name, found in PAGES.items() if found])
+def test_the_commands_of_a_page_work_one_after_the_other(page, tmp_path):
+    (tmp_path / "demos").symlink_to(ROOT / "demos")
+    script = "\n".join(["set -e", *PAGES[page]])
+    done = subprocess.run(["bash", "-c", script], cwd=tmp_path, capture_output=True, text=True, timeout=280)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
 
 
 def test_what_needs_ros2_from_apt_names_files_and_interfaces_that_exist():
