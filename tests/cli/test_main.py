@@ -1,0 +1,39 @@
+"""The command line itself: help, unknown commands, a reader that has seen enough."""
+
+import subprocess
+import sys
+
+import pytest
+
+from sac_gmm.cli.main import COMMANDS, main
+
+
+def test_help_lists_every_command(capsys):
+    assert main(["--help"]) == 0
+    said = capsys.readouterr().out
+    assert all(f"sac-gmm {name}" in said for name in COMMANDS)
+
+
+def test_an_unknown_command_lists_those_there_are(capsys):
+    assert main(["dance"]) == 2
+    said = capsys.readouterr().err
+    assert "dance" in said and "fit" in said
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_help_of_every_command_has_an_example(name):
+    said = subprocess.run(
+        [sys.executable, "-m", "sac_gmm.cli.main", name, "--help"], capture_output=True, text=True, timeout=60
+    )
+    assert said.returncode == 0, said.stderr
+    assert f"sac-gmm {name}" in said.stdout
+
+
+def test_a_reader_that_has_seen_enough_is_no_error():
+    done = subprocess.run(
+        ["bash", "-c", f"set -o pipefail; {sys.executable} -m sac_gmm.cli.main --help | true"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0 and done.stderr == ""
