@@ -28,6 +28,8 @@ def start(run_dir, *options):
         stderr=subprocess.STDOUT,
         text=True,
         start_new_session=True,
+        # A test run in the background of a shell ignores Ctrl-C and would hand that on.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
 
 

@@ -21,15 +21,17 @@ from rclpy.action import ActionServer, CancelResponse, GoalResponse
 from rclpy.action.server import ServerGoalHandle
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup, ReentrantCallbackGroup
 from rclpy.executors import Executor, MultiThreadedExecutor
+from rclpy.qos import QoSProfile
 from sac_gmm_interfaces.action import AdaptSkill
 from sac_gmm_interfaces.msg import EpisodeState, MixtureModel, Reward
 from sac_gmm_interfaces.srv import ResetTask, RunEpisode
 
 from sac_gmm.errors import SacGmmError
 from sac_gmm_nodes.conversions import header, nanoseconds, reached, stamp_of
-from sac_gmm_nodes.node_helpers import EPISODE, LATCHED, RELIABLE, BaseNode, run_node
+from sac_gmm_nodes.node_helpers import EPISODE, LATCHED, BaseNode, run_node
 
 _TELL_EVERY_S = 2.0
+_REWARDS = QoSProfile(depth=200)  # none may be lost while the executor is busy answering a call
 _MODES = (EpisodeState.MODE_BASE, EpisodeState.MODE_TRAIN, EpisodeState.MODE_EVALUATE)
 
 
@@ -62,7 +64,7 @@ class EpisodeManager(BaseNode):
 
         messages, calls = MutuallyExclusiveCallbackGroup(), ReentrantCallbackGroup()
         self._states = self.create_publisher(EpisodeState, "episode_state", EPISODE)
-        self.create_subscription(Reward, "reward", self._on_reward, RELIABLE, callback_group=messages)
+        self.create_subscription(Reward, "reward", self._on_reward, _REWARDS, callback_group=messages)
         self.create_subscription(MixtureModel, "model", self._on_model, LATCHED, callback_group=messages)
         self._reset_task = self.create_client(ResetTask, "reset_task", callback_group=calls)
         self.create_service(RunEpisode, "run_episode", self._on_run_episode, callback_group=calls)
