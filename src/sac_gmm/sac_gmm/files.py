@@ -44,7 +44,7 @@ def atomic_file(path: Path | str, *, overwrite: bool = True) -> Iterator[Path]:
             os.fsync(file.fileno())
         os.chmod(partial, 0o666 & ~_umask())
         os.replace(partial, path)
-        _sync_folder(path.parent)
+        sync_path(path.parent)
     except BaseException:
         partial.unlink(missing_ok=True)
         raise
@@ -69,7 +69,7 @@ def atomic_folder(path: Path | str) -> Iterator[Path]:
         yield partial
         os.chmod(partial, 0o777 & ~_umask())
         os.rename(partial, path)
-        _sync_folder(path.parent)
+        sync_path(path.parent)
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
         raise
@@ -101,8 +101,9 @@ def _umask() -> int:
     return mask
 
 
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
+def sync_path(path: Path) -> None:
+    """Wait until a file, or the names in a folder, are on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 
 from sac_gmm.errors import SacGmmError
 
@@ -32,6 +33,12 @@ def main(args: list[str]) -> int:
     if name not in BENCHMARKS:
         raise SacGmmError(f"there is no benchmark '{name}'; choose one of: {', '.join(BENCHMARKS)}")
     return importlib.import_module(BENCHMARKS[name][0]).main(rest)
+
+
+def use_one_thread() -> None:
+    """Hold linear algebra to one thread; its libraries read this once, when they are loaded, so call it before."""
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ[name] = "1"
 
 
 def usage() -> str:

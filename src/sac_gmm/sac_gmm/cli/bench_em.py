@@ -9,12 +9,12 @@ Twenty made-up reaching motions of 200 samples, position and velocity (6 coordin
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
 import tyro
 
+from sac_gmm.cli.bench import use_one_thread
 from sac_gmm.errors import SacGmmError
 
 N_DEMONSTRATIONS, N_SAMPLES, N_COMPONENTS, TOLERANCE = 20, 200, 7, 1e-3
@@ -29,9 +29,7 @@ def main(args: list[str]) -> int:
         Args:
             json: Write the numbers to this file.
         """
-        # Linear algebra libraries read these once, when they are loaded.
-        for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-            os.environ[name] = "1"
+        use_one_thread()
         from sac_gmm.cli.bench_timing import write_result
 
         results = measure()

@@ -9,12 +9,12 @@ peers; `ratio` = gmr_us / ours_us. The batch is 100000 states.
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
 import tyro
 
+from sac_gmm.cli.bench import use_one_thread
 from sac_gmm.errors import SacGmmError
 
 DIMENSIONS = (2, 3, 6)
@@ -31,9 +31,7 @@ def main(args: list[str]) -> int:
         Args:
             json: Write the numbers to this file.
         """
-        # Linear algebra libraries read these once, when they are loaded.
-        for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-            os.environ[name] = "1"
+        use_one_thread()
         from sac_gmm.cli.bench_timing import write_result
 
         print("  d   k   ours us   call us  numpy us  textbook us    gmr us  gmr/ours  batch M/s  numpy M/s    error")

@@ -9,11 +9,12 @@ arrays, with the check that they are a mixture. One thread.
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
 import tyro
+
+from sac_gmm.cli.bench import use_one_thread
 
 N_COMPONENTS = 7
 
@@ -27,9 +28,7 @@ def main(args: list[str]) -> int:
         Args:
             json: Write the numbers to this file.
         """
-        # Linear algebra libraries read these once, when they are loaded.
-        for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-            os.environ[name] = "1"
+        use_one_thread()
         from sac_gmm.cli.bench_timing import write_result
 
         results = measure()

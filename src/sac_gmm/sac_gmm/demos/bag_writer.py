@@ -42,6 +42,7 @@ from sac_gmm.demos.messages import (
 )
 from sac_gmm.demos.quality import StreamReport, check_stream
 from sac_gmm.errors import SacGmmError
+from sac_gmm.files import sync_path
 
 SIDECAR = "episode.yaml"
 BAG_VERSION: Literal[9] = 9  # of the metadata; what Jazzy writes
@@ -178,15 +179,15 @@ class EpisodeBagWriter:
             self._writer.close()
             for file in inner.iterdir():
                 os.replace(file, self._partial / file.name)
-                _fsync(self._partial / file.name)
+                sync_path(self._partial / file.name)
             inner.rmdir()
             sidecar = self._partial / SIDECAR
             sidecar.write_text(yaml.safe_dump(self._sidecar(), sort_keys=False), encoding="utf-8")
-            _fsync(sidecar)
+            sync_path(sidecar)
             if self.path.exists():
                 raise SacGmmError(f"{self.path} has come to exist meanwhile; the recording is kept in {self._partial}")
             os.rename(self._partial, self.path)
-            _fsync(self.path.parent)
+            sync_path(self.path.parent)
         except OSError as error:
             self.abandon()
             raise _cannot_write(self.path, error, self._partial) from error
@@ -292,14 +293,6 @@ def _cannot_write(path: Path, error: OSError, kept: Path | None = None) -> SacGm
     remedy = "make room on the disk" if error.errno == errno.ENOSPC else "choose a folder you may write to"
     rest = f"; what was recorded so far is kept in {kept}" if kept else ""
     return SacGmmError(f"cannot write {path}: {error.strerror or error}; {remedy}{rest}")
-
-
-def _fsync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _qos(latched: bool) -> Qos:
