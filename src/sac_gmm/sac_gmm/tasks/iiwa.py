@@ -36,12 +36,27 @@ GRIPPER_LENGTH_M = 0.06
 FINGER_FRICTION = 0.8  # a rubber tip: it sticks to what it presses on rather than slide into place
 
 
-def describe_iiwa() -> str:
-    """URDF of the arm with a closed parallel gripper whose fingertips form one round finger.
+@dataclass(frozen=True)
+class Tool:
+    """What hangs below the gripper's body.
 
-    Links `lbr_link_0` … `lbr_link_7` carry boxes and capsules to be seen, no collision shapes; `gripper` and `finger`
-    hang below the flange, and `tcp` is the centre of the fingertip. Only the finger collides.
+    Attributes:
+        description: URDF of links and joints, the first joint a child of link `gripper`, whose origin is the flange's
+            face and whose z axis points out of it. One link, of a gram, is called `tcp`: the point that twists move.
+        friction: Lateral friction of each link that touches something.
     """
+
+    description: str
+    friction: dict[str, float]
+
+
+def describe_iiwa(tool: Tool | None = None) -> str:
+    """URDF of the arm with a parallel gripper and a tool; a closed gripper's round fingertip where none is given.
+
+    Links `lbr_link_0` … `lbr_link_7` carry boxes and capsules to be seen, no collision shapes; `gripper` and the links
+    of the tool hang below the flange. Only the tool collides.
+    """
+    tool = tool or closed_finger()
     parts = ['<robot name="lbr"><link name="lbr_link_0"><inertial><mass value="0"/>', _inertia((0.05, 0.06, 0.03))]
     parts.append("</inertial>" + _visual_cylinder(0.09, 0.15, (0, 0, 0.075), "grey") + "</link>")
     for index, (xyz, rpy, mass, com, inertia, towards) in enumerate(_LINKS, start=1):
@@ -60,9 +75,6 @@ def describe_iiwa() -> str:
             f"{_inertia(inertia)}</inertial>{_visual_cylinder(0.055, length, centre, colour, lie_down)}</link>"
         )
     gripper_centre = (0, 0, 0.5 * GRIPPER_LENGTH_M)
-    finger_centre = (0, 0, 0.5 * FINGER_LENGTH_M)
-    shaft = FINGER_LENGTH_M - FINGER_RADIUS_M
-    capsule = f'<capsule radius="{FINGER_RADIUS_M}" length="{shaft - FINGER_RADIUS_M}"/>'
     parts.append(_fixed_joint("lbr_link_7", "gripper", FLANGE_M))
     parts.append(
         f'<link name="gripper"><inertial><origin xyz="{_text(gripper_centre)}"/><mass value="0.4"/>'
@@ -71,18 +83,26 @@ def describe_iiwa() -> str:
         f'<box size="0.04 0.09 {GRIPPER_LENGTH_M}"/></geometry>'
         f"{_material('dark')}</visual></link>"
     )
-    parts.append(_fixed_joint("gripper", "finger", GRIPPER_LENGTH_M))
+    return "".join(parts) + tool.description + "</robot>"
+
+
+def closed_finger() -> Tool:
+    """A closed gripper whose fingertips form one round finger; `tcp` is the centre of the round tip."""
+    centre = (0, 0, 0.5 * FINGER_LENGTH_M)
+    shaft = FINGER_LENGTH_M - FINGER_RADIUS_M
+    capsule = f'<capsule radius="{FINGER_RADIUS_M}" length="{shaft - FINGER_RADIUS_M}"/>'
+    parts = [_fixed_joint("gripper", "finger", GRIPPER_LENGTH_M)]
     parts.append(
-        f'<link name="finger"><inertial><origin xyz="{_text(finger_centre)}"/><mass value="0.1"/>'
+        f'<link name="finger"><inertial><origin xyz="{_text(centre)}"/><mass value="0.1"/>'
         f"{_inertia((8e-5, 8e-5, 2e-5))}</inertial>"
-        f'<visual><origin xyz="{_text(finger_centre)}"/><geometry>'
+        f'<visual><origin xyz="{_text(centre)}"/><geometry>'
         f'<box size="{1.4 * FINGER_RADIUS_M} {1.4 * FINGER_RADIUS_M} {FINGER_LENGTH_M}"/></geometry>'
         f"{_material('steel')}</visual>"
-        f'<collision><origin xyz="{_text(finger_centre)}"/><geometry>{capsule}</geometry></collision></link>'
+        f'<collision><origin xyz="{_text(centre)}"/><geometry>{capsule}</geometry></collision></link>'
     )
     parts.append(_fixed_joint("finger", "tcp", FINGER_LENGTH_M - FINGER_RADIUS_M))
     parts.append(f'<link name="tcp"><inertial><mass value="0.001"/>{_inertia((1e-6, 1e-6, 1e-6))}</inertial></link>')
-    return "".join(parts) + "</robot>"
+    return Tool("".join(parts), {"finger": FINGER_FRICTION})
 
 
 _COLOURS = {
@@ -147,28 +167,29 @@ class Iiwa:
     integrates the commanded twist, and a spring and a damper pull the tip to it. All poses are in the base frame.
     """
 
-    def __init__(self, client: int, gains: ImpedanceGains | None = None):
+    def __init__(self, client: int, gains: ImpedanceGains | None = None, tool: Tool | None = None):
         self._client = client
+        tool = tool or closed_finger()
         self.gains = gains or ImpedanceGains()
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "iiwa.urdf"
-            path.write_text(describe_iiwa(), encoding="utf-8")
+            path.write_text(describe_iiwa(tool), encoding="utf-8")
             self.body = pb.loadURDF(
                 str(path), useFixedBase=True, flags=pb.URDF_USE_INERTIA_FROM_FILE, physicsClientId=client
             )
-        names = {
+        self.links = {
             pb.getJointInfo(self.body, i, client)[12].decode(): i for i in range(pb.getNumJoints(self.body, client))
         }
-        self.tcp_link = names["tcp"]
-        self.finger_link = names["finger"]
-        self.gripper_link = names["gripper"]
+        self.tcp_link = self.links["tcp"]
+        self.gripper_link = self.links["gripper"]
         self.joints = list(range(7))
         for joint in self.joints:
             pb.setJointMotorControl2(
                 self.body, joint, pb.VELOCITY_CONTROL, targetVelocity=0.0, force=0.0, physicsClientId=client
             )
             pb.changeDynamics(self.body, joint, linearDamping=0, angularDamping=0, physicsClientId=client)
-        pb.changeDynamics(self.body, self.finger_link, lateralFriction=FINGER_FRICTION, physicsClientId=client)
+        for name, friction in tool.friction.items():
+            pb.changeDynamics(self.body, self.links[name], lateralFriction=friction, physicsClientId=client)
         # The sensor sits between flange and gripper, so it feels all that touches gripper and finger.
         pb.enableJointForceTorqueSensor(self.body, self.gripper_link, True, client)
         self._zeros = [0.0] * 7

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from sac_gmm.errors import SacGmmError
 from sac_gmm.tasks.cameras import Camera, CameraInfo
-from sac_gmm.tasks.iiwa import Iiwa, ImpedanceGains
+from sac_gmm.tasks.iiwa import Iiwa, ImpedanceGains, Tool
 
 TOOL_DOWN_XYZW = np.array([0.0, 1.0, 0.0, 0.0])  # the natural way for the iiwa: its last joint stays near zero
 MAX_SPEED_M_S = 0.25
@@ -71,7 +71,7 @@ class Task(gymnasium.Env):
         )
         # The real arm compensates its own weight and nothing else in these scenes can fall.
         pb.setGravity(0, 0, 0, physicsClientId=self.client)
-        self.arm = Iiwa(self.client, gains)
+        self.arm = Iiwa(self.client, gains, self.tool())
         self.cameras: dict[str, Camera] = {}
         self.target_m = np.zeros(3)
         self._needs_reset = True
@@ -91,6 +91,10 @@ class Task(gymnasium.Env):
         )
 
     # What a task must say about itself ------------------------------------------------------------------------
+
+    def tool(self) -> Tool | None:
+        """What the gripper carries; None for a closed gripper, whose fingertips form one round finger."""
+        return None
 
     def build_scene(self) -> None:
         """Create the bodies and cameras of the scene, once."""
