@@ -5,33 +5,32 @@
     ros2 action send_goal /adapt_skill sac_gmm_interfaces/action/AdaptSkill "{mode: 1, episodes: 100, first_seed: 1000}"
 
 An episode succeeds when the reward says so and for no other reason. It runs out of time by the rewards' stamps, which
-are those of the pictures, so that it lasts as long in a simulation that runs at another speed. The pose is not listened
-to: every message costs this node, whose calls wait in threads, much more than the others.
+are those of the pictures, so that it lasts as long in a simulation that runs at another speed.
+
+Episodes are coroutines of the one thread: a service or an action that waits for something gives the messages their turn
+in between. (Calls that wait in threads of a `MultiThreadedExecutor` hold it up for up to a second at a time.)
 """
 
 from __future__ import annotations
 
-import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 
-import rclpy
 from rclpy.action import ActionServer, CancelResponse, GoalResponse
 from rclpy.action.server import ServerGoalHandle
-from rclpy.callback_groups import MutuallyExclusiveCallbackGroup, ReentrantCallbackGroup
-from rclpy.executors import Executor, MultiThreadedExecutor
-from rclpy.qos import QoSProfile
+from rclpy.callback_groups import ReentrantCallbackGroup
+from rclpy.executors import Executor
 from sac_gmm_interfaces.action import AdaptSkill
 from sac_gmm_interfaces.msg import EpisodeState, MixtureModel, Reward
 from sac_gmm_interfaces.srv import ResetTask, RunEpisode
 
 from sac_gmm.errors import SacGmmError
 from sac_gmm_nodes.conversions import header, nanoseconds, reached, stamp_of
-from sac_gmm_nodes.node_helpers import EPISODE, LATCHED, BaseNode, run_node
+from sac_gmm_nodes.node_helpers import EPISODE, LATCHED, RELIABLE, BaseNode, run_node
 
 _TELL_EVERY_S = 2.0
-_REWARDS = QoSProfile(depth=200)  # none may be lost while the executor is busy answering a call
+_END_S = 2.0  # for the calls in progress to be answered when the node ends
 _MODES = (EpisodeState.MODE_BASE, EpisodeState.MODE_TRAIN, EpisodeState.MODE_EVALUATE)
 
 
@@ -45,8 +44,15 @@ class _CancelledError(Exception):
     """The person who asked for the episodes does not want them any more, or the node is ending."""
 
 
+class _Turn:
+    """Awaited, it lets the executor run what else is ready; it comes back at the latest when its wait times out."""
+
+    def __await__(self) -> Generator[None, None, None]:
+        yield
+
+
 class EpisodeManager(BaseNode):
-    """One episode at a time; service and action wait in threads of the executor while the callbacks go on."""
+    """One episode at a time, asked for by a service or, several in a row, by an action."""
 
     def __init__(self) -> None:
         super().__init__("episode_manager")
@@ -62,10 +68,10 @@ class EpisodeManager(BaseNode):
         )
         self._expect_adapter = self.flag("expect_adapter", False, "start no episode before the adapter is there")
 
-        messages, calls = MutuallyExclusiveCallbackGroup(), ReentrantCallbackGroup()
+        calls = ReentrantCallbackGroup()  # one that waits must not keep the others from being answered
         self._states = self.create_publisher(EpisodeState, "episode_state", EPISODE)
-        self.create_subscription(Reward, "reward", self._on_reward, _REWARDS, callback_group=messages)
-        self.create_subscription(MixtureModel, "model", self._on_model, LATCHED, callback_group=messages)
+        self.create_subscription(Reward, "reward", self._on_reward, RELIABLE)
+        self.create_subscription(MixtureModel, "model", self._on_model, LATCHED)
         self._reset_task = self.create_client(ResetTask, "reset_task", callback_group=calls)
         self.create_service(RunEpisode, "run_episode", self._on_run_episode, callback_group=calls)
         self._action = ActionServer(
@@ -74,12 +80,12 @@ class EpisodeManager(BaseNode):
             "adapt_skill",
             self._on_adapt_skill,
             goal_callback=self._on_goal,
+            handle_accepted_callback=self._on_accepted,
             cancel_callback=lambda _goal: CancelResponse.ACCEPT,
             callback_group=calls,
         )
 
-        self._busy = threading.Lock()  # held for an episode, or for all those of an action
-        self._news = threading.Condition()
+        self._busy = False  # with an episode, or with all those of an action
         self._model_seen = False
         self._rewarded_ns = 0  # stamp of the last reward
         self._rewarded_at_s = time.monotonic()
@@ -88,20 +94,20 @@ class EpisodeManager(BaseNode):
         self._state = EpisodeState(phase=EpisodeState.PHASE_IDLE)
         self._states.publish(self._state)
 
-    def make_executor(self) -> Executor:
-        """Threads enough for a call that waits, its cancellation, and the messages it waits for."""
-        return MultiThreadedExecutor(num_threads=4)
+    def spin(self, executor: Executor) -> None:
+        """Run until asked to stop; then answer the calls in progress."""
+        super().spin(executor)
+        end_s = time.monotonic() + _END_S
+        while self._busy and time.monotonic() < end_s:
+            executor.spin_once(timeout_sec=0.05)
 
     def close(self) -> None:
         """Say that no episode is running any more."""
-        with self._news:
-            self._news.notify_all()
-        if self._busy.acquire(timeout=2.0):
-            self._publish(EpisodeState.PHASE_IDLE, text="the episode manager has ended")
+        self._publish(EpisodeState.PHASE_IDLE, text="the episode manager has ended")
 
     # Episodes --------------------------------------------------------------------------------------------------
 
-    def _run(self, mode: int, seed: int, cancelled: Callable[[], bool]) -> _Outcome:
+    async def _run(self, mode: int, seed: int, cancelled: Callable[[], bool]) -> _Outcome:
         """Run one episode.
 
         Raises:
@@ -110,21 +116,20 @@ class EpisodeManager(BaseNode):
         """
 
         def check() -> None:
-            if cancelled() or self.stopping.is_set() or not rclpy.ok():
+            if cancelled() or self.stopping.is_set():
                 raise _CancelledError
 
-        self._wait_until_ready(check)
+        await self._wait_until_ready(check)
         self._state.episode_id += 1
         self._state.mode, self._state.seed, self._state.time_limit_s = mode, seed, self._time_limit_s
         self._publish(EpisodeState.PHASE_RESETTING)
         try:
-            start_ns = self._reset(seed, check)
-            with self._news:
-                self._start_ns, self._success_ns, self._rewarded_at_s = start_ns, None, time.monotonic()
+            start_ns = await self._reset(seed, check)
+            self._start_ns, self._success_ns, self._rewarded_at_s = start_ns, None, time.monotonic()
             self._state.start_stamp = stamp_of(start_ns)
             self._publish(EpisodeState.PHASE_RUNNING, stamp_ns=start_ns)
             end_ns = start_ns + round(self._time_limit_s * 1e9)
-            self._wait_for_the_end(end_ns, check)
+            await self._wait_for_the_end(end_ns, check)
         except (SacGmmError, _CancelledError) as error:
             self._publish(EpisodeState.PHASE_IDLE, text=str(error) or "cancelled")
             raise
@@ -140,7 +145,7 @@ class EpisodeManager(BaseNode):
         )
         return _Outcome(success, (stopped_ns - start_ns) / 1e9)
 
-    def _wait_until_ready(self, check: Callable[[], None]) -> None:
+    async def _wait_until_ready(self, check: Callable[[], None]) -> None:
         def missing() -> list[str]:
             absent = {
                 "the reset_task service (robot or simulation)": not self._reset_task.service_is_ready(),
@@ -156,40 +161,36 @@ class EpisodeManager(BaseNode):
             if time.monotonic() >= end_s:
                 raise SacGmmError(f"still missing after {self._ready_timeout_s:g} s: {', '.join(what)}")
             self.get_logger().info(f"waiting for {', '.join(what)}", throttle_duration_sec=_TELL_EVERY_S)
-            time.sleep(0.05)
+            await _Turn()
 
-    def _reset(self, seed: int, check: Callable[[], None]) -> int:
+    async def _reset(self, seed: int, check: Callable[[], None]) -> int:
         """Have the scene put back; the stamp of the first state, in nanoseconds."""
         request = ResetTask.Request(seed=seed, target_noise_std_m=self._target_noise_std_m)
         future = self._reset_task.call_async(request)
-        answered = threading.Event()
-        future.add_done_callback(lambda _future: answered.set())
         end_s = time.monotonic() + self._ready_timeout_s
-        while not answered.wait(0.1):
-            check()
-            if time.monotonic() >= end_s:
-                self._reset_task.remove_pending_request(future)
-                raise SacGmmError(f"reset_task did not answer within {self._ready_timeout_s:g} s")
+        try:
+            while not future.done():
+                check()
+                if time.monotonic() >= end_s:
+                    raise SacGmmError(f"reset_task did not answer within {self._ready_timeout_s:g} s")
+                await _Turn()
+        finally:
+            self._reset_task.remove_pending_request(future)
         response = future.result()
         if response is None or not response.success:
             raise SacGmmError(f"reset_task failed: {'' if response is None else response.message}")
         return nanoseconds(response.stamp)
 
-    def _wait_for_the_end(self, end_ns: int, check: Callable[[], None]) -> None:
+    async def _wait_for_the_end(self, end_ns: int, check: Callable[[], None]) -> None:
         """Until the reward says success, or its pictures have reached the time limit."""
-        while True:
-            with self._news:
-                self._news.wait_for(
-                    lambda: self._success_ns is not None or reached(self._rewarded_ns, end_ns), timeout=0.2
-                )
-                if self._success_ns is not None or reached(self._rewarded_ns, end_ns):
-                    return
+        while self._success_ns is None and not reached(self._rewarded_ns, end_ns):
             check()
             if time.monotonic() - self._rewarded_at_s >= self._silence_timeout_s:
                 raise SacGmmError(
                     f"no reward for a new picture for {self._silence_timeout_s:g} s: "
                     "the camera, its reward, or the simulation is gone"
                 )
+            await _Turn()
 
     def _publish(
         self, phase: int, stamp_ns: int | None = None, success: bool = False, timed_out: bool = False, text: str = ""
@@ -204,69 +205,74 @@ class EpisodeManager(BaseNode):
 
     def _on_reward(self, message: Reward) -> None:
         stamp_ns = nanoseconds(message.header.stamp)
-        with self._news:
-            if stamp_ns != self._rewarded_ns:
-                self._rewarded_ns, self._rewarded_at_s = stamp_ns, time.monotonic()
-            running = self._state.phase == EpisodeState.PHASE_RUNNING and stamp_ns >= self._start_ns
-            if running and message.valid and message.success and self._success_ns is None:
-                self._success_ns = stamp_ns
-            self._news.notify_all()
+        if stamp_ns != self._rewarded_ns:
+            self._rewarded_ns, self._rewarded_at_s = stamp_ns, time.monotonic()
+        running = self._state.phase == EpisodeState.PHASE_RUNNING and stamp_ns >= self._start_ns
+        if running and message.valid and message.success and self._success_ns is None:
+            self._success_ns = stamp_ns
 
     def _on_model(self, _message: MixtureModel) -> None:
         self._model_seen = True
 
-    def _on_run_episode(self, request: RunEpisode.Request, response: RunEpisode.Response) -> RunEpisode.Response:
+    async def _on_run_episode(self, request: RunEpisode.Request, response: RunEpisode.Response) -> RunEpisode.Response:
         if request.mode not in _MODES:
             response.message = f"mode {request.mode} is not known: expected one of {_MODES}"
-        elif not self._busy.acquire(blocking=False):
+            return response
+        if self._busy:
             response.message = "another episode is running"
-        else:
-            try:
-                outcome = self._run(request.mode, request.seed, lambda: False)
-                response.success, response.task_success = True, outcome.success
-                response.duration_s = outcome.duration_s
-            except SacGmmError as error:
-                response.message = str(error)
-            except _CancelledError:
-                response.message = "the episode manager is ending"
-            finally:
-                self._busy.release()
+            return response
+        self._busy = True
+        try:
+            outcome = await self._run(request.mode, request.seed, lambda: False)
+            response.success, response.task_success = True, outcome.success
+            response.duration_s = outcome.duration_s
+        except SacGmmError as error:
+            response.message = str(error)
+        except _CancelledError:
+            response.message = "the episode manager is ending"
+        finally:
+            self._busy = False
         return response
 
     def _on_goal(self, goal: AdaptSkill.Goal) -> GoalResponse:
-        if goal.mode not in _MODES or self._busy.locked():
-            self.get_logger().warning(f"adapt_skill refused: {'busy' if self._busy.locked() else 'unknown mode'}")
+        if goal.mode not in _MODES or self._busy:
+            self.get_logger().warning(f"adapt_skill refused: {'busy' if self._busy else 'unknown mode'}")
             return GoalResponse.REJECT
         return GoalResponse.ACCEPT
 
-    def _on_adapt_skill(self, goal_handle: ServerGoalHandle) -> AdaptSkill.Result:
+    def _on_accepted(self, goal_handle: ServerGoalHandle) -> None:
+        self._busy = True  # from now on, not only once its coroutine has begun
+        goal_handle.execute()
+
+    async def _on_adapt_skill(self, goal_handle: ServerGoalHandle) -> AdaptSkill.Result:
         goal, result = goal_handle.request, AdaptSkill.Result()
         outcomes: list[_Outcome] = []
-        with self._busy:
-            try:
-                while len(outcomes) < goal.episodes:
-                    seed = goal.first_seed + len(outcomes)
-                    outcomes.append(self._run(goal.mode, seed, lambda: goal_handle.is_cancel_requested))
-                    goal_handle.publish_feedback(
-                        AdaptSkill.Feedback(
-                            episode=len(outcomes),
-                            successes=sum(outcome.success for outcome in outcomes),
-                            last_success=outcomes[-1].success,
-                            last_duration_s=outcomes[-1].duration_s,
-                        )
+        try:
+            while len(outcomes) < goal.episodes:
+                seed = goal.first_seed + len(outcomes)
+                outcomes.append(await self._run(goal.mode, seed, lambda: goal_handle.is_cancel_requested))
+                goal_handle.publish_feedback(
+                    AdaptSkill.Feedback(
+                        episode=len(outcomes),
+                        successes=sum(outcome.success for outcome in outcomes),
+                        last_success=outcomes[-1].success,
+                        last_duration_s=outcomes[-1].duration_s,
                     )
-                result.completed = True
-                goal_handle.succeed()
-            except SacGmmError as error:
-                result.message = str(error)
-                self.get_logger().error(result.message)
+                )
+            result.completed = True
+            goal_handle.succeed()
+        except SacGmmError as error:
+            result.message = str(error)
+            self.get_logger().error(result.message)
+            goal_handle.abort()
+        except _CancelledError:
+            result.message = "cancelled"
+            if goal_handle.is_cancel_requested:
+                goal_handle.canceled()
+            else:
                 goal_handle.abort()
-            except _CancelledError:
-                result.message = "cancelled"
-                if goal_handle.is_cancel_requested:
-                    goal_handle.canceled()
-                else:
-                    goal_handle.abort()
+        finally:
+            self._busy = False
         result.episodes = len(outcomes)
         result.successes = sum(outcome.success for outcome in outcomes)
         result.outcomes = [outcome.success for outcome in outcomes]
