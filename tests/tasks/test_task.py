@@ -1,11 +1,12 @@
 """What all tasks promise: the Gymnasium API, a compliant arm, clear errors."""
 
 import numpy as np
+import pybullet as pb
 import pytest
 from gymnasium.utils.env_checker import check_env
 
 from sac_gmm.errors import SacGmmError
-from sac_gmm.tasks import make_task
+from sac_gmm.tasks import Camera, make_task
 
 
 def test_gymnasium_accepts_it(door):
@@ -60,6 +61,9 @@ def test_it_can_be_controlled_at_other_rates():
         ({"control_rate_hz": 7.0}, "240"),
         ({"control_rate_hz": 0.0}, "control_rate_hz"),
         ({"colour": "red"}, "colour"),
+        ({"render_mode": "human"}, "rgb_array"),
+        ({"groups": ("smell",)}, "smell"),
+        ({"groups": ("proprio", "privileged")}, "scoring"),
     ],
 )
 def test_bad_options_are_named(options, words):
@@ -89,3 +93,41 @@ def test_a_step_after_the_end_is_refused():
 def test_an_unknown_camera_lists_those_there_are(door):
     with pytest.raises(SacGmmError, match="wrist"):
         door.camera("left")
+
+
+def test_the_groups_of_an_observation_are_chosen():
+    task = make_task("door", groups=("proprio", "rgb"))
+    observation, _ = task.reset(seed=0)
+    assert set(observation) == {"ee_position_m", "ee_velocity_m_s", "joint_position_rad", "rgb"}
+    assert task.observation_space.contains(observation)
+    np.testing.assert_array_equal(observation["rgb"], task.read("rgb"))
+    task.close()
+
+
+def test_reading_a_sensor_changes_nothing_else(door):
+    def play(pictures):
+        door.reset(seed=5)
+        seen = []
+        for _ in range(10):
+            if pictures:
+                door.read("rgb")
+            seen.append(door.step(np.array([0.02, 0.0, -0.05, 0.0, 0.0, 0.0]))[0])
+        return seen
+
+    for one, other in zip(play(True), play(False), strict=True):
+        for name in one:
+            np.testing.assert_array_equal(one[name], other[name])
+
+
+def test_a_depth_picture_is_in_metres():
+    """A wall across the line of sight, half a metre off, is half a metre off all over the picture."""
+    client = pb.connect(pb.DIRECT)
+    wall = pb.createVisualShape(pb.GEOM_BOX, halfExtents=[0.01, 2.0, 2.0], physicsClientId=client)
+    pb.createMultiBody(0, -1, wall, [0.51, 0.0, 0.0], physicsClientId=client)
+    camera = Camera(client, "camera", 64, 48, 60.0)
+    camera.look(np.zeros(3), np.array([1.0, 0.0, 0.0]), np.array([0.0, 0.0, 1.0]))
+    depth = camera.depth_m()
+    pb.disconnect(client)
+    assert depth.dtype == np.float32
+    assert depth.shape == (48, 64)
+    np.testing.assert_allclose(depth, 0.5, atol=1e-4)

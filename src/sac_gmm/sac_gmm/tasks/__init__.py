@@ -7,12 +7,26 @@ from typing import Any
 from sac_gmm.errors import SacGmmError
 from sac_gmm.tasks.cameras import Camera, CameraInfo
 from sac_gmm.tasks.door import DoorTask
+from sac_gmm.tasks.sensors import IMAGE_GROUPS, PRIVILEGED, VECTOR_GROUPS, DepthSensor, RgbSensor, Sensor
 from sac_gmm.tasks.task import Task
 from sac_gmm.tasks.teleoperator import ScriptedTeleoperator
 
 TASKS: dict[str, type[Task]] = {task.name: task for task in (DoorTask,)}
 
-__all__ = ["TASKS", "Camera", "CameraInfo", "ScriptedTeleoperator", "Task", "make_task"]
+__all__ = [
+    "IMAGE_GROUPS",
+    "PRIVILEGED",
+    "TASKS",
+    "VECTOR_GROUPS",
+    "Camera",
+    "CameraInfo",
+    "DepthSensor",
+    "RgbSensor",
+    "ScriptedTeleoperator",
+    "Sensor",
+    "Task",
+    "make_task",
+]
 
 
 def make_task(name: str, **options: Any) -> Task:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pybullet as pb
@@ -42,6 +43,7 @@ class Camera:
         self._client = client
         focal_px = 0.5 * height / np.tan(0.5 * np.deg2rad(vertical_field_of_view_deg))
         self.info = CameraInfo(frame_id, width, height, float(focal_px))
+        self._near_m, self.far_m = near_m, far_m
         self._projection = pb.computeProjectionMatrixFOV(vertical_field_of_view_deg, width / height, near_m, far_m)
         self._view: list[float] = []
 
@@ -51,7 +53,17 @@ class Camera:
 
     def rgb(self) -> NDArray[np.uint8]:
         """Take a picture: colours 0-255, shape (height, width, 3)."""
-        image = pb.getCameraImage(
+        picture = np.asarray(self._take()[2], dtype=np.uint8)
+        return np.ascontiguousarray(picture.reshape(self.info.height, self.info.width, 4)[..., :3])
+
+    def depth_m(self) -> NDArray[np.float32]:
+        """Measure distances from the image plane: metres, shape (height, width); `far_m` where nothing is."""
+        buffer = np.asarray(self._take()[3], dtype=np.float64).reshape(self.info.height, self.info.width)
+        near, far = self._near_m, self.far_m
+        return (far * near / (far - (far - near) * buffer)).astype(np.float32)
+
+    def _take(self) -> tuple[Any, ...]:
+        return pb.getCameraImage(
             self.info.width,
             self.info.height,
             self._view,
@@ -61,7 +73,4 @@ class Camera:
             flags=pb.ER_NO_SEGMENTATION_MASK,
             renderer=pb.ER_TINY_RENDERER,
             physicsClientId=self._client,
-        )[2]
-        return np.ascontiguousarray(
-            np.asarray(image, dtype=np.uint8).reshape(self.info.height, self.info.width, 4)[..., :3]
         )

@@ -11,6 +11,7 @@ import pybullet as pb
 from numpy.typing import NDArray
 
 from sac_gmm.tasks.cameras import Camera
+from sac_gmm.tasks.sensors import RgbSensor
 from sac_gmm.tasks.task import Task
 
 # The handle is a flat loop that stands off the door like a shelf. The finger (12 mm) goes down into its opening; beside
@@ -74,6 +75,7 @@ class DoorTask(Task):
             "fixed": Camera(self.client, "fixed_camera_optical_frame", 320, 240, 34.0),
             "scene": Camera(self.client, "scene_camera_optical_frame", 320, 240, 40.0),
         }
+        self.sensors["rgb"] = RgbSensor(self.cameras["wrist"])
 
     def place_scene(self, rng: np.random.Generator) -> NDArray[np.float64]:
         """Shut the door and put it somewhere new; returns the centre of the handle's opening."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import gymnasium
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from sac_gmm.errors import SacGmmError
 from sac_gmm.tasks.cameras import Camera, CameraInfo
 from sac_gmm.tasks.iiwa import Iiwa, ImpedanceGains, Tool
+from sac_gmm.tasks.sensors import VECTOR_GROUPS, Sensor, check_groups, observation_space
 
 TOOL_DOWN_XYZW = np.array([0.0, 1.0, 0.0, 0.0])  # the natural way for the iiwa: its last joint stays near zero
 MAX_SPEED_M_S = 0.25
@@ -25,12 +27,13 @@ class Task(gymnasium.Env):
     An action is a twist of the fingertip, shape (6,): m/s and rad/s in base axes, held for one control period.
     Observations are a dict of arrays in the base frame, SI units:
 
-    * `ee_position_m` (3,), `ee_velocity_m_s` (3,): the fingertip;
-    * `target_m` (3,): the target as detected, with one draw of noise per episode;
-    * `wrench` (6,): N and Nm at the wrist, as felt by the gripper, with sensor noise;
-    * `joint_position_rad` (7,).
+    * group `proprio`: `ee_position_m` (3,), `ee_velocity_m_s` (3,) of the fingertip, `joint_position_rad` (7,);
+    * group `target`: `target_m` (3,), the target as detected, with one draw of noise per episode;
+    * group `wrench`: `wrench` (6,), N and Nm at the wrist, as felt by the gripper, with sensor noise;
+    * groups `tactile`, `depth`, `rgb`, where the task has such a sensor: one entry of that name.
 
-    Pictures are drawn only when asked for (`camera`). The true state of the scene (`truth`) is for scoring and never
+    Pictures cost time: they are in the observation only where `groups` names them, and read when asked for (`read`,
+    `camera`). The true state of the scene (`truth`) is for scoring and never
     part of an observation; the arm starts relative to the *detected* target, so that its pose does not give the true
     one away. The environment's own reward is 1.0 in the step that succeeds.
     """
@@ -48,16 +51,17 @@ class Task(gymnasium.Env):
         target_noise_std_m: float = 0.01,
         control_rate_hz: float = 30.0,
         gains: ImpedanceGains | None = None,
+        groups: Sequence[str] = tuple(VECTOR_GROUPS),
         render_mode: str | None = None,
     ):
-        if not (np.isfinite(target_noise_std_m) and target_noise_std_m >= 0.0):
-            raise SacGmmError(f"target_noise_std_m is {target_noise_std_m}; it must be a number of metres >= 0")
+        if render_mode not in (None, *self.metadata["render_modes"]):
+            raise SacGmmError(f"render_mode is '{render_mode}'; it must be 'rgb_array' or None")
         substeps = self.physics_rate_hz / control_rate_hz if control_rate_hz > 0 else 0.5
         if substeps < 1 or abs(substeps - round(substeps)) > 1e-9:
             raise SacGmmError(
                 f"control_rate_hz is {control_rate_hz}; it must divide the physics rate of {self.physics_rate_hz} Hz"
             )
-        self.target_noise_std_m = target_noise_std_m
+        self.target_noise_std_m = _checked_noise(target_noise_std_m)
         self.render_mode = render_mode
         self.control_dt_s = 1.0 / control_rate_hz
         self._substeps = round(substeps)
@@ -73,22 +77,18 @@ class Task(gymnasium.Env):
         pb.setGravity(0, 0, 0, physicsClientId=self.client)
         self.arm = Iiwa(self.client, gains, self.tool())
         self.cameras: dict[str, Camera] = {}
+        self.sensors: dict[str, Sensor] = {}
+        self.sensor_rng = np.random.default_rng(0)  # of the noise in what is read when asked for; renewed by `reset`
         self.target_m = np.zeros(3)
         self._needs_reset = True
         self.build_scene()
+        self.groups = check_groups(self.name, groups, self.sensors)
+        self._images = tuple(group for group in self.groups if group in self.sensors)
 
         limit = np.array([MAX_SPEED_M_S] * 3 + [MAX_TURN_RAD_S] * 3)
         self._twist_limit = limit
         self.action_space = spaces.Box(-limit, limit, dtype=np.float64)
-        self.observation_space = spaces.Dict(
-            {
-                "ee_position_m": spaces.Box(-2.0, 2.0, (3,), np.float64),
-                "ee_velocity_m_s": spaces.Box(-10.0, 10.0, (3,), np.float64),
-                "target_m": spaces.Box(-2.0, 2.0, (3,), np.float64),
-                "wrench": spaces.Box(-1e4, 1e4, (6,), np.float64),
-                "joint_position_rad": spaces.Box(-np.pi, np.pi, (7,), np.float64),
-            }
-        )
+        self.observation_space = observation_space(self.groups, self.sensors)
 
     # What a task must say about itself ------------------------------------------------------------------------
 
@@ -97,7 +97,7 @@ class Task(gymnasium.Env):
         return None
 
     def build_scene(self) -> None:
-        """Create the bodies and cameras of the scene, once."""
+        """Create the bodies, `cameras` and `sensors` of the scene, once."""
         raise NotImplementedError
 
     def place_scene(self, rng: np.random.Generator) -> NDArray[np.float64]:
@@ -122,7 +122,7 @@ class Task(gymnasium.Env):
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[dict[str, NDArray[np.float64]], dict[str, Any]]:
+    ) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
         """Start an episode; the same seed gives the same scene and the same noise on the detected target.
 
         Args:
@@ -130,19 +130,22 @@ class Task(gymnasium.Env):
             options: `target_noise_std_m` replaces the task's own value for this episode.
         """
         super().reset(seed=seed)
-        std = (options or {}).get("target_noise_std_m", self.target_noise_std_m)
+        options = options or {}
+        if unknown := set(options) - {"target_noise_std_m"}:
+            raise SacGmmError(f"reset has no option {', '.join(map(repr, sorted(unknown)))}; it has target_noise_std_m")
+        std = _checked_noise(options.get("target_noise_std_m", self.target_noise_std_m))
         rng = self.np_random
         true_target = self.place_scene(rng)
         self.target_m = true_target + std * rng.standard_normal(3)
         self.arm.place(self.target_m + self.start_offset_m(rng), TOOL_DOWN_XYZW)
+        # A stream of its own: how often a picture is taken must not change what else happens in an episode.
+        self.sensor_rng = np.random.Generator(np.random.PCG64(int(rng.integers(2**63))))
         self.elapsed_steps = 0
         self._needs_reset = False
         self.point_cameras()
         return self._observe(), {}
 
-    def step(
-        self, action: NDArray[np.float64]
-    ) -> tuple[dict[str, NDArray[np.float64]], float, bool, bool, dict[str, Any]]:
+    def step(self, action: NDArray[np.float64]) -> tuple[dict[str, NDArray[Any]], float, bool, bool, dict[str, Any]]:
         """Follow a twist for one control period.
 
         Raises:
@@ -169,9 +172,21 @@ class Task(gymnasium.Env):
         self.arm.refresh()
         self.elapsed_steps += 1
 
-    def observe(self) -> dict[str, NDArray[np.float64]]:
+    def observe(self) -> dict[str, NDArray[Any]]:
         """The current observation, as `reset` and `step` return it; each call draws new sensor noise."""
         return self._observe()
+
+    def read(self, group: str) -> NDArray[Any]:
+        """Read the sensor of a group (`tactile`, `depth`, `rgb`): shape and type as `sensors[group].space` says.
+
+        Raises:
+            SacGmmError: The task has no such sensor, or the group is `privileged`, which nothing reads.
+        """
+        if group not in self.sensors:
+            check_groups(self.name, (group,), self.sensors)
+            raise SacGmmError(f"'{group}' is part of every observation; what is read are sensors: {list(self.sensors)}")
+        self.point_cameras()
+        return self.sensors[group].read()
 
     def camera(self, name: str) -> NDArray[np.uint8]:
         """Take a picture with the camera `name`: RGB, shape (height, width, 3).
@@ -202,11 +217,26 @@ class Task(gymnasium.Env):
             raise SacGmmError(f"task '{self.name}' has no camera '{name}'; it has {', '.join(self.cameras)}")
         return self.cameras[name]
 
-    def _observe(self) -> dict[str, NDArray[np.float64]]:
-        return {
-            "ee_position_m": self.arm.position_m.copy(),
-            "ee_velocity_m_s": self.arm.velocity_m_s.copy(),
-            "target_m": self.target_m.copy(),
-            "wrench": self.arm.wrench() + self.wrench_noise * self.np_random.standard_normal(6),
-            "joint_position_rad": self.arm.joint_position_rad.copy(),
-        }
+    def _observe(self) -> dict[str, NDArray[Any]]:
+        observation: dict[str, NDArray[Any]] = {}
+        if "proprio" in self.groups:
+            observation["ee_position_m"] = self.arm.position_m.copy()
+            observation["ee_velocity_m_s"] = self.arm.velocity_m_s.copy()
+            observation["joint_position_rad"] = self.arm.joint_position_rad.copy()
+        if "target" in self.groups:
+            observation["target_m"] = self.target_m.copy()
+        if "wrench" in self.groups:
+            observation["wrench"] = self.arm.wrench() + self.wrench_noise * self.np_random.standard_normal(6)
+        for group in self._images:
+            observation[group] = self.read(group)
+        return observation
+
+
+def _checked_noise(std_m: float) -> float:
+    try:
+        valid = bool(np.isfinite(std_m) and std_m >= 0.0)
+    except TypeError:
+        valid = False
+    if not valid:
+        raise SacGmmError(f"target_noise_std_m is {std_m!r}; it must be a number of metres >= 0")
+    return float(std_m)
