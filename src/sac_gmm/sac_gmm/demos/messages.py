@@ -7,13 +7,18 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from rosbags.interfaces import Nodetype
 from rosbags.typesys import Stores, get_typestore
 from rosbags.typesys.store import Typestore
+
+from sac_gmm.errors import SacGmmError
 
 POSE = "geometry_msgs/msg/PoseStamped"
 TWIST = "geometry_msgs/msg/TwistStamped"
 WRENCH = "geometry_msgs/msg/WrenchStamped"
 JOINTS = "sensor_msgs/msg/JointState"
+IMAGE = "sensor_msgs/msg/Image"
+BULKY_TYPES = frozenset({IMAGE, "sensor_msgs/msg/CompressedImage", "sensor_msgs/msg/PointCloud2"})
 
 STATE_POSE, STATE_TWIST, TARGET_POSE = "/state/pose", "/state/twist", "/target_pose"
 
@@ -34,6 +39,18 @@ LATCHED_TOPICS = frozenset({TARGET_POSE})
 def typestore() -> Typestore:
     """Message definitions of ROS 2 Jazzy."""
     return get_typestore(Stores.ROS2_JAZZY)
+
+
+def has_header(msgtype: str) -> bool:
+    """Whether a message type of ROS 2 Jazzy begins with a std_msgs/Header, which says when and where it was taken.
+
+    Raises:
+        SacGmmError: It is no type of ROS 2 Jazzy.
+    """
+    if msgtype not in typestore().fielddefs:
+        raise SacGmmError(f"cannot record {msgtype}: the message type is not one of ROS 2 Jazzy's own")
+    _, fields = typestore().fielddefs[msgtype]
+    return bool(fields) and fields[0][1] == (Nodetype.NAME, "std_msgs/msg/Header")
 
 
 def pose_stamped(stamp_ns: int, frame_id: str, position_m: npt.ArrayLike) -> Any:

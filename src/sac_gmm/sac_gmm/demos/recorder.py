@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from sac_gmm.demos.bag_reader import read_demonstration
 from sac_gmm.demos.bag_writer import EpisodeBagWriter, EpisodeInfo, header_stamp_ns
-from sac_gmm.demos.messages import EPISODE_TOPICS, LATCHED_TOPICS, STATE_POSE
+from sac_gmm.demos.messages import BULKY_TYPES, EPISODE_TOPICS, LATCHED_TOPICS, STATE_POSE, has_header
 from sac_gmm.demos.quality import DemonstrationReport, StreamReport, check_demonstration
 from sac_gmm.errors import SacGmmError
 
 RECENT = 50  # messages of a topic that may come before the word that their episode runs
+RECENT_BULKY = 10  # the same of pictures, which are a thousand times as large
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ class Recording:
 
 
 class EpisodeRecorder:
-    """Takes serialised messages of the episode topics as they come and writes one bag per episode.
+    """Takes serialised messages as they come and writes one bag per episode.
 
     A message that comes again with the same stamp (a simulation at rest repeats its state) is written once. The last
     latched message (the target) is part of every episode, however long before it was said.
@@ -53,11 +54,28 @@ class EpisodeRecorder:
     Args:
         follow_episodes: Write only what is stamped within the episode that is announced as running, whatever the order
             in which the topics arrive; otherwise everything between `start` and `stop`.
+        topics: Topic -> message type; those of an episode by default.
+        latched: Those of them that are said once and kept (transient local).
+        compress: Compress what is stored.
+
+    Raises:
+        SacGmmError: A message type is not one of ROS 2 Jazzy's.
     """
 
-    def __init__(self, follow_episodes: bool = False) -> None:
+    def __init__(
+        self,
+        follow_episodes: bool = False,
+        topics: Mapping[str, str] | None = None,
+        latched: Iterable[str] = LATCHED_TOPICS,
+        *,
+        compress: bool = True,
+    ) -> None:
+        self.topics = dict(EPISODE_TOPICS if topics is None else topics)
+        self._latched = frozenset(latched) & self.topics.keys()
+        self._compress = compress
+        self._has_header = {topic: has_header(kind) for topic, kind in self.topics.items()}
         self._recent: dict[str, deque[bytes]] = {
-            topic: deque(maxlen=1 if topic in LATCHED_TOPICS else RECENT) for topic in EPISODE_TOPICS
+            topic: deque(maxlen=self._kept_before(topic, follow_episodes)) for topic in self.topics
         }
         # Stamps in ns between which messages are written, the end open while an episode is running; None: nothing is.
         self._window: tuple[int, int | None] | None = None if follow_episodes else (0, None)
@@ -79,7 +97,7 @@ class EpisodeRecorder:
         """
         if self._writer is not None:
             raise SacGmmError(f"{self._writer.path} is being recorded: stop that recording first")
-        self._writer = EpisodeBagWriter(path, info=info)
+        self._writer = EpisodeBagWriter(path, self.topics, info, self._latched, compress=self._compress)
         self._finished = False
         self._failure = ""
         self._last_ns = {}
@@ -105,7 +123,7 @@ class EpisodeRecorder:
         except SacGmmError as error:
             problems.append(f"not usable as a demonstration ({error})")
         problems += [f"{topic} is empty" for topic, count in writer.counts.items() if not count]
-        return Recording(path, writer.counts[STATE_POSE], writer.reports(), report, tuple(problems))
+        return Recording(path, writer.counts.get(STATE_POSE, 0), writer.reports(), report, tuple(problems))
 
     def abandon(self) -> Path | None:
         """Stop without completing; says where what was recorded so far lies."""
@@ -125,7 +143,7 @@ class EpisodeRecorder:
         if self._window is None or self._window[0] != start_ns:
             self._finished = self._finished or bool(self._last_ns)
             self._window = (start_ns, None)
-            for topic in EPISODE_TOPICS.keys() - LATCHED_TOPICS:
+            for topic in self.topics.keys() - self._latched:
                 for data in self._recent[topic]:
                     self._take(topic, data)
 
@@ -135,7 +153,7 @@ class EpisodeRecorder:
             self._window = (self._window[0], end_ns)
 
     def take(self, topic: str, data: bytes) -> None:
-        """Take one serialised message of one of the episode topics.
+        """Take one serialised message of one of the topics.
 
         Raises:
             SacGmmError: The disk does not take it; the recording has ended then and what there is was kept.
@@ -143,10 +161,22 @@ class EpisodeRecorder:
         self._recent[topic].append(data)
         self._take(topic, data)
 
+    def _kept_before(self, topic: str, follow_episodes: bool) -> int:
+        """How many messages to keep of what comes while nothing is written."""
+        if topic in self._latched:
+            return 1
+        if not follow_episodes:
+            return 0
+        return RECENT_BULKY if self.topics[topic] in BULKY_TYPES else RECENT
+
     def _take(self, topic: str, data: bytes) -> None:
         if self._writer is None or self._window is None or self._finished:
             return
-        if topic in LATCHED_TOPICS:
+        if topic in self._latched:
+            if self._last_ns:
+                self._write(topic, data, max(self._last_ns.values()))
+            return
+        if not self._has_header[topic]:  # it belongs where it came among the others
             if self._last_ns:
                 self._write(topic, data, max(self._last_ns.values()))
             return
@@ -157,7 +187,7 @@ class EpisodeRecorder:
         if stamp_ns <= self._last_ns.get(topic, -1):
             return
         if not self._last_ns:
-            for latched in LATCHED_TOPICS:
+            for latched in self._latched:
                 for said in self._recent[latched]:
                     self._write(latched, said, stamp_ns)
         self._last_ns[topic] = stamp_ns
