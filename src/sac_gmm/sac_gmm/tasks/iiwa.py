@@ -43,6 +43,7 @@ class Tool:
     Attributes:
         description: URDF of links and joints, the first joint a child of link `gripper`, whose origin is the flange's
             face and whose z axis points out of it. One link, of a gram, is called `tcp`: the point that twists move.
+            It may have movable joints, such as jaws: whoever gives the tool moves them.
         friction: Lateral friction of each link that touches something.
     """
 
@@ -193,6 +194,10 @@ class Iiwa:
         # The sensor sits between flange and gripper, so it feels all that touches gripper and finger.
         pb.enableJointForceTorqueSensor(self.body, self.gripper_link, True, client)
         self._zeros = [0.0] * 7
+        # Joints of the tool, such as jaws, come after the arm's seven. They are the tool's own to move; to the arm's
+        # dynamics their links are part of the hand, at joint position zero.
+        is_movable = [pb.getJointInfo(self.body, i, client)[2] != pb.JOINT_FIXED for i in self.links.values()]
+        self._tool_zeros = [0.0] * (sum(is_movable) - 7)
         self._twist = np.zeros(6)
         self._mass_age = 0
         g = self.gains
@@ -216,12 +221,12 @@ class Iiwa:
             self.body,
             self.tcp_link,
             (0.0, 0.0, 0.0),
-            self.joint_position_rad.tolist(),
-            self._zeros,
-            self._zeros,
+            self.joint_position_rad.tolist() + self._tool_zeros,
+            self._zeros + self._tool_zeros,
+            self._zeros + self._tool_zeros,
             self._client,
         )
-        return np.array(linear + angular)
+        return np.array(linear + angular)[:, :7]
 
     def place(self, position_m: NDArray[np.float64], orientation_xyzw: NDArray[np.float64]) -> None:
         """Put the arm at rest with its fingertip at a pose, by damped least squares from the home posture.
@@ -305,7 +310,8 @@ class Iiwa:
         L^-1 K L^-T = U diag(s) U', D = 2 zeta L U diag(sqrt(s)) U' L' (Albu-Schaeffer et al. 2003, double
         diagonalisation). A diagonal damping matrix is unstable here, because the wrist is light and coupled.
         """
-        M = np.array(pb.calculateMassMatrix(self.body, self.joint_position_rad.tolist(), 0, self._client))
+        q = self.joint_position_rad.tolist() + self._tool_zeros
+        M = np.array(pb.calculateMassMatrix(self.body, q, 0, self._client))
         MinvJT = np.linalg.solve(M[:7, :7], J.T)
         operational_mass = np.linalg.inv(J @ MinvJT + 1e-6 * np.eye(6))
         self._dynamic_inverse = operational_mass @ MinvJT.T
