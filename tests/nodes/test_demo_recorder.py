@@ -111,8 +111,10 @@ def test_an_episode_becomes_a_bag_with_the_messages_that_were_sent(graph, bags):
 
 def test_following_episodes_a_held_simulation_is_not_recorded(graph, bags):
     robot = Robot(graph, bags, follow_episodes=True)
-    assert robot.begin("a").success
+    robot.episodes.publish(EpisodeState(phase=EpisodeState.PHASE_IDLE))
     robot.target()
+    robot.state(-1)  # a start waits for the first
+    assert robot.begin("a").success
     for step in range(5):
         robot.state(step)
     start = stamp_of(10**9 + 5 * PERIOD_NS)
@@ -129,6 +131,14 @@ def test_following_episodes_a_held_simulation_is_not_recorded(graph, bags):
     assert answer.success, answer.message
     steps = np.rint(read_demonstration(bags / "a").position_m[:, 0] / 0.01).astype(int)
     assert steps.tolist() == list(range(5, 25))
+
+
+def test_following_episodes_it_does_not_start_deaf(graph, bags):
+    robot = Robot(graph, bags, follow_episodes=True, wait_s=0.5)
+    robot.episodes.publish(EpisodeState(phase=EpisodeState.PHASE_IDLE))
+    answer = robot.begin("a")
+    assert not answer.success and "/state/pose" in answer.message
+    assert list(bags.iterdir()) == []
 
 
 def test_discarding_leaves_nothing_and_the_name_is_free(graph, bags):

@@ -1,25 +1,28 @@
 """Records demonstrations: one rosbag2 folder per episode, begun and ended by services.
 
 Messages are written as the bytes they came in. A bag appears under its name only when it is complete, and never in the
-place of another. It holds everything from start to stop or, with `follow_episodes`, the running part of one episode.
+place of another. It holds everything from start to stop or, with `follow_episodes`, the running part of one episode; to
+miss nothing of it, a start is then answered only when states and the announcements of episodes are coming in.
 """
 
 from __future__ import annotations
 
+import time
 from functools import partial
 from pathlib import Path
 
 from geometry_msgs.msg import PoseStamped, TwistStamped, WrenchStamped
+from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sac_gmm_interfaces.msg import EpisodeState
 from sac_gmm_interfaces.srv import StartRecording, StopRecording
 from sensor_msgs.msg import JointState
 
 from sac_gmm.demos import EpisodeInfo, EpisodeRecorder
-from sac_gmm.demos.messages import EPISODE_TOPICS, LATCHED_TOPICS
+from sac_gmm.demos.messages import EPISODE_TOPICS, LATCHED_TOPICS, STATE_POSE
 from sac_gmm.errors import SacGmmError
 from sac_gmm_nodes.conversions import nanoseconds
-from sac_gmm_nodes.node_helpers import EPISODE, LATCHED, BaseNode, run_node
+from sac_gmm_nodes.node_helpers import EPISODE, LATCHED, BaseNode, Turn, run_node
 
 TYPES = {
     "geometry_msgs/msg/PoseStamped": PoseStamped,
@@ -27,6 +30,7 @@ TYPES = {
     "geometry_msgs/msg/WrenchStamped": WrenchStamped,
     "sensor_msgs/msg/JointState": JointState,
 }
+_COMMAND, _EPISODE_STATE = "/command/twist", "/episode_state"
 QUEUE = 200  # messages that may wait while the disk is busy
 
 
@@ -52,10 +56,14 @@ class DemoRecorder(BaseNode):
             )
             for topic, kind in EPISODE_TOPICS.items()
         ]
+        self._follow = follow
+        self._heard: set[str] = set()  # topics that something has come on
+        self._wait_s = self.real("wait_s", 20.0, 0.1, 600.0, "s", "with follow_episodes: for a first state")
         if follow:
             episodes = self.create_subscription(EpisodeState, "episode_state", self._on_episode, EPISODE)
             self._inputs.insert(0, episodes)  # which episode runs, before what belongs to it
-        self.create_service(StartRecording, "start_recording", self._on_start)
+        waits = ReentrantCallbackGroup()  # a start that waits for messages must not hold them up
+        self.create_service(StartRecording, "start_recording", self._on_start, callback_group=waits)
         self.create_service(StopRecording, "stop_recording", self._on_stop)
 
     def _take_what_waits(self) -> None:
@@ -68,13 +76,38 @@ class DemoRecorder(BaseNode):
                     break
                 subscription.callback(taken[0])
 
+    async def _hear_everything(self) -> None:
+        """Wait until something has come on each topic that somebody publishes on without being told to.
+
+        Raises:
+            SacGmmError: There is no state, or nobody announces episodes.
+        """
+
+        def missing() -> list[str]:
+            published = (topic for topic in EPISODE_TOPICS if self.count_publishers(topic.removeprefix("/")))
+            return sorted({STATE_POSE, _EPISODE_STATE, *published} - self._heard - {_COMMAND})
+
+        end_s = time.monotonic() + self._wait_s
+        while missing() and time.monotonic() < end_s:
+            self.get_logger().info(f"waiting for {', '.join(missing())}", throttle_duration_sec=2.0)
+            await Turn()
+        if {STATE_POSE, _EPISODE_STATE} - self._heard:
+            raise SacGmmError(
+                f"nothing came on {' and '.join(missing())} within {self._wait_s:g} s: start the robot or the "
+                "simulation, and what announces episodes"
+            )
+        if missing():
+            self.get_logger().warning(f"{', '.join(missing())}: published, but nothing came; recording without")
+
     def _on_message(self, topic: str, data: bytes) -> None:
+        self._heard.add(topic)
         try:
             self._recorder.take(topic, data)
         except SacGmmError as error:
             self.get_logger().error(f"the recording has stopped: {error}")
 
     def _on_episode(self, message: EpisodeState) -> None:
+        self._heard.add(_EPISODE_STATE)
         try:
             if message.phase == EpisodeState.PHASE_RUNNING:
                 self._recorder.episode_running(nanoseconds(message.start_stamp))
@@ -85,12 +118,20 @@ class DemoRecorder(BaseNode):
         except SacGmmError as error:
             self.get_logger().error(f"the recording has stopped: {error}")
 
-    def _on_start(self, request: StartRecording.Request, response: StartRecording.Response) -> StartRecording.Response:
+    async def _on_start(
+        self, request: StartRecording.Request, response: StartRecording.Response
+    ) -> StartRecording.Response:
         try:
             if not request.path.strip():
                 raise SacGmmError("the path of the bag is empty: name the new bag, e.g. demos/door/door_00")
             path = self._folder / Path(request.path).expanduser()
             self._recorder.start(path, EpisodeInfo(request.task, request.operator_name))
+            if self._follow:
+                try:
+                    await self._hear_everything()
+                except SacGmmError:
+                    self._recorder.stop(discard=True)
+                    raise
             response.success, response.message = True, f"recording {path}"
             self.get_logger().info(response.message)
         except SacGmmError as error:

@@ -14,7 +14,7 @@ in between. (Calls that wait in threads of a `MultiThreadedExecutor` hold it up 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from rclpy.action import ActionServer, CancelResponse, GoalResponse
@@ -27,7 +27,7 @@ from sac_gmm_interfaces.srv import ResetTask, RunEpisode
 
 from sac_gmm.errors import SacGmmError
 from sac_gmm_nodes.conversions import header, nanoseconds, reached, stamp_of
-from sac_gmm_nodes.node_helpers import EPISODE, LATCHED, RELIABLE, BaseNode, run_node
+from sac_gmm_nodes.node_helpers import EPISODE, LATCHED, RELIABLE, BaseNode, Turn, run_node
 
 _TELL_EVERY_S = 2.0
 _END_S = 2.0  # for the calls in progress to be answered when the node ends
@@ -42,13 +42,6 @@ class _Outcome:
 
 class _CancelledError(Exception):
     """The person who asked for the episodes does not want them any more, or the node is ending."""
-
-
-class _Turn:
-    """Awaited, it lets the executor run what else is ready; it comes back at the latest when its wait times out."""
-
-    def __await__(self) -> Generator[None, None, None]:
-        yield
 
 
 class EpisodeManager(BaseNode):
@@ -161,7 +154,7 @@ class EpisodeManager(BaseNode):
             if time.monotonic() >= end_s:
                 raise SacGmmError(f"still missing after {self._ready_timeout_s:g} s: {', '.join(what)}")
             self.get_logger().info(f"waiting for {', '.join(what)}", throttle_duration_sec=_TELL_EVERY_S)
-            await _Turn()
+            await Turn()
 
     async def _reset(self, seed: int, check: Callable[[], None]) -> int:
         """Have the scene put back; the stamp of the first state, in nanoseconds."""
@@ -173,7 +166,7 @@ class EpisodeManager(BaseNode):
                 check()
                 if time.monotonic() >= end_s:
                     raise SacGmmError(f"reset_task did not answer within {self._ready_timeout_s:g} s")
-                await _Turn()
+                await Turn()
         finally:
             self._reset_task.remove_pending_request(future)
         response = future.result()
@@ -190,7 +183,7 @@ class EpisodeManager(BaseNode):
                     f"no reward for a new picture for {self._silence_timeout_s:g} s: "
                     "the camera, its reward, or the simulation is gone"
                 )
-            await _Turn()
+            await Turn()
 
     def _publish(
         self, phase: int, stamp_ns: int | None = None, success: bool = False, timed_out: bool = False, text: str = ""

@@ -15,7 +15,7 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from typing import Any, TypeVar
 
 import rclpy
@@ -42,6 +42,16 @@ _SPIN_S = 0.1  # how long a signal may wait until the main thread sees it
 def stream(reliable: bool) -> QoSProfile:
     """QoS of states and images: best effort and the latest only, or, in lock-step, every one of them."""
     return RELIABLE if reliable else SENSOR
+
+
+class Turn:
+    """Awaited in a coroutine callback, it lets the executor run what else is ready, for at most `_SPIN_S`.
+
+    The callback's group must be a reentrant one, else nothing else of that group runs until the callback has ended.
+    """
+
+    def __await__(self) -> Generator[None, None, None]:
+        yield
 
 
 class BaseNode(Node):
@@ -183,6 +193,7 @@ def run_node(factory: Callable[[], BaseNode]) -> None:
     rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
     code = 1
     node: BaseNode | None = None
+    executor: Executor | None = None
     try:
         node = factory()
         node.refuse_unknown_parameters()
@@ -206,6 +217,8 @@ def run_node(factory: Callable[[], BaseNode]) -> None:
             except Exception:
                 traceback.print_exc()
                 code = code or 1
+            if executor is not None:
+                executor.shutdown(timeout_sec=1.0)
             node.destroy_node()
         rclpy.try_shutdown()
         faulthandler.cancel_dump_traceback_later()

@@ -71,8 +71,10 @@ class Teleoperator(BaseNode):
 
     def spin(self, executor: Executor) -> None:
         """Record all demonstrations, one after the other."""
+        self._announce(EpisodeState(), EpisodeState.PHASE_IDLE)  # by which the recorder knows that it hears us
         for client in (self._reset_task, self._start_recording, self._stop_recording):
             self._wait(executor, client.service_is_ready, f"service {client.srv_name}")
+        self._wait(executor, lambda: self._command.get_subscription_count() > 1, "robot and recorder on command/twist")
         recorded = 0
         for attempt in range(3 * self._episodes):
             recorded += self._demonstrate(executor, recorded, self._first_seed + attempt)
