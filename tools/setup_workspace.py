@@ -195,7 +195,15 @@ def install(with_ros: bool) -> None:
         raise subprocess.CalledProcessError(pip.returncode, command)
     if not with_ros:
         mend_baked_paths(VENV)
+    prepare_hand_model()
     say(f"installed in {time.monotonic() - start:.0f} s")
+
+
+def prepare_hand_model() -> None:
+    """Put the model for hand tracking into .venv; without it everything else works, and it says what to do."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src" / "sac_gmm")}
+    environment.pop("PYTHONHOME", None)
+    subprocess.run([VENV / "bin" / "python", "-m", "sac_gmm.perception.hands.model"], env=environment, check=False)
 
 
 def moved(venv: Path) -> bool:
