@@ -79,16 +79,16 @@ _REASON_REMEDY = {
     "~/pause data: false or start a new episode",
     Reason.PAUSED: "paused on request: call ~/pause with data: false to go on",
     Reason.STOPPED: "stopped on request: call ~/pause with data: false to go on",
-    Reason.SESSION_LOST: "the FRI session is not commanding: start the LBRServer application on the smartPAD and hold the "
-    "enabling switch; once it commands, resume with ~/pause data: false or a new episode",
+    Reason.SESSION_LOST: "the FRI session is not commanding: start the LBRServer application on the smartPAD and hold "
+    "the enabling switch; once it commands, resume with ~/pause data: false or a new episode",
     Reason.POOR_CONNECTION: "the FRI connection is poor: use a cable of its own and a real-time kernel, and let "
     "update_rate fit the send period; motion resumes when the quality is good for a while",
-    Reason.SAFETY_STOP: "the robot's safety controller has stopped it: clear the cause on the smartPAD, then resume with "
-    "~/pause data: false or a new episode",
-    Reason.DRIVES_OFF: "the drives are off: hold the enabling switch and start the application again, then resume with "
-    "~/pause data: false or a new episode",
-    Reason.POOR_TRACKING: "the arm cannot follow the commands: look for contact, lower the limits on speed, acceleration "
-    "and jerk; motion resumes when it follows again",
+    Reason.SAFETY_STOP: "the robot's safety controller has stopped it: clear the cause on the smartPAD, then resume "
+    "with ~/pause data: false or a new episode",
+    Reason.DRIVES_OFF: "the drives are off: hold the enabling switch and start the application again, then resume "
+    "with ~/pause data: false or a new episode",
+    Reason.POOR_TRACKING: "the arm cannot follow the commands: look for contact, lower the limits on speed, "
+    "acceleration and jerk; motion resumes when it follows again",
     Reason.WRONG_DRIVER_SETTING: "the driver would take our twists in the axes of its tip and move the wrong way: set "
     "twist_in_tip_frame to false in its controllers file (config/lbr_controllers.yaml does) and start it again",
 }
@@ -100,8 +100,8 @@ _LIMIT_REMEDY = {
     Limit.ACCELERATION: "smoothed to max_acceleration_m_s2: nothing to do unless it lasts",
     Limit.JERK: "smoothed to max_jerk_m_s3: nothing to do unless it lasts",
     Limit.JOINT: "slowed by a joint near its limit: move the target, or start from another posture of the arm",
-    Limit.SINGULARITY: "slowed near a singular posture, where the joints would race: keep the target away from the edge "
-    "of the arm's reach, or start from another posture",
+    Limit.SINGULARITY: "slowed near a singular posture, where the joints would race: keep the target away from the "
+    "edge of the arm's reach, or start from another posture",
 }
 
 
