@@ -7,9 +7,15 @@ from numpy.typing import NDArray
 
 from sac_gmm.errors import SacGmmError
 from sac_gmm.tasks.door import demonstrated_door_path_m
+from sac_gmm.tasks.peg import demonstrated_peg_path_m
 
 # The path of the fingertip that solves each task, relative to the target, shape (M, 3).
-PATHS = {"door": demonstrated_door_path_m}
+PATHS = {
+    "door": demonstrated_door_path_m,
+    "peg": demonstrated_peg_path_m,
+    "peg_medium": demonstrated_peg_path_m,
+    "peg_easy": demonstrated_peg_path_m,
+}
 
 
 class ScriptedTeleoperator:
