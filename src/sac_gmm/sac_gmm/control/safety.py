@@ -1,13 +1,15 @@
 """From the velocity a skill asks for to one that an arm may be given.
 
-In this order: workspace box with a slow-down band, speed scaled by its norm, acceleration, jerk. What comes before
-(not-a-number, stale states) decides whether the arm shall move at all and is in `velocity_controller`.
+In this order: workspace box with a slow-down band, speed scaled by its norm, acceleration, jerk, joint limits and
+singularities. What comes before (not-a-number, stale states, no session, no deadman) decides whether the arm shall move
+at all and is in `velocity_controller`.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
@@ -42,6 +44,25 @@ class SafetyLimits:
                 )
 
 
+class JointLimiter(Protocol):
+    """What the joints have to say about a velocity of the end-effector, in the posture they are in now."""
+
+    def share(self, velocity_m_s: np.ndarray) -> tuple[float, Limit]:
+        """How much of a velocity is allowed.
+
+        It must be a cap, not a factor: what is left of a velocity is allowed whole when it is asked for again. The
+        pipeline asks twice a tick: for what it shall approach, so that a joint's limit is met within the limits on
+        acceleration and jerk, and at the very end for what it is about to command, which nothing smooths any more.
+
+        Args:
+            velocity_m_s: Of the end-effector, shape (3,), base axes; not to be changed.
+
+        Returns:
+            The share, 0 to 1, and the limit that takes the rest: `Limit.JOINT`, `Limit.SINGULARITY`, or `Limit.NONE`.
+        """
+        ...
+
+
 class SafetyPipeline:
     """Holds the velocity commanded last and takes it towards the one asked for, within the limits.
 
@@ -53,13 +74,20 @@ class SafetyPipeline:
     Args:
         limits: What the arm may do.
         dt_s: The control period. Constant, because the limits on the commands in a row are limits per period.
+        joints: What the joints allow; None where nobody knows them, as behind a driver that takes care of them itself.
+
+    Attributes:
+        speed_scale: By which the velocity asked for is multiplied once it has been cut to `max_speed_m_s`, 0 to 1. It
+            may be changed at any time: the arm takes to the new speed within its limits.
     """
 
-    def __init__(self, limits: SafetyLimits, dt_s: float) -> None:
+    def __init__(self, limits: SafetyLimits, dt_s: float, joints: JointLimiter | None = None) -> None:
         if not math.isfinite(dt_s) or not 0.0005 <= dt_s <= 0.5:
             raise SacGmmError(f"the control period dt_s = {dt_s:g} is out of range: expected 0.0005 to 0.5 s")
         self.limits = limits
         self.dt_s = dt_s
+        self.joints = joints
+        self.speed_scale = 1.0
         window = max(1, math.ceil(2 * limits.max_acceleration_m_s2 / (limits.max_jerk_m_s3 * dt_s) - 1e-9))
         self._low = limits.workspace_min_m
         self._high = limits.workspace_max_m
@@ -99,6 +127,9 @@ class SafetyPipeline:
         if speed > limits.max_speed_m_s:
             asked *= limits.max_speed_m_s / speed
             limit = limit or Limit.SPEED
+        asked *= self.speed_scale
+        held = self._heed_joints(asked)
+        limit = limit or held
 
         if self._approach(asked, limits.max_acceleration_m_s2 * self.dt_s):
             limit = limit or Limit.ACCELERATION
@@ -112,7 +143,18 @@ class SafetyPipeline:
         self._committed += self._rest
         if not limit and math.dist(self._velocity, self._goal) > _VISIBLE_M_S:
             limit = Limit.JERK
-        return self._velocity, limit
+        held = self._heed_joints(self._velocity)
+        return self._velocity, limit or held
+
+    def _heed_joints(self, velocity: np.ndarray) -> Limit:
+        """Cut a velocity to what the joints allow; say which limit of theirs it was."""
+        if self.joints is None:
+            return Limit.NONE
+        share, limit = self.joints.share(velocity)
+        if share >= 1:
+            return Limit.NONE
+        velocity *= share if share > 0 else 0.0  # a share that is not a number leaves nothing
+        return limit
 
     def _keep_in_box(self, asked: np.ndarray, position_m: np.ndarray) -> bool:
         """Cut the outward part of `asked` near each wall to what can still be braked; say whether that changed it."""
