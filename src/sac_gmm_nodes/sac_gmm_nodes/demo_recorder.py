@@ -31,6 +31,7 @@ TYPES = {
     "sensor_msgs/msg/JointState": JointState,
 }
 _COMMAND, _EPISODE_STATE = "/command/twist", "/episode_state"
+_CATCH_UP_S = 1.0
 QUEUE = 200  # messages that may wait while the disk is busy
 
 
@@ -64,7 +65,7 @@ class DemoRecorder(BaseNode):
             self._inputs.insert(0, episodes)  # which episode runs, before what belongs to it
         waits = ReentrantCallbackGroup()  # a start that waits for messages must not hold them up
         self.create_service(StartRecording, "start_recording", self._on_start, callback_group=waits)
-        self.create_service(StopRecording, "stop_recording", self._on_stop)
+        self.create_service(StopRecording, "stop_recording", self._on_stop, callback_group=waits)
 
     def _take_what_waits(self) -> None:
         """Work off what has come already: a service request may overtake the messages sent before it."""
@@ -139,8 +140,13 @@ class DemoRecorder(BaseNode):
             self.get_logger().error(response.message)
         return response
 
-    def _on_stop(self, request: StopRecording.Request, response: StopRecording.Response) -> StopRecording.Response:
+    async def _on_stop(
+        self, request: StopRecording.Request, response: StopRecording.Response
+    ) -> StopRecording.Response:
         self._take_what_waits()
+        end_s = time.monotonic() + _CATCH_UP_S  # the request may also overtake what is still under way
+        while self._follow and not (request.discard or self._recorder.caught_up) and time.monotonic() < end_s:
+            await Turn()
         try:
             recording = self._recorder.stop(request.discard)
             response.success, response.message = True, "discarded"

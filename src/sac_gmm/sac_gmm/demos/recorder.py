@@ -89,6 +89,13 @@ class EpisodeRecorder:
         """Whether a recording has been started and not stopped."""
         return self._writer is not None
 
+    @property
+    def caught_up(self) -> bool:
+        """Whether the states have come up to the end of the episode that was announced as ended."""
+        if self._finished or self._window is None or self._window[1] is None:
+            return self._finished
+        return self._last_ns.get(STATE_POSE, -1) >= self._window[1]
+
     def start(self, path: Path | str, info: EpisodeInfo) -> None:
         """Begin a recording.
 
