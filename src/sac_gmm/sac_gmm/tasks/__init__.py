@@ -7,12 +7,13 @@ from typing import Any
 from sac_gmm.errors import SacGmmError
 from sac_gmm.tasks.cameras import Camera, CameraInfo
 from sac_gmm.tasks.door import DoorTask
+from sac_gmm.tasks.lever import LeverTask
 from sac_gmm.tasks.peg import EasyPegTask, MediumPegTask, PegTask
 from sac_gmm.tasks.sensors import IMAGE_GROUPS, PRIVILEGED, VECTOR_GROUPS, DepthSensor, RgbSensor, Sensor
 from sac_gmm.tasks.task import Task
 from sac_gmm.tasks.teleoperator import ScriptedTeleoperator
 
-TASKS: dict[str, type[Task]] = {task.name: task for task in (DoorTask, PegTask, MediumPegTask, EasyPegTask)}
+TASKS: dict[str, type[Task]] = {task.name: task for task in (DoorTask, LeverTask, PegTask, MediumPegTask, EasyPegTask)}
 
 __all__ = [
     "IMAGE_GROUPS",

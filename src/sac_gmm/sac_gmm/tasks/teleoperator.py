@@ -7,15 +7,19 @@ from numpy.typing import NDArray
 
 from sac_gmm.errors import SacGmmError
 from sac_gmm.tasks.door import demonstrated_door_path_m
+from sac_gmm.tasks.lever import demonstrated_lever_path_m
 from sac_gmm.tasks.peg import demonstrated_peg_path_m
 
 # The path of the fingertip that solves each task, relative to the target, shape (M, 3).
 PATHS = {
     "door": demonstrated_door_path_m,
+    "lever": demonstrated_lever_path_m,
     "peg": demonstrated_peg_path_m,
     "peg_medium": demonstrated_peg_path_m,
     "peg_easy": demonstrated_peg_path_m,
 }
+# Where a person takes care: around the target, within so many metres, at this share of the speed.
+CARE = {"lever": (0.025, 0.3)}
 
 
 class ScriptedTeleoperator:
@@ -44,6 +48,7 @@ class ScriptedTeleoperator:
         self._detour_m = detour_std_m * rng.standard_normal(2)
         self._tremor_std_m_s = tremor_std_m_s
         self._tremor = np.zeros(3)
+        self._care = CARE.get(task)
         self._path = PATHS[task]()
         self._arc_m = np.concatenate(([0.0], np.cumsum(np.linalg.norm(np.diff(self._path, axis=0), axis=1))))
         self._start: NDArray[np.float64] | None = None
@@ -70,8 +75,12 @@ class ScriptedTeleoperator:
             self._lead_in = self._start - self._path[0]
         progress = self._travelled_m / self._arc_m[-1]
         pace = max(0.25, min(1.0, 12.0 * progress + 0.25, 12.0 * (1.0 - progress)))
+        if self._care is not None:
+            near_m, share = self._care
+            from_target_m = float(np.linalg.norm(self._on_path()))
+            pace *= 1.0 - (1.0 - share) * np.exp(-((from_target_m / near_m) ** 2))
         self._travelled_m = min(self._travelled_m + pace * self._speed_m_s * dt_s, self._arc_m[-1])
-        goal = np.array([np.interp(self._travelled_m, self._arc_m, axis) for axis in self._path.T])
+        goal = self._on_path()
         join = np.clip(1.0 - self._travelled_m / 0.07, 0.0, 1.0)  # 1 at the start, 0 after seven centimetres
         goal += self._lead_in * join**2
         goal[:2] += self._detour_m * np.sin(np.pi * join)
@@ -82,3 +91,7 @@ class ScriptedTeleoperator:
         twist = np.zeros(6)
         twist[:3] = self._gain_1_s * (goal - relative_m) + self._tremor
         return twist
+
+    def _on_path(self) -> NDArray[np.float64]:
+        """The moving point, shape (3,), relative to the target."""
+        return np.array([np.interp(self._travelled_m, self._arc_m, axis) for axis in self._path.T])

@@ -1,0 +1,140 @@
+"""A parallel gripper that closes by its own reflex, as an action is a twist of the arm and nothing else."""
+
+from __future__ import annotations
+
+from enum import Enum, auto
+
+import numpy as np
+import pybullet as pb
+
+from sac_gmm.tasks.iiwa import GRIPPER_LENGTH_M, Iiwa, Tool
+
+JAW_LENGTH_M = 0.06
+JAW_WIDTH_M = 0.016  # along x
+JAW_THICKNESS_M = 0.010  # along y, the way the jaws move
+TIP_BELOW_TCP_M = 0.008  # the tcp is the centre of the pads
+JAW_MASS_KG = 0.06
+JAW_FRICTION = 1.0  # rubber pads
+GRIP_FORCE_N = 20.0  # of each jaw
+JAW_SPEED_M_S = 0.08
+BARRIER_RATE_HZ = 60.0
+CLOSING_DELAY_S = 0.15  # for as long must the light barrier be interrupted
+NOTHING_HELD_M = 0.002  # jaws this near to each other hold nothing
+
+
+def parallel_jaws(opening_m: float) -> Tool:
+    """Two jaws on prismatic joints, open at joint position zero; `tcp` is the point between the centres of the pads.
+
+    Args:
+        opening_m: Distance between the open jaws.
+    """
+    stroke = 0.5 * opening_m
+    size = f'<geometry><box size="{JAW_WIDTH_M} {JAW_THICKNESS_M} {JAW_LENGTH_M}"/></geometry>'
+    pad = f'<geometry><box size="{0.9 * JAW_WIDTH_M} 0.002 {2 * TIP_BELOW_TCP_M}"/></geometry>'
+    ix, iy, iz = (
+        JAW_MASS_KG / 12 * (a**2 + b**2)
+        for a, b in (
+            (JAW_THICKNESS_M, JAW_LENGTH_M),
+            (JAW_WIDTH_M, JAW_LENGTH_M),
+            (JAW_WIDTH_M, JAW_THICKNESS_M),
+        )
+    )
+    parts = []
+    for name, side in (("left", 1), ("right", -1)):
+        centre = f'<origin xyz="0 {0.5 * side * JAW_THICKNESS_M} {0.5 * JAW_LENGTH_M}"/>'
+        parts.append(
+            f'<joint name="{name}_jaw_joint" type="prismatic"><parent link="gripper"/><child link="{name}_jaw"/>'
+            f'<origin xyz="0 {side * stroke} {GRIPPER_LENGTH_M}"/><axis xyz="0 {-side} 0"/>'
+            f'<limit lower="0" upper="{stroke}" effort="{GRIP_FORCE_N}" velocity="{JAW_SPEED_M_S}"/></joint>'
+            f'<link name="{name}_jaw"><inertial>{centre}<mass value="{JAW_MASS_KG}"/>'
+            f'<inertia ixx="{ix}" iyy="{iy}" izz="{iz}" ixy="0" ixz="0" iyz="0"/></inertial>'
+            f'<visual>{centre}{size}<material name="jaw"><color rgba="0.62 0.64 0.68 1"/></material></visual>'
+            f'<visual><origin xyz="0 {0.0008 * side} {JAW_LENGTH_M - TIP_BELOW_TCP_M}"/>{pad}'
+            f'<material name="pad"><color rgba="0.10 0.10 0.10 1"/></material></visual>'
+            f"<collision>{centre}{size}</collision></link>"
+        )
+    parts.append(
+        f'<joint name="tcp_joint" type="fixed"><parent link="gripper"/><child link="tcp"/>'
+        f'<origin xyz="0 0 {GRIPPER_LENGTH_M + JAW_LENGTH_M - TIP_BELOW_TCP_M}"/></joint>'
+        f'<link name="tcp"><inertial><mass value="0.001"/>'
+        f'<inertia ixx="1e-6" iyy="1e-6" izz="1e-6" ixy="0" ixz="0" iyz="0"/></inertial></link>'
+    )
+    return Tool("".join(parts), {"left_jaw": JAW_FRICTION, "right_jaw": JAW_FRICTION})
+
+
+class Grip(Enum):
+    """What the gripper is doing."""
+
+    WAITING = auto()  # open, for something between the fingertips
+    CLOSED = auto()  # or closing
+    OPENING = auto()  # it closed on nothing
+
+
+class ReflexGripper:
+    """The logic inside the gripper.
+
+    A light barrier runs from fingertip to fingertip. When it has been interrupted for `CLOSING_DELAY_S` the jaws close
+    with a limited force and hold what they hold. Where they meet without anything between them they open again, and
+    wait anew. It knows of the world only what really is between the fingers.
+    """
+
+    def __init__(self, client: int, arm: Iiwa, opening_m: float) -> None:
+        self._client, self._arm = client, arm
+        self._stroke_m = 0.5 * opening_m
+        self._jaws = [arm.links["left_jaw"], arm.links["right_jaw"]]
+        self.reset()
+
+    def reset(self) -> None:
+        """Open at once, for a new episode."""
+        for jaw in self._jaws:
+            pb.resetJointState(self._arm.body, jaw, 0.0, 0.0, self._client)
+        self._drive(0.0)
+        self.state = Grip.WAITING
+        self._interrupted_s = 0.0
+        self._unread_s = 0.0
+
+    @property
+    def width_m(self) -> float:
+        """Distance between the jaws."""
+        states = pb.getJointStates(self._arm.body, self._jaws, self._client)
+        return 2.0 * self._stroke_m - states[0][0] - states[1][0]
+
+    @property
+    def barrier_interrupted(self) -> bool:
+        """Whether something is between the tips of the open jaws."""
+        x, y, z, w = self._arm.orientation_xyzw
+        across = np.array([2 * (x * y - w * z), 1 - 2 * (x * x + z * z), 2 * (y * z + w * x)])  # the hand's y axis
+        reach = (self._stroke_m - 0.0005) * across
+        tip = self._arm.position_m
+        return pb.rayTest(tip - reach, tip + reach, physicsClientId=self._client)[0][0] >= 0
+
+    def step(self, dt_s: float) -> None:
+        """Let the logic run for one physics step of length `dt_s`."""
+        self._unread_s += dt_s
+        if self._unread_s < 1.0 / BARRIER_RATE_HZ - 1e-9:
+            return
+        passed_s, self._unread_s = self._unread_s, 0.0
+        if self.state is Grip.WAITING:
+            self._interrupted_s = self._interrupted_s + passed_s if self.barrier_interrupted else 0.0
+            if self._interrupted_s >= CLOSING_DELAY_S:
+                self.state = Grip.CLOSED
+                self._drive(self._stroke_m)
+        elif self.state is Grip.CLOSED:
+            if self.width_m < NOTHING_HELD_M:
+                self.state = Grip.OPENING
+                self._drive(0.0)
+        elif self.width_m > 2.0 * self._stroke_m - 0.001:
+            self.state = Grip.WAITING
+            self._interrupted_s = 0.0
+
+    def _drive(self, position_m: float) -> None:
+        for jaw in self._jaws:
+            pb.setJointMotorControl2(
+                self._arm.body,
+                jaw,
+                pb.POSITION_CONTROL,
+                targetPosition=position_m,
+                force=GRIP_FORCE_N,
+                maxVelocity=JAW_SPEED_M_S,
+                physicsClientId=self._client,
+            )
