@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from sac_gmm.models.compiling import compiled
+from sac_gmm.compiling import compiled
 
 
 @compiled("float64(float64[:, ::1], float64[:, ::1])")

@@ -12,7 +12,7 @@ import math
 import numpy as np
 from numba import types
 
-from sac_gmm.models.compiling import compiled
+from sac_gmm.compiling import compiled
 
 HEADER = 3
 LIMIT = 1e100  # states are clipped here: their squares stay far from overflow

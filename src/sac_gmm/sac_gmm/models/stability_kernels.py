@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numba import types
 
-from sac_gmm.models.compiling import compiled
+from sac_gmm.compiling import compiled
 
 _SWEEPS = 30
 _a1, _a2, _a3 = (types.Array(types.float64, n, "C", readonly=True) for n in (1, 2, 3))
