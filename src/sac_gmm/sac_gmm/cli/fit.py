@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import tyro
 
 from sac_gmm.errors import SacGmmError
+from sac_gmm.models import Kind
 
 if TYPE_CHECKING:
     from sac_gmm.models import SkillModel
 
-Kind = Literal["gmm", "seds", "lpv_ds"]
 _ROLLOUT_TIME = 3.0  # times the longest demonstration
 
 
@@ -51,14 +51,14 @@ def fit(
         plot: Picture to write, "auto" for the output's name with .png, or "none".
     """
     from sac_gmm.demos import find_bags, read_demonstration, to_training_set
-    from sac_gmm.models import save_model
+    from sac_gmm.models import fit_skill, save_model
 
     if not bags:
         raise SacGmmError("there is nothing to fit: name one bag or more, or a folder of bags")
     paths = find_bags(bags)
     demonstrations = [read_demonstration(path) for path in paths]
     x, v, lengths = to_training_set(demonstrations, rate_hz)
-    skill = fit_samples(model, x, v, [int(length) for length in lengths], _count(components), seed)
+    skill = fit_skill(model, x, v, lengths.tolist(), _count(components), seed)
     skill.meta.update(
         task=demonstrations[0].task,
         frame=demonstrations[0].frame_id,
@@ -75,15 +75,6 @@ def fit(
         draw(picture, skill, x, v, lengths, 1.0 / rate_hz)
         print(f"wrote {picture}")
     return 0
-
-
-def fit_samples(kind: Kind, x: Any, v: Any, lengths: list[int], k: int | Literal["auto"], seed: int) -> SkillModel:
-    """Call the fit of this kind."""
-    from sac_gmm.models import fit_gmm, fit_lpv_ds, fit_seds
-
-    fits = {"gmm": fit_gmm, "seds": fit_seds, "lpv_ds": fit_lpv_ds}
-    chosen: Any = fits[kind]
-    return chosen(x, v, lengths, k, seed)
 
 
 def report(skill: SkillModel, x: Any, v: Any, lengths: Any, rate_hz: float) -> str:

@@ -15,6 +15,8 @@ COMMANDS = {
     "inspect": "say what is in a model file",
     "up": "start a launch file where `ros2 launch` is missing",
     "demo": "fit, measure, adapt, measure again: the whole chain over ROS 2",
+    "calibrate": "measure how often the skills as fitted succeed, over the noise on the target",
+    "film": "film an episode of a skill, with what its sensors see",
     "bench": "measure ours and a peer in the same run",
 }
 

@@ -3,6 +3,7 @@
 Importing this package loads numpy alone; scipy, clarabel and numba are loaded by the functions that need them.
 """
 
+from sac_gmm.models.fitting import KINDS, Kind, fit_skill
 from sac_gmm.models.gmm import fit_gmm
 from sac_gmm.models.lpv_ds import fit_lpv_ds
 from sac_gmm.models.mixture import GaussianMixture
@@ -14,14 +15,17 @@ from sac_gmm.models.stability import certify, project, project_parameters
 from sac_gmm.models.storage import load_model, save_model
 
 __all__ = [
+    "KINDS",
     "Certificate",
     "GaussianMixture",
+    "Kind",
     "Regressor",
     "SkillModel",
     "certify",
     "fit_gmm",
     "fit_lpv_ds",
     "fit_seds",
+    "fit_skill",
     "limit_speed",
     "load_model",
     "parameters_checksum",

@@ -1,0 +1,66 @@
+"""The skill that each task begins with: which demonstrations, how many Gaussians."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from sac_gmm.errors import SacGmmError
+from sac_gmm.models import Kind, SkillModel, fit_skill
+
+RATE_HZ = 30.0  # of the field
+
+
+@dataclass(frozen=True)
+class BaseSkill:
+    """How a task's base skill is fitted.
+
+    Attributes:
+        bags: Folder of its demonstrations, below the folder of all demonstrations.
+        components: Gaussians: as few as follow the demonstrations without noise (`sac-gmm calibrate` shows it).
+    """
+
+    bags: str
+    components: int
+
+
+BASE_SKILLS = {
+    "door": BaseSkill("door", 8),
+}
+
+
+def base_skill(task: str) -> BaseSkill:
+    """How the base skill of a task is fitted.
+
+    Raises:
+        SacGmmError: There is none for this task.
+    """
+    if task not in BASE_SKILLS:
+        raise SacGmmError(f"there is no base skill for task '{task}'; there is one for: {', '.join(BASE_SKILLS)}")
+    return BASE_SKILLS[task]
+
+
+@cache
+def fit_base_skill(task: str, kind: Kind = "lpv_ds", demonstrations: Path = Path("demos")) -> SkillModel:
+    """Fit the base skill of a task, the same one every time.
+
+    Args:
+        task: The task's name.
+        kind: Of the fit; `lpv_ds` is what the agent adapts.
+        demonstrations: Folder with one folder of bags per task.
+
+    Raises:
+        SacGmmError: There is no base skill for this task, or its bags are missing or bad.
+    """
+    from sac_gmm.demos import find_bags, read_demonstration, to_training_set
+
+    chosen = base_skill(task)
+    paths = find_bags((demonstrations / chosen.bags,))
+    episodes = [read_demonstration(path) for path in paths]
+    x, v, lengths = to_training_set(episodes, RATE_HZ)
+    skill = fit_skill(kind, x, v, lengths.tolist(), chosen.components)
+    skill.meta.update(
+        task=task, frame=episodes[0].frame_id, rate_hz=RATE_HZ, demonstrations=[path.name for path in paths]
+    )
+    return skill

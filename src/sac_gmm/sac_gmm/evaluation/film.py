@@ -1,0 +1,171 @@
+"""Films of episodes: the scene with what every sensor sees beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from sac_gmm.errors import SacGmmError
+from sac_gmm.files import atomic_file
+from sac_gmm.skills import MacroEnv
+from sac_gmm.tasks import Task
+
+Picture = NDArray[np.uint8]
+
+_HEIGHT = 480  # of a frame
+_SIDE = 240  # of a sensor's picture
+_BAR = 28  # of the line of text below
+_HOLD_S = 1.0  # for which the last frame stands still
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One picture of a film.
+
+    Attributes:
+        picture: RGB, shape (height, width, 3).
+        time_s: Since the start of the episode.
+        success: Whether the task is done, as the truth says.
+    """
+
+    picture: Picture
+    time_s: float
+    success: bool
+
+
+def play(env: MacroEnv, task: Task, seed: int, sigma_m: float, frame_interval: int = 3) -> Iterator[Frame]:
+    """Play an episode of a skill that decides nothing, and give a frame every few control steps and one at its end.
+
+    Args:
+        env: Task and decoder; its interval is set so that a frame falls between two decisions.
+        task: The same task.
+        seed: Of the episode.
+        sigma_m: Noise on the detected target per axis.
+        frame_interval: Control steps from frame to frame.
+    """
+    env.decoder.interval = frame_interval
+    env.reset(seed, {"target_noise_std_m": sigma_m})
+    action = np.zeros(env.decoder.action_dim)
+    ended = False
+    while True:
+        success = task.truth()["success"] > 0.5
+        time_s = task.elapsed_steps * task.control_dt_s
+        yield Frame(compose(task, _caption(task.name, seed, sigma_m, time_s, success, ended)), time_s, success)
+        if ended:
+            return
+        step = env.step(action)
+        ended = step.terminated or step.truncated
+
+
+def compose(task: Task, caption: str) -> Picture:
+    """The scene on the left, the sensors' pictures on the right, a line of text below; RGB."""
+    scene = task.render()
+    width = round(scene.shape[1] * _HEIGHT / scene.shape[0])
+    columns = [cv2.resize(scene, (width, _HEIGHT), interpolation=cv2.INTER_CUBIC)]
+    tiles = [tile for group in task.sensors for tile in sensor_pictures(group, task.read(group))]
+    for first in range(0, len(tiles), 2):
+        column = np.full((_HEIGHT, _SIDE, 3), 24, np.uint8)
+        for row, (title, tile) in enumerate(tiles[first : first + 2]):
+            shown = cv2.resize(tile, (_SIDE, _SIDE), interpolation=cv2.INTER_NEAREST)
+            _write(shown, title, (6, 18))
+            column[row * _SIDE : (row + 1) * _SIDE] = shown
+        columns.append(column)
+    picture = np.hstack(columns)
+    bar = np.full((_BAR, picture.shape[1], 3), 24, np.uint8)
+    _write(bar, caption, (8, 19))
+    return np.vstack((picture, bar))
+
+
+def sensor_pictures(group: str, reading: NDArray[Any]) -> list[tuple[str, Picture]]:
+    """What a sensor read, as titled pictures that a person can look at.
+
+    Args:
+        group: `rgb`, `depth` or `tactile`.
+        reading: As `Task.read` gives it: RGB (H, W, 3); depth (H, W), m; tactile (2, H, W), m of indentation.
+    """
+    if group == "rgb":
+        return [("wrist camera", np.ascontiguousarray(reading))]
+    if group == "depth":
+        low, high = np.quantile(reading, (0.01, 0.95))
+        return [(f"depth {low:.2f}-{high:.2f} m", _coloured(1.0 - (reading - low) / max(high - low, 1e-6)))]
+    if group == "tactile":
+        full_m = 1e-3
+        return [
+            (f"{side} finger, 0-{1e3 * full_m:g} mm", _coloured(image / full_m))
+            for side, image in zip(("left", "right"), reading, strict=True)
+        ]
+    raise SacGmmError(f"there is no picture of '{group}'")
+
+
+def write_film(path: Path, frames: Sequence[Frame], frames_per_s: float) -> None:
+    """Write frames as .gif or .mp4; the last one stands for a second.
+
+    Raises:
+        SacGmmError: The file's ending is another, or there are no frames.
+    """
+    if not frames:
+        raise SacGmmError(f"{path}: there are no frames to write")
+    pictures = [frame.picture for frame in frames]
+    pictures += [pictures[-1]] * round(_HOLD_S * frames_per_s)
+    if path.suffix == ".gif":
+        _write_gif(path, pictures, frames_per_s)
+    elif path.suffix == ".mp4":
+        _write_mp4(path, pictures, frames_per_s)
+    else:
+        raise SacGmmError(f"{path}: a film is a .gif or an .mp4 file; a .png is a still")
+
+
+def write_still(path: Path, frame: Frame) -> None:
+    """Write one frame as .png."""
+    from PIL import Image
+
+    with atomic_file(path) as partial:
+        Image.fromarray(frame.picture).save(partial, format="png", optimize=True)
+
+
+def _write_gif(path: Path, pictures: Sequence[Picture], frames_per_s: float) -> None:
+    from PIL import Image
+
+    # One palette for all frames, and no dither: what stands still in the picture then costs nothing in the file.
+    images = [Image.fromarray(picture) for picture in pictures]
+    palette = images[len(images) // 2].quantize(128)
+    images = [image.quantize(palette=palette, dither=Image.Dither.NONE) for image in images]
+    with atomic_file(path) as partial:
+        images[0].save(
+            partial, format="gif", save_all=True, append_images=images[1:], duration=round(1e3 / frames_per_s), loop=0
+        )
+
+
+def _write_mp4(path: Path, pictures: Sequence[Picture], frames_per_s: float) -> None:
+    height, width = (side - side % 2 for side in pictures[0].shape[:2])  # the codec wants even sides
+    with atomic_file(path) as partial:
+        named = partial.with_suffix(".mp4")  # the writer goes by the ending
+        writer = cv2.VideoWriter(str(named), cv2.VideoWriter.fourcc(*"mp4v"), frames_per_s, (width, height))
+        if not writer.isOpened():
+            raise SacGmmError(f"{path}: this build of OpenCV cannot write mp4; write a .gif")
+        for picture in pictures:
+            writer.write(cv2.cvtColor(picture[:height, :width], cv2.COLOR_RGB2BGR))
+        writer.release()
+        named.replace(partial)
+
+
+def _coloured(share: NDArray[Any]) -> Picture:
+    """Numbers from 0 (dark) to 1 (bright) as colours."""
+    grey = (255 * np.clip(share, 0.0, 1.0)).astype(np.uint8)
+    return cv2.cvtColor(cv2.applyColorMap(grey, cv2.COLORMAP_VIRIDIS), cv2.COLOR_BGR2RGB)
+
+
+def _caption(task: str, seed: int, sigma_m: float, time_s: float, success: bool, ended: bool) -> str:
+    outcome = "success" if success else "time over" if ended else ""
+    return f"{task}   seed {seed}   noise {100 * sigma_m:g} cm   {time_s:4.1f} s   {outcome}"
+
+
+def _write(picture: Picture, text: str, at: tuple[int, int]) -> None:
+    for colour, width in (((0, 0, 0), 3), ((255, 255, 255), 1)):
+        cv2.putText(picture, text, at, cv2.FONT_HERSHEY_SIMPLEX, 0.48, colour, width, cv2.LINE_AA)

@@ -1,0 +1,60 @@
+"""`sac-gmm calibrate`: the table of base rates, which goes on where it stopped."""
+
+import json
+
+import pytest
+
+from sac_gmm.cli.main import main
+from sac_gmm.evaluation import calibration
+
+
+@pytest.fixture
+def few_cells(monkeypatch):
+    monkeypatch.setattr(
+        calibration, "cells", lambda tasks: [calibration.Cell(tasks[0], "lpv_ds", sigma) for sigma in (0.0, 0.01)]
+    )
+
+
+def calibrate(path, episodes=4):
+    return main(["calibrate", "--tasks", "door", "--episodes", str(episodes), "--workers", "1", "--json", str(path)])
+
+
+def test_it_measures_saves_and_goes_on(few_cells, tmp_path, capsys):
+    path = tmp_path / "calibration.json"
+    assert calibrate(path) == 0
+    assert "asked at 1 cm: 0-20" in capsys.readouterr().out
+    result = json.loads(path.read_text())
+    without_noise = result["cells"]["door/lpv_ds/0"]
+    assert without_noise["episodes"] == 4 and without_noise["successes"] >= 3
+    assert without_noise["mean_steps_to_success"] > 60 and without_noise["git"]
+    assert path.with_suffix(".png").stat().st_size > 5000
+
+    marked = {**result["cells"]["door/lpv_ds/0"], "successes": 2}
+    del result["cells"]["door/lpv_ds/0.01"]
+    path.write_text(json.dumps({**result, "cells": {"door/lpv_ds/0": marked}}))
+    assert calibrate(path) == 0
+    again = json.loads(path.read_text())["cells"]
+    assert again["door/lpv_ds/0"]["successes"] == 2  # was not measured again
+    assert again["door/lpv_ds/0.01"]["episodes"] == 4
+
+
+def test_a_file_begun_otherwise_is_refused(few_cells, tmp_path, capsys):
+    path = tmp_path / "calibration.json"
+    path.write_text(json.dumps({"episodes": 500, "cells": {}}))
+    assert calibrate(path) == 2
+    assert "500 episodes" in capsys.readouterr().err
+    path.write_text("{}")
+    assert calibrate(path) == 2
+    assert "not a calibration" in capsys.readouterr().err
+
+
+def test_an_unknown_task_is_named(tmp_path, capsys):
+    assert main(["calibrate", "--tasks", "window", "--json", str(tmp_path / "c.json")]) == 2
+    assert "window" in capsys.readouterr().err
+
+
+def test_every_task_is_measured_under_every_noise():
+    found = calibration.cells(["door"])
+    assert [cell.sigma_m for cell in found if cell.kind == "lpv_ds"] == list(calibration.SIGMAS_M)
+    assert {(cell.kind, cell.sigma_m) for cell in found} >= {("gmm", 0.01), ("seds", 0.01)}
+    assert len({cell.key for cell in found}) == len(found)
