@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from sac_gmm.errors import SacGmmError
 from sac_gmm.tasks.cameras import Camera
 from sac_gmm.tasks.iiwa import GRIPPER_LENGTH_M, ImpedanceGains, Tool
+from sac_gmm.tasks.sensors import RgbSensor
+from sac_gmm.tasks.tactile import Gel, TactileSensor
 from sac_gmm.tasks.task import Task
 
 PEG_RADIUS_M = 0.025
@@ -28,7 +30,7 @@ WALL_M = 0.02
 N_WEDGES = 24  # convex pieces of the lid around the hole
 SUCCESS_DEPTH_M = 0.0425
 GRASP_M = 0.016  # how much of the peg is between the fingers
-PAD_THICKNESS_M = 0.004
+GEL = Gel()
 FINGER_M = (0.022, 0.012)  # across and along the direction in which the gripper closes
 PALM_TO_PEG_M = 0.03
 HULL_MARGIN_M = 0.001  # by which Bullet thickens a convex hull; the pieces are drawn in by as much
@@ -38,7 +40,7 @@ class PegTask(Task):
     """Insert a peg (radius 25 mm) into a hole (easy 30 mm, medium 28 mm, hard 26 mm); done when it is 42.5 mm deep.
 
     The end-effector is the centre of the peg's lower face, the target the centre of the hole at the lid's upper face.
-    Cameras: `wrist` (RGB, rides on the gripper), `scene` (for films).
+    Sensors: `tactile` (both fingers' gels), `rgb` (camera `wrist`, rides on the gripper). Camera `scene` is for films.
     """
 
     name = "peg"
@@ -72,6 +74,13 @@ class PegTask(Task):
             "wrist": Camera(self.client, "wrist_camera_optical_frame", 64, 64, 60.0),
             "scene": Camera(self.client, "scene_camera_optical_frame", 320, 240, 40.0),
         }
+        # What the gels see follows from what the joint between gripper and peg carries.
+        self._peg = self.arm.links["peg"]
+        pb.enableJointForceTorqueSensor(self.arm.body, self._peg, True, self.client)
+        self.sensors = {
+            "tactile": TactileSensor(self.load_on_peg, lambda: self.sensor_rng, PEG_RADIUS_M, GRASP_M, GEL),
+            "rgb": RgbSensor(self.cameras["wrist"]),
+        }
 
     def place_scene(self, rng: np.random.Generator) -> NDArray[np.float64]:
         """Put the box somewhere new; returns the centre of the hole at the lid's upper face."""
@@ -89,9 +98,14 @@ class PegTask(Task):
         state = pb.getLinkState(self.arm.body, self.arm.gripper_link, 0, 1, self.client)
         origin = np.array(state[4])
         R = np.array(pb.getMatrixFromQuaternion(state[5])).reshape(3, 3)
-        self.cameras["wrist"].look(
-            origin + R @ [0.10, 0.0, 0.0], origin + R @ [0.0, 0.0, 0.17], R @ [-1.0, 0.0, 0.0]
-        )
+        self.cameras["wrist"].look(origin + R @ [0.10, 0.0, 0.0], origin + R @ [0.0, 0.0, 0.17], R @ [-1.0, 0.0, 0.0])
+
+    def load_on_peg(self) -> NDArray[np.float64]:
+        """Force (N) and torque (Nm) on the peg, gripper's axes, about the middle between the pads, shape (6,)."""
+        if self.elapsed_steps == 0:  # physics has not run yet: what it last felt belongs to another episode
+            return np.zeros(6)
+        # The joint's reaction is what the gripper does to the peg; that balances what the world does to it.
+        return -np.array(pb.getJointState(self.arm.body, self._peg, self.client)[2])
 
     def truth(self) -> dict[str, float]:
         """How deep the peg's lower face is below the lid's upper face (m); `success` when deep enough in the hole."""
@@ -131,7 +145,7 @@ def held_peg() -> Tool:
     """Two fingers with soft pads and the peg between them; `tcp` is the centre of the peg's lower face."""
     peg_top = GRIPPER_LENGTH_M + PALM_TO_PEG_M
     finger_length = PALM_TO_PEG_M + GRASP_M
-    finger_y = PEG_RADIUS_M + PAD_THICKNESS_M + 0.5 * FINGER_M[1]
+    finger_y = PEG_RADIUS_M + GEL.thickness_m + 0.5 * FINGER_M[1]
     parts = []
     for name, side in (("left", 1), ("right", -1)):
         parts.append(_fixed_joint("gripper", f"finger_{name}", (0, side * finger_y, GRIPPER_LENGTH_M)))
@@ -140,8 +154,8 @@ def held_peg() -> Tool:
             + _box((0, 0, 0.5 * finger_length), (FINGER_M[0], FINGER_M[1], finger_length), "finger")
             + _shape(
                 "visual",
-                (0, -side * 0.5 * (FINGER_M[1] + PAD_THICKNESS_M), finger_length - 0.5 * GRASP_M),
-                f'<box size="{0.9 * FINGER_M[0]} {PAD_THICKNESS_M} {GRASP_M}"/>',
+                (0, -side * 0.5 * (FINGER_M[1] + GEL.thickness_m), finger_length - 0.5 * GEL.side_m),
+                f'<box size="{GEL.side_m} {GEL.thickness_m} {GEL.side_m}"/>',
                 "pad",
             )
             + "</link>"
