@@ -30,6 +30,8 @@ class Reason(IntEnum):
     NOT_A_NUMBER = 6
     PAUSED = 7
     STOPPED = 8
+    INACTIVE = 9
+    NO_DEADMAN = 10
     # What the arm's own driver says: sac_gmm.control.lbr_state.
     SESSION_LOST = 20
     POOR_CONNECTION = 21
@@ -79,6 +81,9 @@ _REASON_REMEDY = {
     "~/pause data: false or start a new episode",
     Reason.PAUSED: "paused on request: call ~/pause with data: false to go on",
     Reason.STOPPED: "stopped on request: call ~/pause with data: false to go on",
+    Reason.INACTIVE: "not activated: the lifecycle manager does that once all nodes are there; by hand, "
+    "`ros2 lifecycle set /gmm_controller activate`",
+    Reason.NO_DEADMAN: "the deadman is released, or its topic is silent: hold it down to move the arm",
     Reason.SESSION_LOST: "the FRI session is not commanding: start the LBRServer application on the smartPAD and hold "
     "the enabling switch; once it commands, resume with ~/pause data: false or a new episode",
     Reason.POOR_CONNECTION: "the FRI connection is poor: use a cable of its own and a real-time kernel, and let "
