@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from sac_gmm.errors import SacGmmError
 from sac_gmm.perception import ArucoDetector, Camera, dictionary_names, marker_image
+from sac_gmm.perception.marker_pose import PoseSolver
 from sac_gmm.perception.render import clutter, degrade, facing_rotation, render_marker
 
 DICTIONARY, MARKER, SIZE_M = "DICT_4X4_50", 3, 0.06
@@ -88,8 +89,8 @@ def test_exact_corners_never_give_a_wrong_pose(roll, tilt, x, y, z):
     """IPPE_SQUARE answers NaN or a wrong pose for a marker that faces the camera exactly."""
     detector = ArucoDetector(DICTIONARY, MARKER, SIZE_M, CAMERA)
     rotation, position = facing_rotation(tilt, 0.3, roll), np.array([x, y, z])
-    points = (detector._corners_m @ rotation.T + position) @ CAMERA.matrix.T
-    pose = detector._pose(points[:, :2] / points[:, 2:], None)
+    points = (detector.corners_m @ rotation.T + position) @ CAMERA.matrix.T
+    pose = PoseSolver(CAMERA).solve(detector.corners_m, points[:, :2] / points[:, 2:])
     assert np.linalg.norm(pose.position_m - position) < 1e-3 * z
     assert pose.reprojection_px < 0.05
     assert np.allclose(pose.rotation @ pose.rotation.T, np.eye(3), atol=1e-9)
@@ -97,12 +98,13 @@ def test_exact_corners_never_give_a_wrong_pose(roll, tilt, x, y, z):
 
 def test_previous_pose_decides_between_two_equally_good_ones(detector):
     facing = facing_rotation(0.0)
-    points = (detector._corners_m @ facing.T + [0.0, 0.0, 1.5]) @ CAMERA.matrix.T
+    points = (detector.corners_m @ facing.T + [0.0, 0.0, 1.5]) @ CAMERA.matrix.T
     noisy = points[:, :2] / points[:, 2:] + np.array([[0.2, 0], [0.1, 0.2], [-0.15, 0], [0, -0.1]])
-    both = detector._solve(noisy, cv2.SOLVEPNP_IPPE_SQUARE)
+    solver = PoseSolver(CAMERA)
+    both = solver.candidates(detector.corners_m, noisy, cv2.SOLVEPNP_IPPE_SQUARE)
     assert len(both) == 2
     for wanted in both:
-        chosen = detector._pose(noisy, previous=wanted)
+        chosen = solver.solve(detector.corners_m, noisy, wanted)
         assert chosen.ambiguity > 0.6
         assert angle_deg(chosen.rotation, wanted.rotation) < 1e-3
 

@@ -1,17 +1,24 @@
 """Seeing: square markers and the reward they pay. Pictures come in as arrays; nothing here knows ROS or a task."""
 
-from sac_gmm.perception.aruco import ArucoDetector, Marker, MarkerPose, dictionary_names, marker_image
+from sac_gmm.perception.aruco import ArucoDetector, Marker, Sighting, dictionary_names, marker_image
+from sac_gmm.perception.board import BoardDetector, MarkerBoard, load_board
 from sac_gmm.perception.camera import Camera, image_array
-from sac_gmm.perception.reward import RewardDebouncer, RewardJudge
+from sac_gmm.perception.marker_pose import MarkerPose
+from sac_gmm.perception.reward import MarkerGate, RewardDebouncer, RewardJudge
 
 __all__ = [
     "ArucoDetector",
+    "BoardDetector",
     "Camera",
     "Marker",
+    "MarkerBoard",
+    "MarkerGate",
     "MarkerPose",
     "RewardDebouncer",
     "RewardJudge",
+    "Sighting",
     "dictionary_names",
     "image_array",
+    "load_board",
     "marker_image",
 ]

@@ -53,18 +53,27 @@ def render_marker(
     corners_m = np.array([[-outer, outer, 0], [outer, outer, 0], [outer, -outer, 0], [-outer, -outer, 0]])
     points = (corners_m @ rotation.T + np.asarray(position_m, np.float64)) @ camera.matrix.T
     corners_px = points[:, :2] / points[:, 2:]
+    # Only the part of the picture that the marker covers is drawn, so that many can be drawn quickly.
+    size = np.array([camera.width, camera.height])
+    low = np.clip(np.floor(corners_px.min(axis=0)).astype(int) - 1, 0, size)
+    high = np.clip(np.ceil(corners_px.max(axis=0)).astype(int) + 2, 0, size)
+    picture = background.copy()
+    if (high <= low).any():
+        return picture  # it lies outside
     over = 4
     side = drawn.shape[0]
     source = np.array([[0, 0], [side, 0], [side, side], [0, side]], np.float32) - 0.5
-    target = ((corners_px + 0.5) * over - 0.5).astype(np.float32)
+    target = ((corners_px - low + 0.5) * over - 0.5).astype(np.float32)
     warp = cv2.getPerspectiveTransform(source, target)
-    size = (camera.width * over, camera.height * over)
-    marker = cv2.warpPerspective(drawn, warp, size, flags=cv2.INTER_NEAREST)
-    mask = cv2.warpPerspective(np.full_like(drawn, 255), warp, size, flags=cv2.INTER_NEAREST)
-    small = (camera.width, camera.height)
-    share = cv2.resize(mask, small, interpolation=cv2.INTER_AREA).astype(np.float32) / 255.0
-    pasted = cv2.resize(marker, small, interpolation=cv2.INTER_AREA).astype(np.float32)  # already times its share
-    return np.clip(np.rint(background * (1.0 - share) + pasted), 0, 255).astype(np.uint8)
+    width, height = (high - low).tolist()
+    large = (width * over, height * over)
+    marker = cv2.warpPerspective(drawn, warp, large, flags=cv2.INTER_NEAREST)
+    mask = cv2.warpPerspective(np.full_like(drawn, 255), warp, large, flags=cv2.INTER_NEAREST)
+    share = cv2.resize(mask, (width, height), interpolation=cv2.INTER_AREA).astype(np.float32) / 255.0
+    pasted = cv2.resize(marker, (width, height), interpolation=cv2.INTER_AREA).astype(np.float32)  # times its share
+    covered = picture[low[1] : high[1], low[0] : high[0]]
+    covered[:] = np.clip(np.rint(covered * (1.0 - share) + pasted), 0, 255).astype(np.uint8)
+    return picture
 
 
 def clutter(rng: np.random.Generator, height: int, width: int, shapes: int = 60) -> npt.NDArray[np.uint8]:
@@ -100,15 +109,36 @@ def degrade(
     rng: np.random.Generator,
     *,
     blur_px: float = 0.0,
+    motion_px: int = 0,
     noise: float = 0.0,
     gain: float = 1.0,
 ) -> npt.NDArray[np.uint8]:
-    """Darken, then blur and add noise, both Gaussian: standard deviations in pixels and in grey values."""
+    """Darken, blur and add noise, as a camera would.
+
+    Args:
+        image: (H, W) grey picture; left as it is.
+        rng: Of the noise and of the direction of the motion.
+        blur_px: Standard deviation of a Gaussian blur, in pixels.
+        motion_px: Length of a motion blur in a random direction, in pixels.
+        noise: Standard deviation of Gaussian noise, in grey values.
+        gain: Light, 1 as it is.
+
+    Returns:
+        (H, W) uint8.
+    """
     picture = image.astype(np.float32) * gain
     if blur_px > 0.0:
         picture = np.asarray(cv2.GaussianBlur(picture, (0, 0), blur_px), np.float32)
+    if motion_px > 1:
+        line = np.zeros((motion_px, motion_px), np.float32)
+        middle = (motion_px - 1) / 2.0
+        angle = rng.uniform(0.0, np.pi)
+        reach = np.array([np.cos(angle), np.sin(angle)]) * middle
+        ends = [tuple(np.rint(middle + sign * reach).astype(int).tolist()) for sign in (-1, 1)]
+        cv2.line(line, ends[0], ends[1], 1.0)
+        picture = np.asarray(cv2.filter2D(picture, -1, line / line.sum()), np.float32)
     if noise > 0.0:
-        picture = picture + rng.normal(0.0, noise, picture.shape).astype(np.float32)
+        picture = picture + noise * rng.standard_normal(picture.shape, np.float32)
     return np.clip(np.rint(picture), 0, 255).astype(np.uint8)
 
 

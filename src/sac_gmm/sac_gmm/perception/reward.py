@@ -2,7 +2,47 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
+import numpy as np
+
 from sac_gmm.errors import SacGmmError
+from sac_gmm.perception.aruco import Marker
+
+
+@dataclass(frozen=True)
+class MarkerGate:
+    """Whether a marker that is seen counts as the sign of success.
+
+    Args:
+        max_tilt_rad: Turned further from the camera it does not count. Where two poses are equally likely both must hold.
+        tilt_hysteresis_rad: Once it counts as done, it may turn this much further, so that a marker that rests at the
+            limit does not make the reward flicker.
+
+    Raises:
+        SacGmmError: A number is out of range.
+    """
+
+    max_tilt_rad: float = 1.45
+    tilt_hysteresis_rad: float = 0.05
+
+    def __post_init__(self) -> None:
+        if not 0.0 < self.max_tilt_rad <= np.pi / 2:
+            raise SacGmmError(f"max_tilt_rad is {self.max_tilt_rad}, expected 0 to 1.57")
+        if not 0.0 <= self.tilt_hysteresis_rad <= 0.5:
+            raise SacGmmError(f"tilt_hysteresis_rad is {self.tilt_hysteresis_rad}, expected 0 to 0.5")
+
+    def counts(self, marker: Marker | None, success: bool = False) -> bool:
+        """Judge one picture.
+
+        Args:
+            marker: What was found in it.
+            success: Whether the task counts as done so far.
+        """
+        if marker is None or marker.pose is None:
+            return False
+        limit_rad = self.max_tilt_rad + (self.tilt_hysteresis_rad if success else 0.0)
+        return marker.pose.largest_tilt_rad <= limit_rad
 
 
 class RewardDebouncer:
@@ -43,6 +83,11 @@ class RewardJudge:
         self._start_ns = 0
         self._resetting = False
         self._last_stamp_ns: int | None = None
+
+    @property
+    def success(self) -> bool:
+        """Whether the task counts as done so far."""
+        return self._debouncer.success
 
     def episode_resetting(self, episode_id: int) -> None:
         """The scene is being put back: forget the past, and let nothing count until the episode runs."""

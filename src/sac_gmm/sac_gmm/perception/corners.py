@@ -1,0 +1,104 @@
+"""Corners of a black square to a few hundredths of a pixel: straight lines through its edges, and where they meet.
+
+A blurred corner is rounded, which draws a corner found by itself inward; a blurred edge stays where it was. Where an
+edge lies is read off the grey values across it: the further out it lies, the more of the profile is dark. That is linear
+in the grey values, so that noise does not pull it anywhere.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[np.float64]
+
+_SAMPLES = 24  # profiles across each edge
+_STEP_PX = 0.5  # along a profile
+_REACH_MODULES = 0.8  # of a profile to either side: the black border and the quiet zone are one module wide
+_REACH_PX = (1.0, 5.0)
+_MARGIN = 0.12  # of an edge left out at either end, where the corner is rounded
+_MIN_CONTRAST = 10.0  # grey values between inside and outside
+_MAX_RESIDUAL_PX = 0.7  # of the edge points about their line
+_PASSES = 4
+_SETTLED_PX = 0.05
+
+
+def refine_corners(grey: npt.NDArray[np.uint8], corners_px: npt.ArrayLike, modules: int) -> Array:
+    """Move the corners of a marker to where its edges meet.
+
+    Args:
+        grey: (H, W) picture, not smoothed.
+        corners_px: (4, 2) clockwise as seen, within about two pixels of the truth.
+        modules: Along the marker's side, border included: 6 for a 4x4 marker.
+
+    Returns:
+        (4, 2) corners; those that were given, refined one by one, where an edge cannot be made out.
+    """
+    given = np.array(corners_px, np.float32).reshape(4, 1, 2)
+    side_px = float(np.linalg.norm(np.roll(given, -1, axis=0) - given, axis=2).min())
+    window = int(np.clip(round(0.3 * side_px / modules), 1, 5))
+    criteria = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 30, 0.01)
+    start = np.asarray(cv2.cornerSubPix(grey, given.copy(), (window, window), (-1, -1), criteria), np.float64)
+    start = start.reshape(4, 2)
+    reach_px = float(np.clip(_REACH_MODULES * side_px / modules, *_REACH_PX))
+    corners, move_px = start, np.inf
+    for _ in range(_PASSES):  # the next time the profiles are centred on the edges
+        refined = _intersections(grey, corners, reach_px)
+        if refined is None:
+            return start
+        move_px = float(np.abs(refined - corners).max())
+        corners = refined
+        if move_px < _SETTLED_PX:
+            break
+    settled = move_px < 10.0 * _SETTLED_PX and float(np.abs(corners - start).max()) < 1.2 * side_px / modules
+    return corners if settled else start
+
+
+def _intersections(grey: npt.NDArray[np.uint8], corners: Array, reach_px: float) -> Array | None:
+    """Where the lines through the four edges meet, (4, 2); None where an edge cannot be made out."""
+    ends = np.roll(corners, -1, axis=0)
+    along = ends - corners
+    length = np.linalg.norm(along, axis=1, keepdims=True)
+    along = along / length
+    outward = np.column_stack([along[:, 1], -along[:, 0]])  # y points down and the corners go round clockwise
+    share = np.linspace(_MARGIN, 1.0 - _MARGIN, _SAMPLES)
+    n_steps = int(round(reach_px / _STEP_PX))
+    offset = np.arange(-n_steps, n_steps + 1) * _STEP_PX
+    feet = corners[:, None, :] + share[None, :, None] * (ends - corners)[:, None, :]  # (4, S, 2)
+    points = feet[:, :, None, :] + offset[None, None, :, None] * outward[:, None, None, :]  # (4, S, T, 2)
+    flat = points.reshape(4 * _SAMPLES, -1, 2).astype(np.float32)
+    profiles = cv2.remap(grey, flat[..., 0], flat[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    profile = profiles.reshape(4, _SAMPLES, -1).astype(np.float64)
+    inside = profile[:, :, :2].mean(axis=(1, 2))
+    outside = profile[:, :, -2:].mean(axis=(1, 2))
+    contrast = outside - inside
+    if contrast.min() < _MIN_CONTRAST:
+        return None
+    white = (profile - inside[:, None, None]) / contrast[:, None, None]
+    white[:, :, [0, -1]] *= 0.5  # trapezoids
+    edge = offset[-1] - white.sum(axis=2) * _STEP_PX  # (4, S) offset of the edge from the assumed one
+    at = share * length  # (4, S) along the edge
+    # A line for each edge: offset = a + b * at, once with all points, once without those that lie off.
+    weight = np.ones_like(edge)
+    for _ in range(2):
+        mean_at = (weight * at).sum(axis=1) / weight.sum(axis=1)
+        mean_edge = (weight * edge).sum(axis=1) / weight.sum(axis=1)
+        d = at - mean_at[:, None]
+        b = (weight * d * (edge - mean_edge[:, None])).sum(axis=1) / (weight * d * d).sum(axis=1)
+        residual = edge - mean_edge[:, None] - b[:, None] * d
+        spread = np.sqrt((weight * residual**2).sum(axis=1) / weight.sum(axis=1))
+        weight = (np.abs(residual) <= 2.0 * spread[:, None] + 1e-9).astype(np.float64)
+    if spread.max() > _MAX_RESIDUAL_PX:
+        return None
+    foot = corners + mean_at[:, None] * along + mean_edge[:, None] * outward
+    direction = along + b[:, None] * outward
+    normal = np.column_stack([-direction[:, 1], direction[:, 0]])
+    distance = (normal * foot).sum(axis=1)
+    before, behind = np.roll(normal, 1, axis=0), np.roll(distance, 1)
+    determinant = before[:, 0] * normal[:, 1] - before[:, 1] * normal[:, 0]
+    if np.abs(determinant).min() < 1e-3:
+        return None
+    x = (behind * normal[:, 1] - before[:, 1] * distance) / determinant
+    y = (before[:, 0] * distance - behind * normal[:, 0]) / determinant
+    return np.column_stack([x, y])
