@@ -22,7 +22,7 @@ MAY_IMPORT = {
     "tasks": set(),
     "rl": set(),
     "control": {"models"},
-    "demos": {"models"},
+    "demos": {"models", "perception"},
     "perception": {"models"},
     "skills": {"rl", "models", "control", "perception", "demos"},
     "evaluation": {"skills", "rl", "models", "control", "perception", "demos", "tasks"},

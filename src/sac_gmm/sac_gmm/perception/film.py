@@ -1,0 +1,87 @@
+"""Films as they come from telephones and cameras: turned, with an uneven rate, cut short."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+
+os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # a broken file is reported by us, once
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from sac_gmm.errors import SacGmmError
+
+_NOMINAL_HZ = 30.0  # of a film that does not say
+
+
+class Film:
+    """Reads a film from its beginning; close it, or use it in a `with` statement.
+
+    Args:
+        path: Any file that OpenCV's ffmpeg reads. A film that a telephone has marked as turned is turned.
+
+    Attributes:
+        path: The file.
+        width: In pixels, as shown.
+        height: In pixels, as shown.
+        rate_hz: Nominal rate.
+        declared_frames: As many as the file says it has; 0 where it does not say.
+
+    Raises:
+        SacGmmError: The file is missing, is no film, or holds no picture.
+    """
+
+    def __init__(self, path: Path | str) -> None:
+        self.path = Path(path)
+        if not self.path.is_file():
+            raise SacGmmError(f"{path}: there is no such film")
+        self._capture = cv2.VideoCapture(str(self.path))
+        ok, first = self._capture.read() if self._capture.isOpened() else (False, None)
+        if not ok or first is None:
+            self._capture.release()
+            raise SacGmmError(f"{path} cannot be read as a film: it is damaged, empty, or of a kind not known here")
+        self._first = first
+        self._first_ms = self._capture.get(cv2.CAP_PROP_POS_MSEC)
+        self.height, self.width = first.shape[:2]
+        rate = self._capture.get(cv2.CAP_PROP_FPS)
+        self.rate_hz = float(rate) if np.isfinite(rate) and 1.0 <= rate <= 1000.0 else _NOMINAL_HZ
+        count = self._capture.get(cv2.CAP_PROP_FRAME_COUNT)
+        self.declared_frames = int(count) if np.isfinite(count) and 0 < count < 1e9 else 0
+
+    def frames(self, start: int = 0) -> Iterator[tuple[int, float, npt.NDArray[np.uint8]]]:
+        """Number, time in seconds from the first picture, and picture (H, W, 3) RGB of every picture from `start` on.
+
+        Times increase: where the file's own do not, the nominal rate stands in. May be called once.
+        """
+        picture, at_ms, last_s = self._first, self._first_ms, -1.0
+        number = 0
+        while True:
+            time_s = (at_ms - self._first_ms) * 1e-3
+            if not np.isfinite(time_s) or (number and time_s <= last_s):
+                time_s = last_s + 1.0 / self.rate_hz
+            last_s = time_s
+            if number >= start:
+                if picture.shape[:2] != (self.height, self.width):
+                    return  # a stream whose size changes is damaged from here on
+                yield number, time_s, np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), np.uint8)
+            ok, following = self._capture.read()
+            if not ok or following is None:
+                return
+            picture, at_ms = following, self._capture.get(cv2.CAP_PROP_POS_MSEC)
+            number += 1
+
+    def close(self) -> None:
+        """Close the file."""
+        self._capture.release()
+
+    def __enter__(self) -> Film:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

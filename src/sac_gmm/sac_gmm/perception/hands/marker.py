@@ -1,0 +1,48 @@
+"""The other way to see a hand: an ArUco marker on a glove or on the tool in the hand, which gives a metric 6-D pose."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from sac_gmm.perception.aruco import ArucoDetector, MarkerPose
+from sac_gmm.perception.camera import Camera
+from sac_gmm.perception.hands.pose import HandPose
+
+_FORGET_S = 0.5  # after this long without the marker, its last pose says nothing about the next
+_GOOD_REPROJECTION_PX = 1.0  # confidence halves there
+
+
+class MarkerHandTracker:
+    """Sees the marker on one hand.
+
+    Args:
+        dictionary: Name of a predefined dictionary, such as DICT_4X4_50.
+        marker_id: The marker on the hand.
+        size_m: Side of its black square.
+        camera: The calibrated camera.
+
+    Raises:
+        SacGmmError: Unknown dictionary or id, or a size out of range.
+    """
+
+    def __init__(self, dictionary: str, marker_id: int, size_m: float, camera: Camera) -> None:
+        self._detector = ArucoDetector(dictionary, marker_id, size_m, camera)
+        self._previous: MarkerPose | None = None
+        self._previous_s = -np.inf
+
+    def track(self, image: npt.NDArray[np.uint8], time_s: float) -> HandPose | None:
+        """The pose of the marker in a picture taken at `time_s`; None where it is not seen or no pose explains it.
+
+        Raises:
+            SacGmmError: The picture has another size than the calibration.
+        """
+        if not 0.0 <= time_s - self._previous_s <= _FORGET_S:
+            self._previous = None
+        marker = self._detector.detect(image, self._previous)
+        if marker is None or marker.pose is None:
+            return None
+        self._previous, self._previous_s = marker.pose, time_s
+        pose = marker.pose
+        confidence = max(marker.similarity, 0.0) / (1.0 + (pose.reprojection_px / _GOOD_REPROJECTION_PX) ** 2)
+        return HandPose(pose.position_m, pose.rotation, float(confidence), "marker")

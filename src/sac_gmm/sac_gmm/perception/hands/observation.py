@@ -1,0 +1,81 @@
+"""A hand as the picture shows it: 21 landmarks, and which of several hands to follow."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+Side = Literal["left", "right"]
+N_LANDMARKS = 21
+WRIST, THUMB_TIP, INDEX_KNUCKLE, INDEX_TIP, MIDDLE_KNUCKLE, LITTLE_KNUCKLE = 0, 4, 5, 8, 9, 17
+# The points that hardly move against each other, whatever the fingers do.
+PALM = (WRIST, INDEX_KNUCKLE, MIDDLE_KNUCKLE, 13, LITTLE_KNUCKLE)
+
+_FORGET_S = 1.0  # after this long without the hand, any hand may take its place
+_NEAR_HANDS = 2.5  # a hand further than this many of its own sizes from where it was is another one
+
+
+@dataclass(frozen=True)
+class HandObservation:
+    """One hand in one picture.
+
+    Attributes:
+        landmarks_px: (21, 2) pixels, in the order of MediaPipe's hand model.
+        shape_m: (21, 3) the model's guess of the hand's shape about its own centre, in metres and the camera's axes
+            (x right, y down, z away). Its size is a typical hand's, not this hand's.
+        side: The person's left or right hand, in a picture that is not mirrored.
+        score: How sure the model is, 0 to 1.
+    """
+
+    landmarks_px: npt.NDArray[np.float64]
+    shape_m: npt.NDArray[np.float64]
+    side: Side
+    score: float
+
+    @property
+    def centre_px(self) -> npt.NDArray[np.float64]:
+        """(2,) middle of the palm."""
+        return np.asarray(self.landmarks_px[list(PALM)].mean(axis=0), np.float64)
+
+    @property
+    def size_px(self) -> float:
+        """Longer side of the box around the hand."""
+        return float(np.ptp(self.landmarks_px, axis=0).max())
+
+
+class HandFollower:
+    """Follows one hand where there are several: it stays with the hand it began with until that is gone for a second.
+
+    Args:
+        side: The hand to begin with; `any` takes the largest, which is the nearest.
+    """
+
+    def __init__(self, side: Side | Literal["any"] = "any") -> None:
+        self._side = side
+        self._last: HandObservation | None = None
+        self._last_s = -np.inf
+
+    def choose(self, hands: Sequence[HandObservation], time_s: float) -> HandObservation | None:
+        """The hand to go on with among those in the picture taken at `time_s`, or None."""
+        if self._last is not None and not 0.0 <= time_s - self._last_s <= _FORGET_S:
+            self._last = None
+        if self._last is None:
+            wanted = [hand for hand in hands if self._side in ("any", hand.side)]
+            chosen = max(wanted, key=lambda hand: hand.size_px, default=None)
+        else:
+            chosen = min(hands, key=self._distance_hands, default=None)
+            if chosen is not None and self._distance_hands(chosen) > _NEAR_HANDS:
+                chosen = None
+        if chosen is not None:
+            self._last, self._last_s = chosen, time_s
+        return chosen
+
+    def _distance_hands(self, hand: HandObservation) -> float:
+        """How far a hand is from where the last one was, in sizes of that one; the other side counts as further."""
+        assert self._last is not None
+        way = float(np.linalg.norm(hand.centre_px - self._last.centre_px)) / max(self._last.size_px, 1.0)
+        return way + (0.3 if hand.side != self._last.side else 0.0)

@@ -1,0 +1,226 @@
+"""From the landmarks of a hand to its pose in space, in the camera's optical frame (x right, y down, z forward).
+
+One picture fixes where every landmark lies on its line of sight, and the shape of the hand, but not its size: a small
+hand near by looks like a large one further away. The size comes, in this order, from a depth image, from the person's
+measured palm, or, where there is neither, from the model's typical hand.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from typing import Literal
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from sac_gmm.errors import SacGmmError
+from sac_gmm.perception.camera import Camera
+from sac_gmm.perception.hands.observation import (
+    INDEX_KNUCKLE,
+    INDEX_TIP,
+    LITTLE_KNUCKLE,
+    MIDDLE_KNUCKLE,
+    PALM,
+    THUMB_TIP,
+    WRIST,
+    HandObservation,
+    Side,
+)
+
+Array = npt.NDArray[np.float64]
+SizeFrom = Literal["depth", "palm width", "model", "marker"]
+HandPoint = Literal["pinch", "palm", "wrist"]
+
+_NEAREST_M, _FURTHEST_M = 0.05, 5.0
+_MIN_DEPTH_POINTS = 3  # of the five of the palm
+_MAX_DEPTH_SPREAD = 0.15  # of the distance: more means that something else is in front of the hand
+_GOOD_REPROJECTION = 0.1  # of the hand's size in the picture; confidence halves there
+_REMEMBERED_WIDTHS = 60
+
+
+@dataclass(frozen=True)
+class HandPose:
+    """A hand, or the marker on it, in the optical frame.
+
+    Attributes:
+        position_m: (3,) middle of the palm, or the marker's centre.
+        rotation: (3, 3) hand to camera: x from the wrist to the fingers, z out of the back of the hand; of a marker,
+            the marker's own axes.
+        confidence: 0 to 1.
+        size_from: What the distance rests on.
+        landmarks_m: (21, 3); None for a marker.
+    """
+
+    position_m: Array
+    rotation: Array
+    confidence: float
+    size_from: SizeFrom
+    landmarks_m: Array | None = None
+
+    @property
+    def opening_m(self) -> float:
+        """Distance from the tip of the thumb to that of the index finger; NaN for a marker, which shows no fingers."""
+        if self.landmarks_m is None:
+            return float("nan")
+        return float(np.linalg.norm(self.landmarks_m[THUMB_TIP] - self.landmarks_m[INDEX_TIP]))
+
+    @property
+    def palm_width_m(self) -> float:
+        """Distance between the knuckles of index and little finger; NaN for a marker."""
+        if self.landmarks_m is None:
+            return float("nan")
+        return float(np.linalg.norm(self.landmarks_m[INDEX_KNUCKLE] - self.landmarks_m[LITTLE_KNUCKLE]))
+
+    def at(self, point: HandPoint) -> Array:
+        """(3,) a point of the hand: the middle between the tips of thumb and index finger, the palm, or the wrist."""
+        if self.landmarks_m is None or point == "palm":
+            return self.position_m
+        if point == "wrist":
+            return np.asarray(self.landmarks_m[WRIST], np.float64)
+        return np.asarray(0.5 * (self.landmarks_m[THUMB_TIP] + self.landmarks_m[INDEX_TIP]), np.float64)
+
+
+class HandPoseEstimator:
+    """Places the hands seen by one camera in space.
+
+    Args:
+        camera: The calibrated camera.
+        palm_width_m: The person's palm, from the knuckle of the index finger to that of the little finger, between the
+            knuckles' middles. None: the model's typical hand.
+
+    Raises:
+        SacGmmError: A palm that no person has.
+    """
+
+    def __init__(self, camera: Camera, palm_width_m: float | None = None) -> None:
+        if palm_width_m is not None and not 0.03 <= palm_width_m <= 0.12:
+            raise SacGmmError(f"the palm width is {palm_width_m} m, expected 0.03 to 0.12 m between the knuckles")
+        self._camera = camera
+        self._palm_width_m = palm_width_m
+        self._seen_widths_m: deque[float] = deque(maxlen=_REMEMBERED_WIDTHS)
+
+    def estimate(self, hand: HandObservation, depth_m: npt.NDArray[np.float32] | None = None) -> HandPose | None:
+        """Place a hand.
+
+        Args:
+            hand: What was found in the picture.
+            depth_m: (H, W) distance along the optical axis for the same pixels, NaN where unknown.
+
+        Returns:
+            The pose; None where no pose explains the landmarks.
+
+        Raises:
+            SacGmmError: The depth image has another size than the calibration.
+        """
+        camera = self._camera
+        if depth_m is not None and depth_m.shape != (camera.height, camera.width):
+            raise SacGmmError(
+                f"the depth image is {depth_m.shape[1]}x{depth_m.shape[0]} but the calibration is for "
+                f"{camera.width}x{camera.height}: publish depth registered to the colour image"
+            )
+        width_m = float(np.linalg.norm(hand.shape_m[INDEX_KNUCKLE] - hand.shape_m[LITTLE_KNUCKLE]))
+        known_m = self._palm_width_m
+        size_from: SizeFrom = "palm width" if known_m is not None else "model"
+        if known_m is None and self._seen_widths_m:  # depth has shown how large this hand is
+            known_m, size_from = float(np.median(self._seen_widths_m)), "palm width"
+        shape = hand.shape_m * (known_m / width_m) if known_m is not None and width_m > 1e-3 else hand.shape_m
+        placed = self._place(shape, hand.landmarks_px)
+        if placed is None:
+            return None
+        landmarks, error_px = placed
+        confidence = hand.score / (1.0 + (error_px / (_GOOD_REPROJECTION * max(hand.size_px, 1.0))) ** 2)
+        if depth_m is not None:
+            factor = _depth_factor(landmarks, hand, depth_m)
+            if factor is not None:
+                landmarks, size_from = landmarks * factor, "depth"  # growing about the camera moves no pixel
+        pose = _pose_of(landmarks, hand.side, confidence, size_from)
+        if pose is not None and size_from == "depth":
+            self._seen_widths_m.append(pose.palm_width_m)
+        return pose
+
+    def _place(self, shape_m: Array, landmarks_px: Array) -> tuple[Array, float] | None:
+        """Landmarks (21, 3) on their lines of sight, and the RMS reprojection error of the rigid shape in pixels."""
+        camera = self._camera
+        try:
+            found, vector, translation = cv2.solvePnP(
+                shape_m, landmarks_px, camera.matrix, camera.distortion, flags=cv2.SOLVEPNP_SQPNP
+            )
+        except cv2.error:  # all points in one line, or not finite
+            return None
+        if not found or not (np.isfinite(vector).all() and np.isfinite(translation).all()):
+            return None
+        in_camera = shape_m @ np.asarray(cv2.Rodrigues(vector)[0], np.float64).T + translation.ravel()
+        depth = in_camera[:, 2]
+        if depth.min() <= _NEAREST_M or depth.max() >= _FURTHEST_M:
+            return None
+        seen, _ = cv2.projectPoints(shape_m, vector, translation, camera.matrix, camera.distortion)
+        error_px = float(np.sqrt(np.mean(np.sum((seen.reshape(-1, 2) - landmarks_px) ** 2, axis=1))))
+        rays = cv2.undistortPoints(landmarks_px.reshape(-1, 1, 2), camera.matrix, camera.distortion).reshape(-1, 2)
+        return np.column_stack((rays, np.ones(len(rays)))) * in_camera[:, 2:], error_px
+
+
+def _depth_factor(landmarks: Array, hand: HandObservation, depth_m: npt.NDArray[np.float32]) -> float | None:
+    """How much further away the palm is measured than it was placed; None where the depth image does not tell."""
+    radius = max(1, round(0.03 * hand.size_px))
+    factors = []
+    for point in PALM:
+        u, v = np.rint(hand.landmarks_px[point]).astype(int).tolist()
+        window = depth_m[max(v - radius, 0) : max(v + radius + 1, 0), max(u - radius, 0) : max(u + radius + 1, 0)]
+        known = window[np.isfinite(window) & (window > _NEAREST_M) & (window < _FURTHEST_M)]
+        if known.size and known.size >= 0.3 * window.size:
+            factors.append(float(np.median(known)) / landmarks[point, 2])
+    if len(factors) < _MIN_DEPTH_POINTS:
+        return None
+    middle = float(np.median(factors))
+    spread = float(np.median(np.abs(np.array(factors) - middle)))
+    return middle if spread <= _MAX_DEPTH_SPREAD * middle else None
+
+
+def _pose_of(landmarks: Array, side: Side, confidence: float, size_from: SizeFrom) -> HandPose | None:
+    """The pose of the palm from landmarks (21, 3)."""
+    wrist, index, little = landmarks[WRIST], landmarks[INDEX_KNUCKLE], landmarks[LITTLE_KNUCKLE]
+    forward = landmarks[MIDDLE_KNUCKLE] - wrist
+    out = np.cross(little - wrist, index - wrist) * (1.0 if side == "right" else -1.0)
+    across = np.cross(out, forward)
+    if min(np.linalg.norm(forward), np.linalg.norm(out), np.linalg.norm(across)) < 1e-9:
+        return None
+    x, y = forward / np.linalg.norm(forward), across / np.linalg.norm(across)
+    centre = landmarks[list(PALM)].mean(axis=0)
+    return HandPose(centre, np.column_stack((x, y, np.cross(x, y))), confidence, size_from, landmarks)
+
+
+def depth_image(
+    data: bytes | bytearray | memoryview | npt.NDArray[np.uint8], height: int, width: int, step: int, encoding: str
+) -> npt.NDArray[np.float32]:
+    """The bytes of a depth image in metres.
+
+    Args:
+        data: Row by row, little endian.
+        height: Rows.
+        width: Columns.
+        step: Bytes from one row to the next.
+        encoding: `16UC1` or `mono16` (millimetres, 0 for unknown), or `32FC1` (metres).
+
+    Returns:
+        (height, width) float32, NaN where unknown.
+
+    Raises:
+        SacGmmError: Unknown encoding, or fewer bytes than the size says.
+    """
+    kinds = {"16UC1": (np.dtype("<u2"), 1e-3), "mono16": (np.dtype("<u2"), 1e-3), "32FC1": (np.dtype("<f4"), 1.0)}
+    if encoding not in kinds:
+        raise SacGmmError(f"depth encoding '{encoding}' is not supported: publish one of {', '.join(kinds)}")
+    kind, unit_m = kinds[encoding]
+    flat = np.frombuffer(data, np.uint8)
+    row = width * kind.itemsize
+    if height <= 0 or width <= 0 or step < row or flat.size < step * height:
+        raise SacGmmError(
+            f"depth image of {width}x{height} {encoding} with row step {step} holds {flat.size} bytes, expected "
+            f"{max(step, row) * height}: the driver publishes a broken image"
+        )
+    rows = np.ascontiguousarray(flat[: step * height].reshape(height, step)[:, :row])
+    metres = rows.view(kind).astype(np.float32) * np.float32(unit_m)
+    metres[~(metres > 0.0)] = np.nan
+    return metres

@@ -1,0 +1,250 @@
+"""The way of a hand through a whole episode, cleaned afterwards: outliers out, short gaps filled, smoothed without lag.
+
+All of it looks at what came before and after a moment, which is why the motion is not late: it is for recordings.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy.interpolate import PchipInterpolator
+from scipy.ndimage import median_filter
+from scipy.signal import savgol_filter
+from scipy.spatial.transform import Rotation, Slerp
+
+from sac_gmm.errors import SacGmmError
+
+Array = npt.NDArray[np.float64]
+
+_HALF_WINDOW = 5  # samples on either side that a sample is compared with
+_MAD_TO_STD = 1.4826  # of a normal distribution
+_SHORTEST_PIECE_S = 0.2  # anything shorter that stands apart is a mistake of the tracker
+_GRIP_MEDIAN = 5  # samples
+MIN_SAMPLES = 5
+
+
+@dataclass(frozen=True)
+class HandTrack:
+    """What was seen, one row per picture; NaN where the hand was not.
+
+    Attributes:
+        time_s: (T,) increasing.
+        position_m: (T, 3) in the optical frame.
+        rotation: (T, 3, 3) hand to camera.
+        opening_m: (T,) between thumb and index finger; NaN throughout for a marker.
+        confidence: (T,) 0 to 1; 0 where the hand was not seen.
+    """
+
+    time_s: Array
+    position_m: Array
+    rotation: Array
+    opening_m: Array
+    confidence: Array
+
+
+@dataclass(frozen=True)
+class CleaningSettings:
+    """What counts as an outlier, which gaps are filled, how much is smoothed."""
+
+    min_confidence: float = 0.3
+    gate_m: float = 0.03  # a sample this far from the median around it is an outlier, unless all of them scatter so
+    gate_rad: float = 0.6
+    max_speed_m_s: float = 4.0  # people's hands are slower
+    max_gap_s: float = 0.3
+    smoothing_s: float = 0.25
+    close_m: float = 0.03  # the pinch closes below this and opens above the next
+    open_m: float = 0.05
+
+    def __post_init__(self) -> None:
+        for name, value in asdict(self).items():
+            if not (np.isfinite(value) and value >= 0.0):
+                raise SacGmmError(f"{name} is {value}, expected a number from 0 up")
+        if self.close_m > self.open_m:
+            raise SacGmmError(f"close_m is {self.close_m} and open_m {self.open_m}: the pinch must open above")
+
+
+@dataclass(frozen=True)
+class TrackQuality:
+    """How good the pictures and the tracking were.
+
+    Attributes:
+        frames: Pictures looked at.
+        seen: With the hand in them.
+        rejected: Of these, unsure or outliers.
+        dropped: Pictures missing, by the stamps.
+        filled: Samples of the result that bridge a gap.
+        longest_gap_s: Longest time without the hand between the first and the last time it was seen.
+        jitter_m: RMS distance of what was seen from the smoothed way.
+        top_speed_m_s: Of the smoothed motion.
+        kept_s: Length of the result.
+        lost_s: Time with the hand that is not in the result, because a gap separates it.
+    """
+
+    frames: int
+    seen: int
+    rejected: int
+    dropped: int
+    filled: int
+    longest_gap_s: float
+    jitter_m: float
+    top_speed_m_s: float
+    kept_s: float
+    lost_s: float
+
+    def as_dict(self) -> dict[str, Any]:
+        """For YAML and JSON, rounded for people."""
+        return {name: round(value, 5) if isinstance(value, float) else value for name, value in asdict(self).items()}
+
+    def summary(self) -> str:
+        """One line for a person."""
+        share = 100.0 * self.seen / max(self.frames, 1)
+        return (
+            f"hand in {self.seen} of {self.frames} frames ({share:.1f} %), {self.rejected} rejected, {self.filled} "
+            f"filled, {self.dropped} dropped, jitter {self.jitter_m * 1e3:.1f} mm, at most {self.top_speed_m_s:.2f} m/s"
+        )
+
+
+@dataclass(frozen=True)
+class HandMotion:
+    """A clean motion at an even rate, in the optical frame.
+
+    Attributes:
+        time_s: (N,) evenly spaced.
+        position_m: (N, 3).
+        rotation: (N, 3, 3) hand to camera.
+        opening_m: (N,); NaN throughout for a marker.
+        closed: (N,) whether the pinch is closed.
+        quality: Of the track it was made from.
+    """
+
+    time_s: Array
+    position_m: Array
+    rotation: Array
+    opening_m: Array
+    closed: npt.NDArray[np.bool_]
+    quality: TrackQuality
+
+
+def clean(track: HandTrack, settings: CleaningSettings | None = None) -> HandMotion:
+    """Make a smooth motion of a track; of several pieces with long gaps between them, the longest.
+
+    Raises:
+        SacGmmError: The hand was never seen, or nowhere for long enough.
+    """
+    settings = settings or CleaningSettings()
+    T = track.time_s.size
+    seen = np.isfinite(track.position_m).all(axis=1)
+    if not seen.any():
+        raise SacGmmError(f"no hand was seen in any of {T} pictures: is it in view, and well lit?")
+    good = seen & (track.confidence >= settings.min_confidence)
+    good &= ~_outliers(track, good, settings)
+    pieces = _pieces(track, good, settings)
+    if not pieces:
+        raise SacGmmError(
+            f"the hand was seen in {int(seen.sum())} of {T} pictures, but nowhere for {_SHORTEST_PIECE_S} s without a "
+            "gap: keep it in view, with more light or a slower motion"
+        )
+    piece = max(pieces, key=lambda rows: track.time_s[rows[-1]] - track.time_s[rows[0]])
+    periods = np.diff(track.time_s)
+    period = float(np.median(periods))
+    kept = [float(track.time_s[rows[-1]] - track.time_s[rows[0]]) for rows in pieces]
+
+    at = track.time_s[piece]
+    n = round(float(at[-1] - at[0]) / period) + 1
+    grid = np.linspace(at[0], at[-1], n)
+    window = _window(settings.smoothing_s, float(grid[1] - grid[0]), n)
+    position = _smooth(PchipInterpolator(at, track.position_m[piece])(grid), window)
+    rotation = _smooth_rotation(Slerp(at, Rotation.from_matrix(track.rotation[piece]))(grid), window)
+    opening = np.interp(grid, at, track.opening_m[piece])
+    closed = _closed(opening, settings)
+    after = np.clip(np.searchsorted(at, grid), 1, at.size - 1)
+    bridged = (at[after] - at[after - 1] > 1.5 * period) & (np.abs(at[after] - grid) > 0.25 * period)
+    bridged &= np.abs(at[after - 1] - grid) > 0.25 * period
+    smoothed = np.column_stack([np.interp(at, grid, column) for column in position.T])
+    residual = np.linalg.norm(smoothed - track.position_m[piece], axis=1)
+    quality = TrackQuality(
+        frames=T,
+        seen=int(seen.sum()),
+        rejected=int(seen.sum() - good.sum()),
+        dropped=int(np.sum(np.maximum(np.rint(periods / period) - 1.0, 0.0))),
+        filled=int(bridged.sum()),
+        longest_gap_s=float(np.diff(track.time_s[seen]).max(initial=0.0)),
+        jitter_m=float(np.sqrt(np.mean(residual**2))),
+        top_speed_m_s=float(np.linalg.norm(np.gradient(position, grid, axis=0), axis=1).max()),
+        kept_s=float(at[-1] - at[0]),
+        lost_s=sum(kept) - float(at[-1] - at[0]),
+    )
+    return HandMotion(grid, position, rotation, opening, closed, quality)
+
+
+def _outliers(track: HandTrack, good: npt.NDArray[np.bool_], settings: CleaningSettings) -> npt.NDArray[np.bool_]:
+    """(T,) which samples lie far from the median of those around them (Hampel's filter), in position or direction."""
+    found = np.zeros(track.time_s.size, bool)
+    rows = np.flatnonzero(good)
+    position = track.position_m[rows]
+    rotation = Rotation.from_matrix(track.rotation[rows])
+    for i in range(rows.size):
+        around = slice(max(i - _HALF_WINDOW, 0), i + _HALF_WINDOW + 1)
+        away = np.linalg.norm(position[around] - np.median(position[around], axis=0), axis=1)
+        own = away[i - around.start]
+        far = own > max(settings.gate_m, 4.0 * _MAD_TO_STD * float(np.median(away)))
+        turned = False
+        if not far:
+            turns = (rotation[around] * rotation[i].inv()).magnitude()
+            # An outlier is turned against most of its neighbours; a hand that turns fast, against few.
+            turned = float(np.median(turns)) > settings.gate_rad
+        found[rows[i]] = far or turned
+    return found
+
+
+def _pieces(track: HandTrack, good: npt.NDArray[np.bool_], settings: CleaningSettings) -> list[npt.NDArray[np.intp]]:
+    """Rows of the stretches without a long gap or a jump that no hand makes; stretches too short are mistakes."""
+    rows = np.flatnonzero(good)
+    while rows.size:
+        gaps = np.diff(track.time_s[rows])
+        speed = np.linalg.norm(np.diff(track.position_m[rows], axis=0), axis=1) / gaps
+        parts = np.split(rows, np.flatnonzero((gaps > settings.max_gap_s) | (speed > settings.max_speed_m_s)) + 1)
+        kept = [
+            part
+            for part in parts
+            if part.size >= MIN_SAMPLES and track.time_s[part[-1]] - track.time_s[part[0]] >= _SHORTEST_PIECE_S
+        ]
+        remaining = np.concatenate(kept) if kept else rows[:0]
+        if remaining.size == rows.size:
+            return kept
+        rows = remaining  # without a short stretch of mistakes, what is on either side of it may fit together
+    return []
+
+
+def _window(seconds: float, step_s: float, n: int) -> int:
+    """An odd number of samples, not more than there are."""
+    wanted = 2 * int(seconds / step_s / 2.0) + 1
+    return min(wanted, n - 1 + n % 2)
+
+
+def _smooth(values: Array, window: int) -> Array:
+    """Savitzky-Golay, third order: symmetric, so nothing comes late. Columns of (N, D) by themselves."""
+    return np.asarray(savgol_filter(values, window, 3, axis=0) if window > 3 else values, np.float64)
+
+
+def _smooth_rotation(rotation: Rotation, window: int) -> Array:
+    """Quaternions of one sign, smoothed by entries and normalised: right for the small turns within a window."""
+    quaternions = rotation.as_quat()
+    flips = np.concatenate(([1.0], np.where(np.sum(quaternions[1:] * quaternions[:-1], axis=1) < 0.0, -1.0, 1.0)))
+    return np.asarray(Rotation.from_quat(_smooth(quaternions * np.cumprod(flips)[:, None], window)).as_matrix())
+
+
+def _closed(opening_m: Array, settings: CleaningSettings) -> npt.NDArray[np.bool_]:
+    """With hysteresis: between the two thresholds it stays as it was."""
+    if not np.isfinite(opening_m).all():
+        return np.zeros(opening_m.size, bool)
+    steady = median_filter(opening_m, _GRIP_MEDIAN, mode="nearest")
+    closed = np.empty(steady.size, bool)
+    state = bool(steady[0] < 0.5 * (settings.close_m + settings.open_m))
+    for i, value in enumerate(steady):
+        state = bool(value < settings.open_m) if state else bool(value < settings.close_m)
+        closed[i] = state
+    return closed
