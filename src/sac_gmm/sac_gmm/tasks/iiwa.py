@@ -9,10 +9,14 @@ from __future__ import annotations
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pybullet as pb
 from numpy.typing import NDArray
+
+from sac_gmm.errors import SacGmmError
+from sac_gmm.tasks import arm_kernels as kernels
 
 JOINT_NAMES = tuple(f"lbr_A{i}" for i in range(1, 8))
 JOINT_LIMITS_RAD = np.deg2rad([170.0, 120.0, 170.0, 120.0, 170.0, 120.0, 175.0])
@@ -150,22 +154,46 @@ def _fixed_joint(parent: str, child: str, z_m: float) -> str:
 
 @dataclass(frozen=True)
 class ImpedanceGains:
-    """How the arm follows a twist. The lead times the stiffness bounds the force the arm can press with."""
+    """How the arm follows a twist. The lead times the stiffness bounds the force the arm can press with.
 
-    translation_stiffness_n_m: float = 1200.0
-    rotation_stiffness_nm_rad: float = 60.0
+    Stiffness is one number or three: along the base's axes in translation, about the tip's own axes in rotation.
+    """
+
+    translation_stiffness_n_m: float | tuple[float, float, float] = 1200.0
+    rotation_stiffness_nm_rad: float | tuple[float, float, float] = 60.0
     damping_ratio: float = 0.9
     posture_stiffness_nm_rad: float = 10.0
     posture_damping_nms_rad: float = 4.0
     lead_m: float = 0.012  # the reference may run this far ahead of the real tip
     lead_rad: float = 0.15
 
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            sizes = ((), (3,)) if name.startswith(("translation", "rotation")) else ((),)
+            try:
+                numbers = np.asarray(value, dtype=float)
+            except (TypeError, ValueError):
+                numbers = np.full(1, np.nan)
+            if numbers.shape not in sizes or not np.all(np.isfinite(numbers) & (numbers > 0.0)):
+                expected = "a positive number" + (" or three of them" if len(sizes) > 1 else "")
+                raise SacGmmError(f"gains: {name} is {value!r}; it must be {expected}")
+
+    def as_array(self) -> NDArray[np.float64]:
+        """As the compiled controller takes them, shape (11,)."""
+        return np.concatenate(
+            (
+                np.broadcast_to(np.asarray(self.translation_stiffness_n_m, float), 3),
+                np.broadcast_to(np.asarray(self.rotation_stiffness_nm_rad, float), 3),
+                [self.damping_ratio, self.posture_stiffness_nm_rad, self.posture_damping_nms_rad],
+                [self.lead_m, self.lead_rad],
+            )
+        )
+
 
 class Iiwa:
     """The arm in one physics client, driven by a twist of its fingertip through a Cartesian impedance.
 
-    Operational-space impedance after Khatib (1987), with the joint motors switched off: the reference pose
-    integrates the commanded twist, and a spring and a damper pull the tip to it. All poses are in the base frame.
+    The engine's joint motors are off; the torques come from `arm_kernels.impedance`. All poses are in the base frame.
     """
 
     def __init__(self, client: int, gains: ImpedanceGains | None = None, tool: Tool | None = None):
@@ -193,40 +221,89 @@ class Iiwa:
             pb.changeDynamics(self.body, self.links[name], lateralFriction=friction, physicsClientId=client)
         # The sensor sits between flange and gripper, so it feels all that touches gripper and finger.
         pb.enableJointForceTorqueSensor(self.body, self.gripper_link, True, client)
-        self._zeros = [0.0] * 7
-        # Joints of the tool, such as jaws, come after the arm's seven. They are the tool's own to move; to the arm's
-        # dynamics their links are part of the hand, at joint position zero.
-        is_movable = [pb.getJointInfo(self.body, i, client)[2] != pb.JOINT_FIXED for i in self.links.values()]
-        self._tool_zeros = [0.0] * (sum(is_movable) - 7)
-        self._twist = np.zeros(6)
-        self._mass_age = 0
-        g = self.gains
-        self._stiffness = np.array([g.translation_stiffness_n_m] * 3 + [g.rotation_stiffness_nm_rad] * 3)
-        self.refresh()
+        self._read_joints = [*self.joints, self.gripper_link]
+        self._gains = self.gains.as_array()
+        self._joint_state = np.zeros(20)  # positions, velocities, what the wrist's sensor feels
+        self._memory = np.zeros(kernels.MEMORY_SIZE)
+        self.refresh_dynamics()
+        self.place_joints(HOME_RAD)
+
+    def refresh_dynamics(self) -> None:
+        """Read masses and geometry of the links from the engine; call it after a change of a mass.
+
+        Links of the tool count as part of the hand; where they move, at joint position zero.
+        """
+        movable = [i for i in self.links.values() if pb.getJointInfo(self.body, i, self._client)[2] != pb.JOINT_FIXED]
+        before = [state[0] for state in pb.getJointStates(self.body, movable, self._client)]
+        for joint in movable:
+            pb.resetJointState(self.body, joint, 0.0, 0.0, self._client)
+        self._chain = _read_chain(self._client, self.body, self.tcp_link)
+        for joint, angle in zip(movable, before, strict=True):
+            pb.resetJointState(self.body, joint, angle, 0.0, self._client)
 
     def refresh(self) -> None:
-        """Read joints and fingertip from the physics engine."""
-        states = pb.getJointStates(self.body, self.joints, self._client)
-        self.joint_position_rad = np.array([state[0] for state in states])
-        self.joint_velocity_rad_s = np.array([state[1] for state in states])
-        link = pb.getLinkState(self.body, self.tcp_link, 1, 1, self._client)
-        self.position_m = np.array(link[4])
-        self.orientation_xyzw = np.array(link[5])
-        self.velocity_m_s = np.array(link[6])
-        self.angular_velocity_rad_s = np.array(link[7])
+        """Read the joints from the physics engine and compute the fingertip's place."""
+        states = pb.getJointStates(self.body, self._read_joints, self._client)
+        a, b, c, d, e, f, g, wrist = states
+        self._joint_state[:] = (
+            *(a[0], b[0], c[0], d[0], e[0], f[0], g[0]),
+            *(a[1], b[1], c[1], d[1], e[1], f[1], g[1]),
+            *wrist[2],
+        )
+        kernels.sense(self._chain, self._joint_state, self._memory)
+
+    @property
+    def joint_position_rad(self) -> NDArray[np.float64]:
+        """Shape (7,)."""
+        return self._joint_state[:7].copy()
+
+    @property
+    def joint_velocity_rad_s(self) -> NDArray[np.float64]:
+        """Shape (7,)."""
+        return self._joint_state[7:14].copy()
+
+    @property
+    def position_m(self) -> NDArray[np.float64]:
+        """Of the fingertip, shape (3,)."""
+        return self._memory[kernels.TIP : kernels.TIP + 3].copy()
+
+    @property
+    def orientation_xyzw(self) -> NDArray[np.float64]:
+        """Of the fingertip, as a quaternion, shape (4,)."""
+        return self._memory[kernels.TIP_XYZW : kernels.TIP_XYZW + 4].copy()
+
+    @property
+    def velocity_m_s(self) -> NDArray[np.float64]:
+        """Of the fingertip, shape (3,)."""
+        return self._memory[kernels.TIP_VELOCITY : kernels.TIP_VELOCITY + 3].copy()
+
+    @property
+    def angular_velocity_rad_s(self) -> NDArray[np.float64]:
+        """Of the fingertip, base axes, shape (3,)."""
+        return self._memory[kernels.TIP_VELOCITY + 3 : kernels.TIP_VELOCITY + 6].copy()
+
+    @property
+    def torque_nm(self) -> NDArray[np.float64]:
+        """Joint torques of the last update, shape (7,)."""
+        return self._memory[kernels.TORQUE : kernels.TORQUE + 7].copy()
 
     def jacobian(self) -> NDArray[np.float64]:
         """Jacobian of the fingertip, shape (6, 7): linear rows in m, angular rows in rad, base frame."""
-        linear, angular = pb.calculateJacobian(
-            self.body,
-            self.tcp_link,
-            (0.0, 0.0, 0.0),
-            self.joint_position_rad.tolist() + self._tool_zeros,
-            self._zeros + self._tool_zeros,
-            self._zeros + self._tool_zeros,
-            self._client,
-        )
-        return np.array(linear + angular)[:, :7]
+        J = np.empty((6, 7))
+        origins, axes, _ = self._kinematics()
+        kernels.jacobian_of(origins, axes, self.position_m, J)
+        return J
+
+    def mass_matrix(self) -> NDArray[np.float64]:
+        """Inertia in joint space with the tool's own joints at zero, shape (7, 7), kg m^2."""
+        M = np.empty((7, 7))
+        kernels.mass_matrix_of(self._chain, *self._kinematics(), M)
+        return M
+
+    def _kinematics(self) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+        origins, axes, rotations = np.empty((7, 3)), np.empty((7, 3)), np.empty((8, 9))
+        kernels.forward_kinematics(self._chain, self.joint_position_rad, origins, axes, np.empty(3), rotations)
+        return origins, axes, rotations
 
     def place(self, position_m: NDArray[np.float64], orientation_xyzw: NDArray[np.float64]) -> None:
         """Put the arm at rest with its fingertip at a pose, by damped least squares from the home posture.
@@ -236,131 +313,85 @@ class Iiwa:
             orientation_xyzw: Fingertip orientation as a quaternion, shape (4,).
 
         Raises:
-            ValueError: The pose is out of reach.
+            SacGmmError: The pose is out of reach.
         """
         q = HOME_RAD.copy()
-        error = np.zeros(6)
-        for _ in range(100):
-            for joint, angle in zip(self.joints, q, strict=True):
-                pb.resetJointState(self.body, joint, angle, 0.0, self._client)
-            self.refresh()
-            error[:3] = position_m - self.position_m
-            error[3:] = rotation_between(self.orientation_xyzw, orientation_xyzw)
-            if np.abs(error).max() < 1e-7:
-                break
-            J = self.jacobian()
-            change = J.T @ np.linalg.solve(J @ J.T + 1e-4 * np.eye(6), error)
-            q = q + change * min(1.0, 0.3 / np.abs(change).max())
-            q = np.clip(q, -JOINT_LIMITS_RAD, JOINT_LIMITS_RAD)
-        else:
-            raise ValueError(f"the fingertip cannot reach {np.round(position_m, 3)} m")
-        self.posture_rad = q
-        self.reference_m = np.array(position_m, dtype=float)
-        self.reference_xyzw = np.array(orientation_xyzw, dtype=float)
-        self._twist[:] = 0.0
-        self._mass_age = 0
+        goal, goal_xyzw = np.array(position_m, dtype=float), np.array(orientation_xyzw, dtype=float)
+        if not kernels.solve_inverse_kinematics(self._chain, JOINT_LIMITS_RAD, goal, goal_xyzw, q):
+            raise SacGmmError(f"the arm cannot reach {np.round(goal, 3)} m: bring the scene closer, or lower its noise")
+        self.place_joints(q)
+        self._memory[kernels.REFERENCE : kernels.REFERENCE + 7] = (*goal, *goal_xyzw)
+
+    def place_joints(self, q_rad: NDArray[np.float64]) -> None:
+        """Put the arm at rest at joint positions, shape (7,), which become its posture; no twist."""
+        for joint, angle in zip(self.joints, q_rad.tolist(), strict=True):
+            pb.resetJointState(self.body, joint, angle, 0.0, self._client)
+        self._memory[:] = 0.0
+        self._memory[kernels.EIGENVECTORS : kernels.EIGENVECTORS + 36 : 7] = 1.0
+        self._memory[kernels.POSTURE : kernels.POSTURE + 7] = q_rad
         self.refresh()
+        self._memory[kernels.WRENCH : kernels.WRENCH + 6] = 0.0  # what the sensor felt last belongs to another place
+        self._memory[kernels.REFERENCE : kernels.REFERENCE + 7] = self._memory[kernels.TIP : kernels.TIP + 7]
 
     def command(self, twist: NDArray[np.float64]) -> None:
         """Follow `twist`, shape (6,): linear m/s, angular rad/s, base frame, until the next command."""
-        self._twist[:] = twist
+        self._memory[kernels.TWIST : kernels.TWIST + 6] = twist
 
-    def apply_torques(self, dt_s: float) -> None:
-        """Set the joint torques of one physics step of length `dt_s`; call it before each step."""
-        g = self.gains
-        self.refresh()
-        J = self.jacobian()
-        if self._mass_age == 0:  # the inertia changes slowly; a quarter of the physics rate is plenty
-            self._update_inertia(J)
-        self._mass_age = (self._mass_age + 1) % 4
+    def apply_torques(self, dt_s: float, renew_inertia: bool = True) -> None:
+        """Set the joint torques for the next `dt_s`; the state must be fresh (`refresh`).
 
-        self.reference_m += self._twist[:3] * dt_s
-        lead = self.reference_m - self.position_m
-        distance = float(np.sqrt(lead @ lead))
-        blocked = distance > g.lead_m
-        if blocked:
-            lead *= g.lead_m / distance
-            self.reference_m = self.position_m + lead
-        self.reference_xyzw = rotate(self.reference_xyzw, self._twist[3:] * dt_s)
-        turn = rotation_between(self.orientation_xyzw, self.reference_xyzw)
-        angle = float(np.sqrt(turn @ turn))
-        if angle > g.lead_rad:
-            turn *= g.lead_rad / angle
-
-        slip = self._twist - J @ self.joint_velocity_rad_s
-        if blocked:
-            # The damper must not press on what the spring already presses on with all it may.
-            towards = lead / g.lead_m
-            slip[:3] -= max(0.0, float(slip[:3] @ towards)) * towards
-        wrench = self._stiffness * np.concatenate((lead, turn)) + self._damping @ slip
-        posture = (
-            g.posture_stiffness_nm_rad * (self.posture_rad - self.joint_position_rad)
-            - g.posture_damping_nms_rad * self.joint_velocity_rad_s
-        )
-        # The posture torque acts only in the null space: it may move the elbow, never the fingertip.
-        torque = J.T @ (wrench - self._dynamic_inverse @ posture) + posture
-        pb.setJointMotorControlArray(
-            self.body, self.joints, pb.TORQUE_CONTROL, forces=torque.tolist(), physicsClientId=self._client
-        )
-
-    def _update_inertia(self, J: NDArray[np.float64]) -> None:
-        """Refresh all that depends on the inertia: the null-space projection and the damping matrix.
-
-        The damping makes every mode of (inertia, stiffness) equally damped: with the inertia L L' and
-        L^-1 K L^-T = U diag(s) U', D = 2 zeta L U diag(sqrt(s)) U' L' (Albu-Schaeffer et al. 2003, double
-        diagonalisation). A diagonal damping matrix is unstable here, because the wrist is light and coupled.
+        Args:
+            dt_s: Time until the next call.
+            renew_inertia: Compute what depends on the arm's inertia anew; it changes slowly.
         """
-        q = self.joint_position_rad.tolist() + self._tool_zeros
-        M = np.array(pb.calculateMassMatrix(self.body, q, 0, self._client))
-        MinvJT = np.linalg.solve(M[:7, :7], J.T)
-        operational_mass = np.linalg.inv(J @ MinvJT + 1e-6 * np.eye(6))
-        self._dynamic_inverse = operational_mass @ MinvJT.T
-        L = np.linalg.cholesky(0.5 * (operational_mass + operational_mass.T))
-        half = np.linalg.solve(L, np.diag(np.sqrt(self._stiffness)))
-        squares, U = np.linalg.eigh(half @ half.T)
-        LU = L @ U
-        self._damping = (2.0 * self.gains.damping_ratio * np.sqrt(np.maximum(squares, 0.0)) * LU) @ LU.T
+        kernels.impedance(self._chain, self._gains, self._joint_state, self._memory, dt_s, renew_inertia)
+        pb.setJointMotorControlArray(
+            self.body,
+            self.joints,
+            pb.TORQUE_CONTROL,
+            forces=self._memory[kernels.TORQUE : kernels.TORQUE + 7].tolist(),
+            physicsClientId=self._client,
+        )
 
     def wrench(self) -> NDArray[np.float64]:
         """Force (N) and torque (Nm) on the gripper as the wrist sensor feels it, base axes, shape (6,)."""
-        reaction = np.array(pb.getJointState(self.body, self.gripper_link, self._client)[2])
-        frame = pb.getLinkState(self.body, self.gripper_link, 0, 1, self._client)[5]
-        R = np.array(pb.getMatrixFromQuaternion(frame)).reshape(3, 3)
-        return np.concatenate((R @ reaction[:3], R @ reaction[3:]))
+        return self._memory[kernels.WRENCH : kernels.WRENCH + 6].copy()
 
 
-def rotation_between(start_xyzw: NDArray[np.float64], end_xyzw: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Rotation vector (rad, base axes, shape (3,)) that turns one orientation into the other, the short way round."""
-    x1, y1, z1, w1 = start_xyzw
-    x2, y2, z2, w2 = end_xyzw
-    # Vector and scalar part of end * conjugate(start).
-    v = np.array(
-        [
-            -w2 * x1 + x2 * w1 - y2 * z1 + z2 * y1,
-            -w2 * y1 + x2 * z1 + y2 * w1 - z2 * x1,
-            -w2 * z1 - x2 * y1 + y2 * x1 + z2 * w1,
-        ]
-    )
-    w = w2 * w1 + x2 * x1 + y2 * y1 + z2 * z1
-    if w < 0.0:
-        v, w = -v, -w
-    sine = float(np.sqrt(v @ v))
-    return 2.0 * v if sine < 1e-9 else v * (2.0 * np.arctan2(sine, w) / sine)
+def _read_chain(client: int, body: int, tcp_link: int) -> NDArray[np.float64]:
+    """Geometry and inertia of an arm whose joints all stand at zero, shape (8, 25); see `arm_kernels`."""
+
+    def frame(state: tuple[Any, ...]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        return np.array(state[4]), np.array(pb.getMatrixFromQuaternion(state[5])).reshape(3, 3)
+
+    states = pb.getLinkStates(body, list(range(pb.getNumJoints(body, client))), 0, 1, client)
+    chain = np.zeros((8, kernels.CHAIN_COLUMNS))
+    place_m, R = np.zeros(3), np.eye(3)
+    for row, link in zip(chain, [*range(7), tcp_link], strict=True):
+        next_m, R_next = frame(states[link])
+        row[:3] = R.T @ (next_m - place_m)
+        row[3:12] = (R.T @ R_next).ravel()
+        place_m, R = next_m, R_next
+    for index, state in enumerate(states):
+        info = pb.getDynamicsInfo(body, index, client)
+        link = min(index, 6)
+        origin_m, R = frame(states[link])
+        R_inertial = R.T @ np.array(pb.getMatrixFromQuaternion(state[1])).reshape(3, 3)
+        inertia = R_inertial @ np.diag(info[2]) @ R_inertial.T
+        _add_mass(chain[link, 12:], info[0], R.T @ (np.array(state[0]) - origin_m), inertia)
+    return chain
 
 
-def rotate(orientation_xyzw: NDArray[np.float64], turn_rad: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Turn an orientation by a rotation vector given in base axes; both in, result out: (4,), (3,), (4,)."""
-    angle = float(np.sqrt(turn_rad @ turn_rad))
-    if angle < 1e-12:
-        return orientation_xyzw
-    x1, y1, z1 = turn_rad * (np.sin(0.5 * angle) / angle)
-    w1 = np.cos(0.5 * angle)
-    x2, y2, z2, w2 = orientation_xyzw
-    return np.array(
-        [
-            w1 * x2 + x1 * w2 + y1 * z2 - z1 * y2,
-            w1 * y2 - x1 * z2 + y1 * w2 + z1 * x2,
-            w1 * z2 + x1 * y2 - y1 * x2 + z1 * w2,
-            w1 * w2 - x1 * x2 - y1 * y2 - z1 * z2,
-        ]
-    )
+def _add_mass(
+    link: NDArray[np.float64], mass_kg: float, centre_m: NDArray[np.float64], inertia: NDArray[np.float64]
+) -> None:
+    """Add a body to a link given as mass, centre of mass (3) and inertia about it (9), in place."""
+    total = link[0] + mass_kg
+    if total == 0.0:
+        return
+    centre = (link[0] * link[1:4] + mass_kg * centre_m) / total
+    sum_inertia = link[4:].reshape(3, 3) + inertia
+    for mass, at in ((link[0], link[1:4]), (mass_kg, centre_m)):
+        off = at - centre
+        sum_inertia = sum_inertia + mass * (off @ off * np.eye(3) - np.outer(off, off))
+    link[0], link[1:4], link[4:] = total, centre, sum_inertia.ravel()

@@ -42,6 +42,7 @@ class Task(gymnasium.Env):
 
     name: str
     physics_rate_hz = 240
+    torque_rate_hz = 240
     time_limit_s = 10.0
     wrench_noise = np.array([0.1, 0.1, 0.1, 0.005, 0.005, 0.005])  # N, Nm
 
@@ -64,11 +65,15 @@ class Task(gymnasium.Env):
         self.target_noise_std_m = _checked_noise(target_noise_std_m)
         self.render_mode = render_mode
         self.control_dt_s = 1.0 / control_rate_hz
-        self._substeps = round(substeps)
-        self._physics_dt_s = 1.0 / self.physics_rate_hz
+        # Torques change less often than physics runs: they hold over the engine's own substeps.
+        n_physics, most = round(substeps), max(1, self.physics_rate_hz // self.torque_rate_hz)
+        together = max(n for n in range(1, most + 1) if n_physics % n == 0)
+        self._updates = n_physics // together
+        self._physics_dt_s = together / self.physics_rate_hz
         self.client = pb.connect(pb.DIRECT)
         pb.setPhysicsEngineParameter(
             fixedTimeStep=self._physics_dt_s,
+            numSubSteps=together if together > 1 else 0,
             numSolverIterations=50,
             deterministicOverlappingPairs=1,
             physicsClientId=self.client,
@@ -109,7 +114,10 @@ class Task(gymnasium.Env):
         raise NotImplementedError
 
     def before_physics_step(self) -> None:
-        """Apply the scene's own forces (springs, latches) before each physics step."""
+        """Apply the scene's own forces (springs, latches); they hold for `_physics_dt_s`, over the engine's substeps.
+
+        The state of the arm (`arm`) is fresh.
+        """
 
     def point_cameras(self) -> None:
         """Move the cameras that ride on something that moves."""
@@ -165,11 +173,11 @@ class Task(gymnasium.Env):
     def advance(self, twist: NDArray[np.float64]) -> None:
         """Let the physics run for one control period under `twist`, shape (6,), without judging the outcome."""
         self.arm.command(twist)
-        for _ in range(self._substeps):
-            self.arm.apply_torques(self._physics_dt_s)
+        for update in range(self._updates):
+            self.arm.apply_torques(self._physics_dt_s, renew_inertia=update % 2 == 0)
             self.before_physics_step()
             pb.stepSimulation(self.client)
-        self.arm.refresh()
+            self.arm.refresh()
         self.elapsed_steps += 1
 
     def observe(self) -> dict[str, NDArray[Any]]:
@@ -220,9 +228,9 @@ class Task(gymnasium.Env):
     def _observe(self) -> dict[str, NDArray[Any]]:
         observation: dict[str, NDArray[Any]] = {}
         if "proprio" in self.groups:
-            observation["ee_position_m"] = self.arm.position_m.copy()
-            observation["ee_velocity_m_s"] = self.arm.velocity_m_s.copy()
-            observation["joint_position_rad"] = self.arm.joint_position_rad.copy()
+            observation["ee_position_m"] = self.arm.position_m
+            observation["ee_velocity_m_s"] = self.arm.velocity_m_s
+            observation["joint_position_rad"] = self.arm.joint_position_rad
         if "target" in self.groups:
             observation["target_m"] = self.target_m.copy()
         if "wrench" in self.groups:
