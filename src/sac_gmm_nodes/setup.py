@@ -21,6 +21,7 @@ setup(
     license="Apache-2.0",
     entry_points={
         "console_scripts": [
+            "lifecycle_manager = sac_gmm_nodes.lifecycle_manager:main",
             "gmm_controller = sac_gmm_nodes.gmm_controller:main",
             "sac_adapter = sac_gmm_nodes.sac_adapter:main",
             "aruco_reward = sac_gmm_nodes.aruco_reward:main",

@@ -14,16 +14,19 @@ import faulthandler
 import signal
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Callable, Generator, Sequence
 from typing import Any, TypeVar
 
 import rclpy
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
+from rclpy.clock import Clock, ClockType
 from rclpy.executors import Executor, ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.signals import SignalHandlerOptions
+from sac_gmm_interfaces.msg import Heartbeat
 
 from sac_gmm.control.settings import range_text
 from sac_gmm.errors import SacGmmError
@@ -37,6 +40,7 @@ LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 EPISODE = QoSProfile(depth=10, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
 _SPIN_S = 0.1  # how long a signal may wait until the main thread sees it
+_HEARTBEAT_S = 0.5
 
 
 def stream(reliable: bool) -> QoSProfile:
@@ -55,7 +59,10 @@ class Turn:
 
 
 class BaseNode(Node):
-    """A node that ends cleanly: `stopping` is set on Ctrl-C, and `close` runs while publishing still works."""
+    """A node that ends cleanly: `stopping` is set on Ctrl-C, and `close` runs while publishing still works.
+
+    It publishes a heartbeat for as long as its callbacks run and `alive` says so.
+    """
 
     end_timeout_s = 8.0  # a node that takes longer to end shows where it hangs, and is ended
 
@@ -64,6 +71,26 @@ class BaseNode(Node):
         self.stopping = threading.Event()
         self.failed = False
         self._threads: list[threading.Thread] = []
+        self._heartbeats = self.create_publisher(Heartbeat, "heartbeat", RELIABLE)
+        # On a clock of its own: simulated time may stand still.
+        self.steady_clock = Clock(clock_type=ClockType.STEADY_TIME)
+        self.create_timer(_HEARTBEAT_S, self._beat, clock=self.steady_clock)
+
+    @property
+    def alive(self) -> bool:
+        """Whether the node does its work; without it the heartbeat stops."""
+        return True
+
+    @property
+    def lifecycle_state(self) -> int:
+        """One of lifecycle_msgs/State; 0 for a node without a life cycle."""
+        return 0
+
+    def _beat(self) -> None:
+        if self.alive:
+            beat = Heartbeat(node=self.get_fully_qualified_name(), lifecycle_state=self.lifecycle_state)
+            beat.header.stamp.sec, beat.header.stamp.nanosec = divmod(time.time_ns(), 1_000_000_000)
+            self._heartbeats.publish(beat)
 
     def make_executor(self) -> Executor:
         """The executor that runs this node's callbacks."""
@@ -115,6 +142,15 @@ class BaseNode(Node):
             raise SacGmmError(f"parameter {name} = {value!r}: expected {wanted}")
         self._declare(name, value, ParameterDescriptor(description=f"{description} [{wanted}]"))
         return value
+
+    def texts(self, name: str, default: Sequence[str], description: str) -> list[str]:
+        """Declare a parameter that is a list of texts and return its value; an empty text in it does not count."""
+        value = self._given(name, list(default))
+        if not isinstance(value, (list, tuple)) or not all(isinstance(entry, str) for entry in value):
+            raise SacGmmError(f"parameter {name} = {value!r}: expected a list of texts")
+        # rclpy cannot tell the type of an empty list.
+        self._declare(name, list(value) or [""], ParameterDescriptor(description=f"{description} [list of texts]"))
+        return [entry for entry in value if entry]
 
     def flag(self, name: str, default: bool, description: str) -> bool:
         """Declare a parameter that is true or false and return its value."""
