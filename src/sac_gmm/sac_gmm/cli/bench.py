@@ -20,6 +20,7 @@ BENCHMARKS = {
     "lpv": ("sac_gmm.cli.bench_lpv", "LPV-DS: solving for the gains; updating, projecting and certifying"),
     "lasa": ("sac_gmm.cli.bench_lasa", "SEDS and LPV-DS on handwriting motions, by the published protocol"),
     "sac": ("sac_gmm.cli.bench_sac", "soft actor-critic: gradient updates a second, against stable-baselines3"),
+    "aruco": ("sac_gmm.cli.bench_aruco", "markers on rendered pictures: detection, pose errors, false rewards, time"),
     "async": ("sac_gmm.cli.bench_async", "learner beside a 30 Hz loop: deadlines, waits, updates per decision"),
 }
 

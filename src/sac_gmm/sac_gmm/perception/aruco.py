@@ -1,8 +1,8 @@
 """Square ArUco markers: drawing them, finding them in a picture, and the pose of one in the camera's optical frame.
 
 Two things beyond OpenCV's detector make it fit to pay rewards: a candidate with the right id is compared with the drawn
-marker, quiet zone included, at four times the resolution of its bits (clutter and markers of other dictionaries can match
-16 bits by chance, but not the picture), and every pose is checked (`marker_pose`).
+marker, quiet zone included, at four times the resolution of its bits (clutter and markers of other dictionaries can
+match 16 bits by chance, but not the picture), and every pose is checked (`marker_pose`).
 """
 
 from __future__ import annotations
@@ -26,8 +26,9 @@ MIN_SIMILARITY = 0.65  # a marker at the edge of what can be read still reaches 
 _MODULE_PX = 4
 # A marker with smaller modules cannot be read; not trying saves time in clutter.
 _MIN_MODULE_PX = 2.0
-# Noise from which a picture is smoothed, and smoothed more, before markers are looked for; grey values.
-_NOISY, _VERY_NOISY = 4.0, 30.0
+# Noise from which on a picture is smoothed before markers are looked for, in grey values, and how much, in pixels. Less
+# noise costs little time, and smoothing costs the smallest markers.
+_SMOOTHING = ((45.0, 1.5), (25.0, 1.0), (7.0, 0.8))
 
 
 def dictionary_names() -> list[str]:
@@ -247,9 +248,10 @@ def _without_specks(grey: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     marker was not found more often for it.
     """
     noise = noise_std(grey)
-    if noise < _NOISY:
-        return grey
-    return np.asarray(cv2.GaussianBlur(grey, (0, 0), 1.0 if noise < _VERY_NOISY else 1.5), np.uint8)
+    for least, sigma_px in _SMOOTHING:
+        if noise >= least:
+            return np.asarray(cv2.GaussianBlur(grey, (0, 0), sigma_px), np.uint8)
+    return grey
 
 
 def _dictionary(name: str, marker_id: int) -> cv2.aruco.Dictionary:

@@ -1,8 +1,8 @@
 """Corners of a black square to a few hundredths of a pixel: straight lines through its edges, and where they meet.
 
 A blurred corner is rounded, which draws a corner found by itself inward; a blurred edge stays where it was. Where an
-edge lies is read off the grey values across it: the further out it lies, the more of the profile is dark. That is linear
-in the grey values, so that noise does not pull it anywhere.
+edge lies is read off the grey values across it: the further out it lies, the more of the profile is dark. That is
+linear in the grey values, so that noise does not pull it anywhere.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ import numpy.typing as npt
 Array = npt.NDArray[np.float64]
 
 _SAMPLES = 24  # profiles across each edge
-_STEP_PX = 0.5  # along a profile
-_REACH_MODULES = 0.8  # of a profile to either side: the black border and the quiet zone are one module wide
+_PROFILE = 15  # grey values in a profile
+_REACH_MODULES = 0.7  # of a profile to either side: the black border and the quiet zone are one module wide
 _REACH_PX = (1.0, 5.0)
 _MARGIN = 0.12  # of an edge left out at either end, where the corner is rounded
 _MIN_CONTRAST = 10.0  # grey values between inside and outside
 _MAX_RESIDUAL_PX = 0.7  # of the edge points about their line
-_PASSES = 4
+_PASSES = 6
 _SETTLED_PX = 0.05
 
 
@@ -36,26 +36,26 @@ def refine_corners(grey: npt.NDArray[np.uint8], corners_px: npt.ArrayLike, modul
         (4, 2) corners; those that were given, refined one by one, where an edge cannot be made out.
     """
     given = np.array(corners_px, np.float32).reshape(4, 1, 2)
-    side_px = float(np.linalg.norm(np.roll(given, -1, axis=0) - given, axis=2).min())
-    window = int(np.clip(round(0.3 * side_px / modules), 1, 5))
+    sides_px = np.linalg.norm(np.roll(given, -1, axis=0) - given, axis=2)
+    window = int(np.clip(round(0.3 * float(sides_px.min()) / modules), 1, 5))
     criteria = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 30, 0.01)
     start = np.asarray(cv2.cornerSubPix(grey, given.copy(), (window, window), (-1, -1), criteria), np.float64)
     start = start.reshape(4, 2)
-    reach_px = float(np.clip(_REACH_MODULES * side_px / modules, *_REACH_PX))
     corners, move_px = start, np.inf
     for _ in range(_PASSES):  # the next time the profiles are centred on the edges
-        refined = _intersections(grey, corners, reach_px)
+        refined = _intersections(grey, corners, modules)
         if refined is None:
             return start
         move_px = float(np.abs(refined - corners).max())
         corners = refined
         if move_px < _SETTLED_PX:
             break
-    settled = move_px < 10.0 * _SETTLED_PX and float(np.abs(corners - start).max()) < 1.2 * side_px / modules
+    limit_px = 1.5 * float(sides_px.mean()) / modules
+    settled = move_px < 10.0 * _SETTLED_PX and float(np.abs(corners - start).max()) < limit_px
     return corners if settled else start
 
 
-def _intersections(grey: npt.NDArray[np.uint8], corners: Array, reach_px: float) -> Array | None:
+def _intersections(grey: npt.NDArray[np.uint8], corners: Array, modules: int) -> Array | None:
     """Where the lines through the four edges meet, (4, 2); None where an edge cannot be made out."""
     ends = np.roll(corners, -1, axis=0)
     along = ends - corners
@@ -63,10 +63,13 @@ def _intersections(grey: npt.NDArray[np.uint8], corners: Array, reach_px: float)
     along = along / length
     outward = np.column_stack([along[:, 1], -along[:, 0]])  # y points down and the corners go round clockwise
     share = np.linspace(_MARGIN, 1.0 - _MARGIN, _SAMPLES)
-    n_steps = int(round(reach_px / _STEP_PX))
-    offset = np.arange(-n_steps, n_steps + 1) * _STEP_PX
+    # How far a profile may reach: a module is as wide as the marker across this edge, seen from the side, allows.
+    across = ((corners - np.roll(corners, -2, axis=0)) * outward).sum(axis=1)
+    across = np.minimum(across, ((ends - np.roll(ends, -2, axis=0)) * outward).sum(axis=1))
+    reach_px = np.clip(_REACH_MODULES * across / modules, *_REACH_PX)
+    offset = reach_px[:, None] * np.linspace(-1.0, 1.0, _PROFILE)  # (4, T)
     feet = corners[:, None, :] + share[None, :, None] * (ends - corners)[:, None, :]  # (4, S, 2)
-    points = feet[:, :, None, :] + offset[None, None, :, None] * outward[:, None, None, :]  # (4, S, T, 2)
+    points = feet[:, :, None, :] + offset[:, None, :, None] * outward[:, None, None, :]  # (4, S, T, 2)
     flat = points.reshape(4 * _SAMPLES, -1, 2).astype(np.float32)
     profiles = cv2.remap(grey, flat[..., 0], flat[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     profile = profiles.reshape(4, _SAMPLES, -1).astype(np.float64)
@@ -77,7 +80,8 @@ def _intersections(grey: npt.NDArray[np.uint8], corners: Array, reach_px: float)
         return None
     white = (profile - inside[:, None, None]) / contrast[:, None, None]
     white[:, :, [0, -1]] *= 0.5  # trapezoids
-    edge = offset[-1] - white.sum(axis=2) * _STEP_PX  # (4, S) offset of the edge from the assumed one
+    step_px = 2.0 * reach_px / (_PROFILE - 1)
+    edge = reach_px[:, None] - white.sum(axis=2) * step_px[:, None]  # (4, S) offset of the edge from the assumed one
     at = share * length  # (4, S) along the edge
     # A line for each edge: offset = a + b * at, once with all points, once without those that lie off.
     weight = np.ones_like(edge)

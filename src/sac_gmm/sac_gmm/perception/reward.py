@@ -15,7 +15,8 @@ class MarkerGate:
     """Whether a marker that is seen counts as the sign of success.
 
     Args:
-        max_tilt_rad: Turned further from the camera it does not count. Where two poses are equally likely both must hold.
+        max_tilt_rad: Turned further from the camera it does not count. Where two poses are equally likely, neither
+            may be turned further.
         tilt_hysteresis_rad: Once it counts as done, it may turn this much further, so that a marker that rests at the
             limit does not make the reward flicker.
 
