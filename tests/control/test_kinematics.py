@@ -28,7 +28,7 @@ def kinematics():
 def assert_same_turn(one, other):
     """Up to sign and to the length, which the simulator keeps only roughly at one."""
     one, other = one / np.linalg.norm(one), other / np.linalg.norm(other)
-    np.testing.assert_allclose(one if one @ other > 0 else -one, other, atol=1e-6)
+    np.testing.assert_allclose(one if one @ other > 0 else -one, other, atol=1e-5)
 
 
 @settings(max_examples=60, deadline=None)
@@ -61,12 +61,12 @@ def test_the_frame_tree_gives_the_same_pose_from_either_end(arm, kinematics, q):
         parents = ["base", *JOINT_NAMES, "gripper", "finger"]
         tree.set(parents[index], name, np.array(origin), np.array(turn), index if index < 7 else None)
     position, turn, stamp = tree.pose("base", "tcp")
-    np.testing.assert_allclose(position, arm.position_m, atol=1e-6)
+    np.testing.assert_allclose(position, arm.position_m, atol=1e-5)  # as exact as the simulator's quaternions
     assert_same_turn(turn, arm.orientation_xyzw)
     assert stamp == 0
     back_m, back, _ = tree.pose("tcp", "base")
     forth_m, forth = pb.multiplyTransforms(position, turn, back_m, back)
-    np.testing.assert_allclose(forth_m, 0, atol=1e-6)
+    np.testing.assert_allclose(forth_m, 0, atol=1e-5)
     assert abs(forth[3]) == pytest.approx(1.0, abs=1e-6)
 
 

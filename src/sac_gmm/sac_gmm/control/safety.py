@@ -47,7 +47,7 @@ class SafetyLimits:
 class JointLimiter(Protocol):
     """What the joints have to say about a velocity of the end-effector, in the posture they are in now."""
 
-    def share(self, velocity_m_s: np.ndarray) -> tuple[float, Limit]:
+    def share(self, velocity_m_s: np.ndarray, committed_m: np.ndarray | None = None) -> tuple[float, Limit]:
         """How much of a velocity is allowed.
 
         It must be a cap, not a factor: what is left of a velocity is allowed whole when it is asked for again. The
@@ -56,6 +56,8 @@ class JointLimiter(Protocol):
 
         Args:
             velocity_m_s: Of the end-effector, shape (3,), base axes; not to be changed.
+            committed_m: The way the end-effector will still go before it can answer, shape (3,); None when it is asked
+                at the very end.
 
         Returns:
             The share, 0 to 1, and the limit that takes the rest: `Limit.JOINT`, `Limit.SINGULARITY`, or `Limit.NONE`.
@@ -128,7 +130,7 @@ class SafetyPipeline:
             asked *= limits.max_speed_m_s / speed
             limit = limit or Limit.SPEED
         asked *= self.speed_scale
-        held = self._heed_joints(asked)
+        held = self._heed_joints(asked, self._committed)
         limit = limit or held
 
         if self._approach(asked, limits.max_acceleration_m_s2 * self.dt_s):
@@ -146,11 +148,11 @@ class SafetyPipeline:
         held = self._heed_joints(self._velocity)
         return self._velocity, limit or held
 
-    def _heed_joints(self, velocity: np.ndarray) -> Limit:
+    def _heed_joints(self, velocity: np.ndarray, committed_m: np.ndarray | None = None) -> Limit:
         """Cut a velocity to what the joints allow; say which limit of theirs it was."""
         if self.joints is None:
             return Limit.NONE
-        share, limit = self.joints.share(velocity)
+        share, limit = self.joints.share(velocity, committed_m)
         if share >= 1:
             return Limit.NONE
         velocity *= share if share > 0 else 0.0  # a share that is not a number leaves nothing

@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from sac_gmm.control.codes import Limit, Reason, State
+from sac_gmm.control.joint_limits import JointGuard
 from sac_gmm.control.safety import SafetyLimits, SafetyPipeline
 from sac_gmm.control.settings import check_settings, number
 from sac_gmm.errors import SacGmmError
@@ -31,11 +32,13 @@ class ArmState:
         position_m: Of the end-effector, shape (3,).
         target_m: Detected position of the target, shape (3,).
         age_s: How old the position is now.
+        joints_rad: The joint positions that belong to it, where they are known.
     """
 
     position_m: np.ndarray
     target_m: np.ndarray
     age_s: float = 0.0
+    joints_rad: np.ndarray | None = None
 
 
 class Tick(NamedTuple):
@@ -84,6 +87,7 @@ class VelocityController:
         limits: What the arm may do.
         dt_s: The control period.
         blend: How new versions take over.
+        guard: Of the joints. With one, every state must have joint positions.
     """
 
     def __init__(
@@ -92,12 +96,14 @@ class VelocityController:
         limits: SafetyLimits | None = None,
         dt_s: float = 1 / 30,
         blend: BlendSettings | None = None,
+        guard: JointGuard | None = None,
     ) -> None:
         if model.state_dim != 3:
             raise SacGmmError(f"the skill moves in {model.state_dim} dimensions: the velocity controller expects 3")
         self.limits = limits or SafetyLimits()
         self.blend = blend or BlendSettings()
-        self.pipeline = SafetyPipeline(self.limits, dt_s)
+        self.guard = guard
+        self.pipeline = SafetyPipeline(self.limits, dt_s, guard)
         self.ticks = 0
         self._base = _Version(0, model, Regressor(model.mixture))
         self._layers = [_Layer(self._base, 0.0)]
@@ -176,7 +182,7 @@ class VelocityController:
         self._fault = False
         self._ramp = 0.0
         if not moving:
-            self.pipeline = SafetyPipeline(self.limits, self.pipeline.dt_s)
+            self.pipeline = SafetyPipeline(self.limits, self.pipeline.dt_s, self.guard)
 
     def clear_fault(self) -> None:
         """Allow motion again after a value that was not a number."""
@@ -204,6 +210,8 @@ class VelocityController:
         if reason is Reason.NONE:
             assert state is not None
             position = state.position_m
+            if self.guard is not None and state.joints_rad is not None:
+                self.guard.update(state.joints_rad)
             self._follow(state)
             if not np.isfinite(self._asked).all():
                 reason = Reason.NOT_A_NUMBER
@@ -236,6 +244,8 @@ class VelocityController:
             return hold
         if state is None:
             return Reason.NO_STATE
+        if self.guard is not None and (state.joints_rad is None or not np.isfinite(state.joints_rad).all()):
+            return Reason.NO_STATE if state.joints_rad is None else Reason.NOT_A_NUMBER
         if not (np.isfinite(state.position_m).all() and np.isfinite(state.target_m).all()):
             return Reason.NOT_A_NUMBER
         if not state.age_s <= self.limits.state_timeout_s:  # an age that is not a number is too old
