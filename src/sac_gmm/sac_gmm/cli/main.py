@@ -11,6 +11,7 @@ from sac_gmm.errors import SacGmmError
 # Each command is a module of this package with `main(args) -> int`; it is imported only when it is asked for.
 COMMANDS = {
     "demos": "look at demonstrations, judge them, record new ones",
+    "hands": "make demonstrations of films of a hand; place the camera",
     "fit": "fit a mixture to demonstration bags",
     "inspect": "say what is in a model file",
     "up": "start a launch file where `ros2 launch` is missing",

@@ -30,7 +30,7 @@ from sac_gmm.perception.hands.observation import (
 )
 
 Array = npt.NDArray[np.float64]
-SizeFrom = Literal["depth", "palm width", "model", "marker"]
+SizeFrom = Literal["depth", "palm width", "model", "marker", "recording"]
 HandPoint = Literal["pinch", "palm", "wrist"]
 
 _NEAREST_M, _FURTHEST_M = 0.05, 5.0
@@ -50,6 +50,7 @@ class HandPose:
             the marker's own axes.
         confidence: 0 to 1.
         size_from: What the distance rests on.
+        opening_m: Distance from the tip of the thumb to that of the index finger; NaN for a marker.
         landmarks_m: (21, 3); None for a marker.
     """
 
@@ -57,14 +58,8 @@ class HandPose:
     rotation: Array
     confidence: float
     size_from: SizeFrom
+    opening_m: float = float("nan")
     landmarks_m: Array | None = None
-
-    @property
-    def opening_m(self) -> float:
-        """Distance from the tip of the thumb to that of the index finger; NaN for a marker, which shows no fingers."""
-        if self.landmarks_m is None:
-            return float("nan")
-        return float(np.linalg.norm(self.landmarks_m[THUMB_TIP] - self.landmarks_m[INDEX_TIP]))
 
     @property
     def palm_width_m(self) -> float:
@@ -188,7 +183,8 @@ def _pose_of(landmarks: Array, side: Side, confidence: float, size_from: SizeFro
         return None
     x, y = forward / np.linalg.norm(forward), across / np.linalg.norm(across)
     centre = landmarks[list(PALM)].mean(axis=0)
-    return HandPose(centre, np.column_stack((x, y, np.cross(x, y))), confidence, size_from, landmarks)
+    opening_m = float(np.linalg.norm(landmarks[THUMB_TIP] - landmarks[INDEX_TIP]))
+    return HandPose(centre, np.column_stack((x, y, np.cross(x, y))), confidence, size_from, opening_m, landmarks)
 
 
 def depth_image(

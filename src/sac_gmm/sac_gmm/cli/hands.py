@@ -1,0 +1,286 @@
+"""Demonstrations shown with a hand: track films, place the camera, make another motion of what was recorded.
+
+    sac-gmm hands track film.mp4 -o runs/hands --palm-width-m 0.065
+    sac-gmm hands track *.mp4 -o runs/hands --camera camera.yaml --extrinsics base_camera.json --target 0.55,0,0.3
+    sac-gmm hands retarget runs/hands/film -o runs/moved --extrinsics base_camera.json
+    sac-gmm hands board -o board.png
+    sac-gmm hands calibrate pictures -o base_camera.json --camera camera.yaml
+    sac-gmm hands prepare
+
+The bags are demonstrations as any other, for `sac-gmm demos check` and `sac-gmm fit`. Nothing is ever overwritten.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import tyro
+
+from sac_gmm.errors import SacGmmError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from sac_gmm.perception.hands import CleaningSettings, Retargeting
+
+Output = Annotated[Path, tyro.conf.arg(aliases=["-o"])]
+
+
+@dataclass(frozen=True)
+class Placing:
+    """Where the camera stands and what the hand holds."""
+
+    # File of `hands calibrate`. Without it the motion is given in the camera's own frame.
+    extrinsics: Path | None = None
+    # The end-effector in the axes of the hand (x to the fingers, z out of its back) or of the marker: x,y,z in metres.
+    tool_offset_m: str = "0,0,0"
+    # The target in the base frame, x,y,z in metres, or `end`: where the motion ends.
+    target: str = "end"
+    # Longest time without the hand that is bridged.
+    max_gap_s: float = 0.3
+    # Window of the smoothing, which shifts nothing in time.
+    smoothing_s: float = 0.25
+
+
+def main(args: list[str]) -> int:
+    """Run a subcommand.
+
+    Returns:
+        0 when all is well, 1 when a film could not be used.
+    """
+    from tyro.extras import subcommand_cli_from_dict
+
+    commands: dict[str, Callable[..., int]] = {
+        "track": track,
+        "retarget": retarget,
+        "calibrate": calibrate,
+        "board": board,
+        "prepare": prepare,
+    }
+    examples = (__doc__ or "").replace("    sac-gmm", "    $ sac-gmm")  # tyro would join lines that begin with a letter
+    return subcommand_cli_from_dict(commands, args=args, prog="sac-gmm hands", description=examples)
+
+
+def track(
+    films: tyro.conf.Positional[tuple[Path, ...]],
+    output: Output,
+    placing: tyro.conf.OmitArgPrefixes[Placing],
+    task: str = "",
+    operator: str = "",
+    side: Literal["any", "left", "right"] = "any",
+    point: Literal["pinch", "palm", "wrist"] = "pinch",
+    palm_width_m: float | None = None,
+    marker: str = "",
+    camera: Path | None = None,
+    focal_px: float | None = None,
+    model: Path | None = None,
+    min_confidence: float = 0.5,
+) -> int:
+    """Make a demonstration of every film: OUTPUT/NAME, a bag with the hand and the end-effector that follows it.
+
+    Stopped half-way, the same command goes on where it was.
+
+    Args:
+        films: Films with a hand, of any kind that ffmpeg reads.
+        output: Folder for the bags.
+        placing: Where the camera stands and what the hand holds.
+        task: Name of the task, for the bag.
+        operator: Who shows it.
+        side: The hand to follow; any takes the nearest.
+        point: The point of the hand that stands for the end-effector.
+        palm_width_m: From the knuckle of the index finger to that of the little finger, middle to middle. It makes the
+            distances right; without it the hand is taken for one of usual size.
+        marker: Follow a marker instead of the bare hand: DICTIONARY:ID:SIZE_M, such as DICT_4X4_50:7:0.06.
+        camera: Calibration (camera_calibration's YAML or a CameraInfo). Without it the focal length is guessed.
+        focal_px: Focal length in pixels, where there is no calibration.
+        model: A hand_landmarker.task of your own.
+        min_confidence: Of the hand model, 0 to 1.
+    """
+    from sac_gmm.cli.hands_track import FilmTracker, Seeing
+
+    if not films:
+        raise SacGmmError("there is no film to track: name one or more")
+    names: dict[str, Path] = {}
+    for film in films:
+        if film.stem in names:
+            raise SacGmmError(f"{names[film.stem]} and {film} would make the same bag: track them into two folders")
+        names[film.stem] = film
+    seeing = Seeing(side, palm_width_m, marker, camera, focal_px, model, min_confidence)
+    tracker = FilmTracker(seeing, output, _retargeting(placing), point, _cleaning(placing), _target(placing.target))
+    failed = 0
+    for name, film in names.items():
+        try:
+            print(tracker.track(film, output / name, task, operator), flush=True)
+        except SacGmmError as error:
+            failed += 1
+            print(f"{film}: {str(error).removeprefix(f'{film}: ')}", flush=True)
+    if len(films) > 1:
+        print(f"{len(films) - failed} of {len(films)} films are demonstrations now, in {output}")
+    return 1 if failed else 0
+
+
+def retarget(
+    bags: tyro.conf.Positional[tuple[Path, ...]], output: Output, placing: tyro.conf.OmitArgPrefixes[Placing]
+) -> int:
+    """Make new bags of recorded ones, with another camera pose, tool, target, or cleaning; salvaged bags will do.
+
+    Args:
+        bags: Bags that `hand_demo_recorder` or `hands track` made, or folders of such.
+        output: Folder for the new bags, under the old names.
+        placing: Where the camera stands and what the hand holds.
+    """
+    from sac_gmm.demos import EpisodeInfo, find_bags
+    from sac_gmm.demos.hand_bag import read_hand_track
+    from sac_gmm.demos.hand_recorder import HandRecorder
+    from sac_gmm.perception.hands import HandPose
+
+    for bag in find_bags(bags):
+        stamps_ns, seen, said = read_hand_track(bag)
+        recorder = HandRecorder(_retargeting(placing), "palm", _cleaning(placing), {"retargeted_from": str(bag)})
+        recorder.start(output / bag.stem, EpisodeInfo(), allow_mixed=True)
+        for i, stamp_ns in enumerate(stamps_ns.tolist()):
+            confidence, opening_m = float(seen.confidence[i]), float(seen.opening_m[i])
+            pose = HandPose(seen.position_m[i], seen.rotation[i], confidence, "recording", opening_m)
+            recorder.take(stamp_ns, pose)
+        target = _target(placing.target)
+        if target is None and said is not None and placing.extrinsics is None:
+            target = said
+        print(recorder.save(target, "--target").summary())
+    return 0
+
+
+def calibrate(
+    folder: tyro.conf.Positional[Path],
+    output: Output,
+    camera: Path,
+    mounting: Literal["fixed", "wrist"] = "fixed",
+    columns: int = 7,
+    rows: int = 5,
+    square_m: float = 0.035,
+    marker_m: float = 0.026,
+    dictionary: str = "DICT_5X5_100",
+    base_frame: str = "base",
+    flange_frame: str = "flange",
+    camera_frame: str = "camera_optical_frame",
+) -> int:
+    """Find where a camera stands, from pictures of a ChArUco board and the poses of the flange.
+
+    Args:
+        folder: Pictures, and poses.yaml: a list of {image: FILE, position_m: [x, y, z], quaternion_xyzw: [x, y, z, w]},
+            the flange in the base frame when each was taken. 15 views with turns of 30 degrees about several axes.
+        output: The file to write, for --extrinsics and for the recorder.
+        camera: The camera's calibration.
+        mounting: fixed: the camera stands, the arm carries the board; wrist: the arm carries the camera.
+        columns: Squares of the board along x.
+        rows: Squares along y.
+        square_m: Side of a square as printed: measure it.
+        marker_m: Side of a marker as printed.
+        dictionary: Of the markers.
+        base_frame: Name of the base frame.
+        flange_frame: Name of the flange's frame.
+        camera_frame: Name of the optical frame.
+    """
+    from sac_gmm.cli.hands_calibrate import calibrate_folder
+    from sac_gmm.perception.camera_file import load_camera
+    from sac_gmm.perception.hand_eye import CharucoBoard
+    from sac_gmm.perception.transform import save_extrinsics
+
+    printed = CharucoBoard(columns, rows, square_m, marker_m, dictionary)
+    result, skipped = calibrate_folder(folder, load_camera(camera), printed, mounting)
+    figures = {
+        "views": result.views,
+        "reprojection_px": round(result.reprojection_px, 4),
+        "spread_m": round(result.spread_m, 6),
+    }
+    save_extrinsics(
+        output, base_frame if mounting == "fixed" else flange_frame, camera_frame, result.camera, {"quality": figures}
+    )
+    for name in skipped:
+        print(f"skipped {name}: the board is not in it")
+    print(
+        f"{result.views} views, reprojection {result.reprojection_px:.2f} px, the views agree on the board within "
+        f"{result.spread_m * 1e3:.1f} mm"
+    )
+    print(f"wrote {output}")
+    return 0
+
+
+def board(
+    output: Output,
+    columns: int = 7,
+    rows: int = 5,
+    square_m: float = 0.035,
+    marker_m: float = 0.026,
+    dictionary: str = "DICT_5X5_100",
+) -> int:
+    """Draw the ChArUco board for printing.
+
+    Args:
+        output: Picture to write; an older one is replaced.
+        columns: Squares along x.
+        rows: Squares along y.
+        square_m: Side of a square.
+        marker_m: Side of a marker.
+        dictionary: Of the markers.
+    """
+    import cv2
+
+    from sac_gmm.files import atomic_file
+    from sac_gmm.perception.hand_eye import CharucoBoard
+
+    picture = CharucoBoard(columns, rows, square_m, marker_m, dictionary).picture(200)
+    ok, data = cv2.imencode(output.suffix or ".png", picture)
+    if not ok:
+        raise SacGmmError(f"{output}: pictures of this kind cannot be written, use .png")
+    with atomic_file(output) as partial:
+        partial.write_bytes(data.tobytes())
+    print(f"wrote {output}: print it {columns * square_m * 1e3:.0f} mm wide and measure a square ({square_m} m)")
+    return 0
+
+
+def prepare(wheel: Path | None = None) -> int:
+    """Put the hand model into the environment, which `make setup` does where it can.
+
+    Args:
+        wheel: The wheel that holds it, where this machine cannot download it.
+    """
+    from sac_gmm.perception.hands.model import prepare as prepare_model
+
+    print(f"hand model: {prepare_model(wheel)}")
+    return 0
+
+
+def _retargeting(placing: Placing) -> Retargeting:
+    from sac_gmm.perception.hands import Retargeting
+    from sac_gmm.perception.transform import RigidTransform, load_extrinsics
+
+    tool = RigidTransform.of(_three_numbers("--tool-offset-m", placing.tool_offset_m))
+    if placing.extrinsics is None:
+        return Retargeting(tool_in_hand=tool)
+    base_frame, camera_frame, pose = load_extrinsics(placing.extrinsics)
+    return Retargeting(pose, tool, base_frame, camera_frame)
+
+
+def _cleaning(placing: Placing) -> CleaningSettings:
+    from sac_gmm.perception.hands import CleaningSettings
+
+    return CleaningSettings(max_gap_s=placing.max_gap_s, smoothing_s=placing.smoothing_s)
+
+
+def _target(text: str) -> np.ndarray | None:
+    return None if text == "end" else _three_numbers("--target", text)
+
+
+def _three_numbers(name: str, text: str) -> np.ndarray:
+    import numpy as np
+
+    try:
+        values = np.array([float(part) for part in text.split(",")])
+    except ValueError:
+        values = np.zeros(0)
+    if values.shape != (3,) or not np.isfinite(values).all():
+        raise SacGmmError(f"{name} {text}: expected three numbers x,y,z in metres")
+    return values

@@ -1,0 +1,102 @@
+"""How good the tracking is right now, for whoever shows a demonstration."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+_RECENT = 60  # pictures that the present rate, speed and jitter are taken from
+_SPEED_SAMPLES = 4
+
+
+@dataclass(frozen=True)
+class LiveReport:
+    """The state of things.
+
+    Attributes:
+        frames: Pictures since the last reset.
+        lost: Of these, without the hand.
+        dropped: Pictures that never came, by the stamps.
+        rate_hz: Of the pictures, now.
+        seen_share: Of the recent pictures, those with the hand.
+        speed_m_s: Of the hand, now; 0 where it is not seen.
+        jitter_m: Standard deviation of the noise on the position, from second differences.
+        track_ms: Time that one picture takes, median.
+    """
+
+    frames: int
+    lost: int
+    dropped: int
+    rate_hz: float
+    seen_share: float
+    speed_m_s: float
+    jitter_m: float
+    track_ms: float
+
+    def as_dict(self) -> dict[str, float]:
+        """Rounded for people."""
+        return {
+            "frames": self.frames,
+            "frames_lost": self.lost,
+            "frames_dropped": self.dropped,
+            "rate_hz": round(self.rate_hz, 2),
+            "seen_percent": round(100 * self.seen_share, 1),
+            "speed_m_s": round(self.speed_m_s, 3),
+            "jitter_mm": round(self.jitter_m * 1e3, 2),
+            "track_ms": round(self.track_ms, 2),
+        }
+
+
+class LiveQuality:
+    """Takes pictures into account as they come."""
+
+    def __init__(self) -> None:
+        self._recent: deque[tuple[int, npt.NDArray[np.float64] | None, float]] = deque(maxlen=_RECENT)
+        self.reset()
+
+    def reset(self) -> None:
+        """Count from zero; the present stays known."""
+        self._frames = self._lost = self._dropped = 0
+
+    def update(self, stamp_ns: int, position_m: npt.NDArray[np.float64] | None, track_s: float) -> None:
+        """Take a picture into account.
+
+        Args:
+            stamp_ns: When it was taken.
+            position_m: (3,) where the hand was; None where it was not seen.
+            track_s: How long it took to find out.
+        """
+        if self._recent and stamp_ns <= self._recent[-1][0]:
+            self._recent.clear()  # the clock was set back
+        self._frames += 1
+        self._lost += position_m is None
+        if len(self._recent) > _SPEED_SAMPLES:
+            period_ns = float(np.median(np.diff([stamp for stamp, _, _ in self._recent])))
+            self._dropped += max(round((stamp_ns - self._recent[-1][0]) / period_ns) - 1, 0)
+        self._recent.append((stamp_ns, position_m, track_s))
+
+    def report(self) -> LiveReport:
+        """The state of things."""
+        recent = list(self._recent)
+        if len(recent) < 2:
+            return LiveReport(self._frames, self._lost, self._dropped, 0.0, 0.0, 0.0, 0.0, 0.0)
+        stamps_s = np.array([stamp for stamp, _, _ in recent]) * 1e-9
+        seen = np.array([position is not None for _, position, _ in recent])
+        places = np.array([np.full(3, np.nan) if position is None else position for _, position, _ in recent])
+        period_s = float(np.median(np.diff(stamps_s)))
+        last = slice(-_SPEED_SAMPLES, None)
+        speed = 0.0
+        if seen[last].all():
+            speed = float(np.linalg.norm(places[-1] - places[last][0]) / (stamps_s[-1] - stamps_s[last][0]))
+        second = places[2:] - 2.0 * places[1:-1] + places[:-2]  # of white noise: six times its variance
+        even = np.ptp([np.diff(stamps_s)[1:], np.diff(stamps_s)[:-1]], axis=0) < 0.5 * period_s
+        second = second[even & np.isfinite(second).all(axis=1)]
+        # The median: where the hand speeds up or an outlier comes, second differences are no noise.
+        jitter = float(np.sqrt(np.median(np.sum(second**2, axis=1)) / 6.0)) if len(second) else 0.0
+        track_ms = 1e3 * float(np.median([track for _, _, track in recent]))
+        return LiveReport(
+            self._frames, self._lost, self._dropped, 1.0 / period_s, float(seen.mean()), speed, jitter, track_ms
+        )

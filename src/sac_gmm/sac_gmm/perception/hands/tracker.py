@@ -1,0 +1,78 @@
+"""The bare hand from picture to picture: found, followed, placed in space."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from sac_gmm.perception.camera import Camera
+from sac_gmm.perception.hands.detector import HandDetector
+from sac_gmm.perception.hands.observation import HandFollower, HandObservation, Side
+from sac_gmm.perception.hands.pose import HandPose, HandPoseEstimator
+
+_ALONE = 10  # pictures in a row with one hand only, until nobody looks for another
+
+
+class HandTracker:
+    """Follows one bare hand of one person before one camera; close it when done.
+
+    Two hands are looked for, so that the right one is chosen and kept. Once a hand has been alone for a while, looking
+    for it alone does and takes half the time; a hand that comes later is not looked at.
+
+    Args:
+        camera: The calibrated camera.
+        side: The hand to follow; `any` takes the nearest.
+        palm_width_m: Of the person, see `HandPoseEstimator`.
+        model: A `.task` file of the user's; the one prepared at set-up where none is given.
+        min_confidence: Of the hand model, 0 to 1.
+
+    Attributes:
+        observation: The hand as seen in the last picture; None where it was not.
+
+    Raises:
+        SacGmmError: The model is missing or damaged, or a setting is out of range.
+    """
+
+    def __init__(
+        self,
+        camera: Camera,
+        *,
+        side: Side | Literal["any"] = "any",
+        palm_width_m: float | None = None,
+        model: Path | str | None = None,
+        min_confidence: float = 0.5,
+    ) -> None:
+        self._estimator = HandPoseEstimator(camera, palm_width_m)
+        self._follower = HandFollower(side)
+        self._pair = HandDetector(model, max_hands=2, min_confidence=min_confidence)
+        self._single = HandDetector(model, max_hands=1, min_confidence=min_confidence)
+        self._alone = 0
+        self.observation: HandObservation | None = None
+
+    def track(
+        self,
+        image: npt.NDArray[np.uint8],
+        time_s: float,
+        depth_m: npt.NDArray[np.float32] | None = None,
+    ) -> HandPose | None:
+        """The pose of the hand in a picture, see `HandDetector.detect` and `HandPoseEstimator.estimate`.
+
+        Raises:
+            SacGmmError: The depth image has another size than the calibration.
+        """
+        self.observation = None
+        if self._alone >= _ALONE:
+            self.observation = self._follower.choose(self._single.detect(image, time_s), time_s)
+        if self.observation is None:
+            hands = self._pair.detect(image, time_s)
+            self.observation = self._follower.choose(hands, time_s)
+            self._alone = self._alone + 1 if self.observation is not None and len(hands) == 1 else 0
+        return None if self.observation is None else self._estimator.estimate(self.observation, depth_m)
+
+    def close(self) -> None:
+        """Free the models."""
+        self._pair.close()
+        self._single.close()
