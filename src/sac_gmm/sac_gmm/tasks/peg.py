@@ -22,7 +22,7 @@ PEG_LENGTH_M = 0.075
 PEG_MASS_KG = 0.15
 PEG_FRICTION = 0.7  # times that of the lid
 HOLE_RADIUS_M = {"easy": 0.030, "medium": 0.028, "hard": 0.026}
-CHAMFER_M = 0.003  # at 45 degrees, around the hole's upper edge
+CHAMFER_M = 0.005  # at 45 degrees, around the hole's upper edge
 LID_THICKNESS_M = 0.02
 LID_FRICTION = 0.7
 BOX_M = 0.2  # side and height of the box
@@ -51,7 +51,7 @@ class PegTask(Task):
         if hole not in HOLE_RADIUS_M:
             raise SacGmmError(f"there is no hole '{hole}'; choose one of: {', '.join(HOLE_RADIUS_M)}")
         self.hole = hole
-        super().__init__(gains=gains or ImpedanceGains(rotation_stiffness_nm_rad=25.0), **options)
+        super().__init__(gains=gains or ImpedanceGains(rotation_stiffness_nm_rad=(25.0, 25.0, 3.0)), **options)
 
     def tool(self) -> Tool:
         """Two fingers that hold the peg."""
@@ -220,6 +220,7 @@ def lid_mesh(hole_radius_m: float, shrink_m: float = 0.0) -> str:
     slant = CHAMFER_M + s * (np.sqrt(2.0) - 1.0) - s
     section = [(inner, s - LID_THICKNESS_M), (inner, -s - slant), (inner + slant, -s)]
     lines: list[str] = []
+    faces = _RING_FACES if shrink_m == 0.0 else _RING_FACES + _SIDE_FACES
     for wedge in range(N_WEDGES):
         vertices = []
         for angle in edges[wedge : wedge + 2]:
@@ -231,15 +232,13 @@ def lid_mesh(hole_radius_m: float, shrink_m: float = 0.0) -> str:
         lines.append(f"o wedge_{wedge:02d}")
         lines += ["v {:.7f} {:.7f} {:.7f}".format(*vertex) for vertex in vertices]
         first = 10 * wedge + 1
-        lines += ["f " + " ".join(str(first + index) for index in face) for face in _WEDGE_FACES]
+        lines += ["f " + " ".join(str(first + index) for index in face) for face in faces]
     return "\n".join(lines) + "\n"
 
 
-# Corners of a wedge: five of its section on one side, five on the other; faces turn counter-clockwise seen from outside.
-_WEDGE_FACES = (
-    *((0, 1, 2), (0, 2, 3), (0, 3, 4), (5, 7, 6), (5, 8, 7), (5, 9, 8)),
-    *(tuple(face) for i in range(5) for face in ((i, i + 5, (i + 1) % 5), ((i + 1) % 5, i + 5, (i + 1) % 5 + 5))),
-)
+# Corners of a wedge: five of its section on one side, five on the other; faces turn counter-clockwise from outside.
+_RING_FACES = tuple(face for i in range(5) for j in [(i + 1) % 5] for face in ((i, j, i + 5), (j, j + 5, i + 5)))
+_SIDE_FACES = ((0, 2, 1), (0, 3, 2), (0, 4, 3), (5, 6, 7), (5, 7, 8), (5, 8, 9))
 _COLOURS = {
     "lid": "0.36 0.52 0.66 1",
     "wall": "0.30 0.42 0.54 1",
