@@ -33,6 +33,7 @@ GRASP_M = 0.016  # how much of the peg is between the fingers
 GEL = Gel()
 FINGER_M = (0.022, 0.012)  # across and along the direction in which the gripper closes
 PALM_TO_PEG_M = 0.03
+PEG_CENTRE_M = 0.5 * (PEG_LENGTH_M - GRASP_M)  # from the middle between the pads to the peg's centre of mass
 HULL_MARGIN_M = 0.001  # by which Bullet thickens a convex hull; the pieces are drawn in by as much
 
 
@@ -104,8 +105,11 @@ class PegTask(Task):
         """Force (N) and torque (Nm) on the peg, gripper's axes, about the middle between the pads, shape (6,)."""
         if self.elapsed_steps == 0:  # physics has not run yet: what it last felt belongs to another episode
             return np.zeros(6)
-        # The joint's reaction is what the gripper does to the peg; that balances what the world does to it.
-        return -np.array(pb.getJointState(self.arm.body, self._peg, self.client)[2])
+        # The joint's reaction is what the gripper does to the peg; that balances what the world does to it. The physics
+        # engine gives its torque about the peg's centre of mass.
+        load = -np.array(pb.getJointState(self.arm.body, self._peg, self.client)[2])
+        load[3:5] += PEG_CENTRE_M * np.array([-load[1], load[0]])
+        return load
 
     def truth(self) -> dict[str, float]:
         """How deep the peg's lower face is below the lid's upper face (m); `success` when deep enough in the hole."""
@@ -167,7 +171,7 @@ def held_peg() -> Tool:
     along = 0.5 * PEG_MASS_KG * PEG_RADIUS_M**2
     # The origin of link `peg` is midway between the pads, where the sensor in its joint feels what the fingers hold.
     middle = peg_top + 0.5 * GRASP_M
-    centre = (0, 0, 0.5 * (PEG_LENGTH_M - GRASP_M))
+    centre = (0, 0, PEG_CENTRE_M)
     parts.append(_fixed_joint("gripper", "peg", (0, 0, middle)))
     parts.append(
         f'<link name="peg">{_inertial(centre, PEG_MASS_KG, (across, across, along))}'
