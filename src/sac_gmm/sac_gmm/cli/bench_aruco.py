@@ -5,8 +5,8 @@
 
 Pictures are 640x480, grey, f = 600 px, of clutter (boxes, quadrilaterals, circles, text, chequered patches) with a
 marker of 60 mm, DICT_4X4_50, drawn by a planar warp: no lens distortion, no rolling shutter. The peer is OpenCV's
-detector with sub-pixel corners and the first answer of IPPE_SQUARE, on the same pictures. `flips` are turns by more than
-20 degrees; `unflagged` are those that our pose does not call ambiguous.
+detector with sub-pixel corners and the first answer of IPPE_SQUARE, on the same pictures. `flips` are turns by more
+than 20 degrees; `unflagged` are those that our pose does not call ambiguous.
 
 The frames for false rewards hold clutter, three markers of other dictionaries or with other ids, and a random blur,
 noise and light each; the marker is never in them. They are counted in blocks, and a run that was stopped goes on with
@@ -75,19 +75,51 @@ def main(args: list[str]) -> int:
         from sac_gmm.cli.bench_timing import write_result
 
         cv2.setNumThreads(1)
-        results: dict[str, Any] = {"picture": f"{WIDTH}x{HEIGHT}, f {FOCAL_PX:g} px", "marker": f"{DICTIONARY}, 60 mm"}
+        about = {"picture": f"{WIDTH}x{HEIGHT}, f {FOCAL_PX:g} px", "marker": f"{DICTIONARY}, {SIZE_M * 1e3:g} mm"}
+        work = _Progress(json, {"seed": seed, "trials": trials, "latency_frames": latency_frames, "block": BLOCK})
         if trials:
-            results["detection"] = table(trials, seed)
+            work.part("detection", lambda: table(trials, seed))
         if latency_frames:
-            results["latency"] = latency(latency_frames, seed)
+            work.part("latency", lambda: latency(latency_frames, seed))
         if false_frames:
-            results["false_rewards"] = false_rewards(false_frames, seed, json)
-        write_result(json, "aruco", args, results)
-        if json is not None:
-            _progress_file(json).unlink(missing_ok=True)
+            work.parts["false_rewards"] = false_rewards(false_frames, seed, work)
+        write_result(json, "aruco", args, {**about, **work.parts})
+        work.finish()
         return 0
 
     return tyro.cli(bench, args=args, prog="sac-gmm bench aruco", description=__doc__)
+
+
+class _Progress:
+    """What is done so far, kept beside the result file until that is written."""
+
+    def __init__(self, json: Path | None, job: dict[str, Any]) -> None:
+        self._path = None if json is None else json.with_name(f".{json.name}.progress")
+        self._job = job
+        self.parts: dict[str, Any] = {}
+        if self._path is not None and self._path.exists():
+            kept = json_.loads(self._path.read_text())
+            if kept["job"] == job:
+                self.parts = kept["parts"]
+                print(f"going on with what is in {self._path}: {', '.join(self.parts)}")
+
+    def part(self, name: str, measure: Callable[[], Any]) -> None:
+        """Measure, unless it has been."""
+        if name not in self.parts:
+            self.keep(name, measure())
+
+    def keep(self, name: str, value: Any) -> None:
+        """Write down what has been measured so far."""
+        from sac_gmm.files import write_json
+
+        self.parts[name] = value
+        if self._path is not None:
+            write_json(self._path, {"job": self._job, "parts": self.parts})
+
+    def finish(self) -> None:
+        """The result has been written."""
+        if self._path is not None:
+            self._path.unlink(missing_ok=True)
 
 
 def table(trials: int, seed: int) -> list[dict[str, Any]]:
@@ -128,7 +160,7 @@ def table(trials: int, seed: int) -> list[dict[str, Any]]:
         rows.append(row)
         a, b = row["ours"], row["opencv"]
         errors_text = "  ".join(
-            f"{side[f'{name}_median']:6} {side[f'{name}_p95']:7}"
+            f"{side[f'{name}_median']!s:>6} {side[f'{name}_p95']!s:>7}"
             for name in ("position_mm", "turn_deg")
             for side in (a, b)
         )
@@ -181,22 +213,22 @@ def latency(frames: int, seed: int) -> list[dict[str, Any]]:
     return rows
 
 
-def false_rewards(frames: int, seed: int, json: Path | None) -> dict[str, Any]:
+def false_rewards(frames: int, seed: int, work: _Progress) -> dict[str, Any]:
     """Count the frames without the marker that look like it to each stage of the reward."""
     import numpy as np
     from tqdm import tqdm
 
-    from sac_gmm.files import write_json
     from sac_gmm.perception import MarkerGate, RewardDebouncer
 
-    job = {"seed": seed, "block": BLOCK}
-    done = {"frames": 0, "opencv_saw_the_id": 0, "taken_for_the_marker": 0, "counted": 0, "rewards": 0}
-    progress = None if json is None else _progress_file(json)
-    if progress is not None and progress.exists():
-        kept = json_.loads(progress.read_text())
-        if kept["job"] == job:
-            done = kept["done"]
-            print(f"\ngoing on after {done['frames']} frames ({progress})")
+    nothing = {
+        "frames": 0,
+        "taken_for_the_marker": 0,
+        "counted": 0,
+        "rewards": 0,
+        "opencv_frames": 0,
+        "opencv_saw_it": 0,
+    }
+    done = {name: work.parts.get("false_rewards", nothing)[name] for name in nothing}
     detector, peer, gate = _detector(), _opencv_ids(), MarkerGate()
     others = _other_markers()
     start = time.monotonic()
@@ -204,26 +236,27 @@ def false_rewards(frames: int, seed: int, json: Path | None) -> dict[str, Any]:
     while done["frames"] < frames:
         rng = np.random.default_rng([seed, 2000, done["frames"] // BLOCK])
         debouncer = RewardDebouncer(3, 3)
-        for _ in range(min(BLOCK, frames - done["frames"])):
+        for i in range(min(BLOCK, frames - done["frames"])):
             picture = _false_frame(rng, others)
-            done["opencv_saw_the_id"] += MARKER_ID in peer(picture)
             marker = detector.detect(picture)
             counts = gate.counts(marker)
             done["taken_for_the_marker"] += marker is not None
             done["counted"] += counts
             done["rewards"] += debouncer.update(counts)
-            done["frames"] += 1
+            if i % 10 == 0:  # it takes longer than all the rest
+                done["opencv_frames"] += 1
+                done["opencv_saw_it"] += MARKER_ID in peer(picture)
             bar.update()
-        if progress is not None:
-            write_json(progress, {"job": job, "done": done})
+        done["frames"] += i + 1
+        work.keep("false_rewards", done)
     bar.close()
-    print(
-        f"{done['frames']} frames without the marker: OpenCV read its id in {done['opencv_saw_the_id']}, "
-        f"{done['taken_for_the_marker']} were taken for it, {done['counted']} counted, {done['rewards']} rewards "
-        f"({time.monotonic() - start:.0f} s)"
-    )
     from sac_gmm.evaluation import wilson_interval  # after the measurement: it loads torch
 
+    print(
+        f"{done['frames']} frames without the marker: {done['taken_for_the_marker']} were taken for it, "
+        f"{done['counted']} counted, {done['rewards']} rewards ({time.monotonic() - start:.0f} s); OpenCV read its id "
+        f"in {done['opencv_saw_it']} of {done['opencv_frames']}"
+    )
     low, high = wilson_interval(done["counted"], done["frames"])
     return {**done, "false_rate": done["counted"] / done["frames"], "wilson_95": [low, high]}
 
@@ -371,7 +404,3 @@ def _quantile(values: Any, share: float) -> float | None:
     import numpy as np
 
     return round(float(np.quantile(values, share)), 3) if len(values) else None
-
-
-def _progress_file(json: Path) -> Path:
-    return json.with_name(f".{json.name}.progress")

@@ -161,7 +161,7 @@ class MarkerFinder:
         if ids is None:
             return []
         best: dict[int, Sighting] = {}
-        for quad, number in zip(corners, ids.ravel().tolist(), strict=True):
+        for quad, number in zip(corners, map(int, ids.ravel()), strict=True):
             if number not in self._drawn:
                 continue
             points = refine_corners(grey, quad, self._modules)
