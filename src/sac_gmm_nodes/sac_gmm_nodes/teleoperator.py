@@ -2,7 +2,8 @@
 
 For each one it begins a recording, has the scene put back, moves the arm through `command/twist` with the variation of
 a human hand, and ends the recording. A demonstration whose reward was never seen is thrown away and shown again with
-the next seed. It announces its episodes on `episode_state`, so it takes the place of controller and episode manager.
+the next seed; what the simulation says of its own success (`task_success`) counts as well, as a person would see it. It
+announces its episodes on `episode_state`, so it takes the place of controller and episode manager.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from rclpy.client import Client
 from rclpy.executors import Executor
 from sac_gmm_interfaces.msg import EpisodeState, Reward
 from sac_gmm_interfaces.srv import ResetTask, StartRecording, StopRecording
+from std_msgs.msg import Bool
 
 from sac_gmm.errors import SacGmmError
 from sac_gmm.tasks import TASKS, ScriptedTeleoperator
@@ -55,6 +57,7 @@ class Teleoperator(BaseNode):
         self.create_subscription(PoseStamped, "target_pose", self._on_target, LATCHED)
         self.create_subscription(PoseStamped, "state/pose", self._on_pose, qos)
         self.create_subscription(Reward, "reward", self._on_reward, RELIABLE)
+        self.create_subscription(Bool, "task_success", self._on_success, LATCHED)
         self._reset_task = self.create_client(ResetTask, "reset_task")
         self._start_recording = self.create_client(StartRecording, "start_recording")
         self._stop_recording = self.create_client(StopRecording, "stop_recording")
@@ -169,6 +172,9 @@ class Teleoperator(BaseNode):
     def _on_reward(self, message: Reward) -> None:
         if message.valid and message.success and nanoseconds(message.header.stamp) >= self._start_ns:
             self._rewarded = True
+
+    def _on_success(self, message: Bool) -> None:
+        self._rewarded = self._rewarded or message.data
 
     def _send(self, twist: np.ndarray, stamp_ns: int) -> None:
         frame_id = "" if self._target is None else self._target.header.frame_id
