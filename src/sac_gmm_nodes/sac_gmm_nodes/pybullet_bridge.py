@@ -70,6 +70,7 @@ class PybulletBridge(BaseNode):
         seed = self.whole("seed", 0, 0, 2**31 - 1, "seed of the scene before the first reset")
 
         self._task = make_task(task, control_rate_hz=rate_hz)
+        self._periods = {name: period for name, period in self._periods.items() if name in self._task.cameras}
         self._period_ns = 1e9 / rate_hz
         limits = self._task.action_space
         assert isinstance(limits, Box)
