@@ -1,10 +1,16 @@
+import itertools
+import time
+
 import numpy as np
 import pytest
-from geometry_msgs.msg import PoseStamped, TwistStamped, WrenchStamped
+import robot_interfaces
+from geometry_msgs.msg import PoseStamped, Twist, TwistStamped, Vector3, WrenchStamped
 from sac_gmm_interfaces.msg import EpisodeState
-from sac_gmm_interfaces.srv import ResetTask
+from sac_gmm_interfaces.srv import ResetTask, SetFault
 from sensor_msgs.msg import CameraInfo, Image, JointState
+from std_msgs.msg import String
 
+from sac_gmm.control.kinematics import ArmKinematics, FrameTree
 from sac_gmm_nodes.conversions import header, nanoseconds, point_array, stamp_of, twist_array, twist_message
 from sac_gmm_nodes.node_helpers import COMMAND, EPISODE, LATCHED, RELIABLE
 
@@ -128,9 +134,94 @@ def test_pictures_come_in_step_with_the_episode(graph):
 
 def test_real_time_keeps_the_pace_of_the_wall_clock(graph):
     driver = Driver(graph, lockstep=False, reliable_state=True)
-    import time
-
     graph.wait(lambda: len(driver.poses) > 5, "states")
     begun, first = time.monotonic(), driver.stamps(driver.poses)[-1]
     graph.wait(lambda: driver.stamps(driver.poses)[-1] - first > 2e9, "two seconds of simulated time")
     assert 1.5 < time.monotonic() - begun < 4.0
+
+
+class TestDriver:
+    """The bridge as the driver of a KUKA LBR iiwa, in real time."""
+
+    @pytest.fixture
+    def driver(self, graph):
+        graph.env |= robot_interfaces.environment()
+        driver = Driver(graph, lockstep=False, reliable_state=True, control_rate_hz=120)
+        from lbr_fri_idl.msg import LBRJointPositionCommand, LBRState
+        from tf2_msgs.msg import TFMessage
+
+        driver.states = graph.listen("lbr/state", LBRState, RELIABLE)
+        driver.frames = graph.listen("/tf", TFMessage, RELIABLE)
+        driver.joint_commands = graph.node.create_publisher(
+            LBRJointPositionCommand, "lbr/command/joint_position", COMMAND
+        )
+        driver.twist_commands = graph.node.create_publisher(Twist, "lbr/command/twist", COMMAND)
+        driver.described = graph.listen("robot_description", String, LATCHED)
+        graph.wait(lambda: driver.states and driver.states[-1].session_state == 4, "a session that commands")
+        return driver
+
+    def test_state_frames_and_description_are_of_one_arm(self, driver):
+        driver.graph.wait(lambda: driver.frames and driver.described, "frames and a description")
+        assert [s for s, t in itertools.pairwise(m.session_state for m in driver.states) if s > t] == []
+        state = driver.states[-1]
+        assert (state.connection_quality, state.safety_state, state.drive_state) == (3, 0, 2)
+        assert state.tracking_performance == 1.0
+        kinematics = ArmKinematics(driver.described[0].data, "tcp")
+        kinematics.update(np.array(state.measured_joint_position))
+        tree = FrameTree()
+        for message in driver.frames[-1].transforms:
+            origin, turn = message.transform.translation, message.transform.rotation
+            xyzw = np.array([turn.x, turn.y, turn.z, turn.w])
+            tree.set(message.header.frame_id, message.child_frame_id, point_array(origin), xyzw, 0)
+        position, _, _ = tree.pose("lbr_link_0", "tcp")
+        np.testing.assert_allclose(position, point_array(driver.poses[-1].pose.position), atol=1e-5)
+        np.testing.assert_allclose(position, kinematics.position_m, atol=1e-5)
+
+    def test_it_takes_the_drivers_twist_and_stops_without_it(self, driver):
+        start = point_array(driver.poses[-1].pose.position)
+        for _ in range(60):
+            driver.twist_commands.publish(Twist(linear=Vector3(z=0.05)))
+            time.sleep(0.01)
+        driver.graph.wait(lambda: point_array(driver.poses[-1].pose.position)[2] > start[2] + 0.02, "motion upward")
+        driver.graph.wait(lambda: abs(twist_array(driver.twists[-1])[2]) < 2e-3, "rest after the time-out")
+
+    def test_it_goes_to_joint_positions(self, driver):
+        goal = np.array(driver.states[-1].measured_joint_position) + np.deg2rad([2, -2, 1, 2, -1, 2, 3])
+
+        def arrived():
+            driver.joint_commands.publish(driver.joint_commands.msg_type(joint_position=goal))
+            return np.abs(np.array(driver.states[-1].measured_joint_position) - goal).max() < 0.01
+
+        driver.graph.wait(arrived, "the joint positions")
+        assert np.allclose(driver.states[-1].commanded_joint_position, goal)
+        kinematics = ArmKinematics(driver.described[0].data, "tcp")
+        kinematics.update(goal)
+        where = point_array(driver.poses[-1].pose.position)
+        np.testing.assert_allclose(where, kinematics.position_m, atol=2e-3)
+
+    def test_a_lost_session_stops_the_arm_and_comes_back_through_all_states(self, driver):
+        graph = driver.graph
+        moving = graph.node.create_timer(0.01, lambda: driver.twist_commands.publish(Twist(linear=Vector3(z=0.04))))
+        graph.wait(lambda: twist_array(driver.twists[-1])[2] > 0.03, "motion")
+        graph.call(SetFault, "pybullet_bridge/set_fault", SetFault.Request(fault="session"))
+        graph.wait(lambda: driver.states[-1].session_state == 0, "a lost session")
+        graph.wait(lambda: abs(twist_array(driver.twists[-1])[2]) < 2e-3, "rest, in spite of commands")
+        assert np.isnan(driver.states[-1].ipo_joint_position).all()
+        lost = len(driver.states)
+        graph.call(SetFault, "pybullet_bridge/set_fault", SetFault.Request(fault="none"))
+        graph.wait(lambda: twist_array(driver.twists[-1])[2] > 0.03, "motion again")
+        assert {message.session_state for message in driver.states[lost:]} == {0, 1, 2, 3, 4}
+        graph.node.destroy_timer(moving)
+        answer = graph.call(SetFault, "pybullet_bridge/set_fault", SetFault.Request(fault="gremlins"))
+        assert not answer.success and "session" in answer.message
+
+    def test_each_fault_shows_in_the_state(self, driver):
+        shows = {
+            "connection": lambda s: s.connection_quality == 1 and s.session_state == 4,
+            "tracking": lambda s: s.tracking_performance < 0.5 and s.session_state == 4,
+            "safety": lambda s: s.safety_state != 0 and s.session_state == 0,
+            "drives": lambda s: s.drive_state == 0 and s.session_state == 2,
+        }
+        for fault, shown in shows.items():
+            driver.graph.call(SetFault, "pybullet_bridge/set_fault", SetFault.Request(fault=fault))
+            driver.graph.wait(lambda shown=shown: shown(driver.states[-1]), fault)

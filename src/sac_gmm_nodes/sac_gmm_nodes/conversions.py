@@ -59,9 +59,10 @@ def twist_message(twist: Array, header_: Header) -> TwistStamped:
     )
 
 
-def twist_array(message: TwistStamped) -> Array:
+def twist_array(message: TwistStamped | Twist) -> Array:
     """The twist of a message, shape (6,)."""
-    linear, angular = message.twist.linear, message.twist.angular
+    twist = message.twist if isinstance(message, TwistStamped) else message
+    linear, angular = twist.linear, twist.angular
     return np.array((linear.x, linear.y, linear.z, angular.x, angular.y, angular.z))
 
 

@@ -5,26 +5,30 @@
 In real time physics runs on the wall clock. In lock-step it runs only while an episode is running, and each control
 period waits, for a bounded time, for what answers the last state: the command, and the reward where a picture was sent.
 In both, the arm stops when no command came for `command_timeout_s` of simulated time, as the robot's driver does.
+
+It also plays the driver of a KUKA LBR iiwa, with its topics, its FRI session and, by `~/set_fault`, its faults. What
+needs a package that is not installed is left out, and in lock-step, where nobody listens, so are states and frames.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
-from geometry_msgs.msg import PoseStamped, TwistStamped, WrenchStamped
+from geometry_msgs.msg import PoseStamped, Twist, TwistStamped, WrenchStamped
 from gymnasium.spaces import Box
 from rclpy.executors import Executor
 from rosgraph_msgs.msg import Clock
 from sac_gmm_interfaces.msg import EpisodeState, Reward
-from sac_gmm_interfaces.srv import ResetTask
+from sac_gmm_interfaces.srv import ResetTask, SetFault
 from sensor_msgs.msg import CameraInfo, Image, JointState
-from std_msgs.msg import Bool, Header
+from std_msgs.msg import Bool, Float64MultiArray, Header, String
 
+from sac_gmm.control.lbr_state import SessionState
 from sac_gmm.errors import SacGmmError
 from sac_gmm.tasks import TASKS, make_task
-from sac_gmm.tasks.iiwa import JOINT_NAMES
+from sac_gmm.tasks.iiwa import JOINT_LIMITS_RAD, JOINT_NAMES
 from sac_gmm_nodes.conversions import (
     STAMP_TOLERANCE_NS,
     camera_info_message,
@@ -40,6 +44,8 @@ from sac_gmm_nodes.conversions import (
     wrench_message,
 )
 from sac_gmm_nodes.node_helpers import COMMAND, EPISODE, LATCHED, RELIABLE, SENSOR, BaseNode, run_node, stream
+from sac_gmm_nodes.robot_messages import LBRJointPositionCommand, LBRState, TFMessage
+from sac_gmm_nodes.simulated_lbr import FAULTS, FriSession, frames
 
 _IDLE_PERIOD_S = 0.1  # at which the state is sent again while physics is held
 _REPEAT_S = 1.0  # at which an unanswered state is sent again
@@ -67,6 +73,7 @@ class PybulletBridge(BaseNode):
             name: self.whole(f"{name}_camera_period_steps", default, 0, 10_000, "control steps per picture; 0 for none")
             for name, default in (("wrist", 32), ("fixed", 5))
         }
+        as_driver = self.flag("publish_driver_topics", not self._lockstep, "publish lbr/state and /tf")
         seed = self.whole("seed", 0, 0, 2**31 - 1, "seed of the scene before the first reset")
 
         self._task = make_task(task, control_rate_hz=rate_hz)
@@ -88,9 +95,25 @@ class PybulletBridge(BaseNode):
         self._infos = {
             name: self.create_publisher(CameraInfo, f"{name}_camera/camera_info", stream(reliable)) for name in _CAMERAS
         }
+        description = self.create_publisher(String, "robot_description", LATCHED)
+        description.publish(String(data=self._task.arm.description))
+        self._lbr_state = self.create_publisher(LBRState, "lbr/state", RELIABLE) if LBRState and as_driver else None
+        self._frames = self.create_publisher(TFMessage, "/tf", RELIABLE) if TFMessage and as_driver else None
         # The one thing here that knows the truth: to check the reward against, never to learn from.
         self._success = self.create_publisher(Bool, "~/task_success", LATCHED)
         self.create_subscription(TwistStamped, "command/twist", self._on_command, COMMAND)
+        self.create_subscription(Twist, "lbr/command/twist", self._on_driver_twist, COMMAND)
+        self.create_subscription(
+            Float64MultiArray, "forward_position_controller/commands", lambda m: self._on_joints(m.data), COMMAND
+        )
+        if LBRJointPositionCommand:
+            self.create_subscription(
+                LBRJointPositionCommand,
+                "lbr/command/joint_position",
+                lambda message: self._on_joints(message.joint_position),
+                COMMAND,
+            )
+        self.create_service(SetFault, "~/set_fault", self._on_set_fault)
         self.create_subscription(Reward, "reward", self._on_reward, RELIABLE)
         self.create_subscription(EpisodeState, "episode_state", self._on_episode, EPISODE)
         self.create_service(ResetTask, "reset_task", self._on_reset)
@@ -99,6 +122,8 @@ class PybulletBridge(BaseNode):
         self._now_ns = self._start_ns = 0  # simulated time, and that of the first state of the episode
         self._step = 0  # control periods since then
         self._command = np.zeros(6)
+        self._joint_command: np.ndarray | None = None  # in its place, from a driver's client that sends positions
+        self._session = FriSession(SessionState.COMMANDING_ACTIVE if self._lockstep else SessionState.IDLE)
         self._commanded_ns = 0  # simulated time at which it came
         self._answered_ns = self._rewarded_ns = -1  # the states that the last command and the last reward answer
         self._succeeded = False  # as the reward says
@@ -190,7 +215,12 @@ class PybulletBridge(BaseNode):
 
     def _advance(self) -> None:
         if self._now_ns + self._period_ns - self._commanded_ns > self._command_timeout_ns + STAMP_TOLERANCE_NS:
-            self._command[:] = 0.0
+            self._stop_arm()
+        if self._joint_command is not None:
+            twist = self._task.arm.twist_to_joints(self._joint_command, self._period_ns / 1e9)
+            self._command = np.clip(twist, self._limits.low, self._limits.high)
+        if not self._session.commanding:
+            self._stop_arm()
         self._task.advance(self._command)
         self._observation = self._task.observe()
         self._pass_time()
@@ -200,16 +230,45 @@ class PybulletBridge(BaseNode):
             self._was_success = success
             self._success.publish(Bool(data=success))
 
+    def _stop_arm(self) -> None:
+        self._command[:] = 0.0
+        self._joint_command = None
+
     # Callbacks -------------------------------------------------------------------------------------------------
 
     def _on_command(self, message: TwistStamped) -> None:
-        twist = twist_array(message)
-        if not np.isfinite(twist).all():
+        if self._is_command(twist := twist_array(message)):
+            self._command = np.clip(twist, self._limits.low, self._limits.high)
+            self._joint_command = None
+            self._answered_ns = nanoseconds(message.header.stamp)
+
+    def _on_driver_twist(self, message: Twist) -> None:
+        if self._is_command(twist := twist_array(message)):
+            self._command = np.clip(twist, self._limits.low, self._limits.high)
+            self._joint_command = None
+            self._answered_ns = self._now_ns  # it has no stamp: it answers what was sent last
+
+    def _on_joints(self, positions: Sequence[float]) -> None:
+        joints = np.array(positions)
+        if joints.shape == (7,) and self._is_command(joints):
+            self._joint_command = np.clip(joints, -JOINT_LIMITS_RAD, JOINT_LIMITS_RAD)
+            self._answered_ns = self._now_ns
+
+    def _is_command(self, numbers: np.ndarray) -> bool:
+        if not np.isfinite(numbers).all():
             self.get_logger().error("a command that is not a number was ignored", throttle_duration_sec=1.0)
-            return
-        self._command = np.clip(twist, self._limits.low, self._limits.high)
+            return False
         self._commanded_ns = self._now_ns
-        self._answered_ns = nanoseconds(message.header.stamp)
+        return True
+
+    def _on_set_fault(self, request: SetFault.Request, response: SetFault.Response) -> SetFault.Response:
+        response.success = request.fault in FAULTS
+        if response.success:
+            self._session.fault = request.fault
+        response.message = (
+            "" if response.success else f"there is no fault '{request.fault}': one of {', '.join(FAULTS)}"
+        )
+        return response
 
     def _on_reward(self, message: Reward) -> None:
         self._rewarded_ns = nanoseconds(message.header.stamp)
@@ -218,7 +277,7 @@ class PybulletBridge(BaseNode):
     def _on_episode(self, message: EpisodeState) -> None:
         if message.phase != EpisodeState.PHASE_RUNNING:
             self._end_ns = None
-            self._command[:] = 0.0
+            self._stop_arm()
             return
         start_ns = nanoseconds(message.start_stamp)
         if start_ns != self._start_ns:
@@ -246,7 +305,7 @@ class PybulletBridge(BaseNode):
         self._pass_time()
         self._start_ns = self._now_ns
         self._step = 0
-        self._command[:] = 0.0
+        self._stop_arm()
         self._answered_ns = self._rewarded_ns = -1
         self._succeeded = self._was_success = False
         self._target.publish(pose_message(self._observation["target_m"], _NO_TURN, self._header()))
@@ -266,6 +325,12 @@ class PybulletBridge(BaseNode):
         self._twist.publish(twist_message(velocity, head))
         self._wrench.publish(wrench_message(state["wrench"], head))
         self._pose.publish(pose_message(state["ee_position_m"], arm.orientation_xyzw, head))
+        self._session.step(self._now_ns)
+        if self._lbr_state is not None:
+            commanded = arm.joint_position_rad if self._joint_command is None else self._joint_command
+            self._lbr_state.publish(self._session.message(arm, commanded, self._now_ns, self._period_ns / 1e9))
+        if self._frames is not None:
+            self._frames.publish(frames(arm, self._task.client, head))
 
     def _publish_pictures(self, everything: bool = False) -> None:
         for name in self._cameras_due(everything):

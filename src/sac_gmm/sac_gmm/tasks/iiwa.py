@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from sac_gmm.errors import SacGmmError
 from sac_gmm.tasks import arm_kernels as kernels
+from sac_gmm.tasks.small_algebra import rotation_between, to_quaternion
 
 JOINT_NAMES = tuple(f"lbr_A{i}" for i in range(1, 8))
 JOINT_LIMITS_RAD = np.deg2rad([170.0, 120.0, 170.0, 120.0, 170.0, 120.0, 175.0])
@@ -200,9 +201,10 @@ class Iiwa:
         self._client = client
         tool = tool or closed_finger()
         self.gains = gains or ImpedanceGains()
+        self.description = describe_iiwa(tool)  # as a real arm's driver publishes it
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "iiwa.urdf"
-            path.write_text(describe_iiwa(tool), encoding="utf-8")
+            path.write_text(self.description, encoding="utf-8")
             self.body = pb.loadURDF(
                 str(path), useFixedBase=True, flags=pb.URDF_USE_INERTIA_FROM_FILE, physicsClientId=client
             )
@@ -336,6 +338,21 @@ class Iiwa:
     def command(self, twist: NDArray[np.float64]) -> None:
         """Follow `twist`, shape (6,): linear m/s, angular rad/s, base frame, until the next command."""
         self._memory[kernels.TWIST : kernels.TWIST + 6] = twist
+
+    def twist_to_joints(self, q_rad: NDArray[np.float64], dt_s: float) -> NDArray[np.float64]:
+        """Take joint positions, shape (7,), for the posture to hold, as a driver in position mode does.
+
+        Returns:
+            The twist, shape (6,), that takes the reference of the fingertip there within `dt_s`.
+        """
+        tip, rotations, xyzw = np.empty(3), np.empty((8, 9)), np.empty(4)
+        kernels.forward_kinematics(self._chain, q_rad, np.empty((7, 3)), np.empty((7, 3)), tip, rotations)
+        to_quaternion(rotations[7], xyzw)
+        self._memory[kernels.POSTURE : kernels.POSTURE + 7] = q_rad
+        reference = self._memory[kernels.REFERENCE : kernels.REFERENCE + 7]
+        turn = np.empty(3)
+        rotation_between(reference[3:], xyzw, turn)
+        return np.concatenate((tip - reference[:3], turn)) / dt_s
 
     def apply_torques(self, dt_s: float, renew_inertia: bool = True) -> None:
         """Set the joint torques for the next `dt_s`; the state must be fresh (`refresh`).
