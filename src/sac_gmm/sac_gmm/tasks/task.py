@@ -20,6 +20,8 @@ TOOL_DOWN_XYZW = np.array([0.0, 1.0, 0.0, 0.0])  # the natural way for the iiwa:
 MAX_SPEED_M_S = 0.25
 MAX_TURN_RAD_S = 1.0
 
+Observation = dict[str, NDArray[Any]]
+
 
 class Task(gymnasium.Env):
     """A manipulation task with the simulated iiwa.
@@ -42,7 +44,7 @@ class Task(gymnasium.Env):
 
     name: str
     physics_rate_hz = 240
-    torque_rate_hz = 240
+    torque_rate_hz = 120
     time_limit_s = 10.0
     wrench_noise = np.array([0.1, 0.1, 0.1, 0.005, 0.005, 0.005])  # N, Nm
 
@@ -70,30 +72,34 @@ class Task(gymnasium.Env):
         together = max(n for n in range(1, most + 1) if n_physics % n == 0)
         self._updates = n_physics // together
         self._physics_dt_s = together / self.physics_rate_hz
-        self.client = pb.connect(pb.DIRECT)
-        pb.setPhysicsEngineParameter(
-            fixedTimeStep=self._physics_dt_s,
-            numSubSteps=together if together > 1 else 0,
-            numSolverIterations=50,
-            deterministicOverlappingPairs=1,
-            physicsClientId=self.client,
-        )
-        # The real arm compensates its own weight and nothing else in these scenes can fall.
-        pb.setGravity(0, 0, 0, physicsClientId=self.client)
-        self.arm = Iiwa(self.client, gains, self.tool())
+        self._twist_limit = np.array([MAX_SPEED_M_S] * 3 + [MAX_TURN_RAD_S] * 3)
+        self.action_space = spaces.Box(-self._twist_limit, self._twist_limit, dtype=np.float64)
         self.cameras: dict[str, Camera] = {}
         self.sensors: dict[str, Sensor] = {}
         self.sensor_rng = np.random.default_rng(0)  # of the noise in what is read when asked for; renewed by `reset`
         self.target_m = np.zeros(3)
+        self.elapsed_steps = 0
         self._needs_reset = True
-        self.build_scene()
-        self.groups = check_groups(self.name, groups, self.sensors)
-        self._images = tuple(group for group in self.groups if group in self.sensors)
-
-        limit = np.array([MAX_SPEED_M_S] * 3 + [MAX_TURN_RAD_S] * 3)
-        self._twist_limit = limit
-        self.action_space = spaces.Box(-limit, limit, dtype=np.float64)
+        self.client = pb.connect(pb.DIRECT)
+        try:
+            pb.setPhysicsEngineParameter(
+                fixedTimeStep=self._physics_dt_s,
+                numSubSteps=together if together > 1 else 0,
+                numSolverIterations=50,
+                deterministicOverlappingPairs=1,
+                physicsClientId=self.client,
+            )
+            # The real arm compensates its own weight and nothing else in these scenes can fall.
+            pb.setGravity(0, 0, 0, physicsClientId=self.client)
+            self.arm = Iiwa(self.client, gains, self.tool())
+            self.build_scene()
+            self.groups = check_groups(self.name, groups, self.sensors)
+        except BaseException:
+            self.close()
+            raise
         self.observation_space = observation_space(self.groups, self.sensors)
+        self._images = tuple(group for group in self.groups if group in self.sensors)
+        self._start = pb.saveState(self.client)
 
     # What a task must say about itself ------------------------------------------------------------------------
 
@@ -130,7 +136,7 @@ class Task(gymnasium.Env):
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+    ) -> tuple[Observation, dict[str, Any]]:
         """Start an episode; the same seed gives the same scene and the same noise on the detected target.
 
         Args:
@@ -143,6 +149,7 @@ class Task(gymnasium.Env):
             raise SacGmmError(f"reset has no option {', '.join(map(repr, sorted(unknown)))}; it has target_noise_std_m")
         std = _checked_noise(options.get("target_noise_std_m", self.target_noise_std_m))
         rng = self.np_random
+        pb.restoreState(self._start, physicsClientId=self.client)
         true_target = self.place_scene(rng)
         self.target_m = true_target + std * rng.standard_normal(3)
         self.arm.place(self.target_m + self.start_offset_m(rng), TOOL_DOWN_XYZW)
@@ -153,7 +160,7 @@ class Task(gymnasium.Env):
         self.point_cameras()
         return self._observe(), {}
 
-    def step(self, action: NDArray[np.float64]) -> tuple[dict[str, NDArray[Any]], float, bool, bool, dict[str, Any]]:
+    def step(self, action: NDArray[np.float64]) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
         """Follow a twist for one control period.
 
         Raises:
@@ -161,10 +168,13 @@ class Task(gymnasium.Env):
         """
         if self._needs_reset:
             raise SacGmmError("the episode has ended (or never began): call reset() before step()")
-        twist = np.asarray(action, dtype=float)
+        try:
+            twist = np.array(action, dtype=float)
+        except (TypeError, ValueError):
+            twist = np.empty(0)
         if twist.shape != (6,) or not np.isfinite(twist).all():
             raise SacGmmError(f"the action must be a twist of six finite numbers, not {action!r}")
-        self.advance(np.clip(twist, -self._twist_limit, self._twist_limit))
+        self.advance(np.maximum(np.minimum(twist, self._twist_limit), -self._twist_limit))
         success = self.truth()["success"] > 0.5
         truncated = not success and self.elapsed_steps * self.control_dt_s >= self.time_limit_s - 1e-9
         self._needs_reset = success or truncated
@@ -177,10 +187,11 @@ class Task(gymnasium.Env):
             self.arm.apply_torques(self._physics_dt_s, renew_inertia=update % 2 == 0)
             self.before_physics_step()
             pb.stepSimulation(self.client)
-            self.arm.refresh()
+            self.arm.read_joints()
+        self.arm.refresh_tip()
         self.elapsed_steps += 1
 
-    def observe(self) -> dict[str, NDArray[Any]]:
+    def observe(self) -> Observation:
         """The current observation, as `reset` and `step` return it; each call draws new sensor noise."""
         return self._observe()
 
@@ -225,8 +236,8 @@ class Task(gymnasium.Env):
             raise SacGmmError(f"task '{self.name}' has no camera '{name}'; it has {', '.join(self.cameras)}")
         return self.cameras[name]
 
-    def _observe(self) -> dict[str, NDArray[Any]]:
-        observation: dict[str, NDArray[Any]] = {}
+    def _observe(self) -> Observation:
+        observation: Observation = {}
         if "proprio" in self.groups:
             observation["ee_position_m"] = self.arm.position_m
             observation["ee_velocity_m_s"] = self.arm.velocity_m_s
