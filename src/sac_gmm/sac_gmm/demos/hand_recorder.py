@@ -189,9 +189,14 @@ class HandRecorder:
             track, origin_ns, problems = self._track()
             motion = clean(track, self._cleaning)
         except SacGmmError as error:
-            writer.discard()
+            kept = "was not kept"
+            if any(count for topic, count in writer.counts.items() if topic not in HAND_TOPICS):
+                writer.abandon()  # the pictures are worth something without the hand
+                kept = f"is not complete; its pictures are kept in {writer.partial_path}"
+            else:
+                writer.discard()
             self._end()
-            raise SacGmmError(f"{writer.path} was not kept: {error}") from error
+            raise SacGmmError(f"{writer.path} {kept}: {error}") from error
         tool = self._retargeting.apply(motion)
         target = tool.position_m[-1] if target_m is None else np.array(target_m, np.float64)
         self._extra["target_from"] = "end of the motion" if target_m is None else target_from

@@ -1,0 +1,160 @@
+"""From messages of a camera to the pose of the hand before it: calibration, encodings, depth, and what is wrong."""
+
+from __future__ import annotations
+
+from sensor_msgs.msg import CameraInfo, Image
+
+from sac_gmm.errors import SacGmmError
+from sac_gmm.perception import Camera, dictionary_names, image_array
+from sac_gmm.perception.hands import HandPose, depth_image
+from sac_gmm.perception.hands.marker import MarkerHandTracker
+from sac_gmm_nodes.node_helpers import BaseNode
+
+_SECOND_NS = 1_000_000_000
+
+
+class HandSight:
+    """The tracker that the node's parameters ask for.
+
+    Raises:
+        SacGmmError: A parameter is out of range, or the hand model is missing.
+    """
+
+    def __init__(self, node: BaseNode) -> None:
+        self._backend = node.text("backend", "mediapipe", "what is looked for", ("mediapipe", "marker"))
+        self._side = node.text("side", "any", "the hand to follow; any: the nearest", ("any", "left", "right"))
+        self._palm_width_m = node.real(
+            "palm_width_m", 0.0, 0.0, 0.12, "m", "between the knuckles of index and little finger; 0: unknown"
+        )
+        self._model = node.text("model", "", "a hand_landmarker.task file; empty: the one prepared at set-up")
+        self._min_confidence = node.real("min_confidence", 0.5, 0.0, 1.0, "", "of the hand model")
+        self._dictionary = node.text("dictionary", "DICT_4X4_50", "of the marker", dictionary_names())
+        self._marker_id = node.whole("marker_id", 0, 0, 1000, "the marker on the hand or tool")
+        self._size_m = node.real("marker_size_m", 0.06, 0.005, 1.0, "m", "side of the marker's black square")
+        self._calibration: tuple[object, ...] = ()
+        self._camera: Camera | None = None
+        self._why_blind = "no calibration has come on camera/camera_info: start the camera's driver"
+        probe = Camera.create(64, 64, [64.0, 0.0, 32.0, 0.0, 64.0, 32.0, 0.0, 0.0, 1.0])
+        self._hand = None
+        if self._backend == "marker":  # a marker that does not exist shall be refused now
+            MarkerHandTracker(self._dictionary, self._marker_id, self._size_m, probe)
+        else:
+            self._hand = self._make_hand_tracker(probe)  # so shall a model that is missing
+        self._marker: MarkerHandTracker | None = None
+
+    def setup(self) -> dict[str, object]:
+        """What the episodes of a folder must have in common."""
+        size = None if self._camera is None else [self._camera.width, self._camera.height]
+        if self._backend == "marker":
+            return {
+                "tracker": "marker",
+                "dictionary": self._dictionary,
+                "marker_id": self._marker_id,
+                "marker_size_m": self._size_m,
+                "image_size": size,
+            }
+        return {
+            "tracker": "mediapipe 0.10.31",
+            "model": self._model or "prepared",
+            "side": self._side,
+            "palm_width_m": self._palm_width_m,
+            "min_confidence": self._min_confidence,
+            "image_size": size,
+        }
+
+    def calibrate(self, message: CameraInfo) -> None:
+        """Take the camera's calibration; one that makes no sense is told with the next picture."""
+        calibration = (message.width, message.height, tuple(message.k), tuple(message.d))
+        if calibration == self._calibration:
+            return
+        self._calibration = calibration
+        try:
+            self._camera = Camera.create(message.width, message.height, message.k, message.d)
+        except SacGmmError as error:
+            self._camera, self._why_blind = None, str(error)
+            return
+        if self._backend == "marker":
+            self._marker = MarkerHandTracker(self._dictionary, self._marker_id, self._size_m, self._camera)
+        else:
+            self.close()
+            self._hand = self._make_hand_tracker(self._camera)
+
+    def look(self, message: Image, depth: Image | None) -> HandPose | None:
+        """The pose of the hand in a picture, None where there is none.
+
+        Raises:
+            SacGmmError: Nothing can be said about this picture: no calibration, or of another size; an encoding that
+                is not known; fewer bytes than the size says.
+        """
+        picture = image_array(message.data, message.height, message.width, message.step, message.encoding)
+        if self._camera is None:
+            raise SacGmmError(self._why_blind)
+        if (message.width, message.height) != (self._camera.width, self._camera.height):
+            raise SacGmmError(
+                f"the image is {message.width}x{message.height} but the calibration is for "
+                f"{self._camera.width}x{self._camera.height}: publish the camera_info of this image size"
+            )
+        time_s = message.header.stamp.sec + message.header.stamp.nanosec * 1e-9
+        if self._marker is not None:
+            return self._marker.track(picture, time_s)
+        depth_m = None
+        if depth is not None:
+            depth_m = depth_image(depth.data, depth.height, depth.width, depth.step, depth.encoding)
+        assert self._hand is not None
+        return self._hand.track(picture, time_s, depth_m)
+
+    def close(self) -> None:
+        """Free the models."""
+        if self._hand is not None:
+            self._hand.close()
+            self._hand = None
+
+    def _make_hand_tracker(self, camera: Camera):  # type: ignore[no-untyped-def]  # it is slow to import
+        from sac_gmm.perception.hands.tracker import HandTracker
+
+        return HandTracker(
+            camera,
+            side=self._side,  # type: ignore[arg-type]  # one of the choices
+            palm_width_m=self._palm_width_m or None,
+            model=self._model or None,
+            min_confidence=self._min_confidence,
+        )
+
+
+class DepthPairing:
+    """Holds a picture until its depth has come, or until the next picture says that it will not.
+
+    Args:
+        wanted: Whether there is depth at all.
+        max_delay_ns: Stamps further apart do not belong together.
+    """
+
+    def __init__(self, wanted: bool, max_delay_ns: int = _SECOND_NS // 50) -> None:
+        self._wanted = wanted
+        self._max_delay_ns = max_delay_ns
+        self._picture: Image | None = None
+        self._depth: Image | None = None
+
+    def picture(self, message: Image) -> list[tuple[Image, Image | None]]:
+        """Pictures that can be looked at now that this one has come, with their depth."""
+        if not self._wanted:
+            return [(message, None)]
+        ready: list[tuple[Image, Image | None]] = [] if self._picture is None else [(self._picture, None)]
+        self._picture = message
+        return ready + self._match()
+
+    def depth(self, message: Image) -> list[tuple[Image, Image | None]]:
+        """The same for a depth image."""
+        self._depth = message
+        return self._match()
+
+    def _match(self) -> list[tuple[Image, Image | None]]:
+        picture, depth = self._picture, self._depth
+        if picture is None or depth is None or abs(_ns(picture) - _ns(depth)) > self._max_delay_ns:
+            return []
+        self._picture = self._depth = None
+        return [(picture, depth)]
+
+
+def _ns(message: Image) -> int:
+    return int(message.header.stamp.sec) * _SECOND_NS + int(message.header.stamp.nanosec)

@@ -1,0 +1,48 @@
+"""Single keys from the terminal that a node was started in; a node never depends on them."""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import select
+import sys
+import termios
+import threading
+import tty
+
+_POLL_S = 0.1
+
+
+class Keyboard:
+    """Collects the keys that are pressed; the terminal is as it was after `close`."""
+
+    def __init__(self) -> None:
+        self.keys: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self._stopping = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> bool:
+        """Begin to listen; false where there is no terminal, as under a launch file."""
+        if not sys.stdin.isatty():
+            return False
+        self._before = termios.tcgetattr(sys.stdin)
+        tty.setcbreak(sys.stdin)
+        self._thread = threading.Thread(target=self._listen, name="keyboard", daemon=True)
+        self._thread.start()
+        return True
+
+    def close(self) -> None:
+        """Stop listening."""
+        self._stopping.set()
+        if self._thread is not None:
+            self._thread.join()
+            with contextlib.suppress(termios.error):
+                termios.tcsetattr(sys.stdin, termios.TCSADRAIN, self._before)
+
+    def _listen(self) -> None:
+        while not self._stopping.is_set():
+            if select.select([sys.stdin], [], [], _POLL_S)[0]:
+                key = sys.stdin.read(1)
+                if not key:
+                    return
+                self.keys.put(key)
