@@ -87,12 +87,12 @@ class PegTask(Task):
         """Put the box somewhere new; returns the centre of the hole at the lid's upper face."""
         hole = np.array([rng.uniform(0.50, 0.55), rng.uniform(-0.10, 0.10), BOX_M])
         pb.resetBasePositionAndOrientation(self.box, hole.tolist(), (0, 0, 0, 1), self.client)
-        self.cameras["scene"].look(hole + [-0.25, -0.75, 0.40], hole + [-0.02, 0.0, 0.06], np.array([0, 0, 1.0]))
+        self.cameras["scene"].look(hole + [0.38, -0.68, 0.36], hole + [-0.08, 0.03, 0.07], np.array([0, 0, 1.0]))
         return hole
 
     def start_offset_m(self, rng: np.random.Generator) -> NDArray[np.float64]:
-        """Above the hole, towards the robot, within half a centimetre."""
-        return np.array([-0.05, 0.0, 0.10]) + 0.005 * rng.standard_normal(3)
+        """Above the hole, towards the robot, within a centimetre."""
+        return np.array([-0.05, 0.0, 0.10]) + 0.01 * rng.standard_normal(3)
 
     def point_cameras(self) -> None:
         """The wrist camera sits on the robot's side of the gripper and looks at the peg's lower end."""
@@ -193,13 +193,15 @@ def describe_box() -> str:
         + _box((0, side * (half - 0.5 * WALL_M), centre_z), (BOX_M - 2 * WALL_M, WALL_M, height), "wall")
         for side in (-1, 1)
     )
-    floor = _shape("visual", (0, 0, -BOX_M - 0.005), '<box size="1.4 1.4 0.01"/>', "floor")
+    surroundings = _shape("visual", (0, 0, -BOX_M - 0.005), '<box size="5 2.4 0.01"/>', "floor") + _shape(
+        "visual", (-0.3, 0.8, 0.4), '<box size="5 0.02 1.4"/>', "back"
+    )
     return (
         f'<robot name="box"><link name="box">{_inertial((0, 0, 0), 0.0, (1, 1, 1))}'
         + _shape("visual", (0, 0, 0), '<mesh filename="lid.obj"/>', "lid")
         + _shape("collision", (0, 0, 0), '<mesh filename="lid_hulls.obj"/>', "lid")
         + walls
-        + floor
+        + surroundings
         + "</link></robot>"
     )
 
@@ -246,8 +248,9 @@ _SIDE_FACES = ((0, 2, 1), (0, 3, 2), (0, 4, 3), (5, 6, 7), (5, 7, 8), (5, 8, 9))
 _COLOURS = {
     "lid": "0.36 0.52 0.66 1",
     "wall": "0.30 0.42 0.54 1",
-    "floor": "0.72 0.70 0.66 1",
-    "peg": "0.90 0.55 0.15 1",
+    "floor": "0.62 0.60 0.56 1",
+    "back": "0.80 0.80 0.77 1",
+    "peg": "0.86 0.72 0.28 1",
     "finger": "0.25 0.26 0.28 1",
     "pad": "0.55 0.85 0.60 1",
 }
