@@ -65,6 +65,20 @@ def test_following_episodes_only_the_running_part_is_kept(tmp_path):
     assert read_demonstration(recording.path).target_m[0] == 2.0
 
 
+def test_a_state_of_the_episode_before_does_not_begin_the_next_recording(tmp_path):
+    recorder = EpisodeRecorder(follow_episodes=True)
+    recorder.episode_running(0)
+    recorder.episode_ended(5 * PERIOD_NS)
+    recorder.start(tmp_path / "a", EpisodeInfo())
+    recorder.take("/target_pose", pose(10))
+    recorder.take("/state/pose", pose(5))  # the simulation rests in its last state and repeats it
+    recorder.episode_waiting()
+    recorder.episode_running(10 * PERIOD_NS)
+    for step in (10, 11, 12):
+        recorder.take("/state/pose", pose(step))
+    assert positions(recorder.stop()) == [10, 11, 12]
+
+
 @settings(max_examples=15, deadline=None)
 @given(st.randoms())
 def test_whatever_the_order_the_bag_holds_the_episode_and_nothing_else(tmp_path_factory, random):

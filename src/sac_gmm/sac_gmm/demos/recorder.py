@@ -108,6 +108,8 @@ class EpisodeRecorder:
         self._finished = False
         self._failure = ""
         self._last_ns = {}
+        if self._window is not None and self._window[1] is not None:
+            self._window = None  # of the episode before, whose last state a simulation at rest goes on repeating
 
     def stop(self, discard: bool = False) -> Recording | None:
         """End the recording, complete its bag and look at what is in it; None when it was thrown away.
