@@ -156,7 +156,7 @@ class TestDriver:
             LBRJointPositionCommand, "lbr/command/joint_position", COMMAND
         )
         driver.twist_commands = graph.node.create_publisher(Twist, "lbr/command/twist", COMMAND)
-        driver.described = graph.listen("robot_description", String, LATCHED)
+        driver.described = graph.listen("lbr/robot_description", String, LATCHED)
         graph.wait(lambda: driver.states and driver.states[-1].session_state == 4, "a session that commands")
         return driver
 

@@ -6,8 +6,8 @@ In real time physics runs on the wall clock. In lock-step it runs only while an 
 period waits, for a bounded time, for what answers the last state: the command, and the reward where a picture was sent.
 In both, the arm stops when no command came for `command_timeout_s` of simulated time, as the robot's driver does.
 
-It also plays the driver of a KUKA LBR iiwa, with its topics, its FRI session and, by `~/set_fault`, its faults. What
-needs a package that is not installed is left out, and in lock-step, where nobody listens, so are states and frames.
+It also plays the driver of a KUKA LBR iiwa, with its FRI session and, by `~/set_fault`, its faults. With `driver:=only`
+it has the topics of that driver and not its own, so that what runs on the robot can be rehearsed.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Sequence
 
 import numpy as np
+import pybullet as pb
 from geometry_msgs.msg import PoseStamped, Twist, TwistStamped, WrenchStamped
 from gymnasium.spaces import Box
 from rclpy.executors import Executor
@@ -23,7 +24,7 @@ from rosgraph_msgs.msg import Clock
 from sac_gmm_interfaces.msg import EpisodeState, Reward
 from sac_gmm_interfaces.srv import ResetTask, SetFault
 from sensor_msgs.msg import CameraInfo, Image, JointState
-from std_msgs.msg import Bool, Float64MultiArray, Header, String
+from std_msgs.msg import Bool, Float64MultiArray, Header
 
 from sac_gmm.control.lbr_state import SessionState
 from sac_gmm.errors import SacGmmError
@@ -44,8 +45,8 @@ from sac_gmm_nodes.conversions import (
     wrench_message,
 )
 from sac_gmm_nodes.node_helpers import COMMAND, EPISODE, LATCHED, RELIABLE, SENSOR, BaseNode, run_node, stream
-from sac_gmm_nodes.robot_messages import LBRJointPositionCommand, LBRState, TFMessage
-from sac_gmm_nodes.simulated_lbr import FAULTS, FriSession, frames
+from sac_gmm_nodes.robot_messages import LBRJointPositionCommand
+from sac_gmm_nodes.simulated_lbr import FAULTS, DriverTopics, FriSession
 
 _IDLE_PERIOD_S = 0.1  # at which the state is sent again while physics is held
 _REPEAT_S = 1.0  # at which an unanswered state is sent again
@@ -73,7 +74,9 @@ class PybulletBridge(BaseNode):
             name: self.whole(f"{name}_camera_period_steps", default, 0, 10_000, "control steps per picture; 0 for none")
             for name, default in (("wrist", 32), ("fixed", 5))
         }
-        as_driver = self.flag("publish_driver_topics", not self._lockstep, "publish lbr/state and /tf")
+        choices = ("off", "also", "only")
+        driver = self.text("driver", "off" if self._lockstep else "also", "the topics of an LBR's driver", choices)
+        in_tip_frame = self.flag("twist_in_tip_frame", False, "take the driver's twists in the axes of the tip")
         seed = self.whole("seed", 0, 0, 2**31 - 1, "seed of the scene before the first reset")
 
         self._task = make_task(task, control_rate_hz=rate_hz)
@@ -95,16 +98,16 @@ class PybulletBridge(BaseNode):
         self._infos = {
             name: self.create_publisher(CameraInfo, f"{name}_camera/camera_info", stream(reliable)) for name in _CAMERAS
         }
-        description = self.create_publisher(String, "robot_description", LATCHED)
-        description.publish(String(data=self._task.arm.description))
-        self._lbr_state = self.create_publisher(LBRState, "lbr/state", RELIABLE) if LBRState and as_driver else None
-        self._frames = self.create_publisher(TFMessage, "/tf", RELIABLE) if TFMessage and as_driver else None
+        self._plain = driver != "only"
+        arm = self._task.arm
+        self._driver = None if driver == "off" else DriverTopics(self, arm, self._task.client, in_tip_frame)
+        self._in_tip_frame = in_tip_frame
         # The one thing here that knows the truth: to check the reward against, never to learn from.
         self._success = self.create_publisher(Bool, "~/task_success", LATCHED)
         self.create_subscription(TwistStamped, "command/twist", self._on_command, COMMAND)
         self.create_subscription(Twist, "lbr/command/twist", self._on_driver_twist, COMMAND)
         self.create_subscription(
-            Float64MultiArray, "forward_position_controller/commands", lambda m: self._on_joints(m.data), COMMAND
+            Float64MultiArray, "lbr/forward_position_controller/commands", lambda m: self._on_joints(m.data), COMMAND
         )
         if LBRJointPositionCommand:
             self.create_subscription(
@@ -244,6 +247,9 @@ class PybulletBridge(BaseNode):
 
     def _on_driver_twist(self, message: Twist) -> None:
         if self._is_command(twist := twist_array(message)):
+            if self._in_tip_frame:
+                R = np.array(pb.getMatrixFromQuaternion(self._task.arm.orientation_xyzw)).reshape(3, 3)
+                twist = np.concatenate((R @ twist[:3], R @ twist[3:]))
             self._command = np.clip(twist, self._limits.low, self._limits.high)
             self._joint_command = None
             self._answered_ns = self._now_ns  # it has no stamp: it answers what was sent last
@@ -320,17 +326,16 @@ class PybulletBridge(BaseNode):
     def _publish_state(self) -> None:
         state, arm, head = self._observation, self._task.arm, self._header()
         self._sim_clock.publish(Clock(clock=head.stamp))
-        self._joints.publish(joint_message(list(JOINT_NAMES), state["joint_position_rad"], head))
-        velocity = np.concatenate((state["ee_velocity_m_s"], arm.angular_velocity_rad_s))
-        self._twist.publish(twist_message(velocity, head))
-        self._wrench.publish(wrench_message(state["wrench"], head))
-        self._pose.publish(pose_message(state["ee_position_m"], arm.orientation_xyzw, head))
+        if self._plain:
+            self._joints.publish(joint_message(list(JOINT_NAMES), state["joint_position_rad"], head))
+            velocity = np.concatenate((state["ee_velocity_m_s"], arm.angular_velocity_rad_s))
+            self._twist.publish(twist_message(velocity, head))
+            self._wrench.publish(wrench_message(state["wrench"], head))
+            self._pose.publish(pose_message(state["ee_position_m"], arm.orientation_xyzw, head))
         self._session.step(self._now_ns)
-        if self._lbr_state is not None:
-            commanded = arm.joint_position_rad if self._joint_command is None else self._joint_command
-            self._lbr_state.publish(self._session.message(arm, commanded, self._now_ns, self._period_ns / 1e9))
-        if self._frames is not None:
-            self._frames.publish(frames(arm, self._task.client, head))
+        if self._driver is not None:
+            period_s = self._period_ns / 1e9
+            self._driver.publish(self._session, self._joint_command, state["wrench"], head, period_s)
 
     def _publish_pictures(self, everything: bool = False) -> None:
         for name in self._cameras_due(everything):

@@ -6,11 +6,17 @@ from typing import Any
 
 import numpy as np
 import pybullet as pb
-from geometry_msgs.msg import Quaternion, Transform, TransformStamped, Vector3
-from std_msgs.msg import Header
+from geometry_msgs.msg import Quaternion, Transform, TransformStamped, Vector3, WrenchStamped
+from rcl_interfaces.msg import ParameterType, ParameterValue
+from rcl_interfaces.srv import GetParameters
+from rclpy.node import Node
+from sensor_msgs.msg import JointState
+from std_msgs.msg import Header, String
 
 from sac_gmm.control.lbr_state import ConnectionQuality, DriveState, OperationMode, SafetyState, SessionState
-from sac_gmm.tasks.iiwa import Iiwa
+from sac_gmm.tasks.iiwa import JOINT_NAMES, Iiwa
+from sac_gmm_nodes.conversions import joint_message, nanoseconds, wrench_message
+from sac_gmm_nodes.node_helpers import LATCHED, RELIABLE
 from sac_gmm_nodes.robot_messages import LBRState, TFMessage
 
 FAULTS = ("none", "session", "connection", "safety", "drives", "tracking")
@@ -82,6 +88,58 @@ class FriSession:
             ipo_joint_position=np.full(7, np.nan) if waiting else commanded_rad,
             tracking_performance=0.2 if fault == "tracking" else 1.0,
         )
+
+
+class DriverTopics:
+    """The topics of `lbr_fri_ros2_stack`, below `lbr/`; those whose packages are not installed are left out.
+
+    Args:
+        node: The bridge.
+        arm: The arm.
+        client: Of the physics engine.
+        in_tip_frame: What the driver says when it is asked in which axes it takes twists.
+    """
+
+    def __init__(self, node: Node, arm: Iiwa, client: int, in_tip_frame: bool) -> None:
+        self._arm, self._client, self._in_tip_frame = arm, client, in_tip_frame
+        description = node.create_publisher(String, "lbr/robot_description", LATCHED)
+        description.publish(String(data=arm.description))
+        self._state = node.create_publisher(LBRState, "lbr/state", RELIABLE) if LBRState else None
+        self._frames = node.create_publisher(TFMessage, "/tf", RELIABLE) if TFMessage else None
+        self._joints = node.create_publisher(JointState, "lbr/joint_states", RELIABLE)
+        self._wrench = node.create_publisher(WrenchStamped, "lbr/force_torque_broadcaster/wrench", RELIABLE)
+        node.create_service(GetParameters, "lbr/twist_controller/get_parameters", self._on_get_parameters)
+
+    def publish(
+        self, session: FriSession, commanded_rad: np.ndarray | None, wrench: np.ndarray, head: Header, period_s: float
+    ) -> None:
+        """Publish the state of now.
+
+        Args:
+            session: The FRI session.
+            commanded_rad: Joint positions commanded, shape (7,); None where a twist was.
+            wrench: Felt at the wrist, shape (6,).
+            head: Stamp, and the base frame.
+            period_s: Between two states.
+        """
+        arm, now_ns = self._arm, nanoseconds(head.stamp)
+        measured = arm.joint_position_rad
+        self._joints.publish(joint_message(list(JOINT_NAMES), measured, head))
+        self._wrench.publish(wrench_message(wrench, head))
+        if self._state is not None:
+            commanded = measured if commanded_rad is None else commanded_rad
+            self._state.publish(session.message(arm, commanded, now_ns, period_s))
+        if self._frames is not None:
+            self._frames.publish(frames(arm, self._client, head))
+
+    def _on_get_parameters(
+        self, request: GetParameters.Request, response: GetParameters.Response
+    ) -> GetParameters.Response:
+        for name in request.names:
+            asked = name.endswith("twist_in_tip_frame")
+            kind = ParameterType.PARAMETER_BOOL if asked else ParameterType.PARAMETER_NOT_SET
+            response.values.append(ParameterValue(type=kind, bool_value=asked and self._in_tip_frame))
+        return response
 
 
 def frames(arm: Iiwa, client: int, head: Header) -> Any:
