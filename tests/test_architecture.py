@@ -32,7 +32,7 @@ MODELS_MAY_IMPORT = {"numpy", "scipy", "numba", "clarabel"}
 WITHOUT_TORCH = ("models", "tasks", "control", "demos", "perception")
 PICKLES = {"pickle", "cPickle", "_pickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}
 ROS = re.compile(r"rcl\w+|\w+_msgs|\w+_interfaces|std_srvs|ament_\w+|launch\w*|tf2_\w+|rosbag2_py|sac_gmm_nodes")
-ABSOLUTE_NAMES = {"/clock", "/tf", "/tf_static"}
+ABSOLUTE_NAMES = {"/clock", "/diagnostics", "/tf", "/tf_static"}
 
 
 def sources(folder: Path) -> list[Path]:

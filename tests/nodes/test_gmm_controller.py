@@ -35,7 +35,7 @@ class Robot:
         self.streaming = False
         self.now_ns = START_NS
         node.create_timer(0.01, self._send_state)
-        graph.start("gmm_controller", model_file=model_file, **parameters)
+        graph.start("gmm_controller", model_file=model_file, autostart=True, **parameters)
         graph.wait(lambda: self.models and self.statuses, "the controller")
 
     def _send_state(self):
@@ -81,7 +81,7 @@ class Robot:
 
 def test_from_silence_to_motion_to_rest(graph, model_file):
     robot = Robot(graph, model_file, rate_hz=100.0)
-    assert robot.status(State.WAITING, Reason.NO_STATE)
+    graph.wait(lambda: robot.status(State.WAITING, Reason.NO_STATE), "the controller to miss the states")
     assert not robot.twists
     robot.streaming = True
     graph.wait(lambda: robot.status(State.WAITING, Reason.NO_TARGET), "the controller to miss the target")
@@ -187,7 +187,7 @@ def test_an_episode_ends_in_time_without_its_manager(graph, model_file):
 @pytest.mark.parametrize(
     ("parameters", "sentence"),
     [
-        ({"rate_hz": 5000.0}, "parameter rate_hz = 5000.0 is out of range: expected 1 to 500 Hz"),
+        ({"rate_hz": 5000.0}, "parameter rate_hz = 5000.0 is out of range: expected 30 to 500 Hz"),
         ({"max_speed_m_s": 9.0}, "parameter max_speed_m_s = 9 is out of range: expected 0.001 to 1.5 m/s"),
         ({"workspace_min_m": "[0.0, 1.0]"}, "parameter workspace_min_m has 2 entries: expected 3"),
         ({"lockstep": 3}, "parameter lockstep = 3: expected true or false"),
@@ -196,7 +196,7 @@ def test_an_episode_ends_in_time_without_its_manager(graph, model_file):
     ],
 )
 def test_bad_parameters_are_refused_in_one_sentence(graph, model_file, parameters, sentence):
-    process = graph.start("gmm_controller", **({"model_file": model_file} | parameters))
+    process = graph.start("gmm_controller", **({"model_file": model_file, "autostart": True} | parameters))
     assert process.wait(30) == 2
     output = graph.output("gmm_controller")
     assert sentence in output

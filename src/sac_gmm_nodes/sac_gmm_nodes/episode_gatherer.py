@@ -89,6 +89,7 @@ class EpisodeGatherer:
         self._target: tuple[int, NDArray[np.float64]] | None = None
         self._image: tuple[int, NDArray[np.uint8]] | None = None
         self._due: _Due | None = None
+        self._decided: tuple[int, int] | None = None  # episode and decision
         self._next: Begin | None = None
         self._next_start_ns = 0
         self._episode: Begin | None = None
@@ -115,8 +116,9 @@ class EpisodeGatherer:
         self._image = stamp_ns, picture
 
     def due(self, episode_id: int, decision: int, stamp_ns: int, version: int) -> None:
-        """The controller waits for a decision on the state at `stamp_ns`."""
-        self._due = _Due(episode_id, decision, stamp_ns, version)
+        """The controller waits for a decision on the state at `stamp_ns`; said again, it is not decided again."""
+        if (episode_id, decision) != self._decided:
+            self._due = _Due(episode_id, decision, stamp_ns, version)
 
     def running(self, episode_id: int, mode: int, start_ns: int) -> None:
         """The episode runs; its first state has the stamp `start_ns`."""
@@ -167,7 +169,7 @@ class EpisodeGatherer:
     def _decide(self, due: _Due) -> Decide:
         observation = self._observe(due.stamp_ns)
         event = Decide(*due, observation, self._steps_since_decision(due.stamp_ns))
-        self._due, self._decided_ns = None, due.stamp_ns
+        self._due, self._decided, self._decided_ns = None, (due.episode_id, due.decision), due.stamp_ns
         return event
 
     def _end(self, ended: _Ended) -> End:

@@ -1,9 +1,10 @@
 """Moves the arm along the field of a skill, and takes in new versions of it: `sac_gmm.control` behind topics.
 
-    ros2 run sac_gmm_nodes gmm_controller --ros-args -p model_file:=door.npz
+    ros2 run sac_gmm_nodes gmm_controller --ros-args -p model_file:=door.npz -p autostart:=true
 
-The loop has a thread of its own. On the wall clock it keeps absolute deadlines; in lock-step it ticks once for every
-new state of a running episode. Callbacks, in the main thread, only swap references.
+A node with a life cycle: configured, it has loaded its skill and says what it would do; only active does it move the
+arm. The loop has a thread of its own. On the wall clock it keeps absolute deadlines; in lock-step it ticks once for
+every new state of a running episode. Callbacks, in the main thread, only swap references.
 """
 
 from __future__ import annotations
@@ -14,18 +15,18 @@ import threading
 import time
 
 import numpy as np
-from geometry_msgs.msg import PoseStamped, TwistStamped, Vector3
-from rclpy.duration import Duration
+from geometry_msgs.msg import PoseStamped
+from rcl_interfaces.msg import SetParametersResult
+from rclpy.parameter import Parameter
 from sac_gmm_interfaces.msg import (
-    ControllerStatus,
     EpisodeState,
-    MixtureModel,
     MixtureUpdate,
-    MixtureUpdateAnswer,
 )
+from std_msgs.msg import Bool
 from std_srvs.srv import SetBool, Trigger
 
 from sac_gmm.control import (
+    Answer,
     ArmState,
     BlendSettings,
     Limit,
@@ -36,34 +37,34 @@ from sac_gmm.control import (
     UpdateBounds,
     UpdateGate,
     VelocityController,
+    Verdict,
     remedy,
 )
 from sac_gmm.errors import SacGmmError
-from sac_gmm.models import load_model
-from sac_gmm_nodes.conversions import (
-    header,
-    model_message,
-    nanoseconds,
-    point_array,
-    reached,
-    stamp_of,
-    twist_message,
-    update_of,
-)
-from sac_gmm_nodes.node_helpers import COMMAND, EPISODE, LATCHED, RELIABLE, BaseNode, run_node, stream
+from sac_gmm.models import SkillModel, load_model
+from sac_gmm_nodes.control_loop import DeadlineLoop, LoopStatistics, claim_processor
+from sac_gmm_nodes.controller_reports import ControllerReports
+from sac_gmm_nodes.conversions import nanoseconds, point_array, reached, update_of
+from sac_gmm_nodes.joint_link import link_of
+from sac_gmm_nodes.lifecycle import ManagedNode
+from sac_gmm_nodes.node_helpers import EPISODE, LATCHED, RELIABLE, run_node, stream
+from sac_gmm_nodes.robot_link import ArmReading
 
-_SWITCH_INTERVAL_S = 0.0005  # how long a callback may keep the loop's thread from running
+_SWITCH_INTERVAL_S = 0.0002  # how long a callback may keep the loop's thread from running
 _OVERTIME_NS = 500_000_000  # past its time limit, in which the episode manager should have ended an episode
 _REPEAT_S = 1.0  # at which a decision that nobody has taken is announced again
+_COLLECT_S = 5.0  # between two collections of garbage, while no episode is running
+_STOP_S = 3.0  # for the arm to come to rest and the zero commands to be sent when the node is deactivated
+_STUCK_S = 2.0  # without a tick the loop hangs, and the heartbeat stops
 
 
-class GmmController(BaseNode):
+class GmmController(ManagedNode):
     """Parameters and topics around one `VelocityController` and one `UpdateGate`."""
 
     def __init__(self) -> None:
         super().__init__("gmm_controller")
-        model_file = self.text("model_file", "", "the skill to run, a file written by `sac-gmm fit`")
-        rate_hz = self.real("rate_hz", 100.0, 1.0, 500.0, "Hz", "rate of the loop; in lock-step that of the states")
+        self._model_file = self.text("model_file", "", "the skill to run, a file written by `sac-gmm fit`")
+        self._rate_hz = self.real("rate_hz", 100.0, 30.0, 500.0, "Hz", "rate of the loop; in lock-step of the states")
         self._lockstep = self.flag("lockstep", False, "tick once per state instead of on the wall clock")
         reliable = self.flag("reliable_state", self._lockstep, "ask for every state, not only the latest")
         self._lockstep_timeout_s = self.real(
@@ -73,143 +74,245 @@ class GmmController(BaseNode):
             "expect_adapter", False, "in lock-step, wait for an update even before the adapter has sent its first"
         )
         self._interval = self.whole("decision_interval", 32, 1, 10_000, "control steps between two decisions")
-        self._base_frame = self.text("base_frame", "lbr_link_0", "frame of poses, twists and the target")
-        limits = self.settings(SafetyLimits)
-        blend = self.settings(BlendSettings)
-        bounds = self.settings(UpdateBounds)
-        if not model_file:
+        base_frame = self.text("base_frame", "lbr_link_0", "frame of poses, twists and the target")
+        self._needs_deadman = self.flag("deadman", False, "move only while the topic deadman says true")
+        self._deadman_timeout_s = self.real(
+            "deadman_timeout_s", 0.2, 0.02, 5.0, "s", "a deadman older than this is off"
+        )
+        self._priority = self.whole("realtime_priority", 0, 0, 99, "SCHED_FIFO priority of the loop; 0 for none")
+        self._cores = self.wholes("cpu_affinity", (), 0, 1023, "cores that the loop may run on; empty for all")
+        self._lock_memory = self.flag("lock_memory", False, "keep the process from being swapped out")
+        self._speed_scale = self.real(
+            "speed_scale", 1.0, 0.0, 1.0, "", "by which the speed is multiplied; may be set while it runs", tunable=True
+        )
+        self.add_on_set_parameters_callback(self._on_parameters)
+        self._limits = self.settings(SafetyLimits)
+        self._blend = self.settings(BlendSettings)
+        self._bounds = self.settings(UpdateBounds)
+        if not self._model_file:
             raise SacGmmError("parameter model_file is empty: give the file of a skill, written by `sac-gmm fit`")
-        self._base = load_model(model_file)
-        self._controller = VelocityController(self._base, limits, 1 / rate_hz, blend)
-        self._gate = UpdateGate(self._base, limits, bounds)
-
-        self._twist = self.create_publisher(TwistStamped, "command/twist", COMMAND)
-        self._model = self.create_publisher(MixtureModel, "model", LATCHED)
-        self._status = self.create_publisher(ControllerStatus, "controller_status", RELIABLE)
-        self._answers = self.create_publisher(MixtureUpdateAnswer, "model_update_answer", RELIABLE)
-        self.create_subscription(PoseStamped, "state/pose", self._on_pose, stream(reliable))
-        self.create_subscription(PoseStamped, "target_pose", self._on_target, LATCHED)
-        self.create_subscription(EpisodeState, "episode_state", self._on_episode, EPISODE)
-        self.create_subscription(MixtureUpdate, "model_update", self._on_update, RELIABLE)
-        self.create_service(SetBool, "~/pause", self._on_pause)
-        self.create_service(Trigger, "~/stop", self._on_stop)
-        self.create_service(Trigger, "~/roll_back", self._on_roll_back)
 
         # What the callbacks leave for the loop. Each is one reference, replaced as a whole.
         self._news = threading.Condition()
-        self._pose: tuple[int, float, np.ndarray] | None = None  # stamp, time of arrival, position
+        self._reading: ArmReading | None = None
         self._target: tuple[int, np.ndarray] | None = None  # stamp, position
         self._episode: EpisodeState | None = None
-        self._hold = Reason.NONE
+        self._hold = Reason.NONE  # on request
+        self._deadman_s = -float("inf")  # when the last one came that said true
         self._answered: tuple[int, int] | None = None  # episode and decision of the last update answered
+        self._moving_allowed = False  # active
 
-        # What belongs to the loop.
+        # What belongs to the loop, while there is one.
+        self._controller: VelocityController | None = None
+        self._gate: UpdateGate | None = None
+        self._base: SkillModel | None = None
+        self._loop: DeadlineLoop | None = None
+        self._thread: threading.Thread | None = None
+        self._loop_ended = True
+        self._statistics = LoopStatistics()
+        self._ticked_s = 0.0
+        self._silent = True  # the last tick sent nothing
         self._episode_id = 0
         self._running = False
         self._step = 0
         self._published_version: int | None = None
         self._adapter_missed = False
-        self._last_stamp_ns = -1
+        self._last_stamp_ns = 0
 
+        self.link = link_of(self, base_frame, stream(reliable), self._on_reading if self._lockstep else None)
+        self._reports = ControllerReports(self, base_frame, self._interval)
+        self.create_subscription(PoseStamped, "target_pose", self._on_target, LATCHED)
+        self.create_subscription(EpisodeState, "episode_state", self._on_episode, EPISODE)
+        self.create_subscription(MixtureUpdate, "model_update", self._on_update, RELIABLE)
+        if self._needs_deadman:
+            self.create_subscription(Bool, "deadman", self._on_deadman, RELIABLE)
+        self.create_service(SetBool, "~/pause", self._on_pause)
+        self.create_service(Trigger, "~/stop", self._on_stop)
+        self.create_service(Trigger, "~/roll_back", self._on_roll_back)
+        self.create_timer(1.0, self._report, clock=self.steady_clock)
+        self.create_timer(_COLLECT_S, self._collect_garbage, clock=self.steady_clock)
+        if self.autostart:
+            self.refuse_unknown_parameters()
+            self.start_by_itself()
+
+    # Life cycle ------------------------------------------------------------------------------------------------
+
+    def configure(self) -> None:
+        """Load the skill and start the loop, which does not move the arm yet."""
+        base = load_model(self._model_file)
+        guard = self.link.prepare(self._limits, 1 / self._rate_hz)
+        self._controller = VelocityController(base, self._limits, 1 / self._rate_hz, self._blend, guard)
+        self._gate = UpdateGate(base, self._limits, self._bounds)
+        self._base = base
+        self._statistics = LoopStatistics()
+        self._hold = Reason.NONE
+        self._episode_id, self._running, self._published_version = 0, False, None
         self.get_logger().info(
-            f"{self._base.kind} skill {self._base.model_id} of {self._base.mixture.n_components} components, "
-            + ("lock-step" if self._lockstep else f"{rate_hz:g} Hz")
+            f"{base.kind} skill {base.model_id} of {base.mixture.n_components} components, "
+            + ("lock-step" if self._lockstep else f"{self._rate_hz:g} Hz")
         )
-        self._publish_model()
         sys.setswitchinterval(_SWITCH_INTERVAL_S)
+        gc.disable()  # from here on it runs between episodes only, in the main thread
         gc.collect()
-        gc.freeze()  # from here on it runs between episodes only
-        self.run_thread(self._lockstep_loop if self._lockstep else self._wall_loop)
+        gc.freeze()
+        self._loop_ended = False
+        self._ticked_s = time.monotonic()
+        if not self._lockstep:
+            self._loop = DeadlineLoop(self._controller.pipeline.dt_s, self._wall_tick, self._arrival, self._fell_behind)
+        self._thread = self.run_thread(self._lockstep_loop if self._loop is None else self._wall_loop)
+
+    def activate(self) -> None:
+        """Let the arm be moved."""
+        if self._controller is not None:
+            self._controller.clear_fault()
+        self.link.clear()
+        self._moving_allowed = True
+        self._publish_model()
+        self._notify()
+
+    def deactivate(self) -> None:
+        """Bring the arm to rest within its limits, send the zero commands, and be silent."""
+        self._moving_allowed = False
+        self._notify()
+        end_s = time.monotonic() + _STOP_S
+        first_tick = self._statistics.ticks
+        while not self._lockstep and not (self._silent and self._statistics.ticks > first_tick + 1):
+            if time.monotonic() > end_s or not self._loop_is_alive:
+                self.get_logger().error("the loop did not bring the arm to rest: a zero command is sent instead")
+                break
+            time.sleep(0.005)
+        self._send_zero()
+
+    def cleanup(self) -> None:
+        """End the loop and forget the skill."""
+        self._moving_allowed = False
+        self._loop_ended = True
+        if self._loop is not None:
+            self._loop.end()
+        self._notify()
+        if self._thread is not None:
+            self._thread.join(_STOP_S)
+        self._loop = self._thread = self._controller = self._gate = self._base = None
+        gc.enable()
 
     def close(self) -> None:
-        """End the loop and leave the arm with a zero command."""
-        with self._news:
-            self._news.notify_all()
-        self.join_threads()
-        stamp = stamp_of(max(self._last_stamp_ns, 0))
-        self._twist.publish(twist_message(np.zeros(6), header(stamp, self._base_frame)))
-        self._twist.wait_for_all_acked(Duration(seconds=1))  # else it may be gone before it has been read
+        """Leave the arm at rest, end the loop."""
+        if self._moving_allowed:
+            self.deactivate()
+        self.cleanup()
+        self.link.flush()  # else the last command may be gone before it has been read
+
+    @property
+    def alive(self) -> bool:
+        """Whether the loop, where there is one on the wall clock, keeps ticking."""
+        return self._loop is None or self._loop_is_alive
+
+    @property
+    def _loop_is_alive(self) -> bool:
+        return time.monotonic() - self._ticked_s < _STUCK_S
+
+    def _send_zero(self) -> None:
+        self.link.send(np.zeros(6), self._last_stamp_ns)
 
     # The loop --------------------------------------------------------------------------------------------------
 
     def _wall_loop(self) -> None:
-        """Tick at absolute deadlines: a late tick does not make the next one late."""
-        period_s = self._controller.pipeline.dt_s
-        deadline_s = time.monotonic()
-        while not self.stopping.is_set():
-            self._follow_episode(moving=True)
-            pose = self._pose
-            age_s = 0.0 if pose is None else time.monotonic() - pose[1]
-            self._tick(age_s)
-            deadline_s += period_s
-            delay_s = deadline_s - time.monotonic()
-            if delay_s > 0:
-                time.sleep(delay_s)
-            elif delay_s < -10 * period_s:
-                self.get_logger().warning(
-                    f"the loop is {-delay_s * 1e3:.0f} ms late: lower rate_hz or free the processor",
-                    throttle_duration_sec=5.0,
-                )
-                deadline_s = time.monotonic()
+        assert self._loop is not None
+        claim_processor(self._priority, self._cores, self._lock_memory, self.get_logger())
+        self._loop.run()
+
+    def _wall_tick(self, late_s: float) -> None:
+        self._reading = self.link.poll()
+        self._follow_episode(moving=True)
+        self._tick(late_s)
+
+    def _arrival(self) -> float | None:
+        return None if self._reading is None else self._reading.arrived_s
+
+    def _fell_behind(self, late_s: float) -> None:
+        self.get_logger().warning(
+            f"the loop is {late_s * 1e3:.0f} ms late: lower rate_hz or free the processor", throttle_duration_sec=5.0
+        )
 
     def _lockstep_loop(self) -> None:
         """Tick once for every new state of a running episode."""
-        while not self.stopping.is_set():
+        claim_processor(self._priority, self._cores, self._lock_memory, self.get_logger())
+        while not self._loop_ended:
             with self._news:
-                self._news.wait_for(lambda: self.stopping.is_set() or self._state_is_new())
-            if self.stopping.is_set():
+                self._news.wait_for(lambda: self._loop_ended or self._state_is_new())
+            if self._loop_ended:
                 return
             self._follow_episode(moving=False)
             if self._step % self._interval == 0:
                 self._wait_for_adapter()
-            self._tick(age_s=0.0)
+            self._tick(late_s=0.0)
 
     def _state_is_new(self) -> bool:
         """Whether a state of the running episode waits for its tick, with a target that belongs to that episode."""
-        episode, pose, target = self._episode, self._pose, self._target
-        if episode is None or episode.phase != EpisodeState.PHASE_RUNNING or pose is None or target is None:
+        episode, reading, target = self._episode, self._reading, self._target
+        if not self._moving_allowed or episode is None or reading is None or target is None:
             return False
         start_ns = nanoseconds(episode.start_stamp)
-        return pose[0] > self._last_stamp_ns and pose[0] >= start_ns and target[0] >= start_ns
+        running = episode.phase == EpisodeState.PHASE_RUNNING
+        return running and reading.stamp_ns > self._last_stamp_ns and min(reading.stamp_ns, target[0]) >= start_ns
 
     def _follow_episode(self, moving: bool) -> None:
         """Take in the start or the end of an episode."""
+        assert self._controller is not None
         running = self._running_episode()
         if running is not None and running != self._episode_id:
-            gc.disable()
             self._episode_id = running
             self._step = 0
             self._adapter_missed = False
             self._controller.reset(moving=moving)
-        elif self._running and running is None:
-            gc.enable()
         self._running = running is not None
 
     def _running_episode(self) -> int | None:
         """The number of the episode that is running, as last heard; one whose manager is gone ends all the same."""
-        episode, pose = self._episode, self._pose
+        episode, reading = self._episode, self._reading
         if episode is None or episode.phase != EpisodeState.PHASE_RUNNING:
             return None
-        if pose is not None and reached(pose[0], _end_ns(episode) + _OVERTIME_NS):
+        if reading is not None and reached(reading.stamp_ns, _end_ns(episode) + _OVERTIME_NS):
             return None
         return episode.episode_id
 
-    def _tick(self, age_s: float) -> None:
+    def _reason_to_hold(self, now_s: float) -> Reason:
+        """Why the arm must not move, but for what the controller finds in the state itself."""
+        if not self._moving_allowed:
+            return Reason.INACTIVE
+        if self._hold is not Reason.NONE:
+            return self._hold
+        if self._reading is None:
+            return Reason.NO_STATE
+        if (driver := self.link.hold(now_s)) is not Reason.NONE:
+            return driver
+        if self._needs_deadman and now_s - self._deadman_s > self._deadman_timeout_s:
+            return Reason.NO_DEADMAN
+        if self._target is None:
+            return Reason.NO_TARGET
+        return Reason.NONE if self._running else Reason.NO_EPISODE
+
+    def _tick(self, late_s: float) -> None:
         begun_s = time.perf_counter()
-        pose, target, hold = self._pose, self._target, self._hold
-        if pose is None:
-            hold = Reason.NO_STATE
-        elif target is None:
-            hold = Reason.NO_TARGET
-        elif not self._running and hold is Reason.NONE:
-            hold = Reason.NO_EPISODE
-        state = None if pose is None or target is None else ArmState(pose[2], target[1], age_s)
-        tick = self._controller.tick(state, hold)
-        stamp_ns = self._last_stamp_ns = pose[0] if pose is not None else 0
+        controller, reading, target = self._controller, self._reading, self._target
+        assert controller is not None
+        now_s = self._ticked_s = time.monotonic()
+        hold, age_s, state = self._reason_to_hold(now_s), 0.0, None
+        if reading is not None:
+            self._last_stamp_ns = reading.stamp_ns
+            age_s = now_s - reading.arrived_s
+            if target is not None:
+                counted_s = 0.0 if self._lockstep else age_s
+                state = ArmState(reading.position_m, target[1], counted_s)
+        controller.pipeline.speed_scale = self._speed_scale
+        tick = controller.tick(state, hold)
         if tick.publish:
-            self._twist.publish(twist_message(tick.twist, header(stamp_of(stamp_ns), self._base_frame)))
+            self.link.send(tick.twist, self._last_stamp_ns)
+        self._silent = not tick.publish
         due = not self._lockstep and tick.state is State.ACTIVE and self._step % self._interval == 0
-        self._publish_status(tick, due, time.perf_counter() - begun_s)
+        compute_s = time.perf_counter() - begun_s
+        self._statistics.add(late_s, compute_s)
+        self._publish_status(tick, due, compute_s, late_s, age_s)
         if tick.version != self._published_version:
             self._publish_model()
         if tick.state is State.ACTIVE:
@@ -217,23 +320,24 @@ class GmmController(BaseNode):
 
     def _wait_for_adapter(self) -> None:
         """In lock-step: say that a decision is due and hold the tick until the adapter's update has been answered."""
-        pose, episode = self._pose, self._episode
-        if pose is None or episode is None or self._hold is not Reason.NONE:
+        controller, reading, episode = self._controller, self._reading, self._episode
+        if controller is None or reading is None or episode is None or self._hold is not Reason.NONE:
             return
-        if reached(pose[0], _end_ns(episode)):
+        if reached(reading.stamp_ns, _end_ns(episode)):
             return  # nothing can follow the last state
         decision = (self._episode_id, self._step // self._interval)
-        self._last_stamp_ns = pose[0]
-        waiting = Tick(np.zeros(6), False, State.ACTIVE, Reason.NONE, Limit.NONE, self._controller.version)
-        expected = not self._adapter_missed and (self._expect_adapter or self._controller.adapter_alive)
+        self._last_stamp_ns = reading.stamp_ns
+        waiting = Tick(np.zeros(6), False, State.ACTIVE, Reason.NONE, Limit.NONE, controller.version)
+        expected = not self._adapter_missed and (self._expect_adapter or controller.adapter_alive)
         end_s = time.monotonic() + (self._lockstep_timeout_s if expected else 0.0)
 
         def settled() -> bool:
-            return self._answered == decision or self._running_episode() != decision[0] or self.stopping.is_set()
+            answered = self._answered == decision or self._running_episode() != decision[0]
+            return answered or self._loop_ended or not self._moving_allowed
 
         while not settled():
             # Said again from time to time: an adapter that was only just found by the middleware has missed it.
-            self._publish_status(waiting, True, 0.0)
+            self._publish_status(waiting, True, 0.0, 0.0, 0.0)
             left_s = end_s - time.monotonic()
             if left_s <= 0:
                 break
@@ -243,69 +347,65 @@ class GmmController(BaseNode):
             self._adapter_missed = True
             self.get_logger().warning(
                 f"no update for decision {decision[1]} of episode {decision[0]} within {self._lockstep_timeout_s:g} s: "
-                f"going on with version {self._controller.version}"
+                f"going on with version {controller.version}"
             )
 
     # Callbacks -------------------------------------------------------------------------------------------------
 
-    def _on_pose(self, message: PoseStamped) -> None:
-        position = message.pose.position
-        arrived = (nanoseconds(message.header.stamp), time.monotonic(), point_array(position))
-        if self._lockstep:
-            with self._news:
-                self._pose = arrived
-                self._news.notify_all()
-        else:
-            self._pose = arrived
+    def _notify(self) -> None:
+        with self._news:
+            self._news.notify_all()
+
+    def _on_reading(self, reading: ArmReading) -> None:
+        self._reading = reading
+        self._notify()
 
     def _on_target(self, message: PoseStamped) -> None:
-        with self._news:
-            self._target = nanoseconds(message.header.stamp), point_array(message.pose.position)
-            self._news.notify_all()
+        self._target = nanoseconds(message.header.stamp), point_array(message.pose.position)
+        self._notify()
 
     def _on_episode(self, message: EpisodeState) -> None:
-        with self._news:
-            self._episode = message
-            self._news.notify_all()
+        self._episode = message
+        self._notify()
+
+    def _on_deadman(self, message: Bool) -> None:
+        self._deadman_s = time.monotonic() if message.data else -float("inf")
+
+    def _on_parameters(self, parameters: list[Parameter]) -> SetParametersResult:
+        for parameter in parameters:
+            if parameter.name == "speed_scale":
+                value = parameter.value
+                if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0.0 <= value <= 1.0:
+                    reason = f"parameter speed_scale = {value!r} is out of range: expected 0 to 1"
+                    return SetParametersResult(successful=False, reason=reason)
+                self._speed_scale = float(value)
+        return SetParametersResult(successful=True)
 
     def _on_update(self, message: MixtureUpdate) -> None:
-        target = self._target
-        verdict = self._gate.judge(
-            update_of(message),
-            self._controller.version,
-            None if target is None else target[1],
-            self._running_episode(),
-        )
-        tick = self._controller.ticks
-        if verdict.accepted and verdict.model is not None:
-            tick = self._controller.swap(verdict.model, message.new_version)
+        controller, gate, target = self._controller, self._gate, self._target
+        tick = 0
+        if controller is None or gate is None:
+            verdict = Verdict(False, Answer.NOT_READY, "the controller is not configured")
         else:
+            position = None if target is None else target[1]
+            verdict = gate.judge(update_of(message), controller.version, position, self._running_episode())
+            tick = controller.ticks
+            if verdict.accepted and verdict.model is not None:
+                tick = controller.swap(verdict.model, message.new_version)
+        if not verdict.accepted:
             self.get_logger().warning(
                 f"update {message.new_version} refused ({verdict.answer.name}): {verdict.text}",
                 throttle_duration_sec=1.0,
             )
-        self._answers.publish(
-            MixtureUpdateAnswer(
-                header=message.header,
-                model_id=message.model_id,
-                base_version=message.base_version,
-                new_version=message.new_version,
-                episode_id=message.episode_id,
-                decision=message.decision,
-                accepted=verdict.accepted,
-                reason=int(verdict.answer),
-                text=verdict.text,
-                tick=tick,
-            )
-        )
-        with self._news:
-            self._answered = message.episode_id, message.decision
-            self._news.notify_all()
+        self._reports.answer(message, verdict, tick)
+        self._answered = message.episode_id, message.decision
+        self._notify()
 
     def _on_pause(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
         self._hold = Reason.PAUSED if request.data else Reason.NONE
-        if not request.data:
+        if not request.data and self._controller is not None:
             self._controller.clear_fault()
+            self.link.clear()
         response.success = True
         response.message = "paused" if request.data else "going on"
         return response
@@ -317,41 +417,38 @@ class GmmController(BaseNode):
         return response
 
     def _on_roll_back(self, _request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
-        response.success = True
-        response.message = f"back to version {self._controller.roll_back()}"
+        response.success = self._controller is not None
+        response.message = "not configured"
+        if self._controller is not None:
+            response.message = f"back to version {self._controller.roll_back()}"
         return response
+
+    def _collect_garbage(self) -> None:
+        if not self._running:
+            gc.collect()
 
     # Publishing ------------------------------------------------------------------------------------------------
 
-    def _publish_status(self, tick: Tick, due: bool, tick_time_s: float) -> None:
-        vx, vy, vz = tick.twist[:3].tolist()
-        self._status.publish(
-            ControllerStatus(
-                header=header(stamp_of(max(self._last_stamp_ns, 0)), self._base_frame),
-                state=int(tick.state),
-                reason=int(tick.reason),
-                limit=int(tick.limit),
-                remedy=remedy(tick.reason, tick.limit),
-                model_id=self._base.model_id,
-                version=tick.version,
-                tick=self._controller.ticks,
-                episode_id=self._episode_id,
-                step=self._step,
-                decision=self._step // self._interval,
-                decision_due=due,
-                adapter_alive=self._controller.adapter_alive,
-                tick_time_s=tick_time_s,
-                velocity=Vector3(x=vx, y=vy, z=vz),
-            )
-        )
+    def _publish_status(self, tick: Tick, due: bool, compute_s: float, late_s: float, age_s: float) -> None:
+        controller = self._controller
+        assert controller is not None
+        status = self._reports.status
+        status.tick, status.adapter_alive = controller.ticks, controller.adapter_alive
+        status.episode_id, status.step, status.decision_due = self._episode_id, self._step, due
+        status.tick_time_s, status.late_s, status.state_age_s = compute_s, late_s, age_s
+        status.speed_scale = self._speed_scale
+        self._reports.publish_status(tick, self._last_stamp_ns)
 
     def _publish_model(self) -> None:
-        version = self._controller.version
-        stamp = stamp_of(max(self._last_stamp_ns, 0)) if self._published_version is not None else stamp_of(0)
-        self._model.publish(
-            model_message(self._controller.model, self._base.model_id, version, header(stamp, self._base_frame))
-        )
-        self._published_version = version
+        if self._controller is not None and self._base is not None:
+            version = self._controller.version
+            stamp_ns = 0 if self._published_version is None else self._last_stamp_ns
+            self._reports.publish_model(self._controller.model, self._base.model_id, version, stamp_ns)
+            self._published_version = version
+
+    def _report(self) -> None:
+        if self._controller is not None:
+            self._reports.diagnose(self.lifecycle_state, self._statistics, self._rate_hz, self.link.driver)
 
 
 def _end_ns(episode: EpisodeState) -> int:

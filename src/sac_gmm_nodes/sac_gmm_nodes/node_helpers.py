@@ -101,7 +101,7 @@ class BaseNode(Node):
         while not self.stopping.is_set():
             executor.spin_once(timeout_sec=_SPIN_S)
 
-    def run_thread(self, target: Callable[[], None]) -> None:
+    def run_thread(self, target: Callable[[], None]) -> threading.Thread:
         """Run `target` in a thread of its own; when it raises, its traceback is logged and the node ends.
 
         `target` must return soon after `stopping` is set.
@@ -118,6 +118,7 @@ class BaseNode(Node):
         thread = threading.Thread(target=guarded, name=target.__name__, daemon=True)
         self._threads.append(thread)
         thread.start()
+        return thread
 
     def join_threads(self, timeout_s: float = 5.0) -> None:
         """Wait for the threads of `run_thread`."""
@@ -145,8 +146,8 @@ class BaseNode(Node):
 
     def texts(self, name: str, default: Sequence[str], description: str) -> list[str]:
         """Declare a parameter that is a list of texts and return its value; an empty text in it does not count."""
-        value = self._given(name, list(default))
-        if not isinstance(value, (list, tuple)) or not all(isinstance(entry, str) for entry in value):
+        value = [entry for entry in self._given(name, list(default)) if entry is not None]  # rclpy reads [] as [None]
+        if not all(isinstance(entry, str) for entry in value):
             raise SacGmmError(f"parameter {name} = {value!r}: expected a list of texts")
         # rclpy cannot tell the type of an empty list.
         self._declare(name, list(value) or [""], ParameterDescriptor(description=f"{description} [list of texts]"))
@@ -168,13 +169,30 @@ class BaseNode(Node):
         self._declare(name, value, _descriptor(f"{description} [{low} to {high}]", value, low, high))
         return value
 
-    def real(self, name: str, default: float, low: float, high: float, unit: str, description: str) -> float:
-        """Declare a number parameter within [low, high] and return its value."""
+    def wholes(self, name: str, default: Sequence[int], low: int, high: int, description: str) -> list[int]:
+        """Declare a parameter that is a list of whole numbers within [low, high] and return its value."""
+        value = self._given(name, list(default))
+        value = list(value) if isinstance(value, (list, tuple, array.array)) else [value]
+        value = [entry for entry in value if entry is not None]  # rclpy reads [] as [None]
+        for entry in value:
+            if isinstance(entry, bool) or not isinstance(entry, int) or not low <= entry <= high:
+                raise SacGmmError(f"parameter {name} = {value!r}: expected a list of whole numbers, {low} to {high}")
+        self._declare(name, value, ParameterDescriptor(description=f"{description} [{low} to {high}, a list]"))
+        return value
+
+    def real(
+        self, name: str, default: float, low: float, high: float, unit: str, description: str, *, tunable: bool = False
+    ) -> float:
+        """Declare a number parameter within [low, high] and return its value.
+
+        A `tunable` one may be set while the node runs; the node hears of that by itself.
+        """
         value = self._given(name, default)
         wanted = f"{low:g} to {high:g} {unit}".rstrip()
         if isinstance(value, bool) or not isinstance(value, (int, float)) or not low <= value <= high:
             raise SacGmmError(f"parameter {name} = {value!r} is out of range: expected {wanted}")
-        self._declare(name, float(value), _descriptor(f"{description} [{wanted}]", float(value), low, high))
+        descriptor = _descriptor(f"{description} [{wanted}]", float(value), low, high)
+        self._declare(name, float(value), descriptor, read_only=not tunable)
         return float(value)
 
     def settings(self, kind: type[Settings]) -> Settings:
@@ -218,8 +236,8 @@ class BaseNode(Node):
         given = self._parameter_overrides.get(name)
         return default if given is None else given.value
 
-    def _declare(self, name: str, value: Any, descriptor: ParameterDescriptor) -> None:
-        descriptor.read_only = True
+    def _declare(self, name: str, value: Any, descriptor: ParameterDescriptor, read_only: bool = True) -> None:
+        descriptor.read_only = read_only
         descriptor.dynamic_typing = True
         self.declare_parameter(name, value, descriptor, ignore_override=True)
 

@@ -20,7 +20,7 @@ from sac_gmm.control.settings import check_settings, number
 from sac_gmm.errors import SacGmmError
 from sac_gmm.models import Regressor, SkillModel
 
-_WAITING = (Reason.NO_MODEL, Reason.NO_STATE, Reason.NO_TARGET, Reason.STALE_STATE)
+_WAITING = (Reason.INACTIVE, Reason.NO_MODEL, Reason.NO_STATE, Reason.NO_TARGET, Reason.STALE_STATE)
 _KEPT_VERSIONS = 8
 
 
@@ -32,13 +32,11 @@ class ArmState:
         position_m: Of the end-effector, shape (3,).
         target_m: Detected position of the target, shape (3,).
         age_s: How old the position is now.
-        joints_rad: The joint positions that belong to it, where they are known.
     """
 
     position_m: np.ndarray
     target_m: np.ndarray
     age_s: float = 0.0
-    joints_rad: np.ndarray | None = None
 
 
 class Tick(NamedTuple):
@@ -87,7 +85,7 @@ class VelocityController:
         limits: What the arm may do.
         dt_s: The control period.
         blend: How new versions take over.
-        guard: Of the joints. With one, every state must have joint positions.
+        guard: Of the joints; the caller updates it with the posture of every state.
     """
 
     def __init__(
@@ -210,8 +208,6 @@ class VelocityController:
         if reason is Reason.NONE:
             assert state is not None
             position = state.position_m
-            if self.guard is not None and state.joints_rad is not None:
-                self.guard.update(state.joints_rad)
             self._follow(state)
             if not np.isfinite(self._asked).all():
                 reason = Reason.NOT_A_NUMBER
@@ -244,8 +240,6 @@ class VelocityController:
             return hold
         if state is None:
             return Reason.NO_STATE
-        if self.guard is not None and (state.joints_rad is None or not np.isfinite(state.joints_rad).all()):
-            return Reason.NO_STATE if state.joints_rad is None else Reason.NOT_A_NUMBER
         if not (np.isfinite(state.position_m).all() and np.isfinite(state.target_m).all()):
             return Reason.NOT_A_NUMBER
         if not state.age_s <= self.limits.state_timeout_s:  # an age that is not a number is too old

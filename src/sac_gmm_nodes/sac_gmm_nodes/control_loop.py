@@ -1,0 +1,132 @@
+"""A loop at absolute deadlines, and what it can tell of itself."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import threading
+import time
+from collections.abc import Callable
+
+import numpy as np
+from rclpy.impl.rcutils_logger import RcutilsLogger
+
+_KEPT = 4096  # ticks that the percentiles are of
+ON_TIME_S = 0.002  # a tick that begins within this time of its deadline is on time
+_PHASE_S = 0.0005  # by which a state should have come before the tick that uses it
+_PHASE_GAIN = 0.05
+_PHASE_REACH = 0.01  # of a period: the most by which one deadline is moved
+_MCL_CURRENT_AND_FUTURE = 3  # <sys/mman.h>
+
+
+class LoopStatistics:
+    """Lateness and computing times of a loop's ticks, in memory that is there from the start."""
+
+    def __init__(self) -> None:
+        self._late_s = np.zeros(_KEPT)
+        self._compute_s = np.zeros(_KEPT)
+        self.ticks = 0
+        self.on_time = 0
+
+    def add(self, late_s: float, compute_s: float) -> None:
+        """Take in one tick."""
+        index = self.ticks % _KEPT
+        self._late_s[index] = late_s
+        self._compute_s[index] = compute_s
+        self.on_time += late_s <= ON_TIME_S
+        self.ticks += 1
+
+    def summary(self) -> dict[str, float]:
+        """Counts since the start; medians, percentiles and maxima of the last ticks."""
+        kept = min(self.ticks, _KEPT)
+        if not kept:
+            return {"ticks": 0}
+        late_ms, compute_us = self._late_s[:kept] * 1e3, self._compute_s[:kept] * 1e6
+        return {
+            "ticks": self.ticks,
+            "ticks_on_time": self.on_time,
+            "late_ms_median": float(np.median(late_ms)),
+            "late_ms_p999": float(np.quantile(late_ms, 0.999)),
+            "late_ms_max": float(late_ms.max()),
+            "compute_us_median": float(np.median(compute_us)),
+            "compute_us_p99": float(np.quantile(compute_us, 0.99)),
+            "compute_us_max": float(compute_us.max()),
+        }
+
+
+class DeadlineLoop:
+    """Calls `tick(late_s)` at absolute deadlines: a late tick does not make the next one late.
+
+    When the states come at the loop's own rate, the deadlines are moved, by at most a hundredth of a period at a time,
+    until each comes half a millisecond after a state: the arm's clock is the master.
+
+    Args:
+        period_s: Between two deadlines.
+        tick: The work; gets how long after its deadline it was called.
+        arrival: When the last state came, by `time.monotonic`; None before the first.
+        late: Called, seldom, when the loop has fallen so far behind that deadlines were given up.
+    """
+
+    def __init__(
+        self,
+        period_s: float,
+        tick: Callable[[float], None],
+        arrival: Callable[[], float | None],
+        late: Callable[[float], None],
+    ) -> None:
+        self._period_s = period_s
+        self._tick, self._arrival, self._fell_behind = tick, arrival, late
+        self._arrived_s: float | None = None
+        self._ended = threading.Event()
+
+    def end(self) -> None:
+        """Have `run` return after the tick in progress."""
+        self._ended.set()
+
+    def run(self) -> None:
+        """Tick until `end` is called."""
+        deadline_s = time.monotonic()
+        while not self._ended.is_set():
+            now_s = time.monotonic()
+            if now_s < deadline_s:
+                time.sleep(deadline_s - now_s)
+            late_s = time.monotonic() - deadline_s
+            self._tick(max(late_s, 0.0))
+            if late_s > 10 * self._period_s:
+                self._fell_behind(late_s)
+                deadline_s = time.monotonic()
+            deadline_s += self._period_s + self._phase_correction_s(deadline_s)
+
+    def _phase_correction_s(self, deadline_s: float) -> float:
+        arrived_s = self._arrival()
+        if arrived_s is None or arrived_s == self._arrived_s:
+            return 0.0
+        self._arrived_s = arrived_s
+        half_s = self._period_s / 2
+        early_s = (deadline_s - arrived_s - _PHASE_S + half_s) % self._period_s - half_s
+        reach_s = _PHASE_REACH * self._period_s
+        return min(max(-_PHASE_GAIN * early_s, -reach_s), reach_s)
+
+
+def claim_processor(priority: int, cores: list[int], lock_memory: bool, logger: RcutilsLogger) -> None:
+    """Give the calling thread a real-time priority and its own cores, and keep the process in memory, where allowed."""
+    if priority:
+        try:
+            os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(priority))
+        except OSError as error:
+            logger.warning(
+                f"no real-time priority {priority} ({error.strerror}): allow it with `@realtime - rtprio 99` in "
+                "/etc/security/limits.conf, or set realtime_priority to 0"
+            )
+    if cores:
+        try:
+            os.sched_setaffinity(0, cores)
+        except OSError as error:
+            there = sorted(os.sched_getaffinity(0))
+            logger.warning(f"cpu_affinity {cores} is not possible ({error.strerror}): this process may use {there}")
+    if lock_memory:
+        with contextlib.suppress(AttributeError):
+            if ctypes.CDLL(None, use_errno=True).mlockall(_MCL_CURRENT_AND_FUTURE):
+                reason = os.strerror(ctypes.get_errno())
+                logger.warning(f"memory is not locked ({reason}): allow it with `@realtime - memlock unlimited`")

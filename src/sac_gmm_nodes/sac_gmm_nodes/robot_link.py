@@ -1,0 +1,126 @@
+"""Where the arm's states come from, where commands go, and what its driver says of itself.
+
+This is the link of the plain topics: `state/pose` in, `command/twist` out, and no driver that could object.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+from geometry_msgs.msg import PoseStamped, TwistStamped
+from rclpy.callback_groups import CallbackGroup
+from rclpy.duration import Duration
+from rclpy.node import Node
+from rclpy.qos import QoSProfile
+from rclpy.subscription import Subscription
+
+from sac_gmm.control import Reason, SafetyLimits
+from sac_gmm.control.joint_limits import JointGuard
+from sac_gmm_nodes.conversions import nanoseconds
+from sac_gmm_nodes.node_helpers import COMMAND
+
+
+class ArmReading(NamedTuple):
+    """One state of the arm."""
+
+    stamp_ns: int
+    arrived_s: float  # by time.monotonic; of the first message with this stamp: one said again is as old as before
+    position_m: np.ndarray  # of the end-effector, (3,), base frame
+
+
+class RobotLink:
+    """The plain topics.
+
+    Attributes:
+        driver: What the arm's driver says of itself, in words; there is none here.
+
+    Args:
+        node: The controller.
+        frame_id: The base frame.
+        qos: Of the states.
+        deliver: Called in the main thread for every new state; without it, the loop takes states with `poll`.
+    """
+
+    def __init__(
+        self, node: Node, frame_id: str, qos: QoSProfile, deliver: Callable[[ArmReading], None] | None = None
+    ) -> None:
+        self.driver = ""
+        self._deliver = deliver
+        self._reading: ArmReading | None = None
+        group = None if deliver else Polled()
+        self._poses = node.create_subscription(PoseStamped, "state/pose", self._on_pose, qos, callback_group=group)
+        self._commands = node.create_publisher(TwistStamped, "command/twist", COMMAND)
+        self._message = TwistStamped()
+        self._message.header.frame_id = frame_id
+
+    def prepare(self, limits: SafetyLimits, dt_s: float) -> JointGuard | None:
+        """Called when the node is configured; gives what guards the joints, which nobody knows here."""
+        return None
+
+    def clear(self) -> None:
+        """Somebody has said that motion may go on."""
+
+    def poll(self) -> ArmReading | None:
+        """The newest state; called by the loop, on every tick."""
+        if self._deliver is None:
+            for message, arrived_s in take(self._poses):
+                self._take_in(message, arrived_s)
+        return self._reading
+
+    def hold(self, now_s: float) -> Reason:
+        """Why the driver does not let the arm be moved now; called by the loop, on every tick."""
+        return Reason.NONE
+
+    def send(self, twist: np.ndarray, stamp_ns: int) -> None:
+        """Command a twist (6,), m/s and rad/s in base axes, as the answer to the state with this stamp."""
+        message = self._message
+        stamp, linear, angular = message.header.stamp, message.twist.linear, message.twist.angular
+        stamp.sec, stamp.nanosec = divmod(stamp_ns, 1_000_000_000)
+        linear.x, linear.y, linear.z, angular.x, angular.y, angular.z = twist.tolist()
+        self._commands.publish(message)
+
+    def flush(self) -> None:
+        """Wait until the last command has been read: the node is about to end."""
+        self._commands.wait_for_all_acked(Duration(seconds=1))
+
+    def _on_pose(self, message: PoseStamped) -> None:
+        before = self._reading
+        reading = self._take_in(message, time.monotonic())
+        if reading is not before and self._deliver is not None:
+            self._deliver(reading)
+
+    def _take_in(self, message: PoseStamped, arrived_s: float) -> ArmReading:
+        stamp_ns, position = nanoseconds(message.header.stamp), message.pose.position
+        if self._reading is None or stamp_ns != self._reading.stamp_ns:
+            self._reading = ArmReading(stamp_ns, arrived_s, np.array((position.x, position.y, position.z)))
+        return self._reading
+
+
+class Polled(CallbackGroup):
+    """Subscriptions that no executor touches, because a loop takes their messages itself with `take`."""
+
+    def can_execute(self, entity: object) -> bool:
+        """Never."""
+        return False
+
+    def beginning_execution(self, entity: object) -> bool:
+        """Never."""
+        return False
+
+    def ending_execution(self, entity: object) -> None:
+        """Nothing was begun."""
+
+
+def take(subscription: Subscription) -> list[tuple[PoseStamped, float]]:
+    """All messages that wait in a polled subscription, oldest first, with the times by `time.monotonic` they came."""
+    taken: list[tuple[PoseStamped, float]] = []
+    with subscription.handle:
+        while (found := subscription.handle.take_message(subscription.msg_type, False)) is not None:
+            message, info = found
+            # The middleware's stamp is of the system's clock, which may be set; what waited here is not old.
+            waited_s = min(max((time.time_ns() - info["received_timestamp"]) * 1e-9, 0.0), 10.0)
+            taken.append((message, time.monotonic() - waited_s))
+    return taken
