@@ -85,17 +85,18 @@ _REASON_REMEDY = {
     "`ros2 lifecycle set /gmm_controller activate`",
     Reason.NO_DEADMAN: "the deadman is released, or its topic is silent: hold it down to move the arm",
     Reason.SESSION_LOST: "the FRI session is not commanding: start the LBRServer application on the smartPAD and hold "
-    "the enabling switch; once it commands, resume with ~/pause data: false or a new episode",
+    "the enabling switch; once it commands, resume with ~/pause data: false",
     Reason.POOR_CONNECTION: "the FRI connection is poor: use a cable of its own and a real-time kernel, and let "
     "update_rate fit the send period; motion resumes when the quality is good for a while",
     Reason.SAFETY_STOP: "the robot's safety controller has stopped it: clear the cause on the smartPAD, then resume "
-    "with ~/pause data: false or a new episode",
+    "with ~/pause data: false",
     Reason.DRIVES_OFF: "the drives are off: hold the enabling switch and start the application again, then resume "
-    "with ~/pause data: false or a new episode",
+    "with ~/pause data: false",
     Reason.POOR_TRACKING: "the arm cannot follow the commands: look for contact, lower the limits on speed, "
     "acceleration and jerk; motion resumes when it follows again",
-    Reason.WRONG_DRIVER_SETTING: "the driver would take our twists in the axes of its tip and move the wrong way: set "
-    "twist_in_tip_frame to false in its controllers file (config/lbr_controllers.yaml does) and start it again",
+    Reason.WRONG_DRIVER_SETTING: "the driver has not said that it takes twists in base axes; in those of its tip the "
+    "arm would go the wrong way: set its twist_in_tip_frame to false, as config/lbr_controllers.yaml does, and start it "
+    "again",
 }
 
 _LIMIT_REMEDY = {

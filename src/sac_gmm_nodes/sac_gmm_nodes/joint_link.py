@@ -1,0 +1,315 @@
+"""The link to an arm that tells its joints: a KUKA LBR iiwa behind `lbr_fri_ros2_stack`, or any that has joint states.
+
+The end-effector's pose comes from the joints and the robot's description (Pinocchio), or from TF. The pose is published
+as `state/pose`, with `wrench` under the same stamp, for all others who need the state. What the driver says of itself
+is judged by `sac_gmm.control.lbr_state`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from geometry_msgs.msg import PoseStamped, Twist, WrenchStamped
+from rcl_interfaces.msg import ParameterType
+from rcl_interfaces.srv import GetParameters
+from rclpy.duration import Duration
+from rclpy.qos import DurabilityPolicy, QoSProfile
+from sensor_msgs.msg import JointState
+from std_msgs.msg import Float64MultiArray, String
+
+from sac_gmm.control import Reason, SafetyLimits
+from sac_gmm.control.joint_limits import JointGuard, JointIntegrator, JointSettings
+from sac_gmm.control.kinematics import ArmKinematics, FrameTree
+from sac_gmm.control.lbr_state import LbrJudge, LbrSettings, LbrState
+from sac_gmm.control.settings import check_settings, number
+from sac_gmm.errors import SacGmmError
+from sac_gmm_nodes.conversions import header, nanoseconds, point_array, stamp_of
+from sac_gmm_nodes.node_helpers import COMMAND, LATCHED, SENSOR, BaseNode
+from sac_gmm_nodes.robot_link import ArmReading, Polled, RobotLink, take
+from sac_gmm_nodes.robot_messages import LBRJointPositionCommand, LBRState, TFMessage
+
+_DESCRIPTION_S = 5.0  # to wait for the robot's description
+_SETTING_S = 1.0  # at which the driver is asked for its settings until it has answered
+_FRAMES = QoSProfile(depth=100)
+_STATIC_FRAMES = QoSProfile(depth=100, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+_TIP_FRAME = ("inv_jac_ctrl.twist_in_tip_frame", "twist_in_tip_frame")  # newer and older drivers
+_TIP = "the skill's tip"  # in the tree of frames
+_PAUSE_S = 0.5  # without a command for so long, joint positions begin anew where the arm is
+
+
+@dataclass(frozen=True)
+class TipSettings:
+    """What the driver moves, and how it takes a twist."""
+
+    tip_offset_m: tuple[float, float, float] = number(
+        (0.0, 0.0, 0.0), -1.0, 1.0, "m", "from the tip frame's origin to the tip that the skill moves, in its axes"
+    )
+    twist_gain: float = number(
+        1.0, 0.2, 4.0, "", "by which a twist is multiplied for the driver; calibrate_speed measures it"
+    )
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+
+
+class JointLink:
+    """Joints in, twists or joint positions out. All but the callbacks of timers runs in the loop's thread.
+
+    Attributes:
+        guard: Of the joints, updated with every state; None before `prepare`.
+        driver: What the driver says of itself, in words, for diagnostics.
+
+    Args:
+        node: The controller; it gets this link's parameters.
+        frame_id: The base frame.
+        lbr: Whether there is an LBR's driver; else joint states and nobody to object.
+    """
+
+    def __init__(self, node: BaseNode, frame_id: str, lbr: bool) -> None:
+        self._node, self._frame_id = node, frame_id
+        robot = node.text("robot_name", "lbr", "namespace of the driver's topics; empty for none")
+        prefix = f"{robot}/" if robot else ""
+        sources = ("joints", "tf")
+        self._source = node.text("pose_source", "joints", "from where the pose of the tip is known", sources)
+        commands = ("twist", "joint_position", "forward_position")
+        self._output = node.text(
+            "command", "twist", "what the driver takes; joint positions are integrated from the twist", commands
+        )
+        self._tip_frame = node.text("tip_frame", "lbr_link_ee", "link of the robot's description that moves the tip")
+        self._urdf_file = node.text("urdf_file", "", "the robot's description; empty: from robot_description")
+        self._tip = node.settings(TipSettings)
+        self._joint_settings = node.settings(JointSettings)
+        self._judge = LbrJudge(node.settings(LbrSettings)) if lbr else None
+        ask = lbr and self._output == "twist"
+        checked = node.flag("check_driver", ask, "move only if the driver takes twists in base axes")
+        self._objection = Reason.WRONG_DRIVER_SETTING if checked else Reason.NONE
+        self.driver = ""
+        self.guard: JointGuard | None = None
+        self._kinematics: ArmKinematics | None = None
+        self._integrator: JointIntegrator | None = None
+        self._frames = FrameTree()
+        self._frames.set(self._tip_frame, _TIP, np.array(self._tip.tip_offset_m), np.array([0.0, 0.0, 0.0, 1.0]), None)
+        self._reading: ArmReading | None = None
+        self._reason = Reason.NO_STATE if lbr else Reason.NONE
+        self._wrench: Any = None
+        self._described = ""
+        self._sent_s = -np.inf
+
+        if lbr and LBRState is None:
+            raise SacGmmError("robot is lbr, but lbr_fri_idl is not there: source the workspace of lbr_fri_ros2_stack")
+        if self._source == "tf" and TFMessage is None:
+            raise SacGmmError("pose_source is tf, but tf2_msgs is not installed: install it, or take joints")
+        group = Polled()
+        kind, topic = (LBRState, f"{prefix}state") if lbr else (JointState, f"{prefix}joint_states")
+        self._states = node.create_subscription(kind, topic, _ignore, SENSOR, callback_group=group)
+        self._descriptions = node.create_subscription(
+            String, f"{prefix}robot_description", _ignore, LATCHED, callback_group=group
+        )
+        self._wrenches = node.create_subscription(
+            WrenchStamped, f"{prefix}force_torque_broadcaster/wrench", _ignore, SENSOR, callback_group=group
+        )
+        self._transforms = []
+        if self._source == "tf":
+            for name, qos in (("/tf", _FRAMES), ("/tf_static", _STATIC_FRAMES)):
+                self._transforms.append(node.create_subscription(TFMessage, name, _ignore, qos, callback_group=group))
+        self._poses = node.create_publisher(PoseStamped, "state/pose", SENSOR)
+        self._wrench_out = node.create_publisher(WrenchStamped, "wrench", SENSOR)
+        self._pose_message = PoseStamped()
+        self._pose_message.header.frame_id = frame_id
+        self._make_output(prefix)
+        if checked:
+            self._settings = node.create_client(GetParameters, f"{prefix}twist_controller/get_parameters")
+            self._asking = node.create_timer(_SETTING_S, self._ask_driver, clock=node.steady_clock)
+
+    def _make_output(self, prefix: str) -> None:
+        if self._output == "twist":
+            self._message: Any = Twist()
+            topic = f"{prefix}command/twist"
+        elif self._output == "joint_position":
+            if LBRJointPositionCommand is None:
+                raise SacGmmError("command is joint_position, but lbr_fri_idl is not installed: take forward_position")
+            self._message, topic = LBRJointPositionCommand(), f"{prefix}command/joint_position"
+        else:
+            self._message, topic = Float64MultiArray(), f"{prefix}forward_position_controller/commands"
+        self._commands = self._node.create_publisher(type(self._message), topic, COMMAND)
+
+    def prepare(self, limits: SafetyLimits, dt_s: float) -> JointGuard:
+        """Read the robot's description, waiting for it a bounded time, and make what needs it.
+
+        Raises:
+            SacGmmError: There is none, or it does not fit the parameters.
+        """
+        self._kinematics = ArmKinematics(self._description(), self._tip_frame, self._frame_id, self._tip.tip_offset_m)
+        self.guard = JointGuard(
+            self._kinematics, self._joint_settings, limits.max_acceleration_m_s2, limits.max_speed_m_s, dt_s
+        )
+        self._integrator = None if self._output == "twist" else JointIntegrator(self.guard, dt_s)
+        return self.guard
+
+    def _description(self) -> str:
+        if self._urdf_file:
+            try:
+                return Path(self._urdf_file).read_text(encoding="utf-8")
+            except OSError as error:
+                raise SacGmmError(f"urdf_file {self._urdf_file} cannot be read: {error.strerror}") from error
+        end_s = time.monotonic() + _DESCRIPTION_S
+        while True:
+            for message, _ in take(self._descriptions):
+                self._described = message.data
+            if self._described:
+                return self._described
+            if time.monotonic() > end_s:
+                topic = self._descriptions.topic_name
+                raise SacGmmError(f"no {topic} within {_DESCRIPTION_S:g} s: start the driver, or give urdf_file")
+            time.sleep(0.01)
+
+    def poll(self) -> ArmReading | None:
+        """The newest state; called by the loop, on every tick."""
+        for subscription in self._transforms:
+            for message, _ in take(subscription):
+                self._take_frames(message, static=subscription.topic_name.endswith("static"))
+        states = take(self._states)
+        if states and self.guard is not None:
+            self._take_state(*states[-1])
+        return self._reading
+
+    def hold(self, now_s: float) -> Reason:
+        """Why the driver does not let the arm be moved now; called by the loop, on every tick."""
+        return self._reason or self._objection
+
+    def clear(self) -> None:
+        """Somebody has said that motion may go on."""
+        if self._judge is not None:
+            self._judge.clear()
+
+    def send(self, twist: np.ndarray, stamp_ns: int) -> None:
+        """Command a twist (6,), m/s and rad/s in base axes."""
+        message = self._message
+        if self._output == "twist":
+            linear, angular = message.linear, message.angular
+            linear.x, linear.y, linear.z, angular.x, angular.y, angular.z = (self._tip.twist_gain * twist).tolist()
+        else:
+            if self._integrator is None or self._reading is None:
+                return  # before the first state there is no position that could be commanded
+            now_s = time.monotonic()
+            if now_s - self._sent_s > _PAUSE_S:
+                self._integrator.forget()
+            self._sent_s = now_s
+            positions = self._integrator.step(twist[:3])
+            if self._output == "joint_position":
+                message.joint_position = positions
+            else:
+                message.data = positions.tolist()
+        self._commands.publish(message)
+
+    def flush(self) -> None:
+        """Wait until the last command has been read: the node is about to end."""
+        self._commands.wait_for_all_acked(Duration(seconds=1))
+
+    # States ----------------------------------------------------------------------------------------------------
+
+    def _take_state(self, message: Any, arrived_s: float) -> None:
+        kinematics, guard = self._kinematics, self.guard
+        assert kinematics is not None and guard is not None
+        if self._judge is not None:
+            state = LbrState.of(message)
+            self._reason = self._judge.judge(state, arrived_s)
+            self.driver = state.text
+            joints = np.array(message.measured_joint_position, dtype=float)
+            if joints.shape != guard.joints_rad.shape:
+                return
+        else:
+            named = kinematics.in_order(message.name, message.position)
+            if named is None:
+                return  # of another device under the same name
+            joints = named
+        position = np.full(3, np.nan)
+        # The LBR's message bears no time of ours: its robot's clock is set by nobody.
+        stamp_ns = self._now_ns() if self._judge is not None else nanoseconds(message.header.stamp)
+        if np.isfinite(joints).all():
+            guard.update(joints)
+            position = kinematics.position_m.copy()
+            orientation = kinematics.orientation_xyzw
+        if self._source == "tf":
+            pose = self._frames.pose(self._frame_id, _TIP)
+            if pose is None:
+                return  # the tree is not whole yet
+            position, orientation, stamp_ns = pose[0], pose[1], pose[2] or stamp_ns
+            if self._reading is not None and stamp_ns == self._reading.stamp_ns:
+                return  # frames that do not move on are as old as before
+        self._reading = ArmReading(stamp_ns, arrived_s, position)
+        if np.isfinite(position).all():
+            self._tell(stamp_ns, position, orientation)
+
+    def _now_ns(self) -> int:
+        return self._node.get_clock().now().nanoseconds
+
+    def _take_frames(self, message: Any, static: bool) -> None:
+        for transform in message.transforms:
+            turn, origin = transform.transform.rotation, transform.transform.translation
+            xyzw = np.array((turn.x, turn.y, turn.z, turn.w))
+            stamp_ns = None if static else nanoseconds(transform.header.stamp)
+            self._frames.set(transform.header.frame_id, transform.child_frame_id, point_array(origin), xyzw, stamp_ns)
+
+    def _tell(self, stamp_ns: int, position: np.ndarray, orientation: np.ndarray) -> None:
+        """Publish the pose, and the wrench felt last, for those who learn from it."""
+        message = self._pose_message
+        stamp, point, turn = message.header.stamp, message.pose.position, message.pose.orientation
+        stamp.sec, stamp.nanosec = divmod(stamp_ns, 1_000_000_000)
+        point.x, point.y, point.z = position.tolist()
+        turn.x, turn.y, turn.z, turn.w = orientation.tolist()
+        self._poses.publish(message)
+        for wrench, _ in take(self._wrenches):
+            self._wrench = wrench
+        if self._wrench is not None:
+            self._wrench.header = header(stamp_of(stamp_ns), self._wrench.header.frame_id)
+            self._wrench_out.publish(self._wrench)
+
+    # The driver's settings -------------------------------------------------------------------------------------
+
+    def _ask_driver(self) -> None:
+        """Ask in which axes the driver takes twists: in the tip's, its default, the arm would move the wrong way."""
+        if not self._settings.service_is_ready():
+            self._node.get_logger().info(
+                f"waiting for {self._settings.srv_name} to say in which axes twists are taken",
+                throttle_duration_sec=5.0,
+            )
+            return
+        future = self._settings.call_async(GetParameters.Request(names=list(_TIP_FRAME)))
+        future.add_done_callback(self._on_settings)
+
+    def _on_settings(self, future: Any) -> None:
+        values = future.result().values
+        in_tip_frame = any(v.type == ParameterType.PARAMETER_BOOL and v.bool_value for v in values)
+        if in_tip_frame:
+            self._node.get_logger().error("twist_in_tip_frame is true: the arm is not moved", throttle_duration_sec=5.0)
+            return
+        self._objection = Reason.NONE
+        self._asking.cancel()
+        self._node.get_logger().info("the driver takes twists in base axes")
+
+
+def _ignore(_message: Any) -> None:
+    """A polled subscription has no callback."""
+
+
+def link_of(
+    node: BaseNode, frame_id: str, qos: QoSProfile, deliver: Callable[[ArmReading], None] | None
+) -> RobotLink | JointLink:
+    """The link that the parameter `robot` names; the arguments are those of `RobotLink`.
+
+    Raises:
+        SacGmmError: The link cannot be had with the packages installed, or not in lock-step.
+    """
+    choices = ("plain", "joints", "lbr")
+    robot = node.text("robot", "plain", "how the arm is reached: plain topics, joint states, an LBR's driver", choices)
+    if robot == "plain":
+        return RobotLink(node, frame_id, qos, deliver)
+    if deliver is not None:
+        raise SacGmmError(f"robot = {robot} goes by the wall clock: set lockstep to false")
+    return JointLink(node, frame_id, lbr=robot == "lbr")
