@@ -15,7 +15,7 @@ from sac_gmm.tasks import make_task
 def make_env():
     task = make_task("door")
     task.time_limit_s = 1.0
-    return MacroEnv(task, Sac(), WindowObserver(3, 1.0, image_shape=None))
+    return MacroEnv(task, Sac(), WindowObserver(3, 1.0))
 
 
 def make_policy():

@@ -191,7 +191,7 @@ def test_lockstep_repeats_itself_and_agrees_with_one_process(graph, model_file, 
         paths.append(path)
 
     task = make_task("door")
-    env = MacroEnv(task, Gmm(load_model(model_file), interval=1), WindowObserver(0, image_shape=None), None)
+    env = MacroEnv(task, Gmm(load_model(model_file), interval=1), WindowObserver(0))
     env.reset(seed=3)
     expected = [task.arm.position_m.copy()]
     for _ in range(120):

@@ -29,7 +29,7 @@ def script(n_steps=10, success=False, start_ns=PERIOD_NS, episode=1):
 
 def in_order(episode, order=()):
     """Play the topics out. Decisions are in lock-step: the states after one come only when it has been made."""
-    gatherer = EpisodeGatherer(WindowObserver(3, image_shape=None), 30.0, None)
+    gatherer = EpisodeGatherer(WindowObserver(3), 30.0, None)
     events = []
 
     def give(name, *arguments):
@@ -69,7 +69,7 @@ def test_an_episode_gives_a_beginning_decisions_and_an_end():
 
 def test_the_observations_are_those_of_the_observer_in_one_process():
     episode = script()
-    observer = WindowObserver(3, image_shape=None)
+    observer = WindowObserver(3)
     expected = []
     for k in range(11):
         observer.tick(episode["pose"][k][2] - episode["target"][0][2], episode["wrench"][k][2])
@@ -87,7 +87,7 @@ def test_any_order_of_arrival_gives_the_same_events(order, success, n_steps):
 
 
 def test_a_decision_waits_for_its_picture():
-    gatherer = EpisodeGatherer(WindowObserver(3), 30.0, 0.0)
+    gatherer = EpisodeGatherer(WindowObserver(3, image="rgb"), 30.0, 0.0)
     gatherer.running(1, 1, 100)
     assert isinstance(gatherer.poll(), Begin)
     gatherer.target(100, np.zeros(3))
@@ -104,7 +104,7 @@ def test_a_decision_waits_for_its_picture():
 
 
 def test_repeated_states_and_lost_partners_do_no_harm():
-    observer = WindowObserver(3, image_shape=None)
+    observer = WindowObserver(3)
     gatherer = EpisodeGatherer(observer, 30.0, None)
     gatherer.running(1, 1, 100)
     gatherer.poll()
@@ -119,7 +119,7 @@ def test_repeated_states_and_lost_partners_do_no_harm():
 
 
 def test_the_next_episode_closes_one_whose_last_state_never_came():
-    gatherer = EpisodeGatherer(WindowObserver(3, image_shape=None), 30.0, None)
+    gatherer = EpisodeGatherer(WindowObserver(3), 30.0, None)
     gatherer.running(1, 1, 100)
     gatherer.poll()
     gatherer.target(100, np.zeros(3))
@@ -131,7 +131,7 @@ def test_the_next_episode_closes_one_whose_last_state_never_came():
 
 
 def test_an_episode_that_was_given_up_gives_no_end():
-    gatherer = EpisodeGatherer(WindowObserver(3, image_shape=None), 30.0, None)
+    gatherer = EpisodeGatherer(WindowObserver(3), 30.0, None)
     gatherer.running(1, 1, 100)
     gatherer.poll()
     gatherer.aborted()
@@ -140,7 +140,7 @@ def test_an_episode_that_was_given_up_gives_no_end():
 
 
 def test_the_first_decision_of_the_next_episode_may_come_before_the_end_of_the_last():
-    gatherer = EpisodeGatherer(WindowObserver(3, image_shape=None), 30.0, None)
+    gatherer = EpisodeGatherer(WindowObserver(3), 30.0, None)
     gatherer.running(1, 1, 100)
     gatherer.poll()
     gatherer.target(100, np.zeros(3))
@@ -156,7 +156,7 @@ def test_the_first_decision_of_the_next_episode_may_come_before_the_end_of_the_l
 
 
 def test_a_decision_does_not_wait_for_a_state_that_was_lost():
-    gatherer = EpisodeGatherer(WindowObserver(3, image_shape=None), 30.0, None)
+    gatherer = EpisodeGatherer(WindowObserver(3), 30.0, None)
     gatherer.running(1, 1, 100)
     gatherer.poll()
     gatherer.target(100, np.zeros(3))

@@ -46,7 +46,7 @@ class PointTask:
         done = bool(np.linalg.norm(self.position - TARGET_M) < 0.02)
         return self._state(), float(done), done, not done and self.steps >= self.limit, {}
 
-    def camera(self, name):
+    def read(self, group):
         return np.full((64, 64, 3), self.steps, np.uint8)
 
     def _state(self):
@@ -73,7 +73,7 @@ def test_gmm_follows_the_field(model):
 
 
 def test_sac_gmm_follows_the_moved_field(model):
-    decoder = SacGmm(model, reach_m=0.03)
+    decoder = SacGmm(model)
     decoder.begin()
     decoder.decide(np.array([0.0, 1.0, 0.0]))
     expected = Regressor(decoder.adaptation.apply([0.0, 1.0, 0.0]).mixture)(np.array([0.0, 0.0, 0.08]))
@@ -140,7 +140,7 @@ def test_a_time_out_is_told_apart_from_an_end():
 
 
 def test_the_observer_averages_a_window_and_begins_the_next():
-    observer = WindowObserver(2, time_limit_s=10.0, image_shape=None)
+    observer = WindowObserver(2, time_limit_s=10.0)
     observer.tick(np.array([0.1, 0.2, 0.3]), np.array([1.0, 0, -4, 0, 0, 0]))
     observer.tick(np.array([0.4, 0.5, 0.6]), np.array([3.0, 0, 2, 0, 0, 1]))
     observer.acted(np.array([0.5, -0.5]))
@@ -154,7 +154,7 @@ def test_the_observer_averages_a_window_and_begins_the_next():
 
 def test_the_picture_is_handed_on_channels_first():
     picture = np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)
-    observation = WindowObserver(3).observe(picture, 0.0)
+    observation = WindowObserver(3, image="rgb").observe(picture, 0.0)
     np.testing.assert_array_equal(observation["image"], picture.transpose(2, 0, 1))
 
 

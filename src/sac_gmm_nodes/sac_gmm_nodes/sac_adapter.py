@@ -62,7 +62,12 @@ class SacAdapter(BaseNode):
 
         self._base = load_model(model_file)
         self._adaptation = Translation(self._base, reach_m)
-        self._observer = WindowObserver(self._adaptation.action_dim, time_limit_s, _IMAGE_SHAPE if use_image else None)
+        self._observer = WindowObserver(
+            self._adaptation.action_dim,
+            time_limit_s,
+            "rgb" if use_image else None,
+            action_shift=self._adaptation.action_shift,
+        )
         self._gatherer = EpisodeGatherer(self._observer, rate_hz, image_age_s if use_image else None)
         config = SacConfig.from_json(read_json(config_file)) if config_file else SacConfig()
         self._checkpoint = Path(run_dir) / "agent.checkpoint" if run_dir else None

@@ -62,7 +62,7 @@ def run(asked: Film) -> int:
         model = fit_base_skill(asked.task, demonstrations=asked.demonstrations)
     else:
         model = load_model(Path(asked.skill))
-    env = MacroEnv(task, Gmm(model), WindowObserver(0, image_shape=None), None)
+    env = MacroEnv(task, Gmm(model), WindowObserver(0))
     interval = 3
     frames = []
     for frame in play(env, task, asked.seed, asked.sigma, interval):

@@ -89,7 +89,7 @@ def measure(
 
 def plain_env(task: str, model: SkillModel) -> MacroEnv:
     """The task under the skill as fitted, with nothing to decide and nothing to see."""
-    return MacroEnv(make_task(task), Gmm(model), WindowObserver(0, image_shape=None), None)
+    return MacroEnv(make_task(task), Gmm(model), WindowObserver(0))
 
 
 def paper_band(task: str) -> tuple[float, float] | None:

@@ -24,6 +24,11 @@ class ObservationSpec:
     # Empty means centre 0 and scale 1.
     vector_centre: tuple[float, ...] = ()
     vector_scale: tuple[float, ...] = ()
+    # A symmetry of the problem: whatever d (k,) is, adding vector_shift @ d to "vector" and action_shift @ d to the
+    # action changes nothing about what happens. Shapes (vector_size, k) and (action entries, k); empty for none. In a
+    # skill that sees positions relative to a detected target, d is another error of that detection, in metres.
+    vector_shift: tuple[tuple[float, ...], ...] = ()
+    action_shift: tuple[tuple[float, ...], ...] = ()
 
     def __post_init__(self) -> None:
         for name in ("vector_centre", "vector_scale"):
@@ -31,6 +36,13 @@ class ObservationSpec:
             object.__setattr__(self, name, values)
             if values and len(values) != self.vector_size:
                 raise SacGmmError(f"{name} has {len(values)} entries, vector_size is {self.vector_size}: give one each")
+        for name in ("vector_shift", "action_shift"):
+            object.__setattr__(self, name, tuple(tuple(float(v) for v in row) for row in getattr(self, name)))
+        widths = {len(row) for row in (*self.vector_shift, *self.action_shift)}
+        if len(widths) > 1 or bool(self.vector_shift) != bool(self.action_shift):
+            raise SacGmmError("vector_shift and action_shift need rows of one length, or neither is given")
+        if self.vector_shift and len(self.vector_shift) != self.vector_size:
+            raise SacGmmError(f"vector_shift has {len(self.vector_shift)} rows, vector_size is {self.vector_size}")
         if any(not v > 0.0 for v in self.vector_scale):
             raise SacGmmError(f"vector_scale is {self.vector_scale}: every entry must be greater than 0")
         if self.image_shape is not None:
@@ -119,6 +131,10 @@ class SacConfig:
     # Fraction of every batch that is drawn from episodes with a positive return, as soon as there are any.
     success_fraction: float = 0.25
 
+    # Standard deviation of the shifts by which every transition of a batch is displaced along the symmetry of the
+    # ObservationSpec, in its unit (metres): the same motion, seen from another detected target. 0: as it was seen.
+    shift_std: float = 0.015
+
     # --- image encoder
     # Size of the latent vector.
     latent_size: int = 16
@@ -168,6 +184,7 @@ class SacConfig:
             "value_weight": (0.0, float("inf")),
             "actor_weight_decay": (0.0, 10.0),
             "success_fraction": (0.0, 1.0),
+            "shift_std": (0.0, float("inf")),
             "latent_size": (1, 1024),
             "n_keypoints": (1, 256),
             "encoder_channels": (1, 256),

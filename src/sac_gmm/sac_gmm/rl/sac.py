@@ -147,6 +147,8 @@ class SacAgent:
             if spec.image_shape is not None:
                 self.decoder = ImageDecoder(spec.image_shape, config.latent_size, config.reconstruction_size)
 
+        self._vector_shift = torch.tensor(spec.vector_shift)
+        self._action_shift = torch.tensor(spec.action_shift)
         self.actor_parameters = FlatParameters([self.policy.actor])
         self.critic_parameters = FlatParameters([self.critics])
         self.target_parameters = FlatParameters([self.target_critics], trainable=False)
@@ -201,6 +203,8 @@ class SacAgent:
             Losses, mean value, entropy and temperature.
         """
         tensors = {name: torch.from_numpy(array) for name, array in batch.items()}
+        if self.spec.vector_shift and self.config.shift_std > 0.0:
+            self._shift(tensors)
         metrics: dict[str, float] = {}
         vector, next_vector = (self.policy.normalise(tensors[name]) for name in ("vector", "next_vector"))
         encoder, interval = self.policy.encoder, self.config.encoder_interval
@@ -327,6 +331,19 @@ class SacAgent:
             factor = math.exp(config.temperature_learning_rate * min(max(missing, -1.0), 1.0))
             self.temperature = min(max(self.temperature * factor, config.min_temperature), config.max_temperature)
         metrics["entropy"] = entropy
+
+    def _shift(self, batch: dict[str, Tensor]) -> None:
+        """Displace every transition at random along the symmetry, as far as its action stays within [-1, 1]."""
+        action = batch["action"]
+        shift = self.config.shift_std * torch.randn(len(action), self._vector_shift.shape[1], generator=self.generator)
+        moved = action + shift @ self._action_shift.T
+        # Where an action would leave its range, the whole displacement shrinks: it stays along the symmetry.
+        beyond = (moved - action).abs().clamp(min=1e-9)
+        room = torch.where(moved > action, 1.0 - action, 1.0 + action)
+        shift = shift * (room / beyond).clamp(max=1.0).amin(dim=1, keepdim=True)
+        batch["action"] = (action + shift @ self._action_shift.T).clamp(-1.0, 1.0)
+        by = shift @ self._vector_shift.T
+        batch["vector"], batch["next_vector"] = batch["vector"] + by, batch["next_vector"] + by
 
     def _noise(self, n: int) -> Tensor:
         return torch.randn(n, self.action_dim, generator=self.generator)

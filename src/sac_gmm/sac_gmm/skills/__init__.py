@@ -7,14 +7,17 @@ observation = env.reset(seed=0)
 outcome = env.step(action)  # N control steps at once
 """
 
+from sac_gmm.skills.adaptation import ADAPTATIONS, Adaptation, ComponentAdaptation, Translation, make_adaptation
 from sac_gmm.skills.agent import AdaptingAgent, Learner, Mode
 from sac_gmm.skills.decoders import Decoder, Gmm, ResidualGmm, Sac, SacGmm
 from sac_gmm.skills.macro_env import MacroEnv, MacroStep
 from sac_gmm.skills.observer import WindowObserver
-from sac_gmm.skills.translation import Translation
 
 __all__ = [
+    "ADAPTATIONS",
+    "Adaptation",
     "AdaptingAgent",
+    "ComponentAdaptation",
     "Decoder",
     "Gmm",
     "Learner",
@@ -26,4 +29,5 @@ __all__ = [
     "SacGmm",
     "Translation",
     "WindowObserver",
+    "make_adaptation",
 ]

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from sac_gmm.control import ArmState, BlendSettings, SafetyLimits, SafetyPipeline, VelocityController
 from sac_gmm.models import Regressor, SkillModel
-from sac_gmm.skills.translation import Translation
+from sac_gmm.skills.adaptation import Adaptation, Translation
 
 DECISION_INTERVAL = 16  # control steps; about half a second of the 30 Hz field
 
@@ -73,19 +73,24 @@ class Gmm(Decoder):
 
 
 class SacGmm(Gmm):
-    """The skill whose mixture the agent changes at every decision."""
+    """The skill whose mixture the agent changes at every decision.
+
+    Args:
+        model: The base skill.
+        adaptation: What the action changes; the common translation where none is given.
+    """
 
     def __init__(
         self,
         model: SkillModel,
+        adaptation: Adaptation | None = None,
         *,
-        reach_m: float = 0.03,
         dt_s: float = 1 / 30,
         limits: SafetyLimits | None = None,
         interval: int = DECISION_INTERVAL,
     ) -> None:
         super().__init__(model, dt_s=dt_s, limits=limits, interval=interval)
-        self.adaptation = Translation(model, reach_m)
+        self.adaptation = adaptation or Translation(model)
         self.action_dim = self.adaptation.action_dim
 
     def decide(self, action: NDArray[np.floating]) -> None:

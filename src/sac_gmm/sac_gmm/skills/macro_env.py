@@ -25,8 +25,8 @@ class ControlledTask(Protocol):
     def step(self, action: NDArray[np.float64]) -> tuple[Any, float, bool, bool, dict]:
         """Follow a twist for one control period."""
 
-    def camera(self, name: str) -> NDArray[np.uint8]:
-        """Take a picture."""
+    def read(self, group: str) -> NDArray[Any]:
+        """Read an image sensor."""
 
 
 @dataclass(frozen=True)
@@ -46,17 +46,13 @@ class MacroEnv:
     Args:
         task: The task at control rate.
         decoder: Turns actions into twists.
-        observer: Gathers the observation.
-        camera: The camera whose picture the agent sees; None for no picture.
+        observer: Gathers the observation; it says which image sensor is read.
     """
 
-    def __init__(
-        self, task: ControlledTask, decoder: Decoder, observer: WindowObserver, camera: str | None = "wrist"
-    ) -> None:
+    def __init__(self, task: ControlledTask, decoder: Decoder, observer: WindowObserver) -> None:
         self.task = task
         self.decoder = decoder
         self.observer = observer
-        self._camera = camera if observer.spec.image_shape is not None else None
 
     def reset(self, seed: int, options: dict[str, Any] | None = None) -> Observation:
         """Start an episode and return the observation for its first decision."""
@@ -85,5 +81,6 @@ class MacroEnv:
         self.observer.tick(state["ee_position_m"] - state["target_m"], state["wrench"])
 
     def _observe(self) -> Observation:
-        image = self.task.camera(self._camera) if self._camera is not None else None
-        return self.observer.observe(image, self._elapsed_steps * self.task.control_dt_s)
+        coding = self.observer.coding
+        reading = None if coding is None else self.task.read(coding.group)
+        return self.observer.observe(reading, self._elapsed_steps * self.task.control_dt_s)

@@ -1,75 +1,103 @@
-"""What the agent sees at a decision: where the arm is, what it felt since the last decision, and a picture."""
+"""What the agent sees at a decision: where the arm is, what it felt, what it did in this episode, and a picture."""
 
 from __future__ import annotations
+
+from collections import deque
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sac_gmm.rl import Observation, ObservationSpec
+from sac_gmm.skills.images import image_coding
 
 # Typical sizes, by which the entries are divided before the networks see them.
 _POSITION_M = 0.1
 _FORCE_N = 5.0
 _TORQUE_NM = 0.5
+_PAST_M = 0.02  # of a way since an earlier decision
 
 
 class WindowObserver:
     """Collects one decision window, in the simulator's loop and in the ROS adapter alike.
 
     The vector holds, in this order: position relative to the detected target (3), mean wrench over the window (6),
-    largest force over the window per axis and sign (3), the last action (m), the share of the time limit used (1).
-    Nothing in it depends on the true pose of the target.
+    largest force over the window per axis and sign (3), the last action (m), the share of the time limit used (1), and
+    for each of the `history` decisions before, the latest first: the way from there to here (3) and the mean wrench of
+    the window before it (6), zeros where there was none. Nothing in it depends on the true pose of the target.
 
     Args:
         action_dim: m.
         time_limit_s: Of an episode.
-        image_shape: (height, width, channels) of the picture; None for an agent without eyes.
+        image: Group of sensors whose picture the agent sees (`rgb`, `depth`, `tactile`); None for an agent without.
+        history: Earlier decisions of the episode that it remembers.
+        touch: Whether it feels the wrench; without, its entries are zero.
+        action_shift: How an action must change for the same motion when the target is detected elsewhere, per metre,
+            shape (m, 3): the symmetry in the ObservationSpec. None where there is no such action.
     """
 
     def __init__(
-        self, action_dim: int, time_limit_s: float = 10.0, image_shape: tuple[int, int, int] | None = (64, 64, 3)
+        self,
+        action_dim: int,
+        time_limit_s: float = 10.0,
+        image: str | None = None,
+        *,
+        history: int = 0,
+        touch: bool = True,
+        action_shift: NDArray[np.floating] | None = None,
     ) -> None:
         self._time_limit_s = time_limit_s
-        scale = [_POSITION_M] * 3 + [_FORCE_N] * 3 + [_TORQUE_NM] * 3 + [_FORCE_N] * 3 + [1.0] * (action_dim + 1)
-        channels_first = None if image_shape is None else (image_shape[2], *image_shape[:2])
-        self.spec = ObservationSpec(len(scale), channels_first, vector_scale=tuple(scale))
+        self._touch = touch
+        self.coding = None if image is None else image_coding(image)
+        wrench = [_FORCE_N] * 3 + [_TORQUE_NM] * 3
+        scale = [_POSITION_M] * 3 + wrench + [_FORCE_N] * 3 + [1.0] * (action_dim + 1)
+        scale += ([_PAST_M] * 3 + wrench) * history
+        shifts: dict[str, Any] = {}
+        if action_shift is not None and action_dim:
+            vector_shift = np.zeros((len(scale), 3))
+            vector_shift[:3] = np.eye(3)
+            vector_shift[12 : 12 + action_dim] = action_shift
+            shifts = {"vector_shift": vector_shift.tolist(), "action_shift": np.asarray(action_shift).tolist()}
+        shape = None if self.coding is None else self.coding.shape
+        self.spec = ObservationSpec(len(scale), shape, vector_scale=tuple(scale), **shifts)
         self._position_m = np.zeros(3)
         self._last_action = np.zeros(action_dim)
+        self._n_past = history
+        self._past: deque[tuple[NDArray[np.float64], NDArray[np.float64]]] = deque(maxlen=history)
         self.begin()
 
     def begin(self) -> None:
         """Start an episode."""
         self._last_action[:] = 0.0
+        self._past.clear()
         self._begin_window()
 
     def tick(self, relative_m: NDArray[np.floating], wrench: NDArray[np.floating]) -> None:
         """Take in one control step: end-effector minus detected target (3,), and the wrench (6,) in N and Nm."""
         self._position_m[:] = relative_m
-        self._wrench_sum += wrench
-        stronger = np.abs(wrench[:3]) > np.abs(self._peak_n)
-        self._peak_n[stronger] = wrench[:3][stronger]
         self._ticks += 1
+        if self._touch:
+            self._wrench_sum += wrench
+            stronger = np.abs(wrench[:3]) > np.abs(self._peak_n)
+            self._peak_n[stronger] = wrench[:3][stronger]
 
-    def observe(self, image: NDArray[np.uint8] | None, elapsed_s: float) -> Observation:
+    def observe(self, reading: NDArray[Any] | None, elapsed_s: float) -> Observation:
         """The observation for the decision due now; begins the next window.
 
         Args:
-            image: Latest picture, shape (height, width, channels), or None where the spec has none.
+            reading: Latest of the image sensor, as `Task.read` gives it, or None where the agent sees none.
             elapsed_s: Since the start of the episode.
         """
-        vector = np.concatenate(
-            (
-                self._position_m,
-                self._wrench_sum / max(self._ticks, 1),
-                self._peak_n,
-                self._last_action,
-                [elapsed_s / self._time_limit_s],
-            )
-        ).astype(np.float32)
+        wrench = self._wrench_sum / max(self._ticks, 1)
+        parts = [self._position_m, wrench, self._peak_n, self._last_action, [elapsed_s / self._time_limit_s]]
+        for position_m, felt in self._past:
+            parts += [self._position_m - position_m, felt]
+        parts += [np.zeros(9)] * (self._n_past - len(self._past))
+        self._past.appendleft((self._position_m.copy(), wrench))
         self._begin_window()
-        observation: Observation = {"vector": vector}
-        if image is not None:
-            observation["image"] = np.ascontiguousarray(np.moveaxis(image, -1, 0))
+        observation: Observation = {"vector": np.concatenate(parts).astype(np.float32)}
+        if self.coding is not None and reading is not None:
+            observation["image"] = self.coding.encode(reading)
         return observation
 
     def acted(self, action: NDArray[np.floating]) -> None:
