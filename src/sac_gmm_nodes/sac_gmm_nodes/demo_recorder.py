@@ -19,7 +19,7 @@ from sac_gmm_interfaces.srv import StartRecording, StopRecording
 from sensor_msgs.msg import JointState
 
 from sac_gmm.demos import EpisodeInfo, EpisodeRecorder
-from sac_gmm.demos.messages import EPISODE_TOPICS, LATCHED_TOPICS, STATE_POSE
+from sac_gmm.demos.messages import COMMAND_TWIST, EPISODE_TOPICS, LATCHED_TOPICS, STATE_POSE
 from sac_gmm.errors import SacGmmError
 from sac_gmm_nodes.conversions import nanoseconds
 from sac_gmm_nodes.node_helpers import EPISODE, LATCHED, BaseNode, Turn, run_node
@@ -30,7 +30,7 @@ TYPES = {
     "geometry_msgs/msg/WrenchStamped": WrenchStamped,
     "sensor_msgs/msg/JointState": JointState,
 }
-_COMMAND, _EPISODE_STATE = "/command/twist", "/episode_state"
+_EPISODE_STATE = "episode_state"
 _CATCH_UP_S = 1.0
 QUEUE = 200  # messages that may wait while the disk is busy
 
@@ -61,7 +61,7 @@ class DemoRecorder(BaseNode):
         self._heard: set[str] = set()  # topics that something has come on
         self._wait_s = self.real("wait_s", 20.0, 0.1, 600.0, "s", "with follow_episodes: for a first state")
         if follow:
-            episodes = self.create_subscription(EpisodeState, "episode_state", self._on_episode, EPISODE)
+            episodes = self.create_subscription(EpisodeState, _EPISODE_STATE, self._on_episode, EPISODE)
             self._inputs.insert(0, episodes)  # which episode runs, before what belongs to it
         waits = ReentrantCallbackGroup()  # a start that waits for messages must not hold them up
         self.create_service(StartRecording, "start_recording", self._on_start, callback_group=waits)
@@ -86,7 +86,7 @@ class DemoRecorder(BaseNode):
 
         def missing() -> list[str]:
             published = (topic for topic in EPISODE_TOPICS if self.count_publishers(topic.removeprefix("/")))
-            return sorted({STATE_POSE, _EPISODE_STATE, *published} - self._heard - {_COMMAND})
+            return sorted({STATE_POSE, _EPISODE_STATE, *published} - self._heard - {COMMAND_TWIST})
 
         end_s = time.monotonic() + self._wait_s
         while missing() and time.monotonic() < end_s:

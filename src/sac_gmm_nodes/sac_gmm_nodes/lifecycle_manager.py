@@ -60,8 +60,8 @@ class LifecycleManager(BaseNode):
         self._active_s = 0.0  # when the last node became active
         self._state = (DiagnosticStatus.STALE, "starting")
         # Not `_clients`, which is rclpy's.
-        self._change = {name: self.create_client(ChangeState, f"{name}/change_state") for name in self._names}
-        self._get = {name: self.create_client(GetState, f"{name}/get_state") for name in self._names}
+        self._change = {name: self.create_client(ChangeState, _service(name, "change_state")) for name in self._names}
+        self._get = {name: self.create_client(GetState, _service(name, "get_state")) for name in self._names}
         self.create_subscription(Heartbeat, "heartbeat", self._on_heartbeat, RELIABLE)
         self.create_service(SetBool, "~/set_active", self._on_set_active)
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", RELIABLE)
@@ -198,6 +198,10 @@ class LifecycleManager(BaseNode):
         array = DiagnosticArray(status=[DiagnosticStatus(level=level, name=self.get_name(), message=text)])
         array.header.stamp = self.get_clock().now().to_msg()
         self._diagnostics.publish(array)
+
+
+def _service(node: str, name: str) -> str:
+    return "/".join((node, name))
 
 
 def _request(transition: int) -> ChangeState.Request:

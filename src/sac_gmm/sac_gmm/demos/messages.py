@@ -21,13 +21,14 @@ IMAGE = "sensor_msgs/msg/Image"
 BULKY_TYPES = frozenset({IMAGE, "sensor_msgs/msg/CompressedImage", "sensor_msgs/msg/PointCloud2"})
 
 STATE_POSE, STATE_TWIST, TARGET_POSE = "/state/pose", "/state/twist", "/target_pose"
+COMMAND_TWIST = "/command/twist"
 
 # The topics of an episode bag. All types begin with a std_msgs/Header.
 EPISODE_TOPICS: dict[str, str] = {
     STATE_POSE: POSE,
     STATE_TWIST: TWIST,
     TARGET_POSE: POSE,
-    "/command/twist": TWIST,
+    COMMAND_TWIST: TWIST,
     "/joint_states": JOINTS,
     "/wrench": WRENCH,
 }
