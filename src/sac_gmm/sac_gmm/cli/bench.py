@@ -21,6 +21,10 @@ BENCHMARKS = {
     "lasa": ("sac_gmm.cli.bench_lasa", "SEDS and LPV-DS on handwriting motions, by the published protocol"),
     "sac": ("sac_gmm.cli.bench_sac", "soft actor-critic: gradient updates a second, against stable-baselines3"),
     "aruco": ("sac_gmm.cli.bench_aruco", "markers on rendered pictures: detection, pose errors, false rewards, time"),
+    "sim": (
+        "sac_gmm.cli.bench_sim",
+        "simulated tasks: a step against the bare physics under it; sensors, workers",
+    ),
     "async": ("sac_gmm.cli.bench_async", "learner beside a 30 Hz loop: deadlines, waits, updates per decision"),
     "contacts": ("sac_gmm.cli.bench_contacts", "tunnelling and explosions over many episodes of random actions"),
     "tactile": ("sac_gmm.cli.bench_tactile", "touch: time of a frame, and what it tells of where the hole lies"),
