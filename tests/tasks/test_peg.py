@@ -57,7 +57,7 @@ def test_the_peg_is_as_thick_as_it_says(peg):
         distance(peg, peg.arm.body, link, tip + [0.04 * np.cos(a), 0.04 * np.sin(a), 0.03])
         for a in np.linspace(0.0, 2.0 * np.pi, 30)
     ]
-    assert PEG_RADIUS_M - 2e-4 < 0.04 - max(sides) and 0.04 - min(sides) < PEG_RADIUS_M + 1e-5
+    assert 0.04 - max(sides) > PEG_RADIUS_M - 2e-4 and 0.04 - min(sides) < PEG_RADIUS_M + 1e-5
     assert distance(peg, peg.arm.body, link, tip - [0.0, 0.0, 0.01]) == pytest.approx(0.01, abs=1e-5)
 
 

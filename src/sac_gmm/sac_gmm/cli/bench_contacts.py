@@ -137,7 +137,8 @@ def _begun(path: Path | None, task: str) -> dict[str, Any]:
 
     if path is None or not path.exists():
         return nothing(task)
-    results = read_json(path).get("results", {})
-    if results.get("task") != task or results.keys() != nothing(task).keys():
+    saved = read_json(path)
+    counts = nothing(task)
+    if not isinstance(saved, dict) or saved.get("task") != task or not counts.keys() <= saved.keys():
         raise SacGmmError(f"{path} is not of the contacts of task '{task}': give another name")
-    return results
+    return {name: saved[name] for name in counts}
