@@ -8,8 +8,7 @@ from pathlib import Path
 
 import numpy as np
 from rclpy.executors import Executor
-from rclpy.qos import QoSProfile, ReliabilityPolicy
-from sensor_msgs.msg import CameraInfo, Image
+from sensor_msgs.msg import CameraInfo
 
 from sac_gmm.errors import SacGmmError
 from sac_gmm.perception import Camera
@@ -17,8 +16,8 @@ from sac_gmm.perception.camera_file import guess_camera, load_camera
 from sac_gmm.perception.film import Film
 from sac_gmm_nodes.conversions import header, image_message, stamp_of
 from sac_gmm_nodes.node_helpers import BaseNode, run_node
+from sac_gmm_nodes.picture_sender import PictureSender
 
-_QUEUE = 30  # pictures, a second of them
 _SECOND_NS = 1_000_000_000
 
 
@@ -45,14 +44,11 @@ class FilmSource(BaseNode):
                     f"the film {self._path} is {film.width}x{film.height} but {calibration} is for "
                     f"{self._camera.width}x{self._camera.height}: calibrate the camera in the size that it films in"
                 )
-        policy = ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT
-        qos = QoSProfile(depth=_QUEUE, reliability=policy)
-        self._image = self.create_publisher(Image, "camera/image", qos)
-        self._info = self.create_publisher(CameraInfo, "camera/camera_info", qos)
+        self._sender = PictureSender(self, reliable)
 
     def spin(self, executor: Executor) -> None:
         """Play the film."""
-        while self._wait and not self._heard() and not self.stopping.is_set():
+        while self._wait and not self._sender.has_listener and not self.stopping.is_set():
             executor.spin_once(timeout_sec=0.05)
         frames = 0
         while not self.stopping.is_set():
@@ -60,9 +56,6 @@ class FilmSource(BaseNode):
             if not self._loop:
                 break
         self.get_logger().info(f"played {frames} pictures of {self._path}")
-
-    def _heard(self) -> bool:
-        return bool(self._image.get_subscription_count() and self._info.get_subscription_count())
 
     def _play(self, executor: Executor) -> int:
         """Play once; how many pictures."""
@@ -77,8 +70,8 @@ class FilmSource(BaseNode):
                     return number
                 # Stamps are the film's own times: at another pace the motion is still as fast as it was.
                 top = header(stamp_of(began_ns + round(time_s * _SECOND_NS)), self._frame_id)
-                self._info.publish(_info_message(self._camera, top))
-                self._image.publish(image_message(picture, top))
+                self._sender.send(image_message(picture, top), _info_message(self._camera, top))
+                self._sender.wait(lambda: executor.spin_once(timeout_sec=0.05))
         return number + 1
 
 

@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 from geometry_msgs.msg import PoseStamped
 from numpy.typing import NDArray
-from rclpy.qos import QoSProfile
 from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
 
@@ -19,8 +18,7 @@ from sac_gmm.perception.hands.simulated import SimulatedHand
 from sac_gmm.perception.transform import load_extrinsics
 from sac_gmm_nodes.conversions import camera_info_message, header, nanoseconds, point_array
 from sac_gmm_nodes.node_helpers import BaseNode, run_node, stream
-
-_QUEUE = 30  # pictures
+from sac_gmm_nodes.picture_sender import PictureSender
 
 
 class HandCamera(BaseNode):
@@ -34,21 +32,23 @@ class HandCamera(BaseNode):
         self._hand = SimulatedHand(seed, pose)
         reliable = self.flag("reliable_state", False, "take every state, as lock-step needs")
         self._last_ns = -1
-        self._image = self.create_publisher(Image, "camera/image", QoSProfile(depth=_QUEUE))
-        self._info = self.create_publisher(CameraInfo, "camera/camera_info", QoSProfile(depth=_QUEUE))
+        self._last: tuple[Image, CameraInfo] | None = None
+        self._sender = PictureSender(self, reliable=True)
         self.create_subscription(PoseStamped, "state/pose", self._on_pose, stream(reliable))
 
     def _on_pose(self, message: PoseStamped) -> None:
         stamp_ns = nanoseconds(message.header.stamp)
-        if stamp_ns == self._last_ns:
-            return  # a simulation at rest repeats its state
+        if self._last is not None and stamp_ns == self._last_ns:
+            self._sender.send(*self._last)  # a simulation at rest repeats its state, for whoever came late
+            return
         dt_s = 1.0 if stamp_ns < self._last_ns else (stamp_ns - self._last_ns) * 1e-9
         self._last_ns = stamp_ns
         marker = self._hand.marker_pose(point_array(message.pose.position), dt_s)
         top = header(message.header.stamp, self._frame_id)
         camera = self._hand.camera
-        self._info.publish(camera_info_message(camera.matrix, camera.width, camera.height, top))
-        self._image.publish(_grey_message(self._hand.picture(marker), top))
+        info = camera_info_message(camera.matrix, camera.width, camera.height, top)
+        self._last = _grey_message(self._hand.picture(marker), top), info
+        self._sender.send(*self._last)
 
 
 def _grey_message(picture: NDArray[np.uint8], top: Header) -> Image:

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import queue
 import time
+from collections import deque
 from pathlib import Path
 
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from geometry_msgs.msg import PoseStamped
+from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.clock import Clock, ClockType
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.serialization import deserialize_message
@@ -21,7 +23,7 @@ from sac_gmm_interfaces.msg import EpisodeState
 from sac_gmm_interfaces.srv import StartRecording, StopRecording
 from scipy.spatial.transform import Rotation
 from sensor_msgs.msg import CameraInfo, Image
-from std_msgs.msg import String
+from std_msgs.msg import Header, String
 from std_srvs.srv import Trigger
 
 from sac_gmm.demos import EpisodeInfo
@@ -33,9 +35,10 @@ from sac_gmm.perception.transform import RigidTransform, load_extrinsics
 from sac_gmm_nodes.conversions import header, nanoseconds, point_array, pose_message
 from sac_gmm_nodes.hand_sight import DepthPairing, HandSight
 from sac_gmm_nodes.keyboard import Keyboard
-from sac_gmm_nodes.node_helpers import EPISODE, LATCHED, RELIABLE, BaseNode, run_node
+from sac_gmm_nodes.node_helpers import EPISODE, LATCHED, RELIABLE, BaseNode, Turn, run_node
 
 _QUEUE = 30  # pictures that may wait, a second of them
+_PATIENCE_S = 20.0  # for a first picture, where others decide when an episode begins
 _START_UP_S = 5.0  # silence is not remarked on before the camera's driver can have come up
 _IMAGE, _DEPTH = "/camera/image", "/camera/depth"  # as they are called in the bag
 _KEYS = {"p": "pause", "r": "resume", "s": "save", "d": "discard"}  # and the space bar: whatever is next
@@ -62,19 +65,21 @@ class HandDemoRecorder(BaseNode):
         self._recorder = self._make_recorder(keep_images, use_depth)
         self._keep_images = keep_images
         self._pairing = DepthPairing(use_depth)
+        self._early: deque[tuple[Image, Image | None]] = deque(maxlen=_QUEUE)
         self._live = LiveQuality()
         self._target: PoseStamped | None = None
         self._window: tuple[int, int | None] | None = None if self._follow else (0, None)  # stamps in ns
         self._trouble = ""  # why the last picture was of no use
         self._complaint = ""
         self._any_picture = self._was_seen = self._finished = False
-        self._last_picture_s = time.monotonic() + _START_UP_S
+        self._began_s = time.monotonic()
+        self._last_picture_s = self._began_s + _START_UP_S
         self._last_saved = ""
 
         policy = ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT
         pictures = QoSProfile(depth=_QUEUE, reliability=policy)
         self._inputs = [
-            self.create_subscription(CameraInfo, "camera/camera_info", self._sight.calibrate, pictures),
+            self.create_subscription(CameraInfo, "camera/camera_info", self._on_info, pictures),
             self.create_subscription(Image, "camera/image", self._on_image, pictures, raw=True),
         ]
         if use_depth:
@@ -85,8 +90,10 @@ class HandDemoRecorder(BaseNode):
             self._inputs.insert(0, episodes)  # which episode runs, before what belongs to it
         self._state = self.create_publisher(String, "~/state", LATCHED)
         self._hand = self.create_publisher(PoseStamped, "hand/pose", RELIABLE)
+        self._looked_at = self.create_publisher(Header, "hand/looked_at", RELIABLE)
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", RELIABLE)
-        self.create_service(StartRecording, "~/start_episode", self._on_start)
+        waits = ReentrantCallbackGroup()  # a start that waits for pictures must not hold them up
+        self.create_service(StartRecording, "~/start_episode", self._on_start, callback_group=waits)
         self.create_service(StopRecording, "~/stop_episode", self._on_stop)
         for word in ("pause", "resume", "save", "discard"):
             self.create_service(Trigger, f"~/{word}", lambda _, answer, word=word: self._on_trigger(word, answer))
@@ -152,8 +159,16 @@ class HandDemoRecorder(BaseNode):
             self._guard(lambda: self._recorder.attach(_DEPTH, data))
         self._look(self._pairing.depth(message))
 
+    def _on_info(self, message: CameraInfo) -> None:
+        self._sight.calibrate(message)
+        early, self._early = list(self._early), deque(maxlen=_QUEUE)
+        self._look(early)
+
     def _look(self, ready: list[tuple[Image, Image | None]]) -> None:
         for message, depth in ready:
+            if not self._sight.calibrated and time.monotonic() - self._began_s < _START_UP_S:
+                self._early.append((message, depth))  # the calibration may come a moment after the first pictures
+                continue
             stamp_ns = nanoseconds(message.header.stamp)
             began_s = time.perf_counter()
             pose: HandPose | None = None
@@ -172,6 +187,7 @@ class HandDemoRecorder(BaseNode):
                     self._command("start")
             if self._within(stamp_ns):
                 self._guard(lambda stamp_ns=stamp_ns, pose=pose: self._recorder.take(stamp_ns, pose))  # type: ignore[misc]
+            self._looked_at.publish(message.header)  # so that a film or a simulation can wait for us
 
     def _within(self, stamp_ns: int) -> bool:
         if self._window is None:
@@ -223,8 +239,12 @@ class HandDemoRecorder(BaseNode):
 
     # What a person asks for ------------------------------------------------------------------------------------------
 
-    def _on_start(self, request: StartRecording.Request, response: StartRecording.Response) -> StartRecording.Response:
+    async def _on_start(
+        self, request: StartRecording.Request, response: StartRecording.Response
+    ) -> StartRecording.Response:
         try:
+            if self._follow:
+                await self._see_something()
             path = self._start(request.path.strip(), request.task, request.operator_name)
             response.success, response.message = True, f"recording {path}"
             self.get_logger().info(response.message)
@@ -288,10 +308,16 @@ class HandDemoRecorder(BaseNode):
             if word:
                 self._command(word)
 
+    async def _see_something(self) -> None:
+        """Wait for a first good picture: whoever announces episodes does not wait for the camera."""
+        end_s = time.monotonic() + _PATIENCE_S
+        while (self._trouble or not self._any_picture) and time.monotonic() < end_s:
+            await Turn()
+
     def _start(self, path: str, task: str, operator: str) -> Path:
         if self._trouble:
             raise SacGmmError(f"cannot record: {self._trouble}")
-        if not self._any_picture and not self._follow:
+        if not self._any_picture:
             topic = self.resolve_topic_name("camera/image")
             raise SacGmmError(f"cannot record: no picture has come on {topic}; start the camera's driver")
         task = task or self._task

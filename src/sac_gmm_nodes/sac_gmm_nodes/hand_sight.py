@@ -42,6 +42,11 @@ class HandSight:
             self._hand = self._make_hand_tracker(probe)  # so shall a model that is missing
         self._marker: MarkerHandTracker | None = None
 
+    @property
+    def calibrated(self) -> bool:
+        """Whether any calibration has come, good or bad."""
+        return bool(self._calibration)
+
     def setup(self) -> dict[str, object]:
         """What the episodes of a folder must have in common."""
         size = None if self._camera is None else [self._camera.width, self._camera.height]

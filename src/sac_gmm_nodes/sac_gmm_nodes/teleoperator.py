@@ -49,6 +49,7 @@ class Teleoperator(BaseNode):
         self._haste = self.real(
             "real_time_factor", 4.0, 0.1, 1000.0, "", "fastest pace in simulated time per wall time"
         )
+        self._listeners = self.whole("command_listeners", 2, 1, 10, "that it waits for: the robot and the recorder")
         self._only_successes = self.flag("only_successes", True, "throw away what the reward did not approve of")
         qos = stream(self.flag("reliable_state", False, "take every state, as lock-step needs"))
 
@@ -77,7 +78,8 @@ class Teleoperator(BaseNode):
         self._announce(EpisodeState(), EpisodeState.PHASE_IDLE)  # by which the recorder knows that it hears us
         for client in (self._reset_task, self._start_recording, self._stop_recording):
             self._wait(executor, client.service_is_ready, f"service {client.srv_name}")
-        self._wait(executor, lambda: self._command.get_subscription_count() > 1, "robot and recorder on command/twist")
+        listening = self._command.get_subscription_count
+        self._wait(executor, lambda: listening() >= self._listeners, f"{self._listeners} listeners on command/twist")
         recorded = 0
         for attempt in range(3 * self._episodes):
             recorded += self._demonstrate(executor, recorded, self._first_seed + attempt)

@@ -69,7 +69,9 @@ class LiveQuality:
             position_m: (3,) where the hand was; None where it was not seen.
             track_s: How long it took to find out.
         """
-        if self._recent and stamp_ns <= self._recent[-1][0]:
+        if self._recent and stamp_ns == self._recent[-1][0]:
+            return  # sent again
+        if self._recent and stamp_ns < self._recent[-1][0]:
             self._recent.clear()  # the clock was set back
         self._frames += 1
         self._lost += position_m is None
