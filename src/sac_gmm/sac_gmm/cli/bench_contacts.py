@@ -3,9 +3,9 @@
     sac-gmm bench contacts peg --json benchmarks/results/tasks/contacts_peg.json
     sac-gmm bench contacts door --episodes 100
 
-An episode lasts a second and a half. It starts four centimetres over the target, up to two aside, and draws a new twist every few
-control steps, from the whole range of actions with a pull towards the target, so that nearly every episode presses on
-something. Looked at after each control step:
+An episode lasts a second and a half. It starts four centimetres over the target, up to two aside, and draws a new twist
+every few control steps, from the whole range of actions with a pull towards the target, so that nearly every episode
+presses on something. Looked at after each control step:
 
 tunnelling: two bodies deeper in each other than a millimetre; explosion: a tip faster than 1.25 m/s (the fastest action
 is 0.43), a contact stronger than 1 kN, or a number that is not finite.
