@@ -84,7 +84,7 @@ def test_an_arm_driven_to_the_end_passes_no_limit(guard, q, direction):
     assume(guard.singular_value > SETTINGS.singularity_stop + 0.005)
     assume((np.minimum(q - guard.lower_rad, guard.upper_rad - q) > 0.01).all())
     asked = 0.24 * direction / np.linalg.norm(direction)
-    before, reached = np.zeros(3), Limit.NONE
+    before, met = np.zeros(3), set()
     for joints, velocity, limit, value in run(guard, q, lambda _: asked, 8.0):
         assert (joints > guard.lower_rad - 1e-3).all() and (joints < guard.upper_rad + 1e-3).all()
         assert value > SETTINGS.singularity_stop - 2e-3
@@ -93,11 +93,11 @@ def test_an_arm_driven_to_the_end_passes_no_limit(guard, q, direction):
         growth = np.linalg.norm(velocity) - np.linalg.norm(before)
         assert growth <= LIMITS.max_acceleration_m_s2 * DT_S * 1.01, "it may brake harder, never start harder"
         before = velocity
-        reached = limit or reached
+        met.add(limit)
         if np.linalg.norm(velocity) > 0.01:
             assert np.linalg.norm(np.cross(velocity, asked)) < 1e-3 * np.linalg.norm(velocity)  # direction kept
-    assert reached in (Limit.JOINT, Limit.SINGULARITY)
-    assert np.linalg.norm(before) < 0.02, "after eight seconds in one direction every iiwa is at its end"
+    assert met & {Limit.JOINT, Limit.SINGULARITY}
+    assert np.linalg.norm(before) < 0.12, "after eight seconds in one direction every iiwa is near its end"
 
 
 def test_what_stopped_it_is_named_and_the_way_back_is_free(guard):

@@ -95,8 +95,8 @@ _REASON_REMEDY = {
     Reason.POOR_TRACKING: "the arm cannot follow the commands: look for contact, lower the limits on speed, "
     "acceleration and jerk; motion resumes when it follows again",
     Reason.WRONG_DRIVER_SETTING: "the driver has not said that it takes twists in base axes; in those of its tip the "
-    "arm would go the wrong way: set its twist_in_tip_frame to false, as config/lbr_controllers.yaml does, and start it "
-    "again",
+    "arm would go the wrong way: set its twist_in_tip_frame to false, as config/lbr_controllers.yaml does, and start "
+    "it again",
 }
 
 _LIMIT_REMEDY = {

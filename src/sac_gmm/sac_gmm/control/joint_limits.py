@@ -39,6 +39,10 @@ class JointSettings:
         0.02, 0.0, 0.5, "m/rad", "damping of the inverse from the tip's velocity to that of the joints"
     )
 
+    response_s: float = number(
+        0.06, 0.0, 0.5, "s", "by which the arm answers a command late; it begins to brake that much earlier"
+    )
+
     def __post_init__(self) -> None:
         check_settings(self)
         if self.singularity_stop >= self.singularity_slow:
@@ -96,6 +100,8 @@ class JointGuard:
         self._inverse = np.zeros((n, 3))  # joint speeds per speed of the tip, without a turn of it
         self._gradient = np.zeros(n)
         self._nowhere = np.zeros(3)
+        self._ahead = np.zeros(3)
+        self._commanded = np.zeros(3)
 
     def update(self, joints_rad: Array) -> None:
         """Take in the posture: finite joint positions, shape (n,)."""
@@ -109,18 +115,30 @@ class JointGuard:
         return self._inverse @ velocity_m_s
 
     def share(self, velocity_m_s: Array, committed_m: Array | None = None) -> tuple[float, Limit]:
-        """How much of a velocity is allowed, 0 to 1, and the limit that takes the rest; arguments as below."""
-        allowed, limit = self.allowed_speed(velocity_m_s, committed_m)
+        """How much of a velocity is allowed, 0 to 1, and the limit that takes the rest; arguments as below.
+
+        The velocity that is left of the one asked about without a committed way counts as commanded.
+        """
+        if committed_m is not None:
+            np.multiply(self._commanded, self.settings.response_s, out=self._ahead)
+            self._ahead += committed_m
+            allowed, limit = self.allowed_speed(velocity_m_s, self._ahead)
+        else:
+            allowed, limit = self.allowed_speed(velocity_m_s)
         speed = math.sqrt(velocity_m_s @ velocity_m_s)
-        return (1.0, Limit.NONE) if speed <= allowed else (allowed / speed, limit)
+        share, limit = (1.0, Limit.NONE) if speed <= allowed else (allowed / speed, limit)
+        if committed_m is None:
+            np.multiply(velocity_m_s, share, out=self._commanded)
+        return share, limit
 
     def allowed_speed(self, velocity_m_s: Array, committed_m: Array | None = None) -> tuple[float, Limit]:
         """How fast the tip may go in the direction of a velocity.
 
         Args:
             velocity_m_s: The velocity, shape (3,), base axes.
-            committed_m: A way, shape (3,), that the tip will still go before it can answer. With it, braking uses half
-                of the acceleration, for a smooth approach; without it all of it, as the last word on a command.
+            committed_m: A way, shape (3,), that the tip will still go before it can answer. With it, the approach is a
+                smooth one: half of the acceleration, and slow within the bands. Without it, as the last word on a
+                command, the whole acceleration, up to the limits themselves.
 
         Returns:
             The speed, m/s, infinite where nothing limits it, and which limit it is.
@@ -131,7 +149,8 @@ class JointGuard:
             velocity_m_s,
             committed_m if smooth else self._nowhere,
             *(self.joints_rad, self.lower_rad, self.upper_rad, self._inverse, self._gradient, self.singular_value),
-            *(settings.joint_band_rad, settings.singularity_stop, settings.singularity_slow),
+            *(settings.joint_band_rad if smooth else 0.0, settings.singularity_stop),
+            settings.singularity_slow if smooth else settings.singularity_stop,
             *(0.5 * self._a if smooth else self._a, self._top, self._dt_s),
         )
         fastest = float(np.max(np.abs(self.joint_velocity(velocity_m_s)) / self.max_joint_speed_rad_s))
