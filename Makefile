@@ -4,7 +4,7 @@
 SHELL := bash
 .SHELLFLAGS := -e -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint bench clean
+.PHONY: help setup demo test lint bench faults clean
 
 SEED ?= 0
 RESUME ?=
@@ -41,6 +41,9 @@ lint: setup  ## check style, format and types
 	@$(IN_WORKSPACE) failed=0; for check in "ruff check" "ruff format --check" mypy; do \
 	    echo "$$check"; $$check || failed=1; \
 	done; exit $$failed
+
+faults: setup  ## break one thing after the other and write docs/faults.md
+	@$(IN_WORKSPACE) FAULTS_TABLE=1 OMP_NUM_THREADS=1 python -m pytest tests/nodes/faults
 
 bench: setup  ## measure ours and the peers in the same run
 	@$(IN_WORKSPACE) exec sac-gmm bench

@@ -117,13 +117,16 @@ class ManagedNode(LifecycleNodeMixin, BaseNode):
 
     def _never_raising(self, asked: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
         def answer(request: Any, response: Any) -> Any:
-            before = self._state_machine.current_state[1]
-            try:
-                return asked(request, response)
-            except Exception as error:  # rclpy's own, of a private type
-                wanted = request.transition.label or request.transition.id
-                self.get_logger().error(f"transition {wanted} is not possible while {before}: {error}")
-                response.success = False
-                return response
+            wanted, now = request.transition.label or request.transition.id, self._state_machine.current_state[1]
+            possible = {entry[1]: entry[0] for entry in self._state_machine.available_transitions}
+            if wanted in possible or wanted in possible.values():
+                try:
+                    return asked(request, response)
+                except Exception as error:  # rclpy's own, of a private type
+                    self.get_logger().error(f"transition {wanted} failed while {now}: {error}")
+            else:
+                self.get_logger().error(f"{wanted} is not possible while {now}: possible are {', '.join(possible)}")
+            response.success = False
+            return response
 
         return answer
