@@ -6,11 +6,22 @@ import pytest
 from gymnasium.utils.env_checker import check_env
 
 from sac_gmm.errors import SacGmmError
-from sac_gmm.tasks import Camera, make_task
+from sac_gmm.tasks import TASKS, VECTOR_GROUPS, Camera, make_task
 
 
-def test_gymnasium_accepts_it(door):
-    check_env(door, skip_render_check=True)
+@pytest.mark.parametrize("name", TASKS)
+def test_gymnasium_accepts_it(name):
+    check_env(make_task(name, render_mode="rgb_array").unwrapped, skip_render_check=True)
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_gymnasium_accepts_it_with_all_sensors(name):
+    task = make_task(name)
+    groups = (*VECTOR_GROUPS, *task.sensors)
+    task.close()
+    task = make_task(name, groups=groups)
+    check_env(task, skip_render_check=True)
+    task.close()
 
 
 def test_the_fingertip_follows_a_twist(door):
@@ -76,7 +87,9 @@ def test_an_unknown_task_lists_those_there_are():
         make_task("window")
 
 
-@pytest.mark.parametrize("action", [np.zeros(3), np.full(6, np.nan), np.array([np.inf, 0, 0, 0, 0, 0])])
+@pytest.mark.parametrize(
+    "action", [np.zeros(3), np.full(6, np.nan), np.array([np.inf, 0, 0, 0, 0, 0]), "left", None, [0.0, [0.0]]]
+)
 def test_a_bad_action_is_refused(door, action):
     door.reset(seed=0)
     with pytest.raises(SacGmmError, match="six finite numbers"):
@@ -88,6 +101,25 @@ def test_a_step_after_the_end_is_refused():
     with pytest.raises(SacGmmError, match="reset"):
         task.step(np.zeros(6))
     task.close()
+
+
+def test_a_target_out_of_reach_is_an_error_and_the_next_episode_starts():
+    task = make_task("door")
+    with pytest.raises(SacGmmError, match="cannot reach"):
+        task.reset(seed=0, options={"target_noise_std_m": 100.0})
+    with pytest.raises(SacGmmError, match="reset"):
+        task.step(np.zeros(6))
+    task.reset(seed=0)
+    task.step(np.zeros(6))
+    task.close()
+
+
+@pytest.mark.parametrize(
+    ("options", "words"), [({"target_noise_std_m": -1.0}, ">= 0"), ({"target_noise_m": 0.1}, "target_noise_std_m")]
+)
+def test_bad_options_of_a_reset_are_named(door, options, words):
+    with pytest.raises(SacGmmError, match=words):
+        door.reset(seed=0, options=options)
 
 
 def test_an_unknown_camera_lists_those_there_are(door):

@@ -149,6 +149,7 @@ class Task(gymnasium.Env):
             raise SacGmmError(f"reset has no option {', '.join(map(repr, sorted(unknown)))}; it has target_noise_std_m")
         std = _checked_noise(options.get("target_noise_std_m", self.target_noise_std_m))
         rng = self.np_random
+        self._needs_reset = True
         pb.restoreState(self._start, physicsClientId=self.client)
         true_target = self.place_scene(rng)
         self.target_m = true_target + std * rng.standard_normal(3)
