@@ -72,7 +72,7 @@ class TactileSensor:
         # Normal numbers by their quantiles, looked up with 16 random bits each: a tenth of the time of drawing them.
         self._noise_m = (gel.noise_m * ndtri((np.arange(2**16) + 0.5) / 2**16)).astype(np.float32)
         most_m = float(self._noise_m[-1])
-        self.space = spaces.Box(-most_m, gel.thickness_m + most_m, (2, PIXELS, PIXELS), np.float32)
+        self.space: spaces.Box = spaces.Box(-most_m, gel.thickness_m + most_m, (2, PIXELS, PIXELS), np.float32)
         young_n_m3 = 3.0 * gel.shear_modulus_pa / gel.thickness_m
         shear_n_m3 = gel.shear_modulus_pa / gel.thickness_m
         # The grip presses a strip of half-width a to depth a^2 / 2R: F = k L (4/3) depth a.
