@@ -1,5 +1,7 @@
 """The peg scene: the right size, no way through but the hole, honest about what it shows."""
 
+from pathlib import Path
+
 import numpy as np
 import pybullet as pb
 import pytest
@@ -9,6 +11,7 @@ from sac_gmm.tasks import ScriptedTeleoperator, make_task
 from sac_gmm.tasks.peg import CHAMFER_M, HOLE_RADIUS_M, PEG_RADIUS_M, SUCCESS_DEPTH_M
 from sac_gmm.tasks.task import TOOL_DOWN_XYZW
 
+DEMONSTRATIONS = Path(__file__).parents[2] / "demos"
 DOWN = np.array([0.0, 0.0, -0.05, 0.0, 0.0, 0.0])
 
 
@@ -106,3 +109,24 @@ def test_nothing_at_the_start_gives_the_true_hole_away(peg):
 def test_an_unknown_hole_lists_those_there_are():
     with pytest.raises(SacGmmError, match="easy, medium, hard"):
         make_task("peg", hole="tiny")
+
+
+def test_the_demonstrations_are_clean_and_small():
+    from sac_gmm.demos import check_set, find_bags, read_demonstration
+
+    bags = find_bags((DEMONSTRATIONS / "peg",))
+    report = check_set([read_demonstration(bag) for bag in bags])
+    assert len(bags) == 20 and report.all_problems == []
+    assert max(file.stat().st_size for bag in bags for file in bag.iterdir()) < 100_000
+
+
+def test_with_an_exact_target_the_base_skill_inserts_it():
+    from sac_gmm.evaluation.base_skill import fit_base_skill
+    from sac_gmm.evaluation.calibration import plain_env
+
+    env = plain_env("peg", fit_base_skill("peg", demonstrations=DEMONSTRATIONS))
+    for seed in range(5):
+        env.reset(seed, {"target_noise_std_m": 0.0})
+        while not (step := env.step(np.zeros(0))).terminated:
+            assert not step.truncated
+    env.task.close()
