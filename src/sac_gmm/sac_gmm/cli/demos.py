@@ -1,22 +1,34 @@
-"""Look at demonstration bags, judge them, or record new ones in simulation.
+"""Look at demonstration bags, judge, cut, draw and export them, rescue broken ones, or record new ones in simulation.
 
     sac-gmm demos info demos/door
     sac-gmm demos check demos/door
+    sac-gmm demos trim demos/door -o /tmp/trimmed
+    sac-gmm demos plot demos/door -o /tmp/door.png
+    sac-gmm demos export demos/door -o /tmp/door.npz
+    sac-gmm demos salvage demos/door
     sac-gmm demos record door -n 5 -o /tmp/my_door
 
-A folder stands for the bags in it. Nothing is ever overwritten.
+A folder stands for the bags in it. Nothing is ever overwritten. Bags made by `ros2 bag record` are read too; where
+their topics have other names, say which: `--pose-topic /ee_pose --target-topic /goal`, or `--target 0.5 0.0 0.3`.
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
+from sac_gmm.demos import TopicNames
 from sac_gmm.errors import SacGmmError
 
+if TYPE_CHECKING:
+    from sac_gmm.demos import Demonstration
+
+Names = Annotated[TopicNames, tyro.conf.arg(name="")]
+OUR_NAMES = TopicNames()
 Bags = tyro.conf.Positional[tuple[Path, ...]]
 
 
@@ -28,21 +40,30 @@ def main(args: list[str]) -> int:
     """
     from tyro.extras import subcommand_cli_from_dict
 
-    commands: dict[str, Callable[..., int]] = {"info": info, "check": check, "record": record}
+    commands: dict[str, Callable[..., int]] = {
+        "info": info,
+        "check": check,
+        "trim": trim,
+        "plot": plot,
+        "export": export,
+        "salvage": salvage,
+        "record": record,
+    }
     examples = (__doc__ or "").replace("    sac-gmm", "    $ sac-gmm")  # tyro would join lines that begin with a letter
     return subcommand_cli_from_dict(commands, args=args, prog="sac-gmm demos", description=examples)
 
 
-def info(bags: Bags, /) -> int:
+def info(bags: Bags, /, names: Names = OUR_NAMES) -> int:
     """Say what is in bags.
 
     Args:
         bags: Rosbag2 folders, .mcap files, or folders of such.
+        names: Of the topics, where they are not our recorder's.
     """
     from sac_gmm.demos import find_bags, read_demonstration
 
     for bag in find_bags(bags):
-        demonstration = read_demonstration(bag)
+        demonstration = read_demonstration(bag, names)
         target = ", ".join(f"{value:.3f}" for value in demonstration.target_m)
         print(f"{bag}")
         print(f"  task      {demonstration.task or 'unknown'}")
@@ -52,17 +73,18 @@ def info(bags: Bags, /) -> int:
     return 0
 
 
-def check(bags: Bags, /, json: Path | None = None) -> int:
+def check(bags: Bags, /, json: Path | None = None, names: Names = OUR_NAMES) -> int:
     """Judge bags one by one and as a set for one skill.
 
     Args:
         bags: Rosbag2 folders, .mcap files, or folders of such.
         json: Write the figures to this file too.
+        names: Of the topics, where they are not our recorder's.
     """
-    from sac_gmm.demos import check_set, find_bags, read_demonstration
+    from sac_gmm.demos import check_set
     from sac_gmm.files import write_json
 
-    report = check_set([read_demonstration(bag) for bag in find_bags(bags)])
+    report = check_set(_read(bags, names))
     print("bag               samples  seconds     Hz  dropped  gap ms  path m  top m/s  end relative to target m")
     for one in report.demonstrations:
         end = " ".join(f"{value:+.3f}" for value in one.end_m)
@@ -76,6 +98,101 @@ def check(bags: Bags, /, json: Path | None = None) -> int:
     if json is not None:
         write_json(json, report.as_dict())
     return 1 if report.all_problems else 0
+
+
+def trim(
+    bags: Bags,
+    /,
+    output: Annotated[Path, tyro.conf.arg(aliases=["-o"])],
+    start_s: float | None = None,
+    end_s: float | None = None,
+    names: Names = OUR_NAMES,
+) -> int:
+    """Cut bags to the motion, or to a span of time, with everything that is in them.
+
+    Args:
+        bags: Rosbag2 folders, .mcap files, or folders of such.
+        output: Folder for the new bags, which keep their names.
+        start_s: Keep from here on, in seconds from the first state; where the motion begins by default.
+        end_s: Keep up to here; where the motion ends by default.
+        names: Of the topics, where they are not our recorder's.
+    """
+    from sac_gmm.demos import find_bags
+    from sac_gmm.demos import trim as trim_bag
+
+    for bag, new in _outputs(find_bags(bags), output):
+        start, end = trim_bag(bag, new, start_s, end_s, names)
+        print(f"{new}: {start:.2f} s to {end:.2f} s of {bag}")
+    return 0
+
+
+def plot(bags: Bags, /, output: Annotated[Path, tyro.conf.arg(aliases=["-o"])], names: Names = OUR_NAMES) -> int:
+    """Draw demonstrations over time, from above and from the side.
+
+    Args:
+        bags: Rosbag2 folders, .mcap files, or folders of such.
+        output: The new picture: .png, .svg or .pdf.
+        names: Of the topics, where they are not our recorder's.
+    """
+    from sac_gmm.demos import plot as draw
+
+    draw(output, _read(bags, names))
+    print(f"wrote {output}")
+    return 0
+
+
+def export(bags: Bags, /, output: Annotated[Path, tyro.conf.arg(aliases=["-o"])], names: Names = OUR_NAMES) -> int:
+    """Write demonstrations to a file of arrays or a table.
+
+    Args:
+        bags: Rosbag2 folders, .mcap files, or folders of such.
+        output: The new file: .npz or .csv.
+        names: Of the topics, where they are not our recorder's.
+    """
+    from sac_gmm.demos import export as write
+
+    write(output, _read(bags, names))
+    print(f"wrote {output}")
+    return 0
+
+
+def salvage(sources: Bags, /, output: Annotated[Path | None, tyro.conf.arg(aliases=["-o"])] = None) -> int:
+    """Make whole bags of recordings that were cut short, and say what is lost.
+
+    Args:
+        sources: Unfinished recordings (.NAME.partial), damaged bags or files, or folders of such. Never changed.
+        output: Folder for the new bags; beside the old ones by default, as NAME or NAME_salvaged.
+    """
+    from sac_gmm.demos import find_unfinished
+    from sac_gmm.demos import salvage as rescue
+
+    failed = 0
+    for source in find_unfinished(sources):
+        try:
+            name = source.name.removeprefix(".").removesuffix(".partial").split(".")[0]
+            done = rescue(source, None if output is None else output / name)
+            print("\n".join(done.lines()))
+        except SacGmmError as error:
+            print(f"sac-gmm demos salvage: {error}", file=sys.stderr)
+            failed += 1
+    return 2 if failed else 0
+
+
+def _read(bags: tuple[Path, ...], names: TopicNames) -> list[Demonstration]:
+    from sac_gmm.demos import find_bags, read_demonstration
+
+    return [read_demonstration(bag, names) for bag in find_bags(bags)]
+
+
+def _outputs(bags: list[Path], folder: Path) -> list[tuple[Path, Path]]:
+    """Where the new bags go; refused before the first is written when one exists or two have the same name."""
+    pairs = [(bag, folder / bag.name.removesuffix(".mcap").removesuffix(".db3")) for bag in bags]
+    for i, (bag, new) in enumerate(pairs):
+        if new.exists():
+            raise SacGmmError(f"{new} exists and is never overwritten: choose another folder or remove it")
+        if any(new == other for _, other in pairs[:i]):
+            raise SacGmmError(f"{bag}: there is another bag of that name: cut them into different folders")
+    return pairs
 
 
 def record(

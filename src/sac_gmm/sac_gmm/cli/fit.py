@@ -15,12 +15,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
+from sac_gmm.demos import TopicNames
 from sac_gmm.errors import SacGmmError
 from sac_gmm.models import Kind
 
 if TYPE_CHECKING:
     from sac_gmm.models import SkillModel
 
+OUR_NAMES = TopicNames()
 _ROLLOUT_TIME = 3.0  # times the longest demonstration
 
 
@@ -38,6 +40,7 @@ def fit(
     rate_hz: float = 30.0,
     seed: int = 0,
     plot: str = "auto",
+    names: Annotated[TopicNames, tyro.conf.arg(name="")] = OUR_NAMES,
 ) -> int:
     """Fit a skill to demonstrations.
 
@@ -49,6 +52,7 @@ def fit(
         rate_hz: Samples a second that are taken from the demonstrations.
         seed: For the random parts of the fit.
         plot: Picture to write, "auto" for the output's name with .png, or "none".
+        names: Of the topics, where they are not our recorder's.
     """
     from sac_gmm.demos import find_bags, read_demonstration, to_training_set
     from sac_gmm.models import fit_skill, save_model
@@ -56,7 +60,7 @@ def fit(
     if not bags:
         raise SacGmmError("there is nothing to fit: name one bag or more, or a folder of bags")
     paths = find_bags(bags)
-    demonstrations = [read_demonstration(path) for path in paths]
+    demonstrations = [read_demonstration(path, names) for path in paths]
     x, v, lengths = to_training_set(demonstrations, rate_hz)
     skill = fit_skill(model, x, v, lengths.tolist(), _count(components), seed)
     skill.meta.update(

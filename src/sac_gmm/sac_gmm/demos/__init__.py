@@ -1,8 +1,9 @@
 """Demonstrations: recorded motions with the target they were made for, in rosbag2 files; needs no ROS."""
 
-from sac_gmm.demos.bag_reader import find_bags, read_demonstration
+from sac_gmm.demos.bag_reader import TopicNames, find_bags, read_demonstration
 from sac_gmm.demos.bag_writer import EpisodeBagWriter, EpisodeInfo, header_stamp_ns, write_demonstration
 from sac_gmm.demos.demonstration import Demonstration
+from sac_gmm.demos.export import export, plot
 from sac_gmm.demos.quality import (
     DemonstrationReport,
     SetReport,
@@ -12,7 +13,9 @@ from sac_gmm.demos.quality import (
     check_stream,
 )
 from sac_gmm.demos.recorder import EpisodeRecorder, Recording
-from sac_gmm.demos.training import to_training_set
+from sac_gmm.demos.salvage import Salvage, find_unfinished, salvage
+from sac_gmm.demos.training import motion_span, to_training_set
+from sac_gmm.demos.trim import trim
 
 __all__ = [
     "Demonstration",
@@ -21,14 +24,22 @@ __all__ = [
     "EpisodeInfo",
     "EpisodeRecorder",
     "Recording",
+    "Salvage",
     "SetReport",
     "StreamReport",
+    "TopicNames",
     "check_demonstration",
     "check_set",
     "check_stream",
+    "export",
     "find_bags",
+    "find_unfinished",
     "header_stamp_ns",
+    "motion_span",
+    "plot",
     "read_demonstration",
+    "salvage",
     "to_training_set",
+    "trim",
     "write_demonstration",
 ]

@@ -16,10 +16,12 @@ import threading
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, cast
 
 import yaml
+from backports import zstd
 from rosbags.interfaces import (
     Connection,
     Qos,
@@ -38,6 +40,7 @@ from sac_gmm.files import sync_path
 
 SIDECAR = "episode.yaml"
 BAG_VERSION: Literal[9] = 9  # of the metadata; what Jazzy writes
+_ZSTD_OPTIONS = {zstd.CompressionParameter.checksum_flag: 1}
 FLUSH_PERIOD_S = 0.2  # what may be lost is this and the time a flush takes
 
 
@@ -113,6 +116,8 @@ class BagFile:
                 self._writer.set_custom_data(key, value)
             self._writer.open()
             self._storage = cast(McapWriter, self._writer.storage)
+            if compress:  # with a checksum, so that damage is noticed by whoever reads it
+                self._storage.compressor = partial(zstd.compress, options=_ZSTD_OPTIONS)
             self._connections = {topic.name: self._add(topic) for topic in topics}
             self._flush()  # the definitions come first, so that a cut file explains itself
             self._descriptor = os.dup(self._storage.bio.fileno())
@@ -132,6 +137,11 @@ class BagFile:
     def is_open(self) -> bool:
         """Whether more can be written."""
         return self._open
+
+    def add(self, topic: Topic) -> None:
+        """Let the bag hold one more topic."""
+        with self._lock:
+            self._connections[topic.name] = self._add(topic)
 
     def write(self, topic: str, log_time_ns: int, data: bytes) -> None:
         """Append a serialised message.
@@ -275,14 +285,14 @@ def partials_of(path: Path) -> list[Path]:
     return sorted(p for p in path.parent.glob(f".{path.name}*.partial") if _is_partial_of(p, path.name))
 
 
-def _is_partial_of(partial: Path, name: str) -> bool:
-    middle = partial.name.removeprefix(f".{name}").removesuffix("partial").strip(".")
+def _is_partial_of(path: Path, name: str) -> bool:
+    middle = path.name.removeprefix(f".{name}").removesuffix("partial").strip(".")
     return not middle or middle.isdigit()
 
 
-def being_written(partial: Path) -> bool:
+def being_written(folder: Path) -> bool:
     """Whether a live program is writing to a partial folder."""
-    descriptor = os.open(partial, os.O_RDONLY)
+    descriptor = os.open(folder, os.O_RDONLY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
@@ -305,9 +315,9 @@ def _free_partial(path: Path) -> Path:
     if path.exists():
         raise SacGmmError(f"{path} exists and is never overwritten: choose another name or remove it")
     for number in range(1000):
-        partial = path.with_name(f".{path.name}.{number}.partial" if number else f".{path.name}.partial")
-        if not partial.exists():
-            return partial
+        free = path.with_name(f".{path.name}.{number}.partial" if number else f".{path.name}.partial")
+        if not free.exists():
+            return free
     raise SacGmmError(f"{path.parent} holds a thousand unfinished recordings of {path.name}: remove them")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,44 @@ import yaml
 from rosbags.highlevel import AnyReader
 from rosbags.interfaces import Connection
 
-from sac_gmm.demos.bag_writer import SIDECAR
+from sac_gmm.demos.bag_file import SIDECAR
 from sac_gmm.demos.demonstration import MIN_SAMPLES, Demonstration
-from sac_gmm.demos.messages import EPISODE_TOPICS, STATE_POSE, STATE_TWIST, TARGET_POSE, typestore
+from sac_gmm.demos.messages import POSE, STATE_POSE, STATE_TWIST, TARGET_POSE, TWIST, typestore
 from sac_gmm.errors import SacGmmError
 
+# Message types that hold what is wanted, and where in them.
+POSITION_IN = {
+    POSE: "pose.position",
+    "geometry_msgs/msg/PoseWithCovarianceStamped": "pose.pose.position",
+    "geometry_msgs/msg/PointStamped": "point",
+    "geometry_msgs/msg/TransformStamped": "transform.translation",
+    "nav_msgs/msg/Odometry": "pose.pose.position",
+}
+VELOCITY_IN = {
+    TWIST: "twist.linear",
+    "geometry_msgs/msg/TwistWithCovarianceStamped": "twist.twist.linear",
+    "geometry_msgs/msg/Vector3Stamped": "vector",
+}
 
-def read_demonstration(bag: Path | str) -> Demonstration:
+
+@dataclass(frozen=True)
+class TopicNames:
+    """Where to look in bags that were not made by our recorder.
+
+    Attributes:
+        pose_topic: The end-effector's pose.
+        twist_topic: Its velocity; may be missing from the bag.
+        target_topic: The detected target.
+        target: Where the target was, in metres and in the frame of the poses, for bags without such a topic.
+    """
+
+    pose_topic: str = STATE_POSE
+    twist_topic: str = STATE_TWIST
+    target_topic: str = TARGET_POSE
+    target: tuple[float, float, float] | None = None
+
+
+def read_demonstration(bag: Path | str, names: TopicNames | None = None) -> Demonstration:
     """Read one episode.
 
     Topics may stand in a namespace (`/lbr/state/pose`). Samples are taken at the stamps of `state/pose`; a state that
@@ -27,6 +59,7 @@ def read_demonstration(bag: Path | str) -> Demonstration:
 
     Args:
         bag: A rosbag2 folder, or a bare `.mcap` (or `.db3`) file.
+        names: Of the topics, where they are not our recorder's.
 
     Raises:
         SacGmmError: The bag is missing, truncated or damaged; a topic is missing or of another type; too few samples;
@@ -35,35 +68,42 @@ def read_demonstration(bag: Path | str) -> Demonstration:
     path = Path(bag)
     storage = _storage_path(path)
     sidecar = _read_sidecar(path if path.is_dir() else path.parent)
-    streams = _read_streams(path, storage)
-    pose_topic, poses = streams[STATE_POSE]
-    target_topic, targets = streams[TARGET_POSE]
-    if not targets:
-        raise SacGmmError(f"{path}: topic {target_topic} holds no message: record with the target detector running")
-    if len(poses) < MIN_SAMPLES:
+    names = names or TopicNames()
+    wanted = [(names.pose_topic, POSITION_IN, True), (names.twist_topic, VELOCITY_IN, False)]
+    if names.target is None:
+        wanted.append((names.target_topic, POSITION_IN, True))
+    pose, twist, *detected = _read_streams(path, storage, wanted)
+    if detected and not detected[0].messages:
         raise SacGmmError(
-            f"{path}: topic {pose_topic} holds {len(poses)} sample{'' if len(poses) == 1 else 's'}, expected at least "
-            f"{MIN_SAMPLES}: record it again"
+            f"{path}: topic {detected[0].topic} holds no message: record with the target detector running"
         )
-    frame_id = poses[0].header.frame_id
-    for topic, messages in ((pose_topic, poses), (target_topic, targets)):
-        for i, message in enumerate(messages):
+    if len(pose.messages) < MIN_SAMPLES:
+        n = len(pose.messages)
+        raise SacGmmError(
+            f"{path}: topic {pose.topic} holds {n} sample{'' if n == 1 else 's'}, expected at least {MIN_SAMPLES}: "
+            "record it again"
+        )
+    frame_id = pose.messages[0].header.frame_id
+    for stream in (pose, *detected):
+        for i, message in enumerate(stream.messages):
             if message.header.frame_id != frame_id:
                 raise SacGmmError(
-                    f"{path}: sample {i} of {topic} is in frame '{message.header.frame_id}', expected '{frame_id}': "
-                    "record all in the robot's base frame"
+                    f"{path}: sample {i} of {stream.topic} is in frame '{message.header.frame_id}', expected "
+                    f"'{frame_id}': record all in the robot's base frame"
                 )
-    stamps_ns, position_m = _series(path, pose_topic, poses, _position)
-    target_series = np.array([_checked(path, target_topic, i, _position(m)) for i, m in enumerate(targets)])
+    stamps_ns, position_m = _series(path, pose)
+    if detected:
+        target_series = np.array([_checked(path, detected[0], i) for i in range(len(detected[0].messages))])
+    else:
+        target_series = np.array([names.target], np.float64)
     time_s = (stamps_ns - stamps_ns[0]) * 1e-9
     if stamps_ns.size < MIN_SAMPLES:
         raise SacGmmError(
-            f"{path}: topic {pose_topic} holds {stamps_ns.size} different stamps, expected at least {MIN_SAMPLES}: the "
+            f"{path}: topic {pose.topic} holds {stamps_ns.size} different stamps, expected at least {MIN_SAMPLES}: the "
             "clock stood still; record it again"
         )
-    twist_topic, twists = streams[STATE_TWIST]
-    if len(twists) >= 2:
-        twist_ns, measured = _series(path, twist_topic, twists, _linear)
+    if len(twist.messages) >= 2:
+        twist_ns, measured = _series(path, twist)
         at_s = (twist_ns - stamps_ns[0]) * 1e-9
         velocity = np.column_stack([np.interp(time_s, at_s, column) for column in measured.T])
     else:
@@ -91,6 +131,10 @@ def find_bags(paths: Iterable[Path | str]) -> list[Path]:
         if not path.exists():
             raise SacGmmError(f"{path}: there is no such bag; give a rosbag2 folder or an .mcap file")
         inside = sorted(child for child in path.iterdir() if _is_bag(child)) if path.is_dir() else []
+        if not inside and path.is_dir() and any(path.glob(".*.partial")):
+            raise SacGmmError(
+                f"{path} holds unfinished recordings only: make bags of them with `sac-gmm demos salvage {path}`"
+            )
         if not inside:
             raise SacGmmError(f"{path} is not a bag and holds none: give a rosbag2 folder or an .mcap file")
         bags += inside
@@ -130,21 +174,32 @@ def _read_sidecar(folder: Path) -> dict[str, Any]:
     return content
 
 
-def _read_streams(path: Path, storage: Path) -> dict[str, tuple[str, list[Any]]]:
-    """The messages of the three topics a demonstration is made of, each with the topic's name in this bag."""
+@dataclass(frozen=True)
+class _Stream:
+    """One topic's messages, and where in each the vector of interest is."""
+
+    topic: str
+    field: str
+    messages: list[Any]
+
+
+def _read_streams(path: Path, storage: Path, wanted: list[tuple[str, dict[str, str], bool]]) -> list[_Stream]:
+    """The messages of some topics: each a name, the types it may have, and whether the bag must have it."""
     try:
         with AnyReader([storage], default_typestore=typestore()) as reader:
-            found = {wanted: _find_topic(path, reader.connections, wanted) for wanted in (STATE_POSE, TARGET_POSE)}
-            found[STATE_TWIST] = _find_topic(path, reader.connections, STATE_TWIST, required=False)
-            streams: dict[str, tuple[str, list[Any]]] = {
-                wanted: (connections[0].topic if connections else wanted, []) for wanted, connections in found.items()
-            }
-            wanted_of = {connection.id: wanted for wanted, list_ in found.items() for connection in list_}
-            chosen = [connection for connections in found.values() for connection in connections]
+            streams: list[_Stream] = []
+            stream_of: dict[int, _Stream] = {}
+            chosen: list[Connection] = []
+            for name, types, required in wanted:
+                connections = _find_topic(path, reader.connections, name, types, required)
+                field = types[connections[0].msgtype] if connections else ""
+                streams.append(_Stream(connections[0].topic if connections else name, field, []))
+                stream_of |= {connection.id: streams[-1] for connection in connections}
+                chosen += connections
             for connection, _, raw in reader.messages(connections=chosen):
                 # Standard types: read by their known definitions, not by those in the file, which may be damaged.
                 message = typestore().deserialize_cdr(raw, connection.msgtype)
-                streams[wanted_of[connection.id]][1].append(message)
+                stream_of[connection.id].messages.append(message)
             return streams
     except SacGmmError:
         raise
@@ -152,60 +207,59 @@ def _read_streams(path: Path, storage: Path) -> dict[str, tuple[str, list[Any]]]
         text = str(error).strip().rstrip(".") or type(error).__name__
         raise SacGmmError(
             f"{path} cannot be read: it was cut short (a power cut, a copy that stopped) or is damaged ({text}); "
-            "record it again"
+            "`sac-gmm demos salvage` recovers what is whole in it"
         ) from error
 
 
-def _find_topic(path: Path, connections: list[Connection], wanted: str, required: bool = True) -> list[Connection]:
+def _find_topic(
+    path: Path, connections: list[Connection], wanted: str, types: dict[str, str], required: bool
+) -> list[Connection]:
     """The connections of a topic, in a namespace or not."""
+    wanted = "/" + wanted.removeprefix("/")
     topics = sorted({connection.topic for connection in connections})
     matches = [wanted] if wanted in topics else [topic for topic in topics if topic.endswith(wanted)]
     if len(matches) > 1:
-        raise SacGmmError(f"{path}: {' and '.join(matches)} could both be {wanted}: record one robot to a bag")
+        raise SacGmmError(f"{path}: {' and '.join(matches)} could both be {wanted}: name one of them by an option")
     if not matches:
         if required:
-            raise SacGmmError(f"{path}: topic {wanted} is missing; the bag has {', '.join(topics) or 'no topic'}")
+            raise SacGmmError(
+                f"{path}: topic {wanted} is missing; the bag has {', '.join(topics) or 'no topic'}: if one of these is "
+                "it, name it by an option (--pose-topic, --twist-topic, --target-topic or --target)"
+            )
         return []
     chosen = [connection for connection in connections if connection.topic == matches[0]]
     for connection in chosen:
-        if connection.msgtype != EPISODE_TOPICS[wanted]:
+        if connection.msgtype not in types:
             raise SacGmmError(
-                f"{path}: topic {connection.topic} is a {connection.msgtype}, expected {EPISODE_TOPICS[wanted]}"
+                f"{path}: topic {connection.topic} is a {connection.msgtype}, expected {' or '.join(types)}"
             )
     return chosen
 
 
-def _series(
-    path: Path, topic: str, messages: list[Any], vector: Any
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+def _series(path: Path, stream: _Stream) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
     """Stamps (T,) in ns and vectors (T, 3); a stamp that comes again is taken once, one that goes back is refused."""
     stamps: list[int] = []
     vectors = []
-    for i, message in enumerate(messages):
+    for i, message in enumerate(stream.messages):
         stamp_ns = message.header.stamp.sec * 10**9 + message.header.stamp.nanosec
         if stamps and stamp_ns <= stamps[-1]:
             if stamp_ns == stamps[-1]:
                 continue
             raise SacGmmError(
-                f"{path}: the stamp of sample {i} of {topic} lies {(stamps[-1] - stamp_ns) * 1e-9:.3f} s before "
+                f"{path}: the stamp of sample {i} of {stream.topic} lies {(stamps[-1] - stamp_ns) * 1e-9:.3f} s before "
                 "the one before it: the recording mixes clocks or episodes"
             )
         stamps.append(stamp_ns)
-        vectors.append(_checked(path, topic, i, vector(message)))
+        vectors.append(_checked(path, stream, i))
     return np.array(stamps, np.int64), np.array(vectors, np.float64)
 
 
-def _checked(path: Path, topic: str, i: int, vector: tuple[float, float, float]) -> tuple[float, float, float]:
+def _checked(path: Path, stream: _Stream, i: int) -> tuple[float, float, float]:
+    """The vector (3,) of one message."""
+    value = stream.messages[i]
+    for name in stream.field.split("."):
+        value = getattr(value, name)
+    vector = (value.x, value.y, value.z)
     if not np.isfinite(vector).all():
-        raise SacGmmError(f"{path}: sample {i} of {topic} holds a number that is not finite: record it again")
+        raise SacGmmError(f"{path}: sample {i} of {stream.topic} holds a number that is not finite: record it again")
     return vector
-
-
-def _position(message: Any) -> tuple[float, float, float]:
-    point = message.pose.position
-    return point.x, point.y, point.z
-
-
-def _linear(message: Any) -> tuple[float, float, float]:
-    vector = message.twist.linear
-    return vector.x, vector.y, vector.z

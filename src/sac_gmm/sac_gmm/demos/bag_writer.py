@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from sac_gmm import __version__
-from sac_gmm.demos.bag_file import SIDECAR, BagFile, Topic, recorded_qos
+from sac_gmm.demos.bag_file import BagFile, Topic, recorded_qos
 from sac_gmm.demos.demonstration import Demonstration
 from sac_gmm.demos.messages import (
     EPISODE_TOPICS,
@@ -28,8 +28,6 @@ from sac_gmm.demos.messages import (
 )
 from sac_gmm.demos.quality import StreamReport, check_stream
 from sac_gmm.errors import SacGmmError
-
-__all__ = ["SIDECAR", "EpisodeBagWriter", "EpisodeInfo", "header_stamp_ns", "write_demonstration"]
 
 
 @dataclass(frozen=True)

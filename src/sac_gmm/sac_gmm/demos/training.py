@@ -50,12 +50,35 @@ def to_training_set(
     return np.concatenate([x for x, _ in pairs]), np.concatenate([v for _, v in pairs]), lengths
 
 
+def motion_span(demonstration: Demonstration, rate_hz: float = 30.0) -> tuple[float, float]:
+    """When the motion begins and ends, in seconds from the first sample: what is cut off is standstill.
+
+    Raises:
+        SacGmmError: The end-effector never moves.
+    """
+    grid_s, _, v = _smooth(demonstration, rate_hz, "position")
+    return _moving(demonstration, grid_s, v)
+
+
 def _samples(
     demonstration: Demonstration, rate_hz: float, velocity: str
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """Positions (M, 3) and velocities (M, 3) of one demonstration."""
+    grid_s, x, v = _smooth(demonstration, rate_hz, velocity)
+    start_s, end_s = _moving(demonstration, grid_s, v)
+    samples_s = np.arange(start_s, end_s + 1e-9, 1.0 / rate_hz)
+    if samples_s.size < 3:
+        raise SacGmmError(
+            f"{demonstration.name}: the motion lasts {end_s - start_s:.2f} s, too short for {rate_hz:g} Hz"
+        )
+    return _interpolate(samples_s, grid_s, x), _interpolate(samples_s, grid_s, v)
+
+
+def _smooth(
+    demonstration: Demonstration, rate_hz: float, velocity: str
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Times (G,), positions (G, 3) and velocities (G, 3) on an even grid at the recording's own rate or faster."""
     time_s = demonstration.time_s - demonstration.time_s[0]
-    # Smooth on an even grid at the recording's own rate (or faster), then take the samples from it.
     step_s = min(float(np.median(np.diff(time_s))), 1.0 / rate_hz)
     n_grid = max(int(np.ceil(time_s[-1] / step_s - 1e-9)) + 1, 4)
     grid_s = np.linspace(0.0, time_s[-1], n_grid)
@@ -70,19 +93,19 @@ def _samples(
     if velocity == "twist":
         v = _interpolate(grid_s, time_s, demonstration.velocity_m_s)
         v = savgol_filter(v, window, 3, axis=0) if window > 3 else v
+    return grid_s, x, v
 
+
+def _moving(
+    demonstration: Demonstration, grid_s: npt.NDArray[np.float64], v: npt.NDArray[np.float64]
+) -> tuple[float, float]:
+    """When the motion begins and ends, in seconds."""
     speed = np.linalg.norm(v, axis=1)
     moving = np.flatnonzero(speed > max(STANDSTILL_SHARE * np.quantile(speed, 0.95), 1e-4))
     if moving.size == 0:
         raise SacGmmError(f"{demonstration.name}: the end-effector never moves: record it again")
     start_s = max(grid_s[moving[0]] - STANDSTILL_MARGIN_S, 0.0)
-    end_s = min(grid_s[moving[-1]] + STANDSTILL_MARGIN_S, grid_s[-1])
-    samples_s = np.arange(start_s, end_s + 1e-9, 1.0 / rate_hz)
-    if samples_s.size < 3:
-        raise SacGmmError(
-            f"{demonstration.name}: the motion lasts {end_s - start_s:.2f} s, too short for {rate_hz:g} Hz"
-        )
-    return _interpolate(samples_s, grid_s, x), _interpolate(samples_s, grid_s, v)
+    return float(start_s), float(min(grid_s[moving[-1]] + STANDSTILL_MARGIN_S, grid_s[-1]))
 
 
 def _interpolate(
