@@ -1,0 +1,74 @@
+"""Measure the control loop across processes, against the same controller on an rclpy timer.
+
+    sac-gmm bench loop --json benchmarks/results/control/loop.json
+
+A robot sends a state at every deadline; the controller, in a process of its own, ticks at 100 and 250 Hz beside a
+learner that never rests. On time is a tick that begins within 2 ms of its deadline. Latency is from the moment a state
+is sent to the moment the command that answers it is received.
+"""
+
+from __future__ import annotations
+
+import json as json_format
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import tyro
+
+from sac_gmm.errors import SacGmmError
+
+ROWS = {
+    "on_time_share": ("ticks within 2 ms of their deadline", 100.0, "%"),
+    "late_ms_p999": ("late, 99.9th percentile", 1.0, "ms"),
+    "late_ms_max": ("late, worst", 1.0, "ms"),
+    "compute_us_median": ("computing, median", 1.0, "us"),
+    "latency_ms_median": ("state to command, median", 1.0, "ms"),
+    "latency_ms_p99": ("state to command, 99th percentile", 1.0, "ms"),
+}
+
+
+def main(args: list[str]) -> int:
+    """Run the benchmark."""
+
+    def bench(json: Path | None = None, seconds: float = 20.0, rates: tuple[float, ...] = (100.0, 250.0)) -> int:
+        """Measure the loop with the learner at work.
+
+        Args:
+            json: Write the numbers to this file.
+            seconds: Length of each of the runs.
+            rates: Of the loop, Hz, 30 to 500.
+        """
+        from sac_gmm.cli.bench_timing import write_result
+
+        results = measure(seconds, rates)
+        for result in results:
+            print(f"\n{result['rate_hz']:g} Hz {'ours':>40} {'rclpy timer':>14}")
+            for key, (name, factor, unit) in ROWS.items():
+                ours, peer = (factor * result[side][key] for side in ("ours", "rclpy_timer"))
+                print(f"{name:<36}{ours:12.3f}{peer:15.3f}  {unit}")
+        write_result(json, "loop", args, {"seconds": seconds, "on_time_ms": 2.0, "rates": results})
+        return 0
+
+    return tyro.cli(bench, args=args, prog="sac-gmm bench loop", description=__doc__)
+
+
+def measure(seconds: float, rates: tuple[float, ...]) -> list[dict[str, Any]]:
+    """Run the nodes that measure; one result per rate.
+
+    Raises:
+        SacGmmError: They did not come to an end.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "out.json"
+        command = [sys.executable, "-m", "sac_gmm_nodes.loop_bench", "--seconds", str(seconds), "--out", str(out)]
+        command += ["--rates", *map(str, rates)]
+        domain = os.environ.get("ROS_DOMAIN_ID", "99")
+        environment = {**os.environ, "OMP_NUM_THREADS": "1", "ROS_DOMAIN_ID": domain}
+        code = subprocess.run(command, env=environment, stdout=subprocess.DEVNULL, check=False).returncode
+        if code != 0:
+            raise SacGmmError("the measurement did not come to its end; see above (is install/setup.bash sourced?)")
+        return list(json_format.loads(out.read_text()))
