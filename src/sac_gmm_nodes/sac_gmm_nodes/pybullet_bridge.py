@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import pybullet as pb
@@ -106,16 +107,11 @@ class PybulletBridge(BaseNode):
         self._success = self.create_publisher(Bool, "~/task_success", LATCHED)
         self.create_subscription(TwistStamped, "command/twist", self._on_command, COMMAND)
         self.create_subscription(Twist, "lbr/command/twist", self._on_driver_twist, COMMAND)
-        self.create_subscription(
-            Float64MultiArray, "lbr/forward_position_controller/commands", lambda m: self._on_joints(m.data), COMMAND
-        )
+        forwarded = "lbr/forward_position_controller/commands"
+        self.create_subscription(Float64MultiArray, forwarded, self._on_forward_position, COMMAND)
         if LBRJointPositionCommand:
-            self.create_subscription(
-                LBRJointPositionCommand,
-                "lbr/command/joint_position",
-                lambda message: self._on_joints(message.joint_position),
-                COMMAND,
-            )
+            topic = "lbr/command/joint_position"
+            self.create_subscription(LBRJointPositionCommand, topic, self._on_joint_position, COMMAND)
         self.create_service(SetFault, "~/set_fault", self._on_set_fault)
         self.create_subscription(Reward, "reward", self._on_reward, RELIABLE)
         self.create_subscription(EpisodeState, "episode_state", self._on_episode, EPISODE)
@@ -253,6 +249,12 @@ class PybulletBridge(BaseNode):
             self._command = np.clip(twist, self._limits.low, self._limits.high)
             self._joint_command = None
             self._answered_ns = self._now_ns  # it has no stamp: it answers what was sent last
+
+    def _on_forward_position(self, message: Float64MultiArray) -> None:
+        self._on_joints(message.data)
+
+    def _on_joint_position(self, message: Any) -> None:
+        self._on_joints(message.joint_position)
 
     def _on_joints(self, positions: Sequence[float]) -> None:
         joints = np.array(positions)

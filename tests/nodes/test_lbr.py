@@ -1,0 +1,221 @@
+"""A KUKA LBR iiwa behind its driver's topics: controller and simulated robot, each a process, faults and all."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import pytest
+import robot_interfaces
+from geometry_msgs.msg import PoseStamped, Twist
+from rclpy.qos import QoSProfile
+from sac_gmm_interfaces.msg import ControllerStatus, EpisodeState
+from sac_gmm_interfaces.srv import SetFault
+from std_msgs.msg import Float64MultiArray
+from std_srvs.srv import SetBool
+
+from sac_gmm.control import Limit, Reason, SafetyLimits, State
+from sac_gmm.models import GaussianMixture, SkillModel, save_model
+from sac_gmm.tasks.iiwa import describe_iiwa
+from sac_gmm_nodes.conversions import point_array, stamp_of, twist_array
+from sac_gmm_nodes.node_helpers import COMMAND, EPISODE, RELIABLE, SENSOR
+
+pytestmark = [pytest.mark.ros, pytest.mark.slow]
+RATE_HZ = 100.0
+LIMITS = SafetyLimits()
+EVERY_ONE = QoSProfile(depth=1000)
+
+
+@pytest.fixture(scope="session")
+def outward_model(tmp_path_factory):
+    """A skill that goes away from the robot for ever."""
+    means = np.array([[0.3, 0, 0, 0.15, 0, 0], [0.6, 0, 0, 0.15, 0, 0]])
+    mixture = GaussianMixture(np.full(2, 0.5), means, np.tile(np.diag([1.0] * 3 + [1e-3] * 3), (2, 1, 1)))
+    path = tmp_path_factory.mktemp("model") / "outward.npz"
+    save_model(path, SkillModel("gmm", mixture, np.zeros(3)))
+    return path
+
+
+class Lab:
+    """Robot and controller, an episode that runs, and an ear on what is commanded."""
+
+    def __init__(self, graph, model_file, bridge=None, **controller):
+        graph.env |= robot_interfaces.environment()
+        from lbr_fri_idl.msg import LBRState
+
+        self.graph = graph
+        self.heard: list[tuple[float, np.ndarray]] = []  # commands with the times they came
+        self.states = graph.listen("lbr/state", LBRState, SENSOR)
+        self.poses = graph.listen("state/pose", PoseStamped, SENSOR)
+        self.statuses = graph.listen("controller_status", ControllerStatus, RELIABLE)
+        graph.node.create_subscription(Twist, "lbr/command/twist", self._on_twist, EVERY_ONE)
+        episodes = graph.node.create_publisher(EpisodeState, "episode_state", EPISODE)
+        start = stamp_of(time.time_ns())
+        episodes.publish(EpisodeState(phase=2, episode_id=1, start_stamp=start, time_limit_s=3600.0))
+        assert EpisodeState.PHASE_RUNNING == 2
+        graph.start("pybullet_bridge", driver="only", control_rate_hz=120, **(bridge or {}))
+        graph.start(
+            "gmm_controller",
+            model_file=model_file,
+            autostart=True,
+            **({"robot": "lbr", "rate_hz": RATE_HZ, "tip_frame": "tcp"} | controller),
+        )
+
+    def _on_twist(self, message):
+        self.heard.append((time.monotonic(), twist_array(message)))
+
+    def wait(self, what, **fields):
+        """Wait until the newest status has these values."""
+        wanted = {name: int(value) for name, value in fields.items()}
+        self.graph.wait(
+            lambda: self.statuses and all(getattr(self.statuses[-1], n) == v for n, v in wanted.items()), what
+        )
+
+    def moving(self, what="motion"):
+        self.wait(what, state=State.ACTIVE)
+        self.graph.wait(lambda: np.linalg.norm(self.heard[-1][1]) > 0.02 if self.heard else False, what)
+
+    def fault(self, name):
+        assert self.graph.call(SetFault, "pybullet_bridge/set_fault", SetFault.Request(fault=name)).success
+
+    def resume(self):
+        assert self.graph.call(SetBool, "gmm_controller/pause", SetBool.Request(data=False)).success
+
+    def silence(self):
+        """Wait until nothing is commanded any more; the commands since the last motion are zeros."""
+        self.graph.wait(lambda: self.heard and time.monotonic() - self.heard[-1][0] > 0.3, "silence")
+        assert not self.heard[-1][1].any()
+
+    def check_limits(self):
+        """All commands so far are finite and within the limits on speed, acceleration and jerk."""
+        twists = np.array([twist for _, twist in self.heard])
+        assert np.isfinite(twists).all() and not twists[:, 3:].any()
+        acceleration = np.diff(twists[:, :3], axis=0) * RATE_HZ
+        jerk = np.diff(acceleration, axis=0) * RATE_HZ
+        assert np.linalg.norm(twists[:, :3], axis=1).max() <= LIMITS.max_speed_m_s + 1e-9
+        assert np.linalg.norm(acceleration, axis=1).max() <= LIMITS.max_acceleration_m_s2 + 1e-6
+        assert np.linalg.norm(jerk, axis=1).max() <= LIMITS.max_jerk_m_s3 + 1e-3
+
+    def position(self):
+        return point_array(self.poses[-1].pose.position)
+
+
+def test_what_the_robot_says_of_itself_stops_the_arm_and_is_told(graph, outward_model):
+    """Session, safety and drives latch until somebody says go on; quality and tracking heal by themselves."""
+    lab = Lab(graph, outward_model, singularity_slow=0.002, singularity_stop=0.001, max_speed_m_s=0.03)
+    lab.moving("motion once the session commands")
+    seen = [status.reason for status in lab.statuses]
+    assert Reason.WRONG_DRIVER_SETTING in seen, "before the driver has said in which axes it takes twists"
+    assert lab.states[-1].session_state == 4
+    lab.graph.wait(lambda: len(lab.poses) > 50, "poses for others")
+    for fault, reason in (
+        ("session", Reason.SESSION_LOST),
+        ("safety", Reason.SAFETY_STOP),
+        ("drives", Reason.DRIVES_OFF),
+    ):
+        lab.fault(fault)
+        lab.wait(fault, reason=reason)
+        assert lab.statuses[-1].remedy
+        lab.silence()
+        lab.fault("none")
+        graph.wait(lambda: lab.states[-1].session_state == 4, "the session commanding again")
+        lab.wait("the reason latched: it does not go on by itself", reason=reason)
+        lab.silence()
+        lab.resume()
+        lab.moving(f"motion after {fault}")
+    for fault, reason in (("connection", Reason.POOR_CONNECTION), ("tracking", Reason.POOR_TRACKING)):
+        lab.fault(fault)
+        lab.wait(fault, reason=reason)
+        lab.silence()
+        lab.fault("none")
+        lab.moving(f"motion again by itself after {fault}")
+    lab.check_limits()
+    assert graph.stop("gmm_controller") == 0
+    assert "Traceback" not in graph.output("gmm_controller")
+
+
+def test_the_arm_stops_before_a_singular_posture_and_names_it(graph, outward_model):
+    """By the driver's twist; the pose by TF."""
+    lab = Lab(graph, outward_model, pose_source="tf")
+    lab.moving()
+    lab.wait("the edge of the arm's reach", state=State.ACTIVE, limit=Limit.SINGULARITY)
+    graph.wait(lambda: np.linalg.norm(lab.heard[-1][1]) < 0.005, "rest at the edge")
+    assert 0.65 < lab.position()[0] < 0.9
+    assert "singular" in lab.statuses[-1].remedy
+    # Joints have the last word, after the limits on acceleration and jerk: where states come in bursts, it is needed.
+    speeds = np.array([np.linalg.norm(twist) for _, twist in lab.heard])
+    changes = np.diff(speeds) * RATE_HZ
+    assert speeds.max() <= LIMITS.max_speed_m_s + 1e-9
+    assert changes.max() <= LIMITS.max_acceleration_m_s2 + 1e-6
+    assert changes.min() >= -3 * LIMITS.max_acceleration_m_s2
+
+
+def test_a_joint_keeps_its_margin_and_joint_positions_take_the_twists_place(graph, model_file, tmp_path):
+    """The elbow's limit, by the description given, lies on the way down; the driver takes joint positions."""
+    words = describe_iiwa().partition('name="lbr_A4"')
+    end_rad = -np.deg2rad(83.0)
+    (tmp_path / "arm.urdf").write_text(words[0] + words[1] + words[2].replace('lower="', f'lower="{end_rad}" was="', 1))
+    lab = Lab(graph, model_file, command="joint_position", joint_band_rad=0.02, urdf_file=tmp_path / "arm.urdf")
+    from lbr_fri_idl.msg import LBRJointPositionCommand
+
+    commands = graph.listen("lbr/command/joint_position", LBRJointPositionCommand, COMMAND)
+    graph.wait(lambda: commands, "joint positions")
+    begun = np.array(lab.states[0].measured_joint_position)
+    assert np.abs(np.array(commands[0].joint_position) - begun).max() < 0.01, "it begins where the arm is"
+    lab.wait("the elbow's limit", state=State.ACTIVE, limit=Limit.JOINT)
+    graph.wait(lambda: abs(lab.statuses[-1].velocity.z) < 2e-3, "rest at the limit")
+    elbow = [state.measured_joint_position[3] for state in lab.states]
+    assert end_rad + 0.05 - 0.005 < min(elbow) < end_rad + 0.05 + 0.02
+    assert "joint" in lab.statuses[-1].remedy
+    steps = np.diff([command.joint_position for command in commands], axis=0)
+    assert np.abs(steps).max() < 0.02
+    assert not lab.heard, "no twist where positions are commanded"
+    lab.fault("session")
+    lab.wait("session", reason=Reason.SESSION_LOST)
+    held = len(commands)
+    graph.wait(lambda: lab.statuses[-1].state == State.PAUSED, "rest")
+    count = len(commands)
+    time_up = time.monotonic() + 0.5
+    graph.wait(lambda: time.monotonic() > time_up, "half a second")
+    assert len(commands) - count < 12 and len(commands) >= held, "silence after the zero commands"
+
+
+def test_a_driver_that_takes_twists_in_the_axes_of_its_tip_is_not_sent_any(graph, model_file):
+    lab = Lab(graph, model_file, bridge={"twist_in_tip_frame": True})
+    lab.wait("the wrong setting", reason=Reason.WRONG_DRIVER_SETTING)
+    graph.wait(lambda: "twist_in_tip_frame is true" in graph.output("gmm_controller"), "an error in the log")
+    assert "twist_in_tip_frame" in lab.statuses[-1].remedy
+    assert not any(twist.any() for _, twist in lab.heard)
+
+
+def test_an_arm_with_joint_states_and_a_position_controller(graph, model_file):
+    """No LBR's driver: joint states in, positions for a forward controller out."""
+    lab = Lab(graph, model_file, robot="joints", command="forward_position")
+    commands = graph.listen("lbr/forward_position_controller/commands", Float64MultiArray, COMMAND)
+    lab.wait("motion", state=State.ACTIVE)
+    start = lab.position()
+    graph.wait(lambda: lab.position()[2] < start[2] - 0.03, "the way down")
+    assert len(commands[-1].data) == 7
+
+
+@pytest.mark.parametrize(
+    "parameters, words",
+    [
+        ({"lockstep": True}, "robot = lbr goes by the wall clock"),
+        ({"joint_margin_rad": 0.9}, "joint_margin_rad = 0.9 is out of range"),
+        ({"tip_frame": "tool0", "urdf_file": "URDF"}, "tip_frame 'tool0' is not a link"),
+        ({"urdf_file": "/nowhere.urdf"}, "/nowhere.urdf cannot be read"),
+    ],
+)
+def test_what_cannot_work_is_said(graph, model_file, tmp_path, parameters, words):
+    (tmp_path / "arm.urdf").write_text(describe_iiwa())
+    given = {k: str(tmp_path / "arm.urdf") if v == "URDF" else v for k, v in parameters.items()}
+    graph.env |= robot_interfaces.environment()
+    process = graph.start("gmm_controller", model_file=model_file, robot="lbr", autostart=True, **given)
+    end = time.monotonic() + 30
+    while words not in graph.output("gmm_controller"):
+        assert time.monotonic() < end, graph.output("gmm_controller")
+        time.sleep(0.05)
+    graph.processes.pop("gmm_controller")
+    process.terminate()
+    process.wait(10)
