@@ -9,6 +9,7 @@ from sac_gmm.tasks.cameras import Camera, CameraInfo
 from sac_gmm.tasks.door import DoorTask
 from sac_gmm.tasks.lever import LeverTask
 from sac_gmm.tasks.peg import EasyPegTask, MediumPegTask, PegTask
+from sac_gmm.tasks.randomisation import Randomisation
 from sac_gmm.tasks.sensors import IMAGE_GROUPS, PRIVILEGED, VECTOR_GROUPS, DepthSensor, RgbSensor, Sensor
 from sac_gmm.tasks.task import Task
 from sac_gmm.tasks.teleoperator import ScriptedTeleoperator
@@ -23,6 +24,7 @@ __all__ = [
     "Camera",
     "CameraInfo",
     "DepthSensor",
+    "Randomisation",
     "RgbSensor",
     "ScriptedTeleoperator",
     "Sensor",

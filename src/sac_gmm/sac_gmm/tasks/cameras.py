@@ -9,6 +9,10 @@ import numpy as np
 import pybullet as pb
 from numpy.typing import NDArray
 
+# What PyBullet's renderer takes itself, but for the direction.
+LIGHT_DIRECTION = (0.4, -0.6, 1.0)
+AMBIENT, DIFFUSE = 0.6, 0.35
+
 
 @dataclass(frozen=True)
 class CameraInfo:
@@ -46,10 +50,20 @@ class Camera:
         self._near_m, self.far_m = near_m, far_m
         self._projection = pb.computeProjectionMatrixFOV(vertical_field_of_view_deg, width / height, near_m, far_m)
         self._view: list[float] = []
+        self.light_direction = LIGHT_DIRECTION
+        self.ambient = AMBIENT
+        self._off_m = np.zeros((2, 3))
 
     def look(self, eye_m: NDArray[np.float64], at_m: NDArray[np.float64], up: NDArray[np.float64]) -> None:
         """Stand at `eye_m` and look at `at_m`, both (3,) in the base frame, with `up` pointing up in the image."""
-        self._view = pb.computeViewMatrix(list(eye_m), list(at_m), list(up))
+        self._place = eye_m, at_m, up
+        self._view = pb.computeViewMatrix(list(eye_m + self._off_m[0]), list(at_m + self._off_m[1]), list(up))
+
+    def disturb(self, eye_m: NDArray[np.float64], at_m: NDArray[np.float64]) -> None:
+        """Stand and look off by so much, both (3,), from now on: a camera that is not quite where it should be."""
+        self._off_m[:] = eye_m, at_m
+        if self._view:
+            self.look(*self._place)
 
     def rgb(self) -> NDArray[np.uint8]:
         """Take a picture: colours 0-255, shape (height, width, 3)."""
@@ -68,7 +82,9 @@ class Camera:
             self.info.height,
             self._view,
             self._projection,
-            lightDirection=(0.4, -0.6, 1.0),
+            lightDirection=self.light_direction,
+            lightAmbientCoeff=self.ambient,
+            lightDiffuseCoeff=DIFFUSE * self.ambient / AMBIENT,
             shadow=0,
             flags=pb.ER_NO_SEGMENTATION_MASK,
             renderer=pb.ER_TINY_RENDERER,

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from sac_gmm.errors import SacGmmError
 from sac_gmm.tasks.cameras import Camera, CameraInfo
 from sac_gmm.tasks.iiwa import Iiwa, ImpedanceGains, Tool
+from sac_gmm.tasks.randomisation import Randomisation, Randomiser
 from sac_gmm.tasks.sensors import VECTOR_GROUPS, Sensor, check_groups, observation_space
 
 TOOL_DOWN_XYZW = np.array([0.0, 1.0, 0.0, 0.0])  # the natural way for the iiwa: its last joint stays near zero
@@ -55,6 +56,7 @@ class Task(gymnasium.Env):
         control_rate_hz: float = 30.0,
         gains: ImpedanceGains | None = None,
         groups: Sequence[str] = tuple(VECTOR_GROUPS),
+        randomisation: Randomisation | None = None,
         render_mode: str | None = None,
     ):
         if render_mode not in (None, *self.metadata["render_modes"]):
@@ -99,6 +101,9 @@ class Task(gymnasium.Env):
             raise
         self.observation_space = observation_space(self.groups, self.sensors)
         self._images = tuple(group for group in self.groups if group in self.sensors)
+        self._randomiser: Randomiser | None = None
+        if randomisation is not None and randomisation != Randomisation():
+            self._randomiser = Randomiser(self.client, self.arm.body, self.cameras, randomisation)
         self._start = pb.saveState(self.client)
 
     # What a task must say about itself ------------------------------------------------------------------------
@@ -151,7 +156,12 @@ class Task(gymnasium.Env):
         rng = self.np_random
         self._needs_reset = True
         pb.restoreState(self._start, physicsClientId=self.client)
+        # Contacts of the last episode are still listed. The order of that list shows in the last bits of all that
+        # follows, so it is emptied while nothing touches.
+        pb.performCollisionDetection(self.client)
         true_target = self.place_scene(rng)
+        if self._randomiser is not None:
+            true_target = self._randomiser.draw(rng, true_target)
         self.target_m = true_target + std * rng.standard_normal(3)
         self.arm.place(self.target_m + self.start_offset_m(rng), TOOL_DOWN_XYZW)
         # A stream of its own: how often a picture is taken must not change what else happens in an episode.
