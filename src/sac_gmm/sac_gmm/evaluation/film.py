@@ -95,7 +95,7 @@ def sensor_pictures(group: str, reading: NDArray[Any]) -> list[tuple[str, Pictur
         low, high = np.quantile(reading, (0.01, 0.95))
         return [(f"depth {low:.2f}-{high:.2f} m", _coloured(1.0 - (reading - low) / max(high - low, 1e-6)))]
     if group == "tactile":
-        full_m = 1e-3
+        full_m = 1.5e-3
         return [
             (f"{side} finger, 0-{1e3 * full_m:g} mm", _coloured(image / full_m))
             for side, image in zip(("left", "right"), reading, strict=True)
