@@ -8,9 +8,9 @@ from sac_gmm.demos import check_set, find_bags, read_demonstration, to_training_
 pytestmark = [pytest.mark.ros, pytest.mark.slow]
 
 
-def record(graph, name, folder, episodes):
+def record(graph, name, folder, episodes, task="door"):
     """Run `sac-gmm demos record` in the domain of this test; its exit code and output."""
-    arguments = ["record", "door", "-n", str(episodes), "-o", str(folder)]
+    arguments = ["record", task, "-n", str(episodes), "-o", str(folder)]
     code = f"import sys; from sac_gmm.cli import demos; sys.exit(demos.main({arguments!r}))"
     process = graph.run(name, [sys.executable, "-c", code])
     return process.wait(120.0), graph.output(name)
@@ -38,6 +38,13 @@ def test_demonstrations_come_out_of_the_running_graph(graph, tmp_path):
     assert code == 0, text
     again = read_demonstration(tmp_path / "again" / "door_00")
     assert np.array_equal(again.position_m, demonstrations[0].position_m), "lock-step is repeatable"
+
+
+def test_a_task_without_a_marker_is_recorded_too(graph, tmp_path):
+    code, text = record(graph, "peg", tmp_path / "peg", 1, task="peg")
+    assert code == 0, text
+    demonstration = read_demonstration(tmp_path / "peg" / "peg_00")
+    assert demonstration.relative_m[-1, 2] < -0.0425, "the peg is in"
 
 
 def test_what_the_reward_did_not_approve_of_is_thrown_away(graph, tmp_path):
