@@ -66,8 +66,9 @@ def measure(seconds: float, rates: tuple[float, ...]) -> list[dict[str, Any]]:
         out = Path(folder) / "out.json"
         command = [sys.executable, "-m", "sac_gmm_nodes.loop_bench", "--seconds", str(seconds), "--out", str(out)]
         command += ["--rates", *map(str, rates)]
-        domain = os.environ.get("ROS_DOMAIN_ID", "99")
-        environment = {**os.environ, "OMP_NUM_THREADS": "1", "ROS_DOMAIN_ID": domain}
+        # It talks to itself alone: a robot in the laboratory's network must never hear it.
+        environment = {**os.environ, "OMP_NUM_THREADS": "1", "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST"}
+        environment.setdefault("ROS_DOMAIN_ID", str(1 + os.getpid() % 50))
         code = subprocess.run(command, env=environment, stdout=subprocess.DEVNULL, check=False).returncode
         if code != 0:
             raise SacGmmError("the measurement did not come to its end; see above (is install/setup.bash sourced?)")

@@ -138,7 +138,8 @@ class SafetyPipeline:
 
         self._window[self._oldest] = self._goal
         self._oldest = (self._oldest + 1) % len(self._window)
-        np.mean(self._window, axis=0, out=self._velocity)
+        np.add.reduce(self._window, axis=0, out=self._velocity)
+        self._velocity /= len(self._window)
         # Each goal moves the arm by goal * dt in the end, each command by velocity * dt at once.
         np.subtract(self._goal, self._velocity, out=self._rest)
         self._rest *= self.dt_s
