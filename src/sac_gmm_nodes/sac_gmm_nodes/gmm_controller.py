@@ -112,6 +112,7 @@ class GmmController(ManagedNode):
         self._statistics = LoopStatistics()
         self._ticked_s = 0.0
         self._silent = True  # the last tick sent nothing
+        self._commanded = False  # something has been sent since the node was activated
         self._episode_id = 0
         self._running = False
         self._step = 0
@@ -140,8 +141,8 @@ class GmmController(ManagedNode):
     def configure(self) -> None:
         """Load the skill and start the loop, which does not move the arm yet."""
         base = load_model(self._model_file)
-        guard = self.link.prepare(self._limits, 1 / self._rate_hz)
-        self._controller = VelocityController(base, self._limits, 1 / self._rate_hz, self._blend, guard)
+        joints = self.link.prepare(self._limits, 1 / self._rate_hz)
+        self._controller = VelocityController(base, self._limits, 1 / self._rate_hz, self._blend, joints)
         self._gate = UpdateGate(base, self._limits, self._bounds)
         self._base = base
         self._statistics = LoopStatistics()
@@ -177,7 +178,8 @@ class GmmController(ManagedNode):
         end_s = time.monotonic() + _STOP_S
         first_tick = self._statistics.ticks
         while not self._lockstep and not (self._silent and self._statistics.ticks > first_tick + 1):
-            if time.monotonic() > end_s or not self._loop_is_alive:
+            ticking = self._thread is not None and self._thread.is_alive()
+            if time.monotonic() > end_s or not ticking:
                 self.get_logger().error("the loop did not bring the arm to rest: a zero command is sent instead")
                 break
             time.sleep(0.005)
@@ -212,7 +214,10 @@ class GmmController(ManagedNode):
         return time.monotonic() - self._ticked_s < _STUCK_S
 
     def _send_zero(self) -> None:
-        self.link.send(np.zeros(6), self._last_stamp_ns)
+        """The last word, where there was a first: the topic may belong to another by now."""
+        if self._commanded:
+            self.link.send(np.zeros(6), self._last_stamp_ns)
+        self._commanded = False
 
     # The loop --------------------------------------------------------------------------------------------------
 
@@ -308,6 +313,7 @@ class GmmController(ManagedNode):
         tick = controller.tick(state, hold)
         if tick.publish:
             self.link.send(tick.twist, self._last_stamp_ns)
+            self._commanded = True
         self._silent = not tick.publish
         due = not self._lockstep and tick.state is State.ACTIVE and self._step % self._interval == 0
         compute_s = time.perf_counter() - begun_s

@@ -22,10 +22,11 @@ from rclpy.qos import DurabilityPolicy, QoSProfile
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Float64MultiArray, String
 
-from sac_gmm.control import Reason, SafetyLimits
+from sac_gmm.control import Limit, Reason, SafetyLimits
 from sac_gmm.control.joint_limits import JointGuard, JointIntegrator, JointSettings
 from sac_gmm.control.kinematics import ArmKinematics, FrameTree
 from sac_gmm.control.lbr_state import LbrJudge, LbrSettings, LbrState
+from sac_gmm.control.safety import JointLimiter
 from sac_gmm.control.settings import check_settings, number
 from sac_gmm.errors import SacGmmError
 from sac_gmm_nodes.conversions import header, nanoseconds, point_array, stamp_of
@@ -33,7 +34,6 @@ from sac_gmm_nodes.node_helpers import COMMAND, LATCHED, SENSOR, BaseNode
 from sac_gmm_nodes.robot_link import ArmReading, Polled, RobotLink, take
 from sac_gmm_nodes.robot_messages import LBRJointPositionCommand, LBRState, TFMessage
 
-_DESCRIPTION_S = 5.0  # to wait for the robot's description
 _SETTING_S = 1.0  # at which the driver is asked for its settings until it has answered
 _FRAMES = QoSProfile(depth=100)
 _STATIC_FRAMES = QoSProfile(depth=100, durability=DurabilityPolicy.TRANSIENT_LOCAL)
@@ -61,7 +61,7 @@ class JointLink:
     """Joints in, twists or joint positions out. All but the callbacks of timers runs in the loop's thread.
 
     Attributes:
-        guard: Of the joints, updated with every state; None before `prepare`.
+        guard: Of the joints, updated with every state; None until the robot's description is there.
         driver: What the driver says of itself, in words, for diagnostics.
 
     Args:
@@ -98,6 +98,8 @@ class JointLink:
         self._reason = Reason.NO_STATE if lbr else Reason.NONE
         self._wrench: Any = None
         self._described = ""
+        self._limits: SafetyLimits | None = None
+        self._dt_s = 0.0
         self._sent_s = -np.inf
 
         if lbr and LBRState is None:
@@ -138,41 +140,62 @@ class JointLink:
             self._message, topic = Float64MultiArray(), f"{prefix}forward_position_controller/commands"
         self._commands = self._node.create_publisher(type(self._message), topic, COMMAND)
 
-    def prepare(self, limits: SafetyLimits, dt_s: float) -> JointGuard:
-        """Read the robot's description, waiting for it a bounded time, and make what needs it.
+    def prepare(self, limits: SafetyLimits, dt_s: float) -> JointLimiter:
+        """Called when the node is configured. What needs the robot's description is made when that is there.
+
+        Returns:
+            What the joints have to say about a velocity.
 
         Raises:
-            SacGmmError: There is none, or it does not fit the parameters.
+            SacGmmError: urdf_file cannot be read, or does not fit the parameters.
         """
-        self._kinematics = ArmKinematics(self._description(), self._tip_frame, self._frame_id, self._tip.tip_offset_m)
-        self.guard = JointGuard(
-            self._kinematics, self._joint_settings, limits.max_acceleration_m_s2, limits.max_speed_m_s, dt_s
-        )
-        self._integrator = None if self._output == "twist" else JointIntegrator(self.guard, dt_s)
-        return self.guard
-
-    def _description(self) -> str:
+        self._limits, self._dt_s = limits, dt_s
         if self._urdf_file:
             try:
-                return Path(self._urdf_file).read_text(encoding="utf-8")
+                self._described = Path(self._urdf_file).read_text(encoding="utf-8")
             except OSError as error:
                 raise SacGmmError(f"urdf_file {self._urdf_file} cannot be read: {error.strerror}") from error
-        end_s = time.monotonic() + _DESCRIPTION_S
-        while True:
-            for message, _ in take(self._descriptions):
-                self._described = message.data
-            if self._described:
-                return self._described
-            if time.monotonic() > end_s:
-                topic = self._descriptions.topic_name
-                raise SacGmmError(f"no {topic} within {_DESCRIPTION_S:g} s: start the driver, or give urdf_file")
-            time.sleep(0.01)
+        if self._described:
+            self._make_guard(self._described)
+        return self
+
+    def share(self, velocity_m_s: np.ndarray, committed_m: np.ndarray | None = None) -> tuple[float, Limit]:
+        """What the joints allow of a velocity; nothing before they are known."""
+        if self.guard is None:
+            return (0.0, Limit.JOINT) if velocity_m_s.any() else (1.0, Limit.NONE)
+        return self.guard.share(velocity_m_s, committed_m)
+
+    def _make_guard(self, description: str) -> None:
+        assert self._limits is not None
+        self._kinematics = ArmKinematics(description, self._tip_frame, self._frame_id, self._tip.tip_offset_m)
+        self.guard = JointGuard(
+            self._kinematics,
+            self._joint_settings,
+            self._limits.max_acceleration_m_s2,
+            self._limits.max_speed_m_s,
+            self._dt_s,
+        )
+        self._integrator = None if self._output == "twist" else JointIntegrator(self.guard, self._dt_s)
+
+    def _look_for_description(self) -> None:
+        """Take in the robot's description when the driver publishes it; a bad one is told once, and nothing moves."""
+        for message, _ in take(self._descriptions):
+            self._described = message.data
+            try:
+                self._make_guard(self._described)
+            except SacGmmError as error:
+                self._node.get_logger().error(f"{self._descriptions.topic_name}: {error}")
+        if self.guard is None:
+            topic = self._descriptions.topic_name
+            self._node.get_logger().info(f"waiting for {topic}", throttle_duration_sec=5.0)
 
     def poll(self) -> ArmReading | None:
         """The newest state; called by the loop, on every tick."""
         for subscription in self._transforms:
             for message, _ in take(subscription):
                 self._take_frames(message, static=subscription.topic_name.endswith("static"))
+        if self.guard is None:
+            self._look_for_description()
         states = take(self._states)
         if states and self.guard is not None:
             self._take_state(*states[-1])

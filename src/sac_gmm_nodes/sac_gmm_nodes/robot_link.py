@@ -18,7 +18,7 @@ from rclpy.qos import QoSProfile
 from rclpy.subscription import Subscription
 
 from sac_gmm.control import Reason, SafetyLimits
-from sac_gmm.control.joint_limits import JointGuard
+from sac_gmm.control.safety import JointLimiter
 from sac_gmm_nodes.conversions import nanoseconds
 from sac_gmm_nodes.node_helpers import COMMAND
 
@@ -56,8 +56,8 @@ class RobotLink:
         self._message = TwistStamped()
         self._message.header.frame_id = frame_id
 
-    def prepare(self, limits: SafetyLimits, dt_s: float) -> JointGuard | None:
-        """Called when the node is configured; gives what guards the joints, which nobody knows here."""
+    def prepare(self, limits: SafetyLimits, dt_s: float) -> JointLimiter | None:
+        """Called when the node is configured; gives what the joints have to say, which nobody knows here."""
         return None
 
     def clear(self) -> None:

@@ -14,8 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from sac_gmm.control.codes import Limit, Reason, State
-from sac_gmm.control.joint_limits import JointGuard
-from sac_gmm.control.safety import SafetyLimits, SafetyPipeline
+from sac_gmm.control.safety import JointLimiter, SafetyLimits, SafetyPipeline
 from sac_gmm.control.settings import check_settings, number
 from sac_gmm.errors import SacGmmError
 from sac_gmm.models import Regressor, SkillModel
@@ -85,7 +84,7 @@ class VelocityController:
         limits: What the arm may do.
         dt_s: The control period.
         blend: How new versions take over.
-        guard: Of the joints; the caller updates it with the posture of every state.
+        joints: What the joints allow, kept up to date by the caller.
     """
 
     def __init__(
@@ -94,14 +93,13 @@ class VelocityController:
         limits: SafetyLimits | None = None,
         dt_s: float = 1 / 30,
         blend: BlendSettings | None = None,
-        guard: JointGuard | None = None,
+        joints: JointLimiter | None = None,
     ) -> None:
         if model.state_dim != 3:
             raise SacGmmError(f"the skill moves in {model.state_dim} dimensions: the velocity controller expects 3")
         self.limits = limits or SafetyLimits()
         self.blend = blend or BlendSettings()
-        self.guard = guard
-        self.pipeline = SafetyPipeline(self.limits, dt_s, guard)
+        self.pipeline = SafetyPipeline(self.limits, dt_s, joints)
         self.ticks = 0
         self._base = _Version(0, model, Regressor(model.mixture))
         self._layers = [_Layer(self._base, 0.0)]
@@ -180,7 +178,7 @@ class VelocityController:
         self._fault = False
         self._ramp = 0.0
         if not moving:
-            self.pipeline = SafetyPipeline(self.limits, self.pipeline.dt_s, self.guard)
+            self.pipeline = SafetyPipeline(self.limits, self.pipeline.dt_s, self.pipeline.joints)
 
     def clear_fault(self) -> None:
         """Allow motion again after a value that was not a number."""
