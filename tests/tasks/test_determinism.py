@@ -64,6 +64,23 @@ def test_an_episode_repeats_after_others_and_elsewhere(name):
     assert elsewhere == first
 
 
+@pytest.mark.parametrize("name", SCENES)
+def test_the_order_of_episodes_does_not_matter(name):
+    """Broken off in mid-contact, so that each leaves other contacts to the next."""
+    task = make_task(name, target_noise_std_m=0.0)
+
+    def press(seed):
+        task.reset(seed=seed)
+        for _ in range(40):
+            observation, *_ = task.step(np.array([0.02, 0.0, -0.15, 0.0, 0.0, 0.0]))
+        return observation["ee_position_m"]
+
+    first = [press(seed) for seed in range(10)]
+    for seed in [*reversed(range(10)), 3, 9, 3, 0, 7]:
+        np.testing.assert_array_equal(press(seed), first[seed])
+    task.close()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", SCENES)
 def test_an_episode_repeats_after_a_thousand_others(name):
