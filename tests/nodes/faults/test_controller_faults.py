@@ -280,6 +280,7 @@ def test_transitions_that_are_not_possible(rig, table):
     assert rig.lifecycle_state() == "active"
     assert rig.statuses[-1].state == State.ACTIVE
     assert "activate is not possible while active" in rig.graph.output("gmm_controller")
+    rig.graph.wait(lambda: len(rig.commands) > sent + 5, "commands")
     rig.commands.check_limits(sent)
     table.add("a transition that is not possible", "goes on moving", "refused; still active")
 
