@@ -11,7 +11,15 @@ from sensor_msgs.msg import CameraInfo, Image, JointState
 from std_msgs.msg import String
 
 from sac_gmm.control.kinematics import ArmKinematics, FrameTree
-from sac_gmm_nodes.conversions import header, nanoseconds, point_array, stamp_of, twist_array, twist_message
+from sac_gmm_nodes.conversions import (
+    depth_array,
+    header,
+    nanoseconds,
+    point_array,
+    stamp_of,
+    twist_array,
+    twist_message,
+)
 from sac_gmm_nodes.node_helpers import COMMAND, EPISODE, LATCHED, RELIABLE
 
 pytestmark = [pytest.mark.ros, pytest.mark.slow]
@@ -130,6 +138,38 @@ def test_pictures_come_in_step_with_the_episode(graph):
     assert (wrist[0].height, wrist[0].width, wrist[0].encoding) == (64, 64, "rgb8")
     assert infos[0].k[0] > 100
     assert infos[0].header == fixed[0].header
+
+
+@pytest.mark.parametrize(
+    ("task", "topic", "shape"),
+    [
+        ("lever", "depth_camera/image", (64, 64)),
+        ("peg", "tactile_left/image", (64, 64)),
+        ("peg", "tactile/image", (128, 64)),
+    ],
+)
+def test_tasks_publish_their_own_sensors(graph, task, topic, shape):
+    driver = Driver(graph, task=task, wrist_camera_period_steps=4)
+    pictures = graph.listen(topic, Image, RELIABLE)
+    infos = graph.listen("depth_camera/camera_info", CameraInfo, RELIABLE)
+    driver.reset()
+    driver.run(time_limit_s=4 / 30)
+    for k in range(4):
+        graph.wait(lambda k=k: driver.step(driver.poses[-1]) >= k, "the state")
+        driver.command(driver.stamps(driver.poses)[-1], vx=0.1)
+    graph.wait(lambda: pictures and driver.step(pictures[-1]) == 4, "the picture of the last state")
+    assert [driver.step(message) for message in pictures] == [0, 4]
+    assert pictures[0].encoding == "32FC1"
+    metres = [depth_array(message) for message in pictures]
+    assert metres[0].shape == shape
+    assert np.isfinite(metres).all()
+    assert not np.array_equal(*metres)
+    if task == "lever":
+        assert 0.1 < np.median(metres[0]) < 1.5
+        assert infos[0].header == pictures[0].header
+        assert (infos[0].width, infos[0].height) == (64, 64)
+    else:
+        assert 1e-5 < metres[0].max() < 3e-3  # an imprint in a gel of three millimetres
 
 
 def test_real_time_keeps_the_pace_of_the_wall_clock(graph):

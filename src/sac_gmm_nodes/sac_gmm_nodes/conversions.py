@@ -107,10 +107,24 @@ def image_message(rgb: NDArray[np.uint8], header_: Header) -> Image:
     )
 
 
+def metres_message(metres: NDArray[np.float32], header_: Header) -> Image:
+    """A picture of distances in metres, shape (height, width)."""
+    height, width = metres.shape
+    data = array.array("B", np.ascontiguousarray(metres, dtype="<f4").tobytes())
+    return Image(header=header_, height=height, width=width, encoding="32FC1", step=4 * width, data=data)
+
+
 def image_array(message: Image) -> NDArray[np.uint8]:
     """The picture of an rgb8 message, shape (height, width, 3)."""
     rows = np.frombuffer(message.data, dtype=np.uint8).reshape(message.height, message.step)
     return rows[:, : message.width * 3].reshape(message.height, message.width, 3)
+
+
+def depth_array(message: Image) -> NDArray[np.float32]:
+    """The metres of a 32FC1 message, shape (height, width)."""
+    order = ">f4" if message.is_bigendian else "<f4"
+    rows = np.frombuffer(message.data, dtype=order).reshape(message.height, message.step // 4)
+    return rows[:, : message.width].astype(np.float32)
 
 
 def camera_info_message(matrix: Array, width: int, height: int, header_: Header) -> CameraInfoMessage:

@@ -37,6 +37,7 @@ from sac_gmm_nodes.conversions import (
     header,
     image_message,
     joint_message,
+    metres_message,
     nanoseconds,
     pose_message,
     reached,
@@ -53,6 +54,7 @@ _IDLE_PERIOD_S = 0.1  # at which the state is sent again while physics is held
 _REPEAT_S = 1.0  # at which an unanswered state is sent again
 _NO_TURN = np.array([0.0, 0.0, 0.0, 1.0])
 _CAMERAS = ("wrist", "fixed")
+_SENSORS = ("depth", "tactile")
 
 
 class PybulletBridge(BaseNode):
@@ -75,13 +77,19 @@ class PybulletBridge(BaseNode):
             name: self.whole(f"{name}_camera_period_steps", default, 0, 10_000, "control steps per picture; 0 for none")
             for name, default in (("wrist", 32), ("fixed", 5))
         }
+        for name, parameter in (("depth", "depth_camera_period_steps"), ("tactile", "tactile_period_steps")):
+            period = self.whole(
+                parameter, -1, -1, 10_000, "control steps per picture; 0: none; -1: as the wrist camera"
+            )
+            self._periods[name] = self._periods["wrist"] if period < 0 else period
         choices = ("off", "also", "only")
         driver = self.text("driver", "off" if self._lockstep else "also", "the topics of an LBR's driver", choices)
         in_tip_frame = self.flag("twist_in_tip_frame", False, "take the driver's twists in the axes of the tip")
         seed = self.whole("seed", 0, 0, 2**31 - 1, "seed of the scene before the first reset")
 
         self._task = make_task(task, control_rate_hz=rate_hz)
-        self._periods = {name: period for name, period in self._periods.items() if name in self._task.cameras}
+        present = {*_CAMERAS} & {*self._task.cameras} | {*_SENSORS} & {*self._task.sensors}
+        self._periods = {name: period for name, period in self._periods.items() if name in present}
         self._period_ns = 1e9 / rate_hz
         limits = self._task.action_space
         assert isinstance(limits, Box)
@@ -93,12 +101,19 @@ class PybulletBridge(BaseNode):
         self._twist = self.create_publisher(TwistStamped, "state/twist", stream(reliable))
         self._wrench = self.create_publisher(WrenchStamped, "wrench", stream(reliable))
         self._target = self.create_publisher(PoseStamped, "target_pose", LATCHED)
+        cameras = (*_CAMERAS, "depth")
         self._images = {
-            name: self.create_publisher(Image, f"{name}_camera/image", stream(reliable)) for name in _CAMERAS
+            name: self.create_publisher(Image, f"{name}_camera/image", stream(reliable)) for name in cameras
         }
         self._infos = {
-            name: self.create_publisher(CameraInfo, f"{name}_camera/camera_info", stream(reliable)) for name in _CAMERAS
+            name: self.create_publisher(CameraInfo, f"{name}_camera/camera_info", stream(reliable)) for name in cameras
         }
+        # Both fingers in one picture, the left one above, and each on its own, as two sensors would send it.
+        self._tactile = {
+            name: self.create_publisher(Image, f"{name}/image", stream(reliable))
+            for name in ("tactile", "tactile_left", "tactile_right")
+        }
+        self._readings: dict[str, tuple[int, np.ndarray]] = {}  # of the sensors: simulated time, picture
         self._plain = driver != "only"
         arm = self._task.arm
         self._driver = None if driver == "off" else DriverTopics(self, arm, self._task.client, in_tip_frame)
@@ -155,7 +170,7 @@ class PybulletBridge(BaseNode):
         """Send the state, wait for its answers, advance one control period."""
         assert self._end_ns is not None
         now_ns, at_end = self._now_ns, reached(self._now_ns, self._end_ns)
-        waits_for_reward = self._wait_for_reward and "fixed" in self._cameras_due(at_end)
+        waits_for_reward = self._wait_for_reward and "fixed" in self._pictures_due(at_end)
 
         def answered() -> bool:
             commanded = at_end or self._answered_ns >= now_ns
@@ -340,13 +355,30 @@ class PybulletBridge(BaseNode):
             self._driver.publish(self._session, self._joint_command, state["wrench"], head, period_s)
 
     def _publish_pictures(self, everything: bool = False) -> None:
-        for name in self._cameras_due(everything):
+        for name in self._pictures_due(everything):
+            if name == "tactile":
+                self._publish_tactile()
+                continue
             info = self._task.camera_info(name)
             head = self._header(info.frame_id)
+            picture = metres_message(self._read(name), head) if name == "depth" else None
             self._infos[name].publish(camera_info_message(info.matrix, info.width, info.height, head))
-            self._images[name].publish(image_message(self._task.camera(name), head))
+            self._images[name].publish(picture or image_message(self._task.camera(name), head))
 
-    def _cameras_due(self, everything: bool) -> list[str]:
+    def _publish_tactile(self) -> None:
+        left, right = self._read("tactile")
+        both = metres_message(np.vstack((left, right)), self._header("gripper"))
+        self._tactile["tactile"].publish(both)
+        self._tactile["tactile_left"].publish(metres_message(left, self._header("finger_left")))
+        self._tactile["tactile_right"].publish(metres_message(right, self._header("finger_right")))
+
+    def _read(self, group: str) -> np.ndarray:
+        """One reading per state: a state that is sent again keeps its noise."""
+        if self._readings.get(group, (-1, None))[0] != self._now_ns:
+            self._readings[group] = self._now_ns, self._task.read(group)
+        return self._readings[group][1]
+
+    def _pictures_due(self, everything: bool) -> list[str]:
         return [name for name, period in self._periods.items() if period and (everything or self._step % period == 0)]
 
 
