@@ -63,15 +63,20 @@ class Tool:
     friction: dict[str, float]
 
 
-def describe_iiwa(tool: Tool | None = None) -> str:
+def describe_iiwa(tool: Tool | None = None, *, mesh_visuals: bool = False) -> str:
     """URDF of the arm with a parallel gripper and a tool; a closed gripper's round fingertip where none is given.
 
     Links `lbr_link_0` … `lbr_link_7` carry boxes and capsules to be seen, no collision shapes; `gripper` and the links
     of the tool hang below the flange. Only the tool collides.
+
+    Args:
+        tool: What the gripper carries.
+        mesh_visuals: Show the arm by the meshes that come with PyBullet.
     """
     tool = tool or closed_finger()
     parts = ['<robot name="lbr"><link name="lbr_link_0"><inertial><mass value="0"/>', _inertia((0.05, 0.06, 0.03))]
-    parts.append("</inertial>" + _visual_cylinder(0.09, 0.15, (0, 0, 0.075), "grey") + "</link>")
+    base = _visual_cylinder(0.09, 0.15, (0, 0, 0.075), "grey")
+    parts.append("</inertial>" + (_visual_mesh(0, "grey") if mesh_visuals else base) + "</link>")
     for index, (xyz, rpy, mass, com, inertia, towards) in enumerate(_LINKS, start=1):
         limit = JOINT_LIMITS_RAD[index - 1]
         parts.append(
@@ -85,9 +90,12 @@ def describe_iiwa(tool: Tool | None = None) -> str:
         centre = tuple(0.5 * value for value in towards)
         lie_down = (-_H, 0, 0) if abs(towards[1]) > 0 else (0, 0, 0)
         colour = "orange" if index % 2 else "silver"
+        seen = _visual_cylinder(0.055, length, centre, colour, lie_down)
+        if mesh_visuals:
+            seen = _visual_mesh(index, colour)
         parts.append(
             f'<link name="lbr_link_{index}"><inertial><origin xyz="{_text(com)}"/><mass value="{mass}"/>'
-            f"{_inertia(inertia)}</inertial>{_visual_cylinder(0.055, length, centre, colour, lie_down)}</link>"
+            f"{_inertia(inertia)}</inertial>{seen}</link>"
         )
     gripper_centre = (0, 0, 0.5 * GRIPPER_LENGTH_M)
     parts.append(_fixed_joint("lbr_link_7", "gripper", FLANGE_M))
@@ -155,6 +163,13 @@ def _visual_cylinder(
     )
 
 
+def _visual_mesh(index: int, colour: str) -> str:
+    import pybullet_data
+
+    path = Path(pybullet_data.getDataPath()) / "kuka_iiwa" / "meshes" / f"link_{index}.obj"
+    return f'<visual><geometry><mesh filename="{path}"/></geometry>{_material(colour)}</visual>'
+
+
 def _fixed_joint(parent: str, child: str, z_m: float) -> str:
     return (
         f'<joint name="{child}_joint" type="fixed"><parent link="{parent}"/><child link="{child}"/>'
@@ -206,14 +221,21 @@ class Iiwa:
     The engine's joint motors are off; the torques come from `arm_kernels.impedance`. All poses are in the base frame.
     """
 
-    def __init__(self, client: int, gains: ImpedanceGains | None = None, tool: Tool | None = None):
+    def __init__(
+        self,
+        client: int,
+        gains: ImpedanceGains | None = None,
+        tool: Tool | None = None,
+        *,
+        mesh_visuals: bool = False,
+    ):
         self._client = client
         tool = tool or closed_finger()
         self.gains = gains or ImpedanceGains()
         self.description = describe_iiwa(tool)  # as a real arm's driver publishes it
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "iiwa.urdf"
-            path.write_text(self.description, encoding="utf-8")
+            path.write_text(describe_iiwa(tool, mesh_visuals=mesh_visuals), encoding="utf-8")
             self.body = pb.loadURDF(
                 str(path), useFixedBase=True, flags=pb.URDF_USE_INERTIA_FROM_FILE, physicsClientId=client
             )

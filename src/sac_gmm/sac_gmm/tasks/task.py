@@ -39,6 +39,18 @@ class Task(gymnasium.Env):
     `camera`). The true state of the scene (`truth`) is for scoring and never
     part of an observation; the arm starts relative to the *detected* target, so that its pose does not give the true
     one away. The environment's own reward is 1.0 in the step that succeeds.
+
+    Args:
+        target_noise_std_m: Standard deviation of the error of the detected target, per axis, drawn once per episode.
+        control_rate_hz: Of steps; it divides `physics_rate_hz`.
+        gains: Of the arm's impedance.
+        groups: What observations hold.
+        randomisation: What else differs from episode to episode; nothing by default.
+        mesh_visuals: Show the arm by meshes, for films; pictures then take ten times as long.
+        render_mode: `rgb_array` or None.
+
+    Raises:
+        SacGmmError: A value is out of range, or the task has no such group.
     """
 
     metadata = {"render_modes": ["rgb_array"], "render_fps": 30}  # noqa: RUF012 - the name and type Gymnasium asks for
@@ -57,6 +69,7 @@ class Task(gymnasium.Env):
         gains: ImpedanceGains | None = None,
         groups: Sequence[str] = tuple(VECTOR_GROUPS),
         randomisation: Randomisation | None = None,
+        mesh_visuals: bool = False,
         render_mode: str | None = None,
     ):
         if render_mode not in (None, *self.metadata["render_modes"]):
@@ -93,7 +106,7 @@ class Task(gymnasium.Env):
             )
             # The real arm compensates its own weight and nothing else in these scenes can fall.
             pb.setGravity(0, 0, 0, physicsClientId=self.client)
-            self.arm = Iiwa(self.client, gains, self.tool())
+            self.arm = Iiwa(self.client, gains, self.tool(), mesh_visuals=mesh_visuals)
             self.build_scene()
             self.groups = check_groups(self.name, groups, self.sensors)
         except BaseException:
