@@ -10,12 +10,14 @@ import pybullet as pb
 from sac_gmm.tasks.iiwa import GRIPPER_LENGTH_M, Iiwa, Tool
 
 JAW_LENGTH_M = 0.06
-JAW_WIDTH_M = 0.016  # along x
-JAW_THICKNESS_M = 0.010  # along y, the way the jaws move
-TIP_BELOW_TCP_M = 0.008  # the tcp is the centre of the pads
+JAW_WIDTH_M = 0.040  # along x
+JAW_THICKNESS_M = 0.008  # along y, the way the jaws move
+NOTCH_WIDTH_M = 0.028  # of the notch in each jaw: it holds what it has by its shape along x, by friction along z
+NOTCH_DEPTH_M = 0.004
+TIP_BELOW_TCP_M = 0.008  # the tcp is between the fingertips, a little above their ends
 JAW_MASS_KG = 0.06
-JAW_FRICTION = 1.0  # rubber pads
-GRIP_FORCE_N = 20.0  # of each jaw
+JAW_FRICTION = 0.4  # polished steel; times that of what they hold
+GRIP_FORCE_N = 25.0  # of each jaw
 JAW_SPEED_M_S = 0.08
 BARRIER_RATE_HZ = 60.0
 CLOSING_DELAY_S = 0.15  # for as long must the light barrier be interrupted
@@ -23,35 +25,26 @@ NOTHING_HELD_M = 0.002  # jaws this near to each other hold nothing
 
 
 def parallel_jaws(opening_m: float) -> Tool:
-    """Two jaws on prismatic joints, open at joint position zero; `tcp` is the point between the centres of the pads.
+    """Two notched jaws on prismatic joints, open at joint position zero; `tcp` is the point between their tips.
 
     Args:
         opening_m: Distance between the open jaws.
     """
     stroke = 0.5 * opening_m
-    size = f'<geometry><box size="{JAW_WIDTH_M} {JAW_THICKNESS_M} {JAW_LENGTH_M}"/></geometry>'
-    pad = f'<geometry><box size="{0.9 * JAW_WIDTH_M} 0.002 {2 * TIP_BELOW_TCP_M}"/></geometry>'
-    ix, iy, iz = (
-        JAW_MASS_KG / 12 * (a**2 + b**2)
-        for a, b in (
-            (JAW_THICKNESS_M, JAW_LENGTH_M),
-            (JAW_WIDTH_M, JAW_LENGTH_M),
-            (JAW_WIDTH_M, JAW_THICKNESS_M),
-        )
-    )
+    lip_width = 0.5 * (JAW_WIDTH_M - NOTCH_WIDTH_M)
     parts = []
     for name, side in (("left", 1), ("right", -1)):
-        centre = f'<origin xyz="0 {0.5 * side * JAW_THICKNESS_M} {0.5 * JAW_LENGTH_M}"/>'
+        back = (0.0, side * (NOTCH_DEPTH_M + 0.5 * JAW_THICKNESS_M), 0.5 * JAW_LENGTH_M)
+        shapes = _box(back, (JAW_WIDTH_M, JAW_THICKNESS_M, JAW_LENGTH_M))
+        for end in (1, -1):
+            lip = (0.5 * end * (NOTCH_WIDTH_M + lip_width), 0.5 * side * NOTCH_DEPTH_M, 0.5 * JAW_LENGTH_M)
+            shapes += _box(lip, (lip_width, NOTCH_DEPTH_M, JAW_LENGTH_M))
         parts.append(
             f'<joint name="{name}_jaw_joint" type="prismatic"><parent link="gripper"/><child link="{name}_jaw"/>'
             f'<origin xyz="0 {side * stroke} {GRIPPER_LENGTH_M}"/><axis xyz="0 {-side} 0"/>'
             f'<limit lower="0" upper="{stroke}" effort="{GRIP_FORCE_N}" velocity="{JAW_SPEED_M_S}"/></joint>'
-            f'<link name="{name}_jaw"><inertial>{centre}<mass value="{JAW_MASS_KG}"/>'
-            f'<inertia ixx="{ix}" iyy="{iy}" izz="{iz}" ixy="0" ixz="0" iyz="0"/></inertial>'
-            f'<visual>{centre}{size}<material name="jaw"><color rgba="0.62 0.64 0.68 1"/></material></visual>'
-            f'<visual><origin xyz="0 {0.0008 * side} {JAW_LENGTH_M - TIP_BELOW_TCP_M}"/>{pad}'
-            f'<material name="pad"><color rgba="0.10 0.10 0.10 1"/></material></visual>'
-            f"<collision>{centre}{size}</collision></link>"
+            f'<link name="{name}_jaw"><inertial><origin xyz="0 {back[1]} {back[2]}"/><mass value="{JAW_MASS_KG}"/>'
+            f'<inertia ixx="2e-5" iyy="2.5e-5" izz="6e-6" ixy="0" ixz="0" iyz="0"/></inertial>{shapes}</link>'
         )
     parts.append(
         f'<joint name="tcp_joint" type="fixed"><parent link="gripper"/><child link="tcp"/>'
@@ -60,6 +53,12 @@ def parallel_jaws(opening_m: float) -> Tool:
         f'<inertia ixx="1e-6" iyy="1e-6" izz="1e-6" ixy="0" ixz="0" iyz="0"/></inertial></link>'
     )
     return Tool("".join(parts), {"left_jaw": JAW_FRICTION, "right_jaw": JAW_FRICTION})
+
+
+def _box(centre: tuple[float, float, float], size: tuple[float, float, float]) -> str:
+    place = '<origin xyz="{} {} {}"/>'.format(*centre) + '<geometry><box size="{} {} {}"/></geometry>'.format(*size)
+    material = '<material name="jaw"><color rgba="0.62 0.64 0.68 1"/></material>'
+    return f"<visual>{place}{material}</visual><collision>{place}</collision>"
 
 
 class Grip(Enum):
@@ -95,7 +94,7 @@ class ReflexGripper:
 
     @property
     def width_m(self) -> float:
-        """Distance between the jaws."""
+        """Distance between the jaws (between the lips beside their notches)."""
         states = pb.getJointStates(self._arm.body, self._jaws, self._client)
         return 2.0 * self._stroke_m - states[0][0] - states[1][0]
 

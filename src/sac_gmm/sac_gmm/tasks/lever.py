@@ -1,4 +1,4 @@
-"""Lever sliding: straddle the lever of a switch with open jaws, let them close, pull it to its end; a light turns on."""
+"""Lever sliding: straddle a switch's lever with open jaws, let them close, pull it to its end; a light turns on."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from sac_gmm.tasks.iiwa import Tool
 from sac_gmm.tasks.sensors import DepthSensor, RgbSensor
 from sac_gmm.tasks.task import Task
 
-OPENING_M = 0.034  # between the jaws: 1 cm to each side of the lever
-LEVER_LENGTH_M = 0.024  # along x, the way it slides
+OPENING_M = 0.042  # between the jaws: 14 mm to each side of the lever
+LEVER_LENGTH_M = 0.016  # along x, the way it slides
 LEVER_WIDTH_M = 0.014  # along y, the way the jaws close
-LEVER_ABOVE_M = 0.014  # its top, above the grasp point
+LEVER_ABOVE_M = 0.012  # its top, above the grasp point
 LEVER_BELOW_M = 0.026  # the board, below the grasp point
 TRAVEL_M = 0.09
-ON_M = 0.084  # from here on the switch is closed
+ON_M = 0.075  # from here on the contact is closed; the rest of the way to the stop is over-travel
 LEVER_MASS_KG = 0.15
-LEVER_FRICTION = 0.7  # of its surface; times that of the jaws
+LEVER_FRICTION = 0.4  # of its surface; times that of the jaws
 # What holds the lever back is more than the friction of jaws that merely press on its top, and less than half a grip.
-SLIDER_FRICTION_N = 4.0
-SPRING_N = 4.0  # of the return spring at the start
-SPRING_N_M = 15.0
+SLIDER_FRICTION_N = 1.5
+SPRING_N = 1.5  # of the return spring at the start
+SPRING_N_M = 10.0
 SIZE_M = (0.24, 0.18, 0.05)  # of the board
 LAMP_OFF = (0.28, 0.20, 0.08, 1.0)
 LAMP_ON = (1.0, 0.86, 0.15, 1.0)
@@ -94,12 +94,12 @@ class LeverTask(Task):
         size = self._depth_size_px
         self.cameras = {
             "wrist": Camera(self.client, "wrist_camera_optical_frame", 64, 64, 45.0),
-            "depth": Camera(self.client, "depth_camera_optical_frame", size, size, 32.0, near_m=0.1, far_m=1.5),
-            "scene": Camera(self.client, "scene_camera_optical_frame", 320, 240, 40.0),
+            "depth": Camera(self.client, "depth_camera_optical_frame", size, size, 27.0, near_m=0.1, far_m=1.5),
+            "scene": Camera(self.client, "scene_camera_optical_frame", 320, 240, 38.0),
         }
         up = np.array([0.0, 0.0, 1.0])
-        self.cameras["depth"].look(np.array([1.0, 0.0, 0.45]), np.array([0.57, 0.0, 0.28]), up)
-        self.cameras["scene"].look(np.array([0.95, -0.70, 0.62]), np.array([0.50, 0.0, 0.27]), up)
+        self.cameras["depth"].look(np.array([1.0, 0.0, 0.45]), np.array([0.57, 0.0, 0.265]), up)
+        self.cameras["scene"].look(np.array([0.88, -0.62, 0.60]), np.array([0.54, 0.01, 0.30]), up)
         self.sensors["depth"] = DepthSensor(self.cameras["depth"])
         self.sensors["rgb"] = RgbSensor(self.cameras["wrist"])
 
@@ -113,8 +113,8 @@ class LeverTask(Task):
         return grasp
 
     def start_offset_m(self, rng: np.random.Generator) -> NDArray[np.float64]:
-        """Above the lever, a little beyond it, within half a centimetre."""
-        return np.array([0.02, 0.0, 0.11]) + 0.005 * rng.standard_normal(3)
+        """Above the lever, within half a centimetre."""
+        return np.array([0.013, 0.0, 0.11]) + 0.005 * rng.standard_normal(3)
 
     def before_physics_step(self) -> None:
         """The return spring, and the gripper's own logic."""
@@ -160,25 +160,25 @@ def demonstrated_lever_path_m() -> NDArray[np.float64]:
     Returns:
         Points one every few millimetres, shape (M, 3), base axes.
     """
-    down = np.linspace([0.02, 0.0, 0.11], [0.002, 0.0, 0.03], 20)
-    over = np.linspace([0.002, 0.0, 0.03], [0.0, 0.0, 0.0], 10)[1:]
-    along = np.linspace([0.0, 0.0, 0.0], [-TRAVEL_M - 0.012, 0.0, 0.0], 30)[1:]
+    down = np.linspace([0.013, 0.0, 0.11], [0.012, 0.0, 0.03], 20)
+    over = np.linspace([0.012, 0.0, 0.03], [0.010, 0.0, 0.0], 10)[1:]
+    along = np.linspace([0.010, 0.0, 0.0], [-TRAVEL_M - 0.012, 0.0, 0.0], 30)[1:]
     return np.vstack([down, over, along])
 
 
 def describe_lever() -> str:
     """URDF of the switch. Origin: the point of the lever to be grasped, at the start; x away from the robot, z up."""
     top = -LEVER_BELOW_M
-    length, width, height = SIZE_M
+    _, _, height = SIZE_M
     centre = -0.5 * TRAVEL_M  # of the slot
     lever_height = LEVER_ABOVE_M + LEVER_BELOW_M - 0.002  # it does not rub on the board
     lever = (0.0, 0.0, LEVER_ABOVE_M - 0.5 * lever_height)
-    lamp = (-TRAVEL_M, 0.062, top + 0.004)
+    lamp = (-TRAVEL_M, -0.062, top + 0.006)
     board = (
         _box((centre, 0.0, top - 0.5 * height), SIZE_M, "board")
         + _box((centre, 0.0, top), (TRAVEL_M + 0.034, 0.012, 0.001), "slot", collides=False)
         + _box((-TRAVEL_M, 0.0, top), (0.026, 0.036, 0.0006), "mark", collides=False)
-        + _visual((lamp[0], lamp[1], top + 0.002), '<cylinder radius="0.019" length="0.006"/>', "slot")
+        + _visual((lamp[0], lamp[1], top + 0.002), '<cylinder radius="0.023" length="0.008"/>', "slot")
         + _box((centre, 0.0, top - height - 0.10), (0.9, 1.1, 0.20), "table", collides=False)
         + _box((0.05, 0.0, top - height - 0.22), (2.0, 2.0, 0.02), "floor", collides=False)
     )
@@ -192,7 +192,7 @@ def describe_lever() -> str:
         f'<joint name="lamp_joint" type="fixed"><parent link="board"/><child link="lamp"/>'
         f'<origin xyz="{_text(lamp)}"/></joint>'
         f'<link name="lamp"><inertial><mass value="0.01"/>{_inertia(1e-5)}</inertial>'
-        + _visual((0.0, 0.0, 0.0), '<sphere radius="0.014"/>', "mark")
+        + _visual((0.0, 0.0, 0.0), '<sphere radius="0.017"/>', "mark")
         + "</link></robot>"
     )
 
