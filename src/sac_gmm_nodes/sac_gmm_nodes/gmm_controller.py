@@ -373,6 +373,8 @@ class GmmController(ManagedNode):
     def _on_episode(self, message: EpisodeState) -> None:
         self._episode = message
         self._notify()
+        if message.phase == EpisodeState.PHASE_RESETTING:
+            gc.collect()
 
     def _on_deadman(self, message: Bool) -> None:
         self._deadman_s = time.monotonic() if message.data else -float("inf")
