@@ -130,3 +130,43 @@ def test_an_update_of_several_critics_costs_less_than_two_of_one(filled):
     cost = {n: np.median(values) for n, values in times.items()}
     assert cost[2] < 1.5 * cost[1], cost
     assert cost[4] < 2.0 * cost[1], cost
+
+
+def test_a_shift_of_the_frame_changes_the_mean_action_by_as_much_once_it_has_learned():
+    """The right action is the position that is seen: with shifts, a few samples at one place teach it everywhere."""
+
+    def slope(shift_std):
+        spec = ObservationSpec(1, vector_shift=((1.0,),), action_shift=((1.0,),))
+        config = SacConfig(critic_hidden=(32, 32), actor_hidden=(), shift_std=shift_std, initial_std=0.3)
+        agent, replay = SacAgent(spec, 1, config, seed=1), Replay(spec, 1, 500)
+        rng = np.random.default_rng(0)
+        for _ in range(300):
+            obs = {"vector": rng.normal(0.0, 0.01, 1).astype(np.float32)}
+            action = rng.uniform(-1, 1, 1)
+            right = bool(abs(action[0] - obs["vector"][0]) < 0.3)
+            replay.add(Transition(obs, action, float(right), obs, True))
+        agent.update_many(replay, 600)
+        actions = [agent.act({"vector": np.full(1, x, np.float32)}, deterministic=True)[0] for x in (-0.4, 0.4)]
+        return (actions[1] - actions[0]) / 0.8
+
+    assert slope(0.3) > 0.6
+    assert slope(0.0) < 0.4
+
+
+def test_a_shift_stays_within_the_range_of_actions_and_on_the_symmetry():
+    spec = ObservationSpec(3, vector_shift=((1.0, 0.0), (0.0, 1.0), (0.0, 0.0)), action_shift=((2.0, 0.0), (0.0, 2.0)))
+    agent = SacAgent(spec, 2, SacConfig(shift_std=1.0))
+    rng = np.random.default_rng(0)
+    before = {
+        "vector": torch.from_numpy(rng.normal(size=(200, 3)).astype(np.float32)),
+        "next_vector": torch.from_numpy(rng.normal(size=(200, 3)).astype(np.float32)),
+        "action": torch.from_numpy(rng.uniform(-1, 1, (200, 2)).astype(np.float32)),
+    }
+    after = dict(before)
+    agent._shift(after)
+    moved = {name: (after[name] - before[name]).numpy() for name in before}
+    assert np.abs(after["action"].numpy()).max() <= 1.0
+    np.testing.assert_allclose(moved["vector"], moved["next_vector"], atol=1e-6)
+    np.testing.assert_allclose(moved["action"], 2.0 * moved["vector"][:, :2], atol=1e-5)
+    assert np.abs(moved["vector"][:, 2]).max() == 0.0
+    assert np.abs(moved["vector"][:, :2]).mean() > 0.1

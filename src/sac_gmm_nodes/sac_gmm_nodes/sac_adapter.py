@@ -17,11 +17,12 @@ from sac_gmm_interfaces.msg import ControllerStatus, EpisodeState, MixtureUpdate
 from sensor_msgs.msg import Image
 
 from sac_gmm.errors import SacGmmError
-from sac_gmm.files import read_json
 from sac_gmm.models import load_model
 from sac_gmm.rl import AsyncLearner, Replay, SacAgent, SacConfig, SyncLearner
-from sac_gmm.skills import AdaptingAgent, Mode, Translation, WindowObserver
+from sac_gmm.skills import AdaptingAgent, Mode, WindowObserver, make_adaptation
+from sac_gmm.skills.settings import AgentSettings, load_settings
 from sac_gmm_nodes.conversions import (
+    depth_array,
     image_array,
     nanoseconds,
     point_array,
@@ -32,7 +33,9 @@ from sac_gmm_nodes.conversions import (
 from sac_gmm_nodes.episode_gatherer import Begin, Decide, End, EpisodeGatherer
 from sac_gmm_nodes.node_helpers import EPISODE, LATCHED, RELIABLE, BaseNode, run_node, stream
 
-_IMAGE_SHAPE = (64, 64, 3)
+# Where the pictures of each group of sensors come from; None: the agent sees none.
+IMAGE_TOPICS = {None: "", "rgb": "wrist_camera/image", "depth": "depth_camera/image", "tactile": "tactile/image"}
+_ENCODINGS = {"rgb": "rgb8", "depth": "32FC1", "tactile": "32FC1"}  # metres; the pads one below the other
 _LEARNER_START_S = 120.0  # a start of Python and torch on a busy machine
 
 
@@ -45,14 +48,16 @@ class SacAdapter(BaseNode):
         super().__init__("sac_adapter")
         model_file = self.text("model_file", "", "the base skill, the same file as the controller's")
         run_dir = self.text("run_dir", "", "folder for checkpoints; training goes on from the one it finds there")
-        config_file = self.text("config_file", "", "JSON with fields of SacConfig; empty for the defaults")
+        config_file = self.text(
+            "config_file", "", "how to learn and what to see: config/agent.json; empty for defaults"
+        )
+        task = self.text("task", "", "the task, where the configuration differs from task to task")
         learner = self.text("learner", "async", "async: in a process of its own; sync: in step", ("async", "sync"))
         self._save_every_s = self.real("checkpoint_interval_s", 30.0, 1.0, 3600.0, "s", "time between two checkpoints")
         reliable = self.flag("reliable_state", False, "ask for every state and picture, not only the latest")
         rate_hz = self.real("control_rate_hz", 30.0, 1.0, 500.0, "Hz", "rate of the states")
-        reach_m = self.real("reach_m", 0.03, 0.001, 0.2, "m", "how far the largest action moves the skill, per axis")
         time_limit_s = self.real("time_limit_s", 10.0, 0.1, 600.0, "s", "longest episode, as the episode manager's")
-        use_image = self.flag("use_image", True, "let the agent see the wrist camera")
+        use_image = self.flag("use_image", True, "let the agent see the pictures that the configuration names")
         image_age_s = self.real(
             "image_max_age_s", 0.0, 0.0, 10.0, "s", "how much older than the state a picture may be"
         )
@@ -60,21 +65,28 @@ class SacAdapter(BaseNode):
         if not model_file:
             raise SacGmmError("parameter model_file is empty: give the file of a skill, written by `sac-gmm fit`")
 
+        settings = load_settings(config_file, task) if config_file else AgentSettings()
+        own, config = settings.skill, settings.agent
+        image = own.image if use_image else None
+        if image not in IMAGE_TOPICS:
+            raise SacGmmError(f"no topic carries pictures of '{image}'; set use_image to false, or another task")
         self._base = load_model(model_file)
-        self._adaptation = Translation(self._base, reach_m)
+        self._adaptation = make_adaptation(own.adaptation, self._base, own.reach_m)
+        shift = self._adaptation.action_shift
         self._observer = WindowObserver(
             self._adaptation.action_dim,
             time_limit_s,
-            "rgb" if use_image else None,
-            action_shift=self._adaptation.action_shift,
+            image,
+            history=own.history,
+            touch=own.touch,
+            action_shift=shift if shift.any() else None,
         )
-        self._gatherer = EpisodeGatherer(self._observer, rate_hz, image_age_s if use_image else None)
-        config = SacConfig.from_json(read_json(config_file)) if config_file else SacConfig()
+        self._gatherer = EpisodeGatherer(self._observer, rate_hz, image_age_s if image else None)
         self._checkpoint = Path(run_dir) / "agent.checkpoint" if run_dir else None
         self._learner = self._open_learner(learner, config, seed)
         self._saved_at_s = time.monotonic()
         self._agent = AdaptingAgent(
-            self._learner, self._adaptation.action_dim, config.noise_correlation, seed, sees_images=use_image
+            self._learner, self._adaptation.action_dim, config.noise_correlation, seed, sees_images=image is not None
         )
         self._mode = Mode.BASE
         self._version = 0  # the highest number of a version seen or sent
@@ -82,8 +94,8 @@ class SacAdapter(BaseNode):
         self.create_subscription(PoseStamped, "state/pose", self._on_pose, stream(reliable))
         self.create_subscription(WrenchStamped, "wrench", self._on_wrench, stream(reliable))
         self.create_subscription(PoseStamped, "target_pose", self._on_target, LATCHED)
-        if use_image:
-            self.create_subscription(Image, "wrist_camera/image", self._on_image, stream(reliable))
+        if image is not None:
+            self.create_subscription(Image, IMAGE_TOPICS[image], self._on_image, stream(reliable))
         self.create_subscription(EpisodeState, "episode_state", self._on_episode, EPISODE)
         self.create_subscription(ControllerStatus, "controller_status", self._on_status, RELIABLE)
         self.create_subscription(MixtureUpdateAnswer, "model_update_answer", self._on_answer, RELIABLE)
@@ -175,13 +187,20 @@ class SacAdapter(BaseNode):
         self._proceed()
 
     def _on_image(self, message: Image) -> None:
-        if (message.height, message.width, message.encoding) != (*_IMAGE_SHAPE[:2], "rgb8"):
+        coding = self._observer.coding
+        assert coding is not None
+        channels, height, width = coding.shape
+        rows = height * (channels if coding.group == "tactile" else 1)
+        expected = (rows, width, _ENCODINGS[coding.group])
+        if (message.height, message.width, message.encoding) != expected:
             self.get_logger().error(
-                f"the wrist camera sends {message.width} x {message.height} {message.encoding}: expected 64 x 64 rgb8",
+                f"the {coding.group} sensor sends {message.width} x {message.height} {message.encoding}: expected "
+                f"{expected[1]} x {expected[0]} {expected[2]}",
                 throttle_duration_sec=5.0,
             )
             return
-        self._gatherer.image(nanoseconds(message.header.stamp), image_array(message))
+        reading = image_array(message) if coding.group == "rgb" else depth_array(message).reshape(coding.shape)
+        self._gatherer.image(nanoseconds(message.header.stamp), reading)
         self._proceed()
 
     def _on_episode(self, message: EpisodeState) -> None:

@@ -34,15 +34,15 @@ from sac_gmm.rl.sac import Policy, SacAgent
 # What the study compares: each differs from the defaults in the fields given.
 VARIANTS: dict[str, dict[str, Any]] = {
     "defaults": {},
-    "actor with a network of 64x64": {"actor_hidden": (64, 64)},
-    "no self-imitation": {"imitation_weight": 0.0},
-    "self-imitation alone": {"value_weight": 0.0},
-    "exploration may vanish": {"min_std": 0.02, "target_entropy_per_action": -1.0},
-    "initial spread 0.1": {"initial_std": 0.1},
-    "initial spread 0.3": {"initial_std": 0.3},
-    "20 updates per decision": {"updates_per_decision": 20},
-    "4 critics": {"n_critics": 4},
-    "critics 128x128": {"critic_hidden": (128, 128)},
+    "no shifts along the symmetry": {"shift_std": 0.0},
+    "linear actor": {"actor_hidden": ()},
+    "self-imitation": {"imitation_weight": 3.0},
+    "self-imitation alone": {"imitation_weight": 3.0, "value_weight": 0.0},
+    "exploration stays": {"min_std": 0.1, "target_entropy_per_action": -0.5},
+    "initial spread 0.15": {"initial_std": 0.15},
+    "5 updates per decision": {"updates_per_decision": 5},
+    "2 critics": {"n_critics": 2},
+    "critics 64x64": {"critic_hidden": (64, 64)},
     "no layer normalisation": {"layer_norm": False},
     "latent of 8": {"latent_size": 8},
     "successes not preferred": {"success_fraction": 0.0},
@@ -69,7 +69,14 @@ class HiddenOffset:
     def __init__(self, seed: int, n_decisions: int = 1) -> None:
         self.n_decisions = n_decisions
         # Hand (2), progress (1); the picture shows the rest.
-        self.spec = ObservationSpec(3, (3, SIDE_PX, SIDE_PX))
+        # Hand and action moved by as much, the offset by as little: the same picture, the same outcome.
+        shift = 100.0 / RANGE_CM  # per metre
+        self.spec = ObservationSpec(
+            3,
+            (3, SIDE_PX, SIDE_PX),
+            vector_shift=((shift, 0.0), (0.0, shift), (0.0, 0.0)),
+            action_shift=((shift, 0.0), (0.0, shift)),
+        )
         self._rng = np.random.default_rng(seed)
         texture = np.random.default_rng(7).normal(size=(3, 8, 8))
         self._background = 110.0 + 12.0 * np.kron(texture, np.ones((1, 8, 8)))

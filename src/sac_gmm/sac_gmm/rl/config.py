@@ -65,14 +65,15 @@ class ObservationSpec:
 
 @dataclass(frozen=True)
 class SacConfig:
-    """How the soft actor-critic learns. The defaults are what the study in `sac_gmm.rl.bandit` found best."""
+    """How the soft actor-critic learns. The defaults serve all tasks; `config/agent.json` repeats them."""
 
     # --- networks
-    # Widths of the hidden layers that the actor has beside its linear map. None is best for the first hundred episodes:
-    # a network learns by heart the few successes there are.
-    actor_hidden: tuple[int, ...] = ()
+    # Widths of the hidden layers that the actor has beside its linear map; none for a linear policy.
+    actor_hidden: tuple[int, ...] = (64, 64)
+    # Whether the actor begins at exactly zero, so that training begins with the base skill.
+    zero_init: bool = True
     # Widths of the hidden layers of each critic.
-    critic_hidden: tuple[int, ...] = (64, 64)
+    critic_hidden: tuple[int, ...] = (128, 128)
     # Layer normalisation after every hidden layer of the critics: keeps many updates per decision stable.
     layer_norm: bool = True
     # Number of critics, computed together as one batched network.
@@ -82,16 +83,16 @@ class SacConfig:
 
     # --- exploration
     # Standard deviation of the Gaussian before the tanh, at the start. The mean starts at exactly 0.
-    initial_std: float = 0.15
-    # Bounds of that standard deviation. Much less exploration than 0.1 ends learning when the first guess was wrong.
-    min_std: float = 0.1
+    initial_std: float = 0.3
+    # Bounds of that standard deviation.
+    min_std: float = 0.02
     max_std: float = 1.0
     # Lag-1 correlation of the exploration noise from decision to decision (see Ar1Noise).
     noise_correlation: float = 0.9
     # Whether the temperature follows the entropy target; else it stays at initial_temperature.
     automatic_temperature: bool = True
     # Entropy target per action entry, in nats (of the squashed action; -0.5 is a standard deviation of about 0.15).
-    target_entropy_per_action: float = -0.5
+    target_entropy_per_action: float = -1.0
     initial_temperature: float = 0.01
     # The temperature never leaves these bounds.
     min_temperature: float = 1e-4
@@ -114,8 +115,8 @@ class SacConfig:
     # Decoupled weight decay (AdamW) of the critics.
     weight_decay: float = 0.0
     batch_size: int = 64
-    # Gradient updates per decision. More learn faster at first and then by heart.
-    updates_per_decision: int = 5
+    # Gradient updates per decision.
+    updates_per_decision: int = 20
     # Weight of the online critics in each Polyak step of their targets.
     polyak: float = 0.01
     # Every how many critic updates the actor and the temperature are updated.
@@ -123,7 +124,7 @@ class SacConfig:
     # Weight of the squared length of the mean action in the actor's loss: holds the policy near the base skill.
     anchor_weight: float = 0.0
     # Weight of the squared distance of the mean action to the actions of episodes that succeeded (self-imitation).
-    imitation_weight: float = 3.0
+    imitation_weight: float = 0.0
     # Weight of (temperature * log probability - value) in the actor's loss.
     value_weight: float = 1.0
     # Decoupled weight decay (AdamW) of the actor.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterable
-from typing import Any
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -85,17 +85,72 @@ class BatchedMlp(nn.Module):
         """Weight and bias of the last layer."""
         return self.in_order[self.n_layers - 1], self.in_order[2 * self.n_layers - 1]
 
-    def forward(self, x: Tensor, fixed: bool = False) -> Tensor:
-        """Return the outputs (E, B, m) of x (B, n).
+    def forward(self, x: Tensor, members: Tensor | None = None) -> Tensor:
+        """Return the outputs (E, B, m) of x (B, n), without a gradient.
 
         Args:
             x: (B, n).
-            fixed: Whether only the input needs gradients, so that those of the weights are never computed.
+            members: Indices of the networks to compute, all where none are given.
         """
-        parameters = tuple(p.detach() for p in self.in_order) if fixed else self.in_order
-        if not torch.is_grad_enabled():
-            return _batched_mlp(x, self.n_layers, parameters)[0]
-        return _BatchedMlpFunction.apply(x, self.n_layers, *parameters)
+        parameters = self.in_order
+        if members is not None:
+            parameters = tuple(parameter[members] for parameter in parameters)
+        return _forward(x, self.n_layers, parameters)[0]
+
+    def trace(self, x: Tensor) -> tuple[Tensor, Trace]:
+        """Return the outputs (E, B, m) of x (B, n), and what `backward` needs."""
+        output, inputs, normalisers = _forward(x, self.n_layers, self.in_order)
+        return output, Trace(inputs, normalisers)
+
+    def backward(self, gradient: Tensor, trace: Trace, *, weights: bool = True, inputs: bool = False) -> Tensor | None:
+        """Go back from the gradient of the outputs (E, B, m).
+
+        Written out rather than left to automatic differentiation: small networks spend most of their time between
+        its operations.
+
+        Args:
+            gradient: Of the loss by the outputs.
+            trace: Of the same inputs.
+            weights: Whether the gradients of the parameters are wanted; they replace what is in their `grad`.
+            inputs: Whether the gradient by x is wanted.
+
+        Returns:
+            The gradient by x (B, n), summed over the networks, or None.
+        """
+        n, g = self.n_layers, gradient
+        w, rest = self.in_order[:n], self.in_order[n:]
+        biases, gains, shifts = rest[:n], rest[n : 2 * n - 1], rest[2 * n - 1 :]
+        for i in reversed(range(n)):
+            if i < n - 1:
+                g = torch.ops.aten.threshold_backward(g, trace.inputs[i + 1], 0.0)
+                if gains:
+                    before, mean, rstd, normal = trace.normalisers[i]
+                    if weights:
+                        torch.sum(g * normal, dim=1, keepdim=True, out=_grad(gains[i]))
+                        torch.sum(g, dim=1, keepdim=True, out=_grad(shifts[i]))
+                    g = torch.ops.aten.native_layer_norm_backward(
+                        g * gains[i], before, before.shape[-1:], mean, rstd, None, None, [True, False, False]
+                    )[0]
+            if weights:
+                torch.bmm(trace.inputs[i].transpose(1, 2), g, out=_grad(w[i]))
+                torch.sum(g, dim=1, keepdim=True, out=_grad(biases[i]))
+            if i > 0:
+                g = torch.bmm(g, w[i].transpose(1, 2))
+            elif inputs:
+                return torch.bmm(g, w[0].transpose(1, 2)).sum(dim=0)
+        return None
+
+
+class Trace(NamedTuple):
+    """What a forward pass leaves for the way back."""
+
+    inputs: list[Tensor]  # of every layer, (E, B, n)
+    normalisers: list[tuple[Tensor, Tensor, Tensor, Tensor]]  # of every hidden layer, where they are normalised
+
+
+def _grad(parameter: nn.Parameter) -> Tensor:
+    assert parameter.grad is not None
+    return parameter.grad
 
 
 class CriticEnsemble(nn.Module):
@@ -112,18 +167,29 @@ class CriticEnsemble(nn.Module):
         super().__init__()
         self.body = BatchedMlp((n_inputs, *hidden, 1), n_critics, layer_norm)
 
-    def forward(self, features: Tensor, action: Tensor, fixed: bool = False) -> Tensor:
-        """Return the values (E, B) of features (B, n) with actions (B, m).
+    def forward(self, features: Tensor, action: Tensor, members: Tensor | None = None) -> Tensor:
+        """Return the values (E, B) of features (B, n) with actions (B, m), without a gradient.
 
         Args:
             features: (B, n).
             action: (B, m).
-            fixed: Whether only the inputs need gradients, so that those of the weights are never computed.
+            members: Indices of the critics to ask, all where none are given.
         """
-        return self.body(torch.cat([features, action], dim=1), fixed).squeeze(-1)
+        return self.body(torch.cat([features, action], dim=1), members).squeeze(-1)
+
+    def trace(self, features: Tensor, action: Tensor) -> tuple[Tensor, Trace]:
+        """Return the values (E, B), and what `backward` needs."""
+        values, trace = self.body.trace(torch.cat([features, action], dim=1))
+        return values.squeeze(-1), trace
+
+    def backward(self, gradient: Tensor, trace: Trace, *, weights: bool = True, inputs: bool = False) -> Tensor | None:
+        """Go back from the gradient by the values (E, B); see `BatchedMlp.backward`. The inputs end with the action."""
+        return self.body.backward(gradient.unsqueeze(-1), trace, weights=weights, inputs=inputs)
 
 
-def _batched_mlp(x: Tensor, n_layers: int, parameters: tuple[Tensor, ...]) -> tuple[Tensor, list[Tensor], list[Tensor]]:
+def _forward(
+    x: Tensor, n_layers: int, parameters: tuple[Tensor, ...]
+) -> tuple[Tensor, list[Tensor], list[tuple[Tensor, Tensor, Tensor, Tensor]]]:
     """Return outputs (E, B, m), the input of every layer, and what the layer normalisation needs for its gradient."""
     weights, biases = parameters[:n_layers], parameters[n_layers : 2 * n_layers]
     gains, shifts = parameters[2 * n_layers : 3 * n_layers - 1], parameters[3 * n_layers - 1 :]
@@ -134,53 +200,10 @@ def _batched_mlp(x: Tensor, n_layers: int, parameters: tuple[Tensor, ...]) -> tu
             break
         if gains:
             normal, mean, rstd = torch.native_layer_norm(x, x.shape[-1:], None, None, LAYER_NORM_EPS)
-            normalisers += [x, mean, rstd, normal]
+            normalisers.append((x, mean, rstd, normal))
             x = torch.addcmul(shifts[i], normal, gains[i])
         inputs.append(x.relu_())
     return x, inputs, normalisers
-
-
-class _BatchedMlpFunction(torch.autograd.Function):
-    """Batched networks as one step of the automatic differentiation: small ones spend most time between the steps.
-
-    Inputs: x (B, n), number of layers L, L weights, L biases and, if layers are normalised, L-1 gains and L-1 shifts.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, n_layers: int, *parameters: Tensor) -> Tensor:
-        output, inputs, normalisers = _batched_mlp(x, n_layers, parameters)
-        weights, gains = parameters[:n_layers], parameters[2 * n_layers : 3 * n_layers - 1]
-        ctx.n_layers = n_layers
-        ctx.save_for_backward(*weights, *gains, *inputs, *normalisers)
-        return output
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        n_layers, needed = ctx.n_layers, ctx.needs_input_grad
-        saved = ctx.saved_tensors
-        normalised = len(saved) > 2 * n_layers
-        weights, rest = saved[:n_layers], saved[n_layers:]
-        gains, rest = (rest[: n_layers - 1], rest[n_layers - 1 :]) if normalised else ((), rest)
-        inputs, normalisers = rest[:n_layers], rest[n_layers:]
-        of_parameters: list[Tensor | None] = [None] * (len(needed) - 2)
-        g = gradients[0]
-        for i in reversed(range(n_layers)):
-            if i < n_layers - 1:
-                g = torch.ops.aten.threshold_backward(g, inputs[i + 1], 0.0)
-                if normalised:
-                    before, mean, rstd, normal = normalisers[4 * i : 4 * i + 4]
-                    if needed[2]:
-                        of_parameters[2 * n_layers + i] = (g * normal).sum(dim=1, keepdim=True)
-                        of_parameters[3 * n_layers - 1 + i] = g.sum(dim=1, keepdim=True)
-                    g = torch.ops.aten.native_layer_norm_backward(
-                        g * gains[i], before, before.shape[-1:], mean, rstd, None, None, [True, False, False]
-                    )[0]
-            if needed[2]:
-                of_parameters[i] = torch.bmm(inputs[i].transpose(1, 2), g)
-                of_parameters[n_layers + i] = g.sum(dim=1, keepdim=True)
-            if i > 0 or needed[0]:
-                g = torch.bmm(g, weights[i].transpose(1, 2))
-        return (g.sum(dim=0) if needed[0] else None, None, *of_parameters)
 
 
 class Actor(nn.Module):
@@ -197,6 +220,7 @@ class Actor(nn.Module):
         initial_std: Standard deviation before the tanh at the start.
         min_std: Its lower bound.
         max_std: Its upper bound.
+        zero: Whether the mean starts at zero; without, like any network.
     """
 
     def __init__(
@@ -207,6 +231,7 @@ class Actor(nn.Module):
         initial_std: float,
         min_std: float,
         max_std: float,
+        zero: bool = True,
     ) -> None:
         super().__init__()
         self.log_std_bounds = (math.log(min_std), math.log(max_std))
@@ -216,47 +241,83 @@ class Actor(nn.Module):
         if hidden:
             self.body = BatchedMlp((n_features, *hidden, action_dim))
             outputs += self.body.output_layer
-        for parameter in outputs:
+        for parameter in outputs if zero else ():
             nn.init.zeros_(parameter)
         self.log_std = nn.Parameter(torch.full((action_dim,), math.log(initial_std)))
 
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
-        """Return mean (B, m) and log standard deviation (m,) before the tanh."""
-        mean = self.linear(features)
+        """Return mean (B, m) and log standard deviation (m,) before the tanh, without a gradient."""
+        mean = torch.addmm(self.linear.bias, features, self.linear.weight.T)
         if self.body is not None:
             mean = mean + self.body(features)[0]
         return mean, self.log_std.clamp(*self.log_std_bounds)
 
-    def sample(self, features: Tensor, noise: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return actions (B, m), their log-probabilities (B,) and the means (B, m) before the tanh.
+    def sample(self, features: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+        """Return actions (B, m) and their log-probabilities (B,), without a gradient.
 
         Args:
             features: (B, n).
             noise: Standard normal samples (B, m).
         """
-        mean, log_std = self(features)
-        action, log_prob = _SquashFunction.apply(mean, log_std, noise)
-        return action, log_prob, mean
+        drawn = squash(*self(features), noise)
+        return drawn.action, drawn.log_prob
+
+    def trace(self, features: Tensor, noise: Tensor) -> tuple[Squashed, ActorTrace]:
+        """Return what `sample` does and more, and what `backward` needs."""
+        mean = torch.addmm(self.linear.bias, features, self.linear.weight.T)
+        body: Trace | None = None
+        if self.body is not None:
+            more, body = self.body.trace(features)
+            mean = mean + more[0]
+        drawn = squash(mean, self.log_std.clamp(*self.log_std_bounds), noise)
+        return drawn, ActorTrace(features, body)
+
+    def backward(
+        self, of_action: Tensor, of_log_prob: float, drawn: Squashed, trace: ActorTrace, of_mean: Tensor | None = None
+    ) -> None:
+        """Set the gradients of all parameters.
+
+        Args:
+            of_action: Gradient of the loss by the actions (B, m).
+            of_log_prob: By each log-probability.
+            drawn: What `trace` returned.
+            trace: What `trace` returned.
+            of_mean: Further gradient by the means before the tanh (B, m).
+        """
+        # da/dx = 1 - a^2 and d(-log(1 - a^2))/dx = 2a; the log std is also in the log-probability itself.
+        of_raw = of_action * (1.0 - drawn.action.square()) + (2.0 * of_log_prob) * drawn.action
+        low, high = self.log_std_bounds
+        inside = (self.log_std >= low) & (self.log_std <= high)
+        torch.mul((of_raw * drawn.spread - of_log_prob).sum(dim=0), inside, out=_grad(self.log_std))
+        g = of_raw if of_mean is None else of_raw + of_mean
+        torch.mm(g.T, trace.features, out=_grad(self.linear.weight))
+        torch.sum(g, dim=0, out=_grad(self.linear.bias))
+        if self.body is not None and trace.body is not None:
+            self.body.backward(g.unsqueeze(0), trace.body)
 
 
-class _SquashFunction(torch.autograd.Function):
-    """Mean (B, m), log std (m,) and noise (B, m) to actions a = tanh(mean + std * noise) and log-probabilities (B,)."""
+class Squashed(NamedTuple):
+    """Actions a = tanh(x) with x = mean + std * noise."""
 
-    @staticmethod
-    def forward(ctx: Any, mean: Tensor, log_std: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
-        spread = log_std.exp() * noise
-        raw = mean + spread
-        action = torch.tanh(raw)
-        # log(1 - tanh²(x)) = 2 (log 2 - x - softplus(-2x)), which never overflows.
-        log_slope = (math.log(2.0) - raw - functional.softplus(-2.0 * raw)).mul_(2.0)
-        log_prob = -(0.5 * noise.square() + log_std + LOG_SQRT_2PI + log_slope).sum(dim=-1)
-        ctx.save_for_backward(action, spread)
-        return action, log_prob
+    action: Tensor  # (B, m)
+    log_prob: Tensor  # (B,)
+    mean: Tensor  # (B, m), before the tanh
+    spread: Tensor  # std * noise, (B, m)
 
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None]:
-        action, spread = ctx.saved_tensors
-        of_action, of_log_prob = gradients[0], gradients[1].unsqueeze(-1)
-        # da/dx = 1 - a² and d(-log(1 - a²))/dx = 2a; the log std is also in the log-probability itself.
-        of_raw = of_action * (1.0 - action.square()) + 2.0 * of_log_prob * action
-        return of_raw, (of_raw * spread - of_log_prob).sum(dim=0), None
+
+class ActorTrace(NamedTuple):
+    """What a forward pass of the actor leaves for the way back."""
+
+    features: Tensor
+    body: Trace | None
+
+
+def squash(mean: Tensor, log_std: Tensor, noise: Tensor) -> Squashed:
+    """Draw from the squashed Gaussian of mean (B, m) and log standard deviation (m,) with given noise (B, m)."""
+    spread = log_std.exp() * noise
+    raw = mean + spread
+    action = torch.tanh(raw)
+    # log(1 - tanh^2(x)) = 2 (log 2 - x - softplus(-2x)), which never overflows.
+    log_slope = (math.log(2.0) - raw - functional.softplus(-2.0 * raw)).mul_(2.0)
+    log_prob = -(0.5 * noise.square() + log_std + LOG_SQRT_2PI + log_slope).sum(dim=-1)
+    return Squashed(action, log_prob, mean, spread)

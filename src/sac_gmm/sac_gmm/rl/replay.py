@@ -100,6 +100,7 @@ class Replay:
         n_step: int = 1,
         success_fraction: float = 0.0,
         images: bool = True,
+        n_batches: int = 1,
     ) -> dict[str, np.ndarray]:
         """Draw transitions with replacement.
 
@@ -110,6 +111,7 @@ class Replay:
             n_step: Transitions summed up to the episode's end before the bootstrap.
             success_fraction: Part of the batch drawn from episodes of positive return, where there are any.
             images: Whether the images are wanted, which are most of the work.
+            n_batches: Batches drawn at once, one after the other along the first axis, which then is n_batches * B.
 
         Returns:
             "row", "next_row" (B,): where observation and next observation are stored,
@@ -119,10 +121,12 @@ class Replay:
         """
         if self.size == 0:
             raise SacGmmError("the replay buffer is empty: add transitions before sampling")
-        index = rng.integers(self.size, size=batch_size)
+        batches = rng.integers(self.size, size=(n_batches, batch_size))
         n_successes = round(success_fraction * batch_size)
         if n_successes and len(self._successes):
-            index[:n_successes] = self._successes[rng.integers(len(self._successes), size=n_successes)]
+            chosen = rng.integers(len(self._successes), size=(n_batches, n_successes))
+            batches[:, :n_successes] = self._successes[chosen]
+        index = batches.reshape(-1)
 
         newest = (self.n_added - 1) % self.capacity
         end = index.copy()  # last row that counts

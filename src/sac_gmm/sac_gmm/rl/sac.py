@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -18,10 +18,13 @@ from sac_gmm.errors import SacGmmError
 from sac_gmm.rl.config import ObservationSpec, SacConfig
 from sac_gmm.rl.encoder import ImageDecoder, ImageEncoder, LatentCache
 from sac_gmm.rl.networks import Actor, CriticEnsemble, FlatParameters
+from sac_gmm.rl.optimiser import FlatAdam
 from sac_gmm.rl.replay import Observation, Replay
 
 # How fast the statistics of the latents follow while the encoder trains.
 STATISTICS_RATE = 0.01
+BATCHES_AT_ONCE = 64
+_BATCH_FIELDS = ("action", "reward", "discount", "succeeded")
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,20 @@ class PolicySnapshot:
 
     version: int  # grows with every change
     values: np.ndarray  # float32, flat
+
+
+class _Batch(NamedTuple):
+    """What one update needs."""
+
+    features: Tensor  # (B, n)
+    next_features: Tensor  # (B, n)
+    action: Tensor  # (B, m)
+    reward: Tensor  # (B,)
+    discount: Tensor  # (B,)
+    succeeded: Tensor  # (B,)
+    noise: Tensor  # (2, B, m): for the next actions, and for those of the actor's loss
+    subset: Tensor  # critics whose minimum is the bootstrap target
+    images: Tensor | None  # uint8 (B, C, H, W), where the encoder trains on
 
 
 class Policy(nn.Module):
@@ -59,7 +76,13 @@ class Policy(nn.Module):
             )
             self.n_features += config.latent_size
         self.actor = Actor(
-            self.n_features, config.actor_hidden, action_dim, config.initial_std, config.min_std, config.max_std
+            self.n_features,
+            config.actor_hidden,
+            action_dim,
+            config.initial_std,
+            config.min_std,
+            config.max_std,
+            config.zero_init,
         )
         self.register_buffer("vector_centre", torch.tensor(spec.vector_centre or [0.0] * spec.vector_size))
         self.register_buffer("vector_scale", torch.tensor(spec.vector_scale or [1.0] * spec.vector_size))
@@ -154,12 +177,12 @@ class SacAgent:
         self.target_parameters = FlatParameters([self.target_critics], trainable=False)
         self.target_parameters.copy_(self.critic_parameters.vector.data)
         self.optimisers = {
-            "actor": _adam(self.actor_parameters, config.actor_learning_rate, config.actor_weight_decay),
-            "critic": _adam(self.critic_parameters, config.critic_learning_rate, config.weight_decay),
+            "actor": FlatAdam(self.actor_parameters, config.actor_learning_rate, config.actor_weight_decay),
+            "critic": FlatAdam(self.critic_parameters, config.critic_learning_rate, config.weight_decay),
         }
         if self.policy.encoder is not None and self.decoder is not None:
             self.encoder_parameters = FlatParameters([self.policy.encoder, self.decoder])
-            self.optimisers["encoder"] = _adam(self.encoder_parameters, config.encoder_learning_rate)
+            self.optimisers["encoder"] = FlatAdam(self.encoder_parameters, config.encoder_learning_rate)
             self._latents = LatentCache(self.policy.encoder)
 
     def act(self, obs: Observation, deterministic: bool = False, noise: np.ndarray | None = None) -> np.ndarray:
@@ -170,69 +193,71 @@ class SacAgent:
         """Return the policy's numbers for an actor elsewhere."""
         return self.policy.snapshot()
 
+    @torch.no_grad()
     def update_many(self, replay: Replay, n: int) -> dict[str, float]:
-        """Make n gradient updates from the replay buffer; return the metrics of the last one."""
+        """Make n gradient updates of critics, actor and temperature; return the metrics of the last one.
+
+        Where the encoder trains on (`encoder_interval`), every so many updates are one of the encoder too.
+        """
         config = self.config
         if config.running_vector_statistics:
             centre, scale = replay.vector_statistics()
             self.policy.vector_centre.copy_(torch.from_numpy(centre))
             self.policy.vector_scale.copy_(torch.from_numpy(scale))
-        cached = self.policy.encoder is not None and config.encoder_interval == 0
-        if cached:
+        with_images = self.policy.encoder is not None and config.encoder_interval > 0
+        if self.policy.encoder is not None and not with_images:
             self._latents.follow(replay)
+        # All that need not wait for the update before is done for many updates at once.
+        at_once = 1 if with_images else BATCHES_AT_ONCE
         metrics: dict[str, float] = {}
-        for _ in range(n):
+        for first in range(0, n, at_once):
+            count = min(at_once, n - first)
             batch = replay.sample(
                 config.batch_size,
                 self.rng,
                 gamma=config.gamma,
                 n_step=config.n_step,
                 success_fraction=config.success_fraction,
-                images=not cached,
+                images=with_images,
+                n_batches=count,
             )
-            metrics = self.update(batch)
+            batches = self._prepare({name: torch.from_numpy(array) for name, array in batch.items()}, count)
+            for i, prepared in enumerate(batches):
+                metrics = self._update(prepared, wants_metrics=first + i == n - 1)
         return metrics
 
-    def update(self, batch: dict[str, np.ndarray]) -> dict[str, float]:
-        """Make one gradient update of critics, encoder, actor and temperature.
-
-        Args:
-            batch: As `Replay.sample` returns it.
-
-        Returns:
-            Losses, mean value, entropy and temperature.
-        """
-        tensors = {name: torch.from_numpy(array) for name, array in batch.items()}
+    def _prepare(self, drawn: dict[str, Tensor], n: int) -> list[_Batch]:
+        """Shift, normalise and encode what was drawn, and cut it into n batches."""
         if self.spec.vector_shift and self.config.shift_std > 0.0:
-            self._shift(tensors)
-        metrics: dict[str, float] = {}
-        vector, next_vector = (self.policy.normalise(tensors[name]) for name in ("vector", "next_vector"))
-        encoder, interval = self.policy.encoder, self.config.encoder_interval
-        reconstruction: Tensor | None = None
+            self._shift(drawn)
+        vector, next_vector = (self.policy.normalise(drawn[name]) for name in ("vector", "next_vector"))
+        images: Tensor | None = None
+        encoder = self.policy.encoder
         if encoder is None:
             features, next_features = vector, next_vector
-        elif interval == 0 and "image" not in tensors:
-            latent, next_latent = self._latents.get(tensors["row"], tensors["next_row"])
-            features, next_features = torch.cat([vector, latent], dim=1), torch.cat([next_vector, next_latent], dim=1)
         else:
-            if interval and self.n_updates % interval == 0:
-                # The critic's gradient and the reconstruction shape the latent together.
-                raw = encoder.raw_latent(tensors["image"])
-                encoder.follow_statistics(raw, STATISTICS_RATE)
-                latent = encoder.standardise(raw)
-                assert self.decoder is not None
-                reconstruction = self.decoder.loss(raw, tensors["image"])
-                metrics["reconstruction_loss"] = reconstruction.item()
+            if "image" in drawn:
+                images = drawn["image"]
+                latent, next_latent = encoder(images), encoder(drawn["next_image"])
             else:
-                with torch.no_grad():
-                    latent = encoder(tensors["image"])
-            with torch.no_grad():
-                next_latent = encoder(tensors["next_image"])
-            features, next_features = torch.cat([vector, latent], dim=1), torch.cat([next_vector, next_latent], dim=1)
-        self._update_critics(tensors, features, next_features, reconstruction, metrics)
-        features = features.detach()
+                latent, next_latent = self._latents.get(drawn["row"], drawn["next_row"])
+            features = torch.cat([vector, latent], dim=1)
+            next_features = torch.cat([next_vector, next_latent], dim=1)
+        size = len(vector) // n
+        noise = torch.randn(n, 2, size, self.action_dim, generator=self.generator)
+        chance = torch.rand(n, self.config.n_critics, generator=self.generator)
+        subsets = chance.argsort(dim=1)[:, : self.config.target_subset]
+        cut = [
+            tensor.view(n, size, *tensor.shape[1:])
+            for tensor in (features, next_features, *(drawn[name] for name in _BATCH_FIELDS))
+        ]
+        return [_Batch(*(part[i] for part in cut), noise[i], subsets[i], images) for i in range(n)]
+
+    def _update(self, batch: _Batch, *, wants_metrics: bool) -> dict[str, float]:
+        metrics: dict[str, float] = {}
+        self._update_critics(batch, metrics, wants_metrics)
         if self.n_updates % self.config.actor_interval == 0:
-            self._update_actor(tensors, features, metrics)
+            self._update_actor(batch, metrics)
         self.n_updates += 1
         self.policy.version += 1
         metrics["temperature"] = self.temperature
@@ -265,66 +290,71 @@ class SacAgent:
         self.policy.version += 1
         return loss.item()
 
-    def _update_critics(
-        self,
-        batch: dict[str, Tensor],
-        features: Tensor,
-        next_features: Tensor,
-        reconstruction: Tensor | None,
-        metrics: dict[str, float],
-    ) -> None:
-        """One step on the temporal-difference error, and on the encoder where there is a reconstruction loss."""
-        config, actor = self.config, self.policy.actor
-        with torch.no_grad():
-            next_action, log_prob, _ = actor.sample(next_features, self._noise(len(next_features)))
-            values = self.target_critics(next_features, next_action)
-            if config.target_subset < config.n_critics:
-                chosen = torch.randperm(config.n_critics, generator=self.generator)[: config.target_subset]
-                values = values[chosen]
-            value = values.amin(dim=0)
-            if config.entropy_in_target:
-                value = value - self.temperature * log_prob
-            target = batch["reward"] + batch["discount"] * value
-            if config.return_bounds is not None:
-                target.clamp_(*config.return_bounds)
+    def _update_critics(self, batch: _Batch, metrics: dict[str, float], wants_metrics: bool) -> None:
+        """One step on the temporal-difference error, and on the encoder where it is its turn."""
+        config = self.config
+        next_action, log_prob = self.policy.actor.sample(batch.next_features, batch.noise[0])
+        members = batch.subset if config.target_subset < config.n_critics else None
+        value = self.target_critics(batch.next_features, next_action, members).amin(dim=0)
+        if config.entropy_in_target:
+            value = value - self.temperature * log_prob
+        target = batch.reward + batch.discount * value
+        if config.return_bounds is not None:
+            target.clamp_(*config.return_bounds)
 
-        q = self.critics(features, batch["action"])
-        error = q.detach() - target
+        q, trace = self.critics.trace(batch.features, batch.action)
+        error = q - target
+        trains_encoder = batch.images is not None and self.n_updates % config.encoder_interval == 0
         # The loss is half the squared error, its mean over the batch and its sum over the critics.
-        self.critic_parameters.clear_gradient()
-        if reconstruction is None:
-            q.backward(error / len(target))
-        else:
-            self.encoder_parameters.clear_gradient()
-            weight = torch.tensor(config.reconstruction_weight)
-            torch.autograd.backward([q, reconstruction], [error / len(target), weight])
-            self.optimisers["encoder"].step()
+        of_inputs = self.critics.backward(error / len(target), trace, inputs=trains_encoder)
+        if trains_encoder:
+            assert of_inputs is not None and batch.images is not None
+            first = self.spec.vector_size
+            self._update_encoder(batch.images, of_inputs[:, first : first + config.latent_size], metrics)
         self.optimisers["critic"].step()
         self.target_parameters.vector.data.lerp_(self.critic_parameters.vector.data, config.polyak)
-        metrics["critic_loss"] = 0.5 * error.square().mean().item()
-        metrics["value"] = q.detach().mean().item()
+        if wants_metrics:
+            metrics["critic_loss"] = 0.5 * error.square().mean().item()
+            metrics["value"] = q.mean().item()
 
-    def _update_actor(self, batch: dict[str, Tensor], features: Tensor, metrics: dict[str, float]) -> None:
-        """One step on the actor's loss, then on the temperature."""
-        config = self.config
-        action, log_prob, mean = self.policy.actor.sample(features, self._noise(len(features)))
-        q = self.critics(features, action, fixed=True)
-        # The loss is the mean of temperature * log probability - value; its gradients at these two need no graph.
-        weight = config.value_weight / len(features)
-        roots = [log_prob, q]
-        gradients = [torch.full_like(log_prob, weight * self.temperature), torch.full_like(q, -weight / len(q))]
-        if config.anchor_weight:
-            roots.append(config.anchor_weight * torch.tanh(mean).square().sum(dim=1).mean())
-            gradients.append(torch.ones(()))
-        if config.imitation_weight:
-            succeeded = batch["succeeded"]
-            distance = (torch.tanh(mean) - batch["action"]).square().sum(dim=1)
-            roots.append((succeeded * distance).sum() / succeeded.sum().clamp(min=1.0))
-            gradients.append(torch.tensor(config.imitation_weight))
-        self.actor_parameters.clear_gradient()
-        torch.autograd.backward(roots, gradients)
+    @torch.enable_grad()
+    def _update_encoder(self, images: Tensor, of_latent: Tensor, metrics: dict[str, float]) -> None:
+        """One step on the critics' loss, of which the gradient by the latents is given, and the reconstruction's."""
+        encoder, decoder = self.policy.encoder, self.decoder
+        assert encoder is not None and decoder is not None
+        raw = encoder.raw_latent(images)
+        encoder.follow_statistics(raw, STATISTICS_RATE)
+        reconstruction = decoder.loss(raw, images)
+        self.encoder_parameters.clear_gradient()
+        weight = torch.tensor(self.config.reconstruction_weight)
+        torch.autograd.backward([encoder.standardise(raw), reconstruction], [of_latent, weight])
+        self.optimisers["encoder"].step()
+        metrics["reconstruction_loss"] = reconstruction.item()
+
+    def _update_actor(self, batch: _Batch, metrics: dict[str, float]) -> None:
+        """One step on the actor's loss, then on the temperature.
+
+        The loss is the mean of temperature * log-probability - value, with the anchor and the imitation added.
+        """
+        config, actor, size = self.config, self.policy.actor, len(batch.features)
+        drawn, trace = actor.trace(batch.features, batch.noise[1])
+        q, critic_trace = self.critics.trace(batch.features, drawn.action)
+        weight = config.value_weight / size
+        of_inputs = self.critics.backward(
+            torch.full_like(q, -weight / len(q)), critic_trace, weights=False, inputs=True
+        )
+        assert of_inputs is not None
+        of_mean: Tensor | None = None
+        if config.anchor_weight or config.imitation_weight:
+            mean = torch.tanh(drawn.mean)
+            pull = (config.anchor_weight / size) * mean
+            if config.imitation_weight:
+                share = batch.succeeded / batch.succeeded.sum().clamp(min=1.0)
+                pull = pull + config.imitation_weight * share.unsqueeze(1) * (mean - batch.action)
+            of_mean = 2.0 * pull * (1.0 - mean.square())
+        actor.backward(of_inputs[:, -self.action_dim :], weight * self.temperature, drawn, trace, of_mean)
         self.optimisers["actor"].step()
-        entropy = -log_prob.detach().mean().item()
+        entropy = -drawn.log_prob.mean().item()
         if config.automatic_temperature:
             # Descent on log(temperature) * (entropy - target), with a bounded step.
             missing = config.target_entropy_per_action * self.action_dim - entropy
@@ -345,17 +375,14 @@ class SacAgent:
         by = shift @ self._vector_shift.T
         batch["vector"], batch["next_vector"] = batch["vector"] + by, batch["next_vector"] + by
 
-    def _noise(self, n: int) -> Tensor:
-        return torch.randn(n, self.action_dim, generator=self.generator)
-
     def state_dict(self) -> dict[str, Any]:
         """Return everything that learning depends on: "tensors" (name to tensor) and "values" (JSON-ready)."""
         tensors: dict[str, Tensor] = {}
         for prefix, module in self._modules().items():
             tensors |= {f"{prefix}.{name}": tensor.clone() for name, tensor in module.state_dict().items()}
         for name, optimiser in self.optimisers.items():
-            for key, tensor in optimiser.state_dict()["state"].get(0, {}).items():
-                tensors[f"optimiser.{name}.{key}"] = tensor.clone()
+            for key, tensor in optimiser.state_dict().items():
+                tensors[f"optimiser.{name}.{key}"] = tensor
         tensors["generator"] = self.generator.get_state()
         values = {
             "n_updates": self.n_updates,
@@ -386,8 +413,7 @@ class SacAgent:
                 tensor.copy_(stored)
         for name, optimiser in self.optimisers.items():
             prefix = f"optimiser.{name}."
-            moments = {key.removeprefix(prefix): tensors[key].clone() for key in tensors if key.startswith(prefix)}
-            optimiser.load_state_dict({**optimiser.state_dict(), "state": {0: moments} if moments else {}})
+            optimiser.load_state_dict({k.removeprefix(prefix): tensors[k] for k in tensors if k.startswith(prefix)})
         if self.policy.encoder is not None:
             self._latents.clear()
         self.n_updates = values["n_updates"]
@@ -403,7 +429,3 @@ class SacAgent:
             "target_critics": self.target_critics,
         }
         return modules if self.decoder is None else {**modules, "decoder": self.decoder}
-
-
-def _adam(parameters: FlatParameters, learning_rate: float, weight_decay: float = 0.0) -> torch.optim.Optimizer:
-    return torch.optim.AdamW([parameters.vector], lr=learning_rate, weight_decay=weight_decay, fused=True)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import enum
-from typing import Protocol
+from collections.abc import Callable
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,14 +50,23 @@ class AdaptingAgent:
         noise_correlation: From decision to decision, of the exploration noise; near 1 an episode explores one change.
         seed: Of the exploration.
         sees_images: Whether the learner has an image encoder to prepare.
+        base_action: What is done in base episodes, from the observation; nothing (zeros) where it is not given.
     """
 
     def __init__(
-        self, learner: Learner, action_dim: int, noise_correlation: float, seed: int, *, sees_images: bool = True
+        self,
+        learner: Learner,
+        action_dim: int,
+        noise_correlation: float,
+        seed: int,
+        *,
+        sees_images: bool = True,
+        base_action: Callable[[Observation], NDArray[np.floating]] | None = None,
     ) -> None:
         self._learner = learner
         self._action_dim = action_dim
         self._noise = Ar1Noise(action_dim, noise_correlation, np.random.default_rng(seed))
+        self._base_action = base_action
         self._mode = Mode.BASE
         self._last: tuple[Observation, NDArray[np.float32]] | None = None
         self._encoder_waits = sees_images
@@ -89,6 +99,8 @@ class AdaptingAgent:
         self._remember(observation, reward=0.0, terminated=False, truncated=False, steps=steps)
         if self._mode is Mode.BASE:
             action = np.zeros(self._action_dim, np.float32)
+            if self._base_action is not None:
+                action = np.asarray(self._base_action(observation), np.float32)
         elif self._measured is not None:
             action = self._measured.act(observation, deterministic=True)
         else:
@@ -107,6 +119,15 @@ class AdaptingAgent:
         """
         self._remember(observation, float(success), terminated=not truncated, truncated=truncated, steps=steps)
         self._last = None
+
+    def state_dict(self) -> dict[str, Any]:
+        """What the next episode depends on, ready for JSON; taken between two episodes."""
+        return {"noise": self._noise.state_dict(), "encoder_waits": self._encoder_waits, "remembers": self._remembers}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue exactly where `state_dict` was taken."""
+        self._noise.load_state_dict(state["noise"])
+        self._encoder_waits, self._remembers = state["encoder_waits"], state["remembers"]
 
     def _remember(self, observation: Observation, reward: float, terminated: bool, truncated: bool, steps: int) -> None:
         if self._last is None or self._mode is Mode.EVALUATE:

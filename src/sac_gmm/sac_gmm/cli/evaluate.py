@@ -1,0 +1,74 @@
+"""Measure a skill on fixed episodes: a run of `sac-gmm train`, a policy file, or one that learns nothing.
+
+    sac-gmm evaluate runs/door_0 --task door --episodes 100 --seed-bank test --json runs/door_0/test.json
+    sac-gmm evaluate spiral_gmm --task door --episodes 20 --seed-bank 7 --sigma 0.02 --json runs/spiral.json
+
+The policy is deterministic. The skill as fitted runs on the same episodes beside it. A seed bank is `test`, `select` or
+`base`, or the first seed of your own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from sac_gmm.errors import SacGmmError
+
+
+@dataclass(frozen=True)
+class Evaluate:
+    """What to measure."""
+
+    # Folder of a run, a policy file, or the name of a skill that learns nothing: gmm, random_gmm, spiral_gmm.
+    skill: Annotated[str, tyro.conf.Positional]
+    # The task; that on which it was trained where none is given.
+    task: str | None = None
+    episodes: int = 100
+    # Bank of episode seeds, or a number: the first of your own seeds.
+    seed_bank: str = "test"
+    # Noise on the detected target per axis, in metres; the task's own where none is given.
+    sigma: float | None = None
+    # Result file.
+    json: Path | None = None
+    # Processes that run episodes.
+    workers: int = 1
+    # Settings for skills that learn nothing.
+    config: Path = Path("config/agent.json")
+    # Folder with one folder of bags per task.
+    demonstrations: Path = Path("demos")
+
+
+def main(args: list[str]) -> int:
+    """Measure."""
+    examples = (__doc__ or "").replace("    sac-gmm", "    $ sac-gmm")  # tyro would join lines that begin with a letter
+    return run(tyro.cli(Evaluate, args=args, prog="sac-gmm evaluate", description=examples))
+
+
+def run(asked: Evaluate) -> int:
+    """Run the episodes and print what came of it."""
+    import torch
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    from sac_gmm.evaluation import SuccessRate
+    from sac_gmm.evaluation.measuring import Measurement, measure, open_candidate
+    from sac_gmm.files import write_json
+
+    torch.set_num_threads(1)
+    if asked.episodes < 1:
+        raise SacGmmError(f"{asked.episodes} episodes cannot be run: give a number from 1 up")
+    candidate = open_candidate(asked.skill, asked.task, asked.config, asked.demonstrations)
+    wanted = Measurement(asked.episodes, asked.seed_bank, asked.sigma, asked.workers)
+    columns = (TextColumn("{task.description:<14}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns) as progress:
+        bar = progress.add_task(candidate.skill, total=2 * asked.episodes)
+        result = measure(candidate, wanted, lambda _: progress.advance(bar))
+    reached = SuccessRate(result["successes"], result["episodes"])
+    base = SuccessRate(result["base"]["successes"], result["base"]["episodes"])
+    print(f"{candidate.task}: {candidate.skill} {reached}; as fitted {base}")
+    if asked.json is not None:
+        write_json(asked.json, result)
+        print(f"wrote {asked.json}")
+    return 0

@@ -1,0 +1,115 @@
+"""The whole comparison: all skills on all tasks over several training seeds. Takes hours; stop and go on at will.
+
+    sac-gmm table --json benchmarks/results/table/table.json
+    sac-gmm table --tasks door --skills gmm spiral_gmm sac_gmm --seeds 1 --json runs/table/table.json
+
+Every cell is saved as soon as it is known, training runs within a cell too; the same command goes on where it stopped.
+Beside the table stand the cells, and pictures: learning curves, and success against noise.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import tyro
+
+from sac_gmm.errors import SacGmmError
+
+
+@dataclass(frozen=True)
+class Table:
+    """What to compare."""
+
+    # Result file; cells and pictures stand in its folder.
+    json: Path
+    # Tasks; all where none is given.
+    tasks: tuple[str, ...] = ()
+    # Skills; all where none is given.
+    skills: tuple[str, ...] = ()
+    # Training seeds.
+    seeds: int = 5
+    # Also SAC-GMM with one thing changed at a time.
+    ablations: bool = False
+    # Episodes of each measurement.
+    episodes: int = 100
+    # Training episodes; each task's own budget where none is given.
+    training_episodes: int | None = None
+    # Processes; each runs one cell at a time on one thread.
+    workers: int = 2
+    config: Path = Path("config/agent.json")
+    # Folder with one folder of bags per task.
+    demonstrations: Path = Path("demos")
+
+
+def main(args: list[str]) -> int:
+    """Run the comparison."""
+    examples = (__doc__ or "").replace("    sac-gmm", "    $ sac-gmm")  # tyro would join lines that begin with a letter
+    return run(tyro.cli(Table, args=args, prog="sac-gmm table", description=examples))
+
+
+def run(asked: Table) -> int:
+    """Run the cells that are missing, and write the table of all that are known."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    from sac_gmm.evaluation import table as tables
+    from sac_gmm.evaluation.base_skill import base_skill
+    from sac_gmm.evaluation.contenders import CONTENDERS, contender
+    from sac_gmm.evaluation.table_figures import draw_all
+    from sac_gmm.files import write_json
+
+    tasks, skills = asked.tasks or tuple(tables.BUDGETS), asked.skills or tuple(CONTENDERS)
+    for task in tasks:
+        base_skill(task)
+        if task not in tables.BUDGETS and asked.training_episodes is None:
+            raise SacGmmError(f"task '{task}' has no budget of training episodes: give --training-episodes")
+    for skill in skills:
+        contender(skill)
+    conditions = tables.Conditions(
+        asked.json.parent, asked.config, asked.demonstrations, asked.episodes, asked.training_episodes
+    )
+    wanted = tables.cells(tasks, skills, asked.seeds, asked.ablations)
+    missing = [cell for cell in wanted if not tables.result_file(cell, conditions).exists()]
+    columns = (TextColumn("{task.description:<34}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns) as progress:
+        bar = progress.add_task("cells", total=len(wanted), completed=len(wanted) - len(missing))
+
+        def done(cell: Any) -> None:
+            progress.update(bar, advance=1, description=cell.key)
+            if not progress.console.is_terminal:
+                print(f"done: {cell.key}", flush=True)
+            write_json(asked.json, tables.assemble(conditions, wanted))
+
+        if asked.workers == 1:
+            for cell in missing:
+                tables.run_cell(cell, conditions)
+                done(cell)
+        else:
+            _in_processes(asked.workers, missing, conditions, done)
+    table = tables.assemble(conditions, wanted)
+    write_json(asked.json, table)
+    print(tables.text_table(table))
+    pictures = draw_all(asked.json.parent, table)
+    print(f"wrote {asked.json}" + "".join(f", {picture}" for picture in pictures))
+    return 0
+
+
+def _in_processes(workers: int, missing: list[Any], conditions: Any, done: Any) -> None:
+    """Run cells in processes; when one fails the others finish theirs, and its error is told."""
+    import multiprocessing
+
+    from sac_gmm.evaluation.table import run_cell
+
+    pool = ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"))
+    try:
+        running: dict[Future[Path], Any] = {pool.submit(run_cell, cell, conditions): cell for cell in missing}
+        while running:
+            finished, _ = wait(running, return_when=FIRST_COMPLETED)
+            for future in finished:
+                cell = running.pop(future)
+                future.result()
+                done(cell)
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)

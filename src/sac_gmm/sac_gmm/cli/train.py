@@ -1,0 +1,109 @@
+"""Train a skill on a task in simulation, in one process, repeatably.
+
+    sac-gmm train door --skill sac_gmm --seed 0 --episodes 100 --out runs/door_0
+    sac-gmm train door --skill sac_gmm --seed 0 --episodes 100 --out runs/door_0 --resume
+    tensorboard --logdir runs/door_0/tensorboard
+
+First the skill as fitted fills the agent's memory, then it explores and learns. Ctrl-C keeps what stands; --resume goes
+on, and what comes out is the same as without the stop. `sac-gmm evaluate runs/door_0` measures the result.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import tyro
+
+if TYPE_CHECKING:
+    from sac_gmm.evaluation.training import Episode, TrainingRun
+
+
+@dataclass(frozen=True)
+class Train:
+    """What to train."""
+
+    # The task: door, peg, peg_medium, peg_easy, lever.
+    task: Annotated[str, tyro.conf.Positional]
+    # Folder of the run.
+    out: Path
+    # What learns: sac_gmm, sac, residual_gmm, residual_gmm_paper.
+    skill: str = "sac_gmm"
+    # Number of the run: seed of networks, exploration and training episodes.
+    seed: int = 0
+    # Training episodes, after those of the base skill.
+    episodes: int = 100
+    # Go on with the run in the folder.
+    resume: bool = False
+    # How the agent learns and what it sees.
+    config: Path = Path("config/agent.json")
+    # Other values than the configuration's, such as `history=4 shift_std=0`.
+    set: tuple[str, ...] = ()
+    # Noise on the detected target per axis, in metres; the task's own where none is given.
+    sigma: float | None = None
+    # Folder with one folder of bags per task.
+    demonstrations: Path = Path("demos")
+
+
+def main(args: list[str]) -> int:
+    """Train."""
+    examples = (__doc__ or "").replace("    sac-gmm", "    $ sac-gmm").replace("    tensorboard", "    $ tensorboard")
+    return run(tyro.cli(Train, args=args, prog="sac-gmm train", description=examples))
+
+
+def run(asked: Train) -> int:
+    """Run what is missing of a training run."""
+    import torch
+
+    from sac_gmm.evaluation.training import Plan, TrainingRun
+    from sac_gmm.skills.settings import load_settings, parse_changes
+
+    torch.set_num_threads(1)
+    settings = load_settings(asked.config, asked.task).changed(**parse_changes(asked.set))
+    options = {} if asked.sigma is None else {"target_noise_std_m": asked.sigma}
+    plan = Plan(asked.task, asked.skill, asked.seed, asked.episodes, settings, task_options=options)
+    training = TrainingRun(plan, asked.out, resume=asked.resume, demonstrations=asked.demonstrations)
+    if training.episodes:
+        print(f"going on after {len(training.episodes)} of {training.total} episodes")
+    try:
+        _with_progress(training)
+    finally:
+        training.close()
+    last = [episode.success for episode in training.episodes if episode.mode == "train"][-25:]
+    print(f"{sum(last)} of the last {len(last)} training episodes succeeded")
+    print(f"wrote {asked.out / 'policy.bin'}; measure it: sac-gmm evaluate {asked.out}")
+    return 0
+
+
+def _with_progress(training: TrainingRun) -> None:
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (
+        TextColumn("{task.description:<10}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[success]}"),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns) as progress:
+        bar = progress.add_task("base skill", total=training.total, completed=len(training.episodes), success="")
+
+        def on_episode(episode: Episode) -> None:
+            recent = [other.success for other in training.episodes if other.mode == episode.mode][-25:]
+            rate = f"success {100 * sum(recent) / len(recent):3.0f} % of the last {len(recent):2d}"
+            title = "base skill" if episode.mode == "base" else "training"
+            progress.update(bar, description=title, completed=episode.number + 1, success=rate)
+            if not progress.console.is_terminal and (episode.number + 1) % 20 == 0:
+                print(f"{title}: {episode.number + 1}/{training.total} episodes, {rate}", flush=True)
+
+        training.run(on_episode)

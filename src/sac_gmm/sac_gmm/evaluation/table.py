@@ -1,0 +1,244 @@
+"""The whole comparison: every skill on every task, cell by cell, each saved as soon as it is known.
+
+A cell is a skill on a task with one training seed. Its result file says how training went, episode by episode, and how
+the deterministic policy did on the fixed episodes of the test bank: at the end of training and after fewer episodes,
+under other noise, and in scenes that it was not trained in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sac_gmm.evaluation.contenders import CONTENDERS, contender
+from sac_gmm.evaluation.measuring import Candidate, Measurement, measure, open_candidate, summary
+from sac_gmm.evaluation.protocol import SuccessRate
+from sac_gmm.evaluation.record import provenance
+from sac_gmm.evaluation.training import Plan, TrainingRun
+from sac_gmm.files import read_json, write_json
+from sac_gmm.skills.settings import AgentSettings, load_settings
+
+# Training episodes of each task.
+BUDGETS = {"door": 100, "peg": 500, "peg_easy": 500, "lever": 300}
+SEEDS = 5
+EPISODES = 100  # of each measurement
+# Skills that learn nothing have no training seeds: they run on as many episodes as five trained ones together.
+SEARCH_EPISODES = SEEDS * EPISODES
+# After so many training episodes the policy is kept and measured too.
+MARK = 200
+WINDOW = 25  # training episodes, for the promise of no regret
+SIGMAS_M = (0.005, 0.02)  # beside the paper's
+START_SHIFT_M = (-0.02, 0.03, 0.02)  # another start pose
+
+# SAC-GMM with one thing changed.
+ABLATIONS: dict[str, dict[str, Any]] = {
+    "no picture": {"image": None},
+    "no touch": {"touch": False},
+    "neither picture nor touch": {"image": None, "touch": False},
+    "no history": {"history": 0},
+    "no pre-fill": {"base_episodes": 0},
+    "no zero start": {"zero_init": False},
+    "no shifts": {"shift_std": 0.0},
+    "full adaptation": {"adaptation": "full"},
+    "means per component": {"adaptation": "positions"},
+    "priors": {"adaptation": "priors"},
+    "N = 8": {"interval": 8},
+    "N = 16": {"interval": 16},
+    "N = 32": {"interval": 32},
+    "N = 64": {"interval": 64},
+}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A skill on a task with a training seed; `variant` names an ablation."""
+
+    task: str
+    skill: str
+    seed: int
+    variant: str = ""
+
+    @property
+    def key(self) -> str:
+        """Names the cell, its file and its folder."""
+        name = self.skill if not self.variant else f"{self.skill}-{self.variant.replace(' ', '_').replace('=', '')}"
+        return f"{self.task}-{name}-{self.seed}"
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """What all cells share."""
+
+    folder: Path  # of results; runs go below it
+    config: Path
+    demonstrations: Path
+    episodes: int = EPISODES
+    training_episodes: int | None = None  # the task's budget where None
+
+
+def cells(tasks: Iterable[str], skills: Iterable[str], seeds: int, ablations: bool = False) -> list[Cell]:
+    """The cells of a table, seed by seed, so that a first answer comes early."""
+    found = []
+    for seed in range(seeds):
+        for task in tasks:
+            for skill in skills:
+                if contender(skill).learns or seed == 0:
+                    found.append(Cell(task, skill, seed))
+            if ablations:
+                found += [Cell(task, "sac_gmm", seed, variant) for variant in ABLATIONS]
+    return found
+
+
+def result_file(cell: Cell, conditions: Conditions) -> Path:
+    """Where a cell's result stands once it is known."""
+    return conditions.folder / "cells" / f"{cell.key}.json"
+
+
+def run_cell(cell: Cell, conditions: Conditions, on_progress: Callable[[str], None] = lambda text: None) -> Path:
+    """Train and measure a cell, going on where an earlier attempt stopped; return its result file."""
+    import torch
+
+    torch.set_num_threads(1)
+    path = result_file(cell, conditions)
+    if path.exists():
+        return path
+    settings = load_settings(conditions.config, cell.task)
+    if cell.variant:
+        settings = settings.changed(**ABLATIONS[cell.variant])
+    if contender(cell.skill).learns:
+        result = _trained(cell, conditions, settings, on_progress)
+    else:
+        candidate = open_candidate(cell.skill, cell.task, conditions.config, conditions.demonstrations)
+        result = {"tests": _tests(candidate, conditions, SEEDS * conditions.episodes)}
+    write_json(path, {"task": cell.task, "skill": cell.skill, "seed": cell.seed, "variant": cell.variant, **result})
+    return path
+
+
+def _trained(
+    cell: Cell, conditions: Conditions, settings: AgentSettings, on_progress: Callable[[str], None]
+) -> dict[str, Any]:
+    folder = conditions.folder / "runs" / cell.key
+    episodes = conditions.training_episodes or BUDGETS[cell.task]
+    plan = Plan(cell.task, cell.skill, cell.seed, episodes, settings)
+    run = TrainingRun(
+        plan,
+        folder,
+        resume=(folder / "config.json").exists(),
+        demonstrations=conditions.demonstrations,
+        keep_policies_at=(MARK,) if episodes > MARK else (),
+    )
+    run.run(lambda episode: on_progress(f"{cell.key}: {episode.number + 1}/{run.total}"))
+    run.close()
+    candidate = open_candidate(str(folder), None, conditions.config, conditions.demonstrations)
+    training = [episode for episode in run.episodes if episode.mode == "train"]
+    result = {
+        "training": {
+            "episodes": len(training),
+            "outcomes": "".join("1" if episode.success else "0" for episode in training),
+            "base_outcomes": "".join("1" if e.success else "0" for e in run.episodes if e.mode == "base"),
+            "control_steps": sum(episode.steps for episode in run.episodes),
+            "decisions": sum(episode.decisions for episode in run.episodes),
+            "wall_s": round(sum(episode.wall_s for episode in run.episodes), 1),
+        },
+        "tests": _tests(candidate, conditions, conditions.episodes),
+        "config": candidate.settings.to_json(),
+    }
+    if (marked := folder / f"policy_{MARK}.bin").exists():
+        early = open_candidate(str(marked), None, conditions.config, conditions.demonstrations)
+        result["tests"][f"after {MARK} episodes"] = _test(early, Measurement(conditions.episodes))
+    return result
+
+
+def _tests(candidate: Candidate, conditions: Conditions, episodes: int) -> dict[str, Any]:
+    tests = {"test": _test(candidate, Measurement(episodes))}
+    for sigma_m in SIGMAS_M:
+        tests[f"sigma {100 * sigma_m:g} cm"] = _test(candidate, Measurement(conditions.episodes, sigma_m=sigma_m))
+    shifted = Measurement(conditions.episodes, task_options={"start_shift_m": START_SHIFT_M})
+    tests["another start"] = _test(candidate, shifted)
+    if candidate.task == "peg":
+        medium = Candidate("peg_medium", candidate.skill, candidate.settings, candidate.model, candidate.policy)
+        tests["medium hole"] = _test(medium, Measurement(conditions.episodes))
+    return tests
+
+
+def _test(candidate: Candidate, wanted: Measurement) -> dict[str, Any]:
+    result = measure(candidate, wanted, base={"rate": None})
+    kept = ("episodes", "successes", "success_rate", "wilson95", "mean_steps_to_success", "mean_steps", "outcomes")
+    return {name: result[name] for name in kept}
+
+
+def assemble(conditions: Conditions, wanted: list[Cell]) -> dict[str, Any]:
+    """The table from the cells that are known: a row per task, skill and variant, over its seeds."""
+    rows = []
+    known = [(cell, result_file(cell, conditions)) for cell in wanted]
+    results = [(cell, read_json(path)) for cell, path in known if path.exists()]
+    for task, skill, variant in dict.fromkeys((c.task, c.skill, c.variant) for c, _ in results):
+        mine = [r for c, r in results if (c.task, c.skill, c.variant) == (task, skill, variant)]
+        tests = {}
+        for name in dict.fromkeys(name for result in mine for name in result["tests"]):
+            tests[name] = _pooled([result["tests"][name] for result in mine if name in result["tests"]])
+        row = {
+            "task": task,
+            "skill": skill,
+            "title": CONTENDERS[skill].title,
+            "variant": variant,
+            "seeds": len(mine),
+            "tests": tests,
+        }
+        curves = [result["training"]["outcomes"] for result in mine if "training" in result]
+        if curves:
+            windows = window_rates(curves)
+            row["training"] = {
+                "episodes": min(map(len, curves)),
+                "windows_of_25": [round(float(w), 3) for w in windows],
+                "worst_window_of_25": round(float(windows.min()), 3) if len(windows) else None,
+                "control_steps": float(np.mean([result["training"]["control_steps"] for result in mine])),
+                "wall_s": float(np.mean([result["training"]["wall_s"] for result in mine])),
+            }
+        rows.append(row)
+    missing = [cell.key for cell, path in known if not path.exists()]
+    return {"rows": rows, "missing": missing, "episodes": conditions.episodes, **provenance()}
+
+
+def window_rates(outcomes: list[str]) -> np.ndarray:
+    """Success rate in every window of 25 training episodes, the mean over seeds; `outcomes` are strings of 0 and 1."""
+    n = min(map(len, outcomes))
+    if n < WINDOW:
+        return np.zeros(0)
+    won = np.array([[character == "1" for character in curve[:n]] for curve in outcomes], float).mean(axis=0)
+    return np.convolve(won, np.ones(WINDOW) / WINDOW, "valid")
+
+
+def text_table(table: dict[str, Any]) -> str:
+    """One line per row: success on the test bank with its interval, steps, worst window."""
+    lines = [f"{'task':<10} {'skill':<34} {'seeds':>5} {'success':>24} {'steps':>6} {'worst 25':>9}"]
+    for row in table["rows"]:
+        test = row["tests"]["test"]
+        rate = SuccessRate(test["successes"], test["episodes"])
+        steps = test["mean_steps_to_success"]
+        worst = row.get("training", {}).get("worst_window_of_25")
+        name = row["title"] + (f", {row['variant']}" if row["variant"] else "")
+        lines.append(
+            f"{row['task']:<10} {name:<34} {row['seeds']:>5} {rate!s:>24} "
+            f"{'' if steps is None else f'{steps:.0f}':>6} {'' if worst is None else f'{100 * worst:.0f} %':>9}"
+        )
+    return "\n".join(lines)
+
+
+def _pooled(tests: list[dict[str, Any]]) -> dict[str, Any]:
+    """Several seeds on the same episodes as one: counts added, steps averaged over successes."""
+    successes, episodes = sum(t["successes"] for t in tests), sum(t["episodes"] for t in tests)
+    steps = [(t["mean_steps_to_success"], t["successes"]) for t in tests if t["successes"]]
+    return {
+        **SuccessRate(successes, episodes).to_json(),
+        "per_seed": [t["success_rate"] for t in tests],
+        "mean_steps_to_success": sum(s * n for s, n in steps) / successes if successes else None,
+        "mean_steps": float(np.mean([t["mean_steps"] for t in tests])),
+    }
+
+
+__all__ = ["ABLATIONS", "Cell", "Conditions", "assemble", "cells", "run_cell", "summary", "text_table", "window_rates"]

@@ -1,0 +1,115 @@
+"""One configuration for all tasks: how the agent learns, and what it sees and moves; `config/agent.json` holds it.
+
+A task may differ in the fields under "tasks" of that file alone, each with a reason beside it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from sac_gmm.errors import SacGmmError
+from sac_gmm.files import read_json
+from sac_gmm.rl import SacConfig
+
+
+@dataclass(frozen=True)
+class SkillSettings:
+    """What the agent sees and moves."""
+
+    # What of the mixture an action changes: a key of `ADAPTATIONS`.
+    adaptation: str = "translation"
+    # How far an action of 1 moves the skill, or a component of it, along each axis, in metres.
+    reach_m: float = 0.03
+    # Control steps between two decisions.
+    interval: int = 16
+    # Group of image sensors that the agent sees: rgb, depth, tactile; None for none.
+    image: str | None = None
+    # Earlier decisions of the episode that the observation repeats.
+    history: int = 0
+    # Whether the agent feels the wrench at the wrist.
+    touch: bool = True
+    # Episodes of the base skill that fill the replay buffer and show the encoder what there is to see.
+    base_episodes: int = 20
+
+    def __post_init__(self) -> None:
+        bounds = {"reach_m": (1e-3, 0.2), "interval": (1, 300), "history": (0, 20), "base_episodes": (0, 10_000)}
+        for name, (low, high) in bounds.items():
+            if not low <= getattr(self, name) <= high:
+                raise SacGmmError(f"{name} is {getattr(self, name)}, it must lie in [{low}, {high}]")
+
+
+@dataclass(frozen=True)
+class AgentSettings:
+    """Everything that a configuration says about a task's agent."""
+
+    agent: SacConfig = field(default_factory=SacConfig)
+    skill: SkillSettings = field(default_factory=SkillSettings)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a JSON-ready dict."""
+        return {"agent": self.agent.to_json(), "skill": dataclasses.asdict(self.skill)}
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> AgentSettings:
+        """Rebuild from `to_json`.
+
+        Raises:
+            SacGmmError: An unknown name, or a value out of range.
+        """
+        known = {item.name for item in dataclasses.fields(SkillSettings)}
+        if unknown := sorted(set(value.get("skill", {})) - known):
+            raise SacGmmError(f"the skill has no setting {', '.join(unknown)}: known are {', '.join(sorted(known))}")
+        return cls(SacConfig.from_json(value.get("agent", {})), SkillSettings(**value.get("skill", {})))
+
+    def changed(self, **fields: Any) -> AgentSettings:
+        """The same with other values, given by their names, whichever part they belong to.
+
+        Raises:
+            SacGmmError: No part has a field of that name.
+        """
+        value = self.to_json()
+        for name, new in fields.items():
+            part = next((part for part in ("agent", "skill") if name in value[part]), None)
+            if part is None:
+                raise SacGmmError(f"there is no setting '{name}'")
+            value[part][name] = new
+        return self.from_json(value)
+
+
+def load_settings(path: Path | str, task: str | None = None) -> AgentSettings:
+    """Read a configuration file; `task` picks what differs for that task.
+
+    Raises:
+        SacGmmError: The file cannot be read, or a field in it is unknown or out of range.
+    """
+    value = read_json(path)
+    if not isinstance(value, dict) or (unknown := sorted(set(value) - {"agent", "skill", "tasks"})):
+        raise SacGmmError(f'{path} must hold a JSON object with "agent", "skill" and "tasks", not {unknown}')
+    try:
+        settings = AgentSettings.from_json({part: value.get(part, {}) for part in ("agent", "skill")})
+        differs = {k: v for k, v in value.get("tasks", {}).get(task, {}).items() if k != "why"}
+        return settings.changed(**differs)
+    except (SacGmmError, TypeError) as error:
+        raise SacGmmError(f"{path}: {error}") from error
+
+
+def parse_changes(changes: tuple[str, ...]) -> dict[str, Any]:
+    """`name=value` pairs, values as JSON, as a dict; a value that is no JSON is taken as text.
+
+    Raises:
+        SacGmmError: There is no `=` in one.
+    """
+    parsed = {}
+    for change in changes:
+        name, separator, text = change.partition("=")
+        if not separator:
+            raise SacGmmError(f"'{change}' is not of the form name=value")
+        try:
+            parsed[name] = json.loads(text)
+        except ValueError:
+            parsed[name] = text
+    return parsed
