@@ -4,8 +4,9 @@ import json
 
 import pytest
 
-from sac_gmm.cli import bench, bench_em, bench_gmr, bench_lasa, bench_lpv
+from sac_gmm.cli import bench, bench_em, bench_gmr, bench_lasa, bench_lpv, bench_sim
 from sac_gmm.cli.main import main
+from sac_gmm.errors import SacGmmError
 from sac_gmm.models.handwriting import make_motion, save_motions
 
 
@@ -44,3 +45,16 @@ def test_the_handwriting_benchmark_reads_a_folder(tmp_path, capsys):
     result = json.loads((tmp_path / "r.json").read_text())
     assert result["seds"]["n_motions"] == result["seds"]["certified"] == result["seds"]["converged"] == 1
     assert result["command"].startswith("sac-gmm bench lasa --data") and "git" in result["origin"]
+
+
+def test_the_simulation_benchmark_does_the_same_physics_on_both_sides():
+    row = bench_sim.measure("door", 1)
+    assert row["identical"]
+    assert row["control_steps"] > 100
+    assert 0 < row["raw_us"] < row["ours_us"] < 2 * row["raw_us"]
+    assert row["frames_per_s"]["sensor rgb"] > 50
+
+
+def test_the_simulation_benchmark_names_the_tasks_there_are():
+    with pytest.raises(SacGmmError, match="door"):
+        bench_sim.main(["--tasks", "window"])

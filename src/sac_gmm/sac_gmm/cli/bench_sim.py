@@ -66,7 +66,7 @@ def main(args: list[str]) -> int:
         print("task         raw us   ours us  ratio  identical  episodes/s  2 workers  frames/s")
         rows = []
         for name in tasks or tuple(TASKS):
-            row = _measure(name, episodes) | _workers(name, worker_episodes)
+            row = measure(name, episodes) | _workers(name, worker_episodes)
             rows.append(row)
             frames = ", ".join(f"{sensor} {rate:.0f}" for sensor, rate in row["frames_per_s"].items())
             print(
@@ -82,7 +82,7 @@ def main(args: list[str]) -> int:
     return tyro.cli(bench, args=args, prog="sac-gmm bench sim", description=__doc__)
 
 
-def _measure(name: str, episodes: int) -> dict[str, Any]:
+def measure(name: str, episodes: int) -> dict[str, Any]:
     """Physics, whole steps, resets and sensors of one task in this process."""
     from sac_gmm.tasks import make_task
 

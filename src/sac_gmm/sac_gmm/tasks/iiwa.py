@@ -257,6 +257,7 @@ class Iiwa:
         self._read = [*self.joints, self.gripper_link]
         self._gains = self.gains.as_array()
         self._joint_state = np.zeros(20)  # positions, velocities, what the wrist's sensor feels
+        self._joint_buffer = self._joint_state.data
         self._memory = np.zeros(kernels.MEMORY_SIZE)
         self.refresh_dynamics()
         self.place_joints(HOME_RAD)
@@ -285,7 +286,7 @@ class Iiwa:
         a, b, c, d, e, f, g, wrist = states
         positions = a[0], b[0], c[0], d[0], e[0], f[0], g[0]
         velocities = a[1], b[1], c[1], d[1], e[1], f[1], g[1]
-        _PACK(self._joint_state, 0, *positions, *velocities, *wrist[2])
+        _PACK(self._joint_buffer, 0, *positions, *velocities, *wrist[2])
 
     def refresh_tip(self) -> None:
         """Compute pose and velocity of the tip, and the wrench in base axes, from what was read last."""

@@ -31,10 +31,12 @@ PRIVILEGED = "privileged"
 class Sensor(Protocol):
     """Something that is read when asked for."""
 
-    space: spaces.Box
+    @property
+    def space(self) -> spaces.Box:
+        """Shape, type and range of a reading."""
 
     def read(self) -> NDArray[Any]:
-        """The reading now; shape, type and range as `space` says."""
+        """The reading now, as `space` says."""
 
 
 class RgbSensor:
