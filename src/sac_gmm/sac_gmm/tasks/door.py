@@ -16,8 +16,8 @@ from sac_gmm.tasks.task import Task
 
 # The handle is a flat loop that stands off the door like a shelf. The finger (12 mm) goes down into its opening; beside
 # the opening it meets the rim, too wide to slip off.
-OPENING_X_M = 0.020  # between door and bar
-OPENING_Y_M = 0.020  # between the arms
+OPENING_X_M = 0.015  # between door and bar
+OPENING_Y_M = 0.015  # between the arms
 RIM_M = 0.02  # width of the loop around the opening
 RIM_THICKNESS_M = 0.008
 PANEL_THICKNESS_M = 0.02
@@ -83,7 +83,8 @@ class DoorTask(Task):
         pb.resetBasePositionAndOrientation(self.door, handle.tolist(), (0, 0, 0, 1), self.client)
         pb.resetJointState(self.door, self.hinge, 0.0, 0.0, self.client)
         # The fixed camera stands beside the door, in front of its plane: it sees the back only once that has turned.
-        self.cameras["fixed"].look(handle + [-0.36, -0.62, 0.10], handle + [-0.06, 0.0, -0.10], np.array([0, 0, 1.0]))
+        panel = handle + [0.5 * OPENING_X_M, 0.0, 0.0]
+        self.cameras["fixed"].look(panel + [-0.37, -0.62, 0.10], panel + [-0.07, 0.0, -0.10], np.array([0, 0, 1.0]))
         self.cameras["scene"].look(handle + [-0.55, -0.75, 0.35], handle + [-0.05, 0.0, -0.02], np.array([0, 0, 1.0]))
         return handle
 
