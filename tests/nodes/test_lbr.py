@@ -104,8 +104,6 @@ def test_what_the_robot_says_of_itself_stops_the_arm_and_is_told(graph, outward_
     """Session, safety and drives latch until somebody says go on; quality and tracking heal by themselves."""
     lab = Lab(graph, outward_model, singularity_slow=0.002, singularity_stop=0.001, max_speed_m_s=0.03)
     lab.moving("motion once the session commands")
-    seen = [status.reason for status in lab.statuses]
-    assert Reason.WRONG_DRIVER_SETTING in seen, "before the driver has said in which axes it takes twists"
     assert lab.states[-1].session_state == 4
     lab.graph.wait(lambda: len(lab.poses) > 50, "poses for others")
     for fault, reason in (
