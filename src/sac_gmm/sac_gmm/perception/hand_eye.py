@@ -217,7 +217,7 @@ def _closed_form(carried: Sequence[RigidTransform], views: Sequence[BoardView], 
         )
     except cv2.error:
         return None
-    if not (np.isfinite(rotation).all() and np.isfinite(translation).all()):
+    if not (np.isfinite(rotation).all() and np.isfinite(translation).all() and np.linalg.det(rotation) > 0.5):
         return None
     eye = RigidTransform(np.asarray(translation, np.float64).ravel(), np.asarray(rotation, np.float64))
     boards = [carrier @ eye @ view.pose for view, carrier in zip(views, carried, strict=True)]

@@ -206,7 +206,7 @@ def _pieces(track: HandTrack, good: npt.NDArray[np.bool_], settings: CleaningSet
     while rows.size:
         gaps = np.diff(track.time_s[rows])
         speed = np.linalg.norm(np.diff(track.position_m[rows], axis=0), axis=1) / gaps
-        parts = np.split(rows, np.flatnonzero((gaps > settings.max_gap_s) | (speed > settings.max_speed_m_s)) + 1)
+        parts = np.split(rows, np.flatnonzero((gaps > settings.max_gap_s + 1e-6) | (speed > settings.max_speed_m_s)) + 1)
         kept = [
             part
             for part in parts
