@@ -122,3 +122,17 @@ def test_wrong_limits_are_refused_with_the_range(change, sentence):
 def test_wrong_period_is_refused():
     with pytest.raises(SacGmmError, match="dt_s = 2 is out of range"):
         SafetyPipeline(SafetyLimits(), 2.0)
+
+
+@settings(max_examples=100, deadline=None)
+@given(limit_sets, periods, st.lists(st.tuples(st.floats(0, 1), *[st.floats(-20, 20)] * 3), min_size=1, max_size=60))
+def test_the_speed_scale_bounds_the_speed_and_is_taken_to_smoothly(limits, dt_s, asked):
+    pipeline, v = SafetyPipeline(limits, dt_s), [np.zeros(3), np.zeros(3)]
+    for scale, *velocity in asked:
+        pipeline.speed_scale = scale
+        v.append(pipeline.step(np.array(velocity), np.array((0.0, 0.0, 0.5)))[0].copy())
+    largest = max(scale for scale, *_ in asked)
+    assert np.linalg.norm(v, axis=1).max() <= largest * limits.max_speed_m_s + EPS
+    a = np.diff(v, axis=0) / dt_s
+    assert np.linalg.norm(a, axis=1).max() <= limits.max_acceleration_m_s2 * (1 + 1e-6)
+    assert np.linalg.norm(np.diff(a, axis=0) / dt_s, axis=1).max() <= limits.max_jerk_m_s3 * (1 + 1e-6)

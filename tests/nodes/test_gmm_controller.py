@@ -2,6 +2,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import PoseStamped, TwistStamped
 from sac_gmm_interfaces.msg import ControllerStatus, EpisodeState, MixtureModel, MixtureUpdate, MixtureUpdateAnswer
 from std_srvs.srv import SetBool, Trigger
@@ -165,6 +166,29 @@ def test_updates_are_answered_with_the_right_reason(graph, model_file):
     assert first.tick <= answer.tick + 1
     graph.call(Trigger, "gmm_controller/roll_back", Trigger.Request())
     graph.wait(lambda: robot.statuses[-1].version == 0, "the version before")
+
+
+def test_diagnostics_tell_of_loop_state_and_updates(graph, model_file):
+    arrays = graph.listen("/diagnostics", DiagnosticArray, RELIABLE)
+    robot = Robot(graph, model_file, rate_hz=100.0)
+    robot.run_episode()
+    robot.update(model_id="another")
+    found = {}
+
+    def refusal_told():
+        for array in arrays:
+            for status in array.status:
+                if status.name == "gmm_controller: control loop":
+                    found.update({entry.key: entry.value for entry in status.values}, message=status.message)
+        return found.get("updates_refused") == "1"
+
+    graph.wait(refusal_told, "the refusal in the diagnostics")
+    assert found["lifecycle_state"] == "active"
+    assert found["last_refusal"].startswith("WRONG_MODEL: ")
+    assert found["model_id"] == robot.base.model_id
+    assert int(found["ticks"]) >= int(found["ticks_on_time"]) > 10
+    assert 0 < float(found["compute_us_median"]) < 10_000
+    assert found["rate_hz"] == "100"
 
 
 def test_without_updates_the_base_returns(graph, model_file):

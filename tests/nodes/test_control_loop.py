@@ -1,0 +1,91 @@
+import os
+import threading
+import time
+
+import numpy as np
+import pytest
+from rclpy.logging import get_logger
+
+from sac_gmm_nodes.control_loop import DeadlineLoop, LoopStatistics, claim_processor
+
+pytestmark = pytest.mark.ros
+PERIOD_S = 0.005
+
+
+def run(ticks, arrival=lambda: None, work=lambda number: None):
+    """Run a loop for some ticks; when each began and how late it was told that it is."""
+    begun, late = [], []
+
+    def tick(late_s):
+        begun.append(time.monotonic())
+        late.append(late_s)
+        work(len(begun))
+        if len(begun) == ticks:
+            loop.end()
+
+    loop = DeadlineLoop(PERIOD_S, tick, arrival, lambda late_s: None)
+    loop.run()
+    return np.array(begun), np.array(late)
+
+
+def test_a_slow_tick_does_not_move_the_deadlines():
+    begun, late = run(200, work=lambda number: time.sleep(2.5 * PERIOD_S) if number == 50 else None)
+    assert late[50] > PERIOD_S
+    deadlines = begun - late
+    # All but where the machine itself paused for more than ten periods.
+    assert np.quantile(np.abs(np.diff(deadlines) - PERIOD_S), 0.98) < 3e-4
+
+
+def test_a_pause_of_the_machine_is_not_made_up_for():
+    begun, _ = run(40, work=lambda number: time.sleep(20 * PERIOD_S) if number == 10 else None)
+    assert np.median(np.diff(begun)[10:20]) > 0.5 * PERIOD_S, "no burst of ticks after it"
+
+
+def test_ticks_come_to_follow_the_states():
+    """States at the loop's rate, in any phase: after a second each comes half a millisecond before its tick."""
+    origin = time.monotonic() + 0.37 * PERIOD_S
+
+    def arrival():
+        return origin + PERIOD_S * np.floor((time.monotonic() - origin) / PERIOD_S)
+
+    begun, late = run(400, arrival)
+    phases = (begun - late - origin) % PERIOD_S
+    assert np.median(phases[-100:]) == pytest.approx(0.0005, abs=0.0003)
+    moved = np.abs(np.diff(begun - late) - PERIOD_S)
+    assert np.quantile(moved, 0.98) < 0.02 * PERIOD_S, "they moved little by little"
+
+
+def test_statistics_count_what_was_on_time():
+    statistics = LoopStatistics()
+    assert statistics.summary() == {"ticks": 0}
+    for number in range(10_000):
+        statistics.add(0.003 if number % 100 == 0 else 0.0001, 1e-4)
+    summary = statistics.summary()
+    assert (summary["ticks"], summary["ticks_on_time"]) == (10_000, 9_900)
+    assert summary["late_ms_median"] == pytest.approx(0.1)
+    assert summary["late_ms_max"] == pytest.approx(3.0)
+    assert summary["compute_us_median"] == pytest.approx(100.0)
+
+
+def test_cores_are_claimed_for_the_calling_thread_alone():
+    before, there = os.sched_getaffinity(0), []
+    core = min(before)
+
+    def claim():
+        claim_processor(0, [core], False, get_logger("test"))
+        there.append(os.sched_getaffinity(0))
+
+    thread = threading.Thread(target=claim)
+    thread.start()
+    thread.join()
+    assert there == [{core}]
+    assert os.sched_getaffinity(0) == before
+
+
+def test_what_the_system_refuses_is_a_warning_that_says_what_to_do(capfd):
+    thread = threading.Thread(target=claim_processor, args=(0, [1023], False, get_logger("test")))
+    thread.start()
+    thread.join()
+    text = "".join(capfd.readouterr())
+    assert "cpu_affinity [1023] is not possible" in text
+    assert "this process may use" in text
