@@ -41,6 +41,7 @@ PARTS = {
     ("node", "env"): ("NAME", "VALUE"),
     ("include", "arg"): ("NAME", "VALUE"),
 }
+_SUFFIXES = (".yaml", ".yml")
 NOT_TEXT = {"value", "respawn_delay", "sigterm_timeout", "children", "scoped"}  # checked where they are used
 PARAMETER_TYPES: dict[str, Callable[[str], Any]] = {
     "str": str,
@@ -138,7 +139,8 @@ def _collect_arguments(
                 included = Path(launch.expand(action["file"]))
             except SacGmmError:
                 continue  # which file it is depends on an argument that must be given
-            if included.is_file() and included.resolve() not in seen:
+            # The arguments of a launch file in Python only Python knows; `ros2 launch` lists them.
+            if included.is_file() and included.resolve() not in seen and included.suffix in _SUFFIXES:
                 set_here = hidden | {part["name"] for part in action.get("arg", [])}
                 _collect_arguments(included, _load(included), found, launch, set_here, (*seen, included.resolve()))
                 launch.file = path
@@ -404,6 +406,8 @@ def _argument(action: _Action) -> Argument:
 
 def _load(path: Path) -> list[_Action]:
     """Read and check one file, without the files it includes."""
+    if path.suffix not in _SUFFIXES:
+        raise SacGmmError(f"{path}: `sac-gmm up` reads launch files in YAML only; this one needs `ros2 launch`")
     try:
         tree = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:

@@ -1,0 +1,62 @@
+"""What the robot's launch file promises, and all of them under the real `ros2 launch` where that is installed."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from sac_gmm.cli.launch_yaml import declared_arguments, read_launch_file
+
+ROOT = Path(__file__).parents[2]
+FILES = sorted((ROOT / "launch").glob("*.launch.yaml"))
+
+
+def parameters_of(node):
+    """Of one node, by name, as its parameter files and the launch file give them."""
+    found = {}
+    for source in node.parameters:
+        tree = yaml.safe_load(source.read_text()) if isinstance(source, Path) else source
+        for rule, content in tree.items():
+            if rule in ("/**", node.label):
+                found |= content["ros__parameters"]
+    return found
+
+
+def test_a_robot_begins_slowly_and_only_with_somebodys_word():
+    path = ROOT / "launch" / "robot.launch.yaml"
+    nodes = {node.label: node for node in read_launch_file(path, {"model": "m.npz", "start_driver": "false"})}
+    controller = parameters_of(nodes["gmm_controller"])
+    assert controller["robot"] == "lbr" and controller["check_driver"] is True
+    assert controller["speed_scale"] == 0.1 and controller["deadman"] is True
+    assert controller["max_speed_m_s"] <= 0.05
+    assert parameters_of(nodes["lifecycle_manager"])["reactivate"] is False
+    assert "pybullet_bridge" not in nodes
+    rehearsal = {node.label for node in read_launch_file(path, {"model": "m.npz", "simulate": "true"})}
+    assert "pybullet_bridge" in rehearsal, "without a driver, whatever start_driver says"
+
+
+def test_the_driver_is_told_to_take_twists_in_base_axes():
+    tree = yaml.safe_load((ROOT / "config" / "lbr_controllers.yaml").read_text())
+    twist = tree["/**/twist_controller"]["ros__parameters"]
+    assert twist["twist_in_tip_frame"] is False and twist["inv_jac_ctrl"]["twist_in_tip_frame"] is False
+    robot = yaml.safe_load((ROOT / "config" / "robot.yaml").read_text())["gmm_controller"]["ros__parameters"]
+    assert tree["/**/controller_manager"]["ros__parameters"]["update_rate"] == robot["rate_hz"]
+    assert robot["max_speed_m_s"] <= twist["inv_jac_ctrl"]["max_linear_velocity"]
+    launch = (ROOT / "launch" / "robot.launch.yaml").read_text()
+    assert 'value: "config/lbr_controllers.yaml"' in launch
+
+
+@pytest.mark.ros
+@pytest.mark.skipif(shutil.which("ros2") is None, reason="ros2 launch is not installed")
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+def test_ros2_launch_shows_the_same_arguments(path):
+    done = subprocess.run(
+        ["ros2", "launch", str(path), "--show-args"], capture_output=True, text=True, timeout=60, env=os.environ
+    )
+    assert done.returncode == 0, done.stderr
+    for argument in declared_arguments(path):
+        assert f"'{argument.name}':\n        {argument.description}" in done.stdout
+    assert "no description" not in done.stdout.lower()
