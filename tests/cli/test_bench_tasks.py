@@ -7,7 +7,16 @@ import pytest
 from sac_gmm.cli import bench_contacts, bench_tactile
 from sac_gmm.errors import SacGmmError
 
-COUNTS = ("episodes", "episodes_with_contact", "tunnelling", "explosions", "deepest_m", "fastest_m_s", "strongest_n")
+COUNTS = (
+    "episodes",
+    "episodes_with_contact",
+    "overlaps",
+    "tunnelling",
+    "explosions",
+    "deepest_m",
+    "fastest_m_s",
+    "strongest_n",
+)
 
 
 def test_contacts_go_on_where_they_stopped(tmp_path, capsys):
@@ -36,9 +45,17 @@ def test_what_cannot_be_counted_is_said(arguments):
 def test_what_moves_too_fast_or_goes_in_too_deep_is_counted():
     counts = bench_contacts.nothing("peg")
     calm = {"deepest_m": 1e-4, "fastest_m_s": 0.3, "strongest_n": 20.0, "touched": True, "finite": True}
-    for change in ({}, {"deepest_m": 0.002}, {"fastest_m_s": 2.0}, {"strongest_n": 2e3}, {"finite": False}):
+    for change in (
+        {},
+        {"deepest_m": 0.002},
+        {"deepest_m": 0.005},
+        {"fastest_m_s": 2.0},
+        {"strongest_n": 2e3},
+        {"finite": False},
+    ):
         bench_contacts.add(counts, calm | change)
-    assert (counts["episodes"], counts["tunnelling"], counts["explosions"]) == (5, 1, 3)
+    assert (counts["episodes"], counts["overlaps"]) == (6, 2)
+    assert (counts["tunnelling"], counts["explosions"]) == (1, 3)
 
 
 def test_touch_is_measured(tmp_path):

@@ -7,8 +7,9 @@ An episode lasts a second and a half. It starts four centimetres over the target
 every few control steps, from the whole range of actions with a pull towards the target, so that nearly every episode
 presses on something. Looked at after each control step:
 
-tunnelling: two bodies deeper in each other than a millimetre; explosion: a tip faster than 1.25 m/s (the fastest action
-is 0.43), a contact stronger than 1 kN, or a number that is not finite.
+overlap: two bodies deeper in each other than a millimetre; tunnelling: deeper than half the thinnest part of any scene
+(8 mm), from where they would part on the wrong side; explosion: a tip faster than 1.25 m/s (the fastest action is
+0.43), a contact stronger than 1 kN, or a number that is not finite.
 
 An episode is its seed, so a run that was stopped goes on where it was, as long as the file for the result is the same.
 """
@@ -30,7 +31,7 @@ STEPS = 45  # control steps of an episode
 HOLD_STEPS = 5  # for which a twist is held
 OVER_M, ASIDE_M = 0.04, 0.02  # of the target, at the start
 PULL_1_S = 4.0
-TUNNEL_M = 0.001
+OVERLAP_M, TUNNEL_M = 0.001, 0.004
 EXPLOSION_M_S = 1.25
 EXPLOSION_N = 1000.0
 BLOCK = 100  # episodes between two savings
@@ -110,7 +111,7 @@ def play(task: Task, seed: int) -> dict[str, Any]:
 
 def nothing(task: str) -> dict[str, Any]:
     """The counts before the first episode."""
-    counts = dict.fromkeys(("episodes", "episodes_with_contact", "tunnelling", "explosions"), 0)
+    counts = dict.fromkeys(("episodes", "episodes_with_contact", "overlaps", "tunnelling", "explosions"), 0)
     return {"task": task, **counts, "deepest_m": 0.0, "fastest_m_s": 0.0, "strongest_n": 0.0}
 
 
@@ -118,6 +119,7 @@ def add(counts: dict[str, Any], episode: dict[str, Any]) -> None:
     """Add an episode to the counts."""
     counts["episodes"] += 1
     counts["episodes_with_contact"] += int(episode["touched"])
+    counts["overlaps"] += int(episode["deepest_m"] > OVERLAP_M)
     counts["tunnelling"] += int(episode["deepest_m"] > TUNNEL_M)
     counts["explosions"] += int(
         not episode["finite"] or episode["fastest_m_s"] > EXPLOSION_M_S or episode["strongest_n"] > EXPLOSION_N
@@ -130,7 +132,7 @@ def describe(counts: dict[str, Any]) -> str:
     """The counts in three lines."""
     return (
         f"{counts['task']}: {counts['episodes']} episodes, {counts['episodes_with_contact']} with contact\n"
-        f"  tunnelling {counts['tunnelling']}, explosions {counts['explosions']}\n"
+        f"  overlaps {counts['overlaps']}, tunnelling {counts['tunnelling']}, explosions {counts['explosions']}\n"
         f"  deepest {1e3 * counts['deepest_m']:.2f} mm, fastest {counts['fastest_m_s']:.2f} m/s, "
         f"strongest contact {counts['strongest_n']:.0f} N"
     )
