@@ -72,7 +72,7 @@ def test_depth_with_holes_or_of_something_else_is_not_believed():
     truth = place(np.eye(3), [0.0, 0.0, 0.6])
     seen = observe(CAMERA, truth)
     two_points = depth_of(truth)
-    two_points[:, 320:] = np.nan  # which leaves the knuckles of ring and little finger
+    two_points[:, 312:] = np.nan  # which leaves the knuckles of ring and little finger
     scattered = depth_of(truth)
     for point, factor in zip(truth[[0, 5, 9, 13, 17]], (0.6, 1.0, 1.0, 1.6, 0.8), strict=True):
         u, v = np.rint((CAMERA.matrix @ point)[:2] / point[2]).astype(int)

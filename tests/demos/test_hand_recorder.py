@@ -1,0 +1,161 @@
+import datetime
+
+import numpy as np
+import pytest
+import yaml
+from scipy.spatial.transform import Rotation
+
+from sac_gmm.demos import EpisodeInfo, find_bags, read_demonstration
+from sac_gmm.demos.hand_bag import read_hand_track
+from sac_gmm.demos.hand_recorder import HandRecorder, RecorderState, check_same_setup, next_episode_path
+from sac_gmm.errors import SacGmmError
+from sac_gmm.perception.hands import CleaningSettings, HandPose, Retargeting
+from sac_gmm.perception.transform import RigidTransform
+
+PERIOD_NS = 33_333_333
+CAMERA = RigidTransform.of([1.0, 0.0, 0.5], Rotation.from_euler("xyz", [-2.0, 0.0, 1.0]).as_quat())
+TOOL = RigidTransform.of([0.0, 0.08, -0.05])
+RETARGETING = Retargeting(CAMERA, TOOL, "base", "eye")
+
+
+def pose_at(i, opening_m=0.06):
+    s = np.clip(i / 90, 0, 1)
+    rotation = Rotation.from_euler("xyz", [3.0, 0.3 * s, 0.2]).as_matrix()
+    position = np.array([-0.1 + 0.2 * s, 0.05 * np.sin(3 * s), 0.6 - 0.1 * s])
+    return HandPose(position, rotation, 0.9, "marker", opening_m)
+
+
+def recorder(**settings):
+    return HandRecorder(RETARGETING, "palm", CleaningSettings(), {"tracker": "marker", **settings})
+
+
+def show(recorder_, steps, lost=()):
+    for i in steps:
+        recorder_.take(10**9 + i * PERIOD_NS, None if i in lost else pose_at(i, 0.06 if i < 50 else 0.01))
+
+
+def test_an_episode_becomes_a_demonstration_in_the_base_frame(tmp_path):
+    hand = recorder()
+    assert hand.state is RecorderState.IDLE
+    hand.start(tmp_path / "a", EpisodeInfo("door", "ann"))
+    assert hand.state is RecorderState.RECORDING and not (tmp_path / "a").exists()
+    show(hand, range(100), lost=(30, 31))
+    recording = hand.save([0.5, 0.0, 0.2], "a topic")
+    assert hand.state is RecorderState.IDLE and recording.problems == ()
+    demonstration = read_demonstration(tmp_path / "a")
+    assert (demonstration.frame_id, demonstration.task, demonstration.n_samples) == ("base", "door", 100)
+    assert demonstration.target_m.tolist() == [0.5, 0.0, 0.2]
+    for i in (0, 30, 70, 99):
+        pose = pose_at(i)
+        expected = (CAMERA @ RigidTransform(pose.position_m, pose.rotation) @ TOOL).position_m
+        assert np.linalg.norm(demonstration.position_m[i] - expected) < 2e-3
+    sidecar = yaml.safe_load((tmp_path / "a" / "episode.yaml").read_text())
+    assert sidecar["quality"]["frames"] == 100 and sidecar["quality"]["seen"] == 98
+    assert sidecar["quality"]["filled"] == 2 and sidecar["target_from"] == "a topic"
+    assert sidecar["setup"]["tracker"] == "marker" and sidecar["operator"] == "ann"
+    assert sidecar["topics"]["/gripper"]["count"] == 100
+
+
+def test_what_was_seen_can_be_read_again_and_made_into_another_motion(tmp_path):
+    hand = recorder()
+    hand.start(tmp_path / "a")
+    show(hand, range(100), lost=(30,))
+    hand.save()
+    stamps_ns, track, target = read_hand_track(tmp_path / "a")
+    assert len(stamps_ns) == 99 and stamps_ns[0] == 10**9
+    assert np.allclose(track.position_m[50], pose_at(51).position_m)
+    assert np.allclose(track.rotation[50], pose_at(51).rotation)
+    assert track.opening_m[[0, -1]].tolist() == [0.06, 0.01]
+    demonstration = read_demonstration(tmp_path / "a")
+    assert np.allclose(target, demonstration.position_m[-1]), "without a target it is where the motion ends"
+
+
+def test_a_pause_is_cut_out_of_the_motion(tmp_path):
+    hand = recorder()
+    hand.start(tmp_path / "a")
+    show(hand, range(50))
+    hand.pause()
+    show(hand, range(50, 80))
+    hand.resume()
+    for i in range(50, 100):
+        hand.take(10**9 + (i + 300) * PERIOD_NS, pose_at(i))
+    recording = hand.save()
+    demonstration = read_demonstration(tmp_path / "a")
+    assert demonstration.n_samples == 100 and recording.problems == ()
+    assert demonstration.duration_s == pytest.approx(99 / 30, abs=1e-3)
+
+    hand.start(tmp_path / "b")
+    show(hand, range(40))
+    hand.pause()
+    hand.resume()
+    show(hand, range(80, 100))
+    assert any("moved" in problem and "while the recording was paused" in problem for problem in hand.save().problems)
+
+
+def test_the_words_that_do_not_fit_the_state_are_refused(tmp_path):
+    hand = recorder()
+    for word in ("pause", "resume", "save", "discard"):
+        with pytest.raises(SacGmmError, match="while idle"):
+            getattr(hand, word)()
+    hand.start(tmp_path / "a")
+    with pytest.raises(SacGmmError, match="cannot start an episode while recording"):
+        hand.start(tmp_path / "b")
+    with pytest.raises(SacGmmError, match="cannot resume while recording"):
+        hand.resume()
+    hand.discard()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_nothing_is_overwritten_and_a_crash_leaves_what_there_was(tmp_path):
+    hand = recorder()
+    hand.start(tmp_path / "a")
+    show(hand, range(60))
+    left = hand.abandon()
+    assert left == tmp_path / ".a.partial" and find_storage(left)
+    hand.start(tmp_path / "a")
+    show(hand, range(60))
+    hand.save()
+    before = (tmp_path / "a" / "a.mcap").read_bytes()
+    with pytest.raises(SacGmmError, match="never overwritten"):
+        hand.start(tmp_path / "a")
+    assert (tmp_path / "a" / "a.mcap").read_bytes() == before and left.exists()
+
+
+def find_storage(folder):
+    return [path for path in folder.rglob("*.mcap") if path.stat().st_size > 1000]
+
+
+def test_an_episode_without_a_hand_is_not_kept(tmp_path):
+    hand = recorder()
+    hand.start(tmp_path / "a")
+    show(hand, range(30), lost=range(30))
+    with pytest.raises(SacGmmError, match=r"a was not kept: no hand was seen in any of 30 pictures"):
+        hand.save()
+    assert list(tmp_path.iterdir()) == [] and hand.state is RecorderState.IDLE
+    hand.start(tmp_path / "a")
+    with pytest.raises(SacGmmError, match="no picture came"):
+        hand.save()
+
+
+def test_a_folder_holds_episodes_of_one_setup(tmp_path):
+    hand = recorder()
+    hand.start(tmp_path / "a")
+    show(hand, range(60))
+    hand.save()
+    recorder().start(tmp_path / "b")
+    other = recorder(marker_size_m=0.08)
+    with pytest.raises(SacGmmError, match=r"marker_size_m = None, now it is 0\.08"):
+        other.start(tmp_path / "c")
+    other.start(tmp_path / "c", allow_mixed=True)
+    check_same_setup(tmp_path / "nowhere", {})
+
+
+def test_names_go_up_and_are_never_used_again(tmp_path):
+    today = datetime.date(2024, 5, 6)
+    assert next_episode_path(tmp_path, "door", today) == tmp_path / "door" / "20240506_000"
+    (tmp_path / "door" / "20240506_004").mkdir(parents=True)
+    (tmp_path / "door" / ".20240506_007.partial").mkdir()
+    (tmp_path / "door" / "20240505_009").mkdir()
+    assert next_episode_path(tmp_path, "door", today).name == "20240506_008"
+    assert next_episode_path(tmp_path, "", today).parent.name == "untitled"
+    assert find_bags([]) == []
