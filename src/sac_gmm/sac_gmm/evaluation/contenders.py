@@ -42,8 +42,8 @@ class Contender:
         learns: Whether an agent is trained.
         title: For tables.
         changes: Settings of the agent in which it differs from `sac_gmm`, and why it must.
-        demonstrates: Whether its base episodes are demonstrations: the fitted skill's motion with an exact target, in velocities
-            that the agent commands. The base skill itself has no place in it.
+        demonstrates: Whether its base episodes are demonstrations: the fitted skill's motion with an exact target, as
+            velocities that the agent commands. The base skill itself has no place in it.
     """
 
     learns: bool

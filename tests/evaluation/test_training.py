@@ -1,0 +1,134 @@
+"""Training runs: stopped and gone on with, and what comes out is the same; measured afterwards."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sac_gmm.cli.main import main
+from sac_gmm.errors import SacGmmError
+from sac_gmm.evaluation import training
+from sac_gmm.evaluation.table import window_rates
+from sac_gmm.rl import load_checkpoint, load_policy
+
+ROOT = Path(__file__).parents[2]
+# Short: few updates, small networks, no pictures.
+SMALL = ["critic_hidden=[16,16]", "actor_hidden=[8]", "updates_per_decision=2", "base_episodes=2", "image=null"]
+
+
+def train(folder, episodes, *options):
+    arguments = ["train", "door", "--seed", "1", "--episodes", str(episodes), "--out", str(folder)]
+    return main([*arguments, "--config", str(ROOT / "config/agent.json"), *options, "--set", *SMALL])
+
+
+def numbers(folder):
+    tensors = load_checkpoint(folder / "agent.checkpoint").agent.state_dict()["tensors"]
+    return {name: tensor.numpy() for name, tensor in tensors.items()}
+
+
+def outcomes(folder):
+    lines = [json.loads(line) for line in (folder / "episodes.jsonl").read_text().splitlines()]
+    return [(line["seed"], line["success"], line["steps"]) for line in lines]
+
+
+@pytest.mark.slow
+def test_a_killed_run_that_goes_on_equals_an_unbroken_one(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr(training, "CHECKPOINT_EPISODES", 2)
+    assert train(tmp_path / "whole", 6) == 0
+
+    script = (
+        "import sys; from sac_gmm.evaluation import training; training.CHECKPOINT_EPISODES = 2\n"
+        "from sac_gmm.cli.main import main; sys.exit(main(sys.argv[1:]))"
+    )
+    folder = tmp_path / "broken"
+    arguments = ["train", "door", "--seed", "1", "--episodes", "6", "--out", str(folder), "--set", *SMALL]
+    process = subprocess.Popen([sys.executable, "-c", script, *arguments], stdout=subprocess.DEVNULL)
+    log = folder / "episodes.jsonl"
+    deadline = time.monotonic() + 120
+    while not (log.exists() and len(log.read_text().splitlines()) >= 5) and time.monotonic() < deadline:
+        assert process.poll() is None
+        time.sleep(0.02)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert training.trained_episodes(folder) >= 2
+    assert train(folder, 6, "--resume") == 0
+    assert "going on after" in capsys.readouterr().out
+
+    assert outcomes(folder) == outcomes(tmp_path / "whole")
+    one, other = numbers(tmp_path / "whole"), numbers(folder)
+    assert one.keys() == other.keys()
+    assert all(np.array_equal(one[name], other[name]) for name in one)
+
+    # What was learned can be measured, and says what it is.
+    result = tmp_path / "result.json"
+    assert main(["evaluate", str(folder), "--episodes", "3", "--seed-bank", "77", "--json", str(result)]) == 0
+    found = json.loads(result.read_text())
+    assert found["task"] == "door" and found["skill"] == "sac_gmm" and found["episodes"] == 3
+    assert found["training"] == {"seed": 1, "episodes_trained": 6, "task": "door"}
+    assert 0.0 <= found["wilson95"][0] <= found["success_rate"] <= found["wilson95"][1] <= 1.0
+    assert found["config"]["agent"]["critic_hidden"] == [16, 16] and found["git"]
+    assert load_policy(folder / "policy.bin")[1]["episodes_trained"] == 6
+
+
+@pytest.mark.slow
+def test_mistakes_are_told_and_nothing_is_lost(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(ROOT)
+    assert train(tmp_path / "run", 1) == 0
+    before = (tmp_path / "run" / "episodes.jsonl").read_text()
+    assert train(tmp_path / "run", 1) == 2
+    assert "--resume" in capsys.readouterr().err
+    assert train(tmp_path / "run", 1, "--resume", "--sigma", "0.02") == 2
+    assert "task_options" in capsys.readouterr().err
+    assert train(tmp_path / "none", 1, "--resume") == 2
+    assert main(["train", "door", "--skill", "gmm", "--out", str(tmp_path / "gmm")]) == 2
+    assert "learns nothing" in capsys.readouterr().err
+    assert (tmp_path / "run" / "episodes.jsonl").read_text() == before
+    for arguments in (["nowhere"], ["sac_gmm", "--task", "door"], ["gmm"], [str(tmp_path)]):
+        assert main(["evaluate", *arguments]) == 2
+    assert main(["evaluate", str(tmp_path / "run"), "--seed-bank", "mine"]) == 2
+    assert "mine" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_table_goes_on_where_it_stopped(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(ROOT)
+    config = json.loads((ROOT / "config/agent.json").read_text())
+    config["agent"] |= {"critic_hidden": [16, 16], "actor_hidden": [8], "updates_per_decision": 1}
+    config["skill"]["base_episodes"] = 1
+    config["tasks"]["door"]["image"] = None
+    (tmp_path / "agent.json").write_text(json.dumps(config))
+    table = tmp_path / "table" / "table.json"
+    arguments = ["table", "--json", str(table), "--tasks", "door", "--seeds", "1", "--episodes", "1", "--workers", "1"]
+    arguments += ["--training-episodes", "2", "--config", str(tmp_path / "agent.json")]
+    assert main([*arguments, "--skills", "sac_gmm"]) == 0
+    cell = table.parent / "cells" / "door-sac_gmm-0.json"
+    written = cell.stat().st_mtime_ns
+    assert main([*arguments, "--skills", "sac_gmm", "spiral_gmm"]) == 0
+    assert cell.stat().st_mtime_ns == written
+    result = json.loads(table.read_text())
+    assert [row["skill"] for row in result["rows"]] == ["sac_gmm", "spiral_gmm"] and result["missing"] == []
+    learned, search = result["rows"]
+    assert learned["training"]["episodes"] == 2 and search["tests"]["test"]["episodes"] == 5
+    assert {"test", "sigma 0.5 cm", "sigma 2 cm", "another start"} <= set(learned["tests"])
+    assert "SAC-GMM" in capsys.readouterr().out
+    for picture in ("learning.png", "noise.png"):
+        assert (table.parent / picture).stat().st_size > 5000
+
+
+def test_windows_are_means_over_seeds():
+    rates = window_rates(["0" * 25 + "1" * 25, "1" * 50])
+    assert len(rates) == 26
+    assert rates[[0, -1]] == pytest.approx([0.5, 1.0])
+    assert len(window_rates(["1" * 10])) == 0
+
+
+def test_a_plan_that_learns_nothing_is_refused():
+    with pytest.raises(SacGmmError, match="learns nothing"):
+        training.Plan("door", "spiral_gmm", 0, 1, training.AgentSettings())

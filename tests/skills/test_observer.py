@@ -1,0 +1,74 @@
+"""What the agent sees: coded pictures, memory, and the symmetry of the detected frame."""
+
+import numpy as np
+import pytest
+
+from sac_gmm.errors import SacGmmError
+from sac_gmm.skills import WindowObserver
+from sac_gmm.skills.images import CODINGS, image_coding
+
+
+def window(observer, position, wrench, action):
+    observer.tick(np.asarray(position, float), np.asarray(wrench, float))
+    vector = observer.observe(None, 0.0)["vector"]
+    observer.acted(np.asarray(action, float))
+    return vector
+
+
+def test_it_remembers_earlier_decisions_the_latest_first():
+    observer = WindowObserver(2, history=2)
+    wrench = np.arange(6.0)
+    assert not window(observer, [0.1, 0.0, 0.0], wrench, [0, 0])[15:].any()
+    second = window(observer, [0.1, 0.02, 0.0], 2 * wrench, [0, 0])[15:].reshape(2, 9)
+    np.testing.assert_allclose(second[0], [0.0, 0.02, 0.0, *wrench], atol=1e-7)
+    assert not second[1].any()
+    third = window(observer, [0.1, 0.02, 0.05], wrench, [0, 0])[15:].reshape(2, 9)
+    np.testing.assert_allclose(third[0], [0.0, 0.0, 0.05, *(2 * wrench)], atol=1e-7)
+    np.testing.assert_allclose(third[1], [0.0, 0.02, 0.05, *wrench], atol=1e-7)
+    observer.begin()
+    assert not window(observer, [0.1, 0.0, 0.0], wrench, [0, 0])[15:].any()
+
+
+def test_the_symmetry_is_what_another_detected_target_would_show():
+    """The same motion, seen from a target detected elsewhere, is the observation shifted by the spec's rows."""
+    shift = np.eye(2, 3) / 0.03
+    by_m = np.array([0.01, -0.004, 0.002])
+    here, there = (WindowObserver(2, history=3, action_shift=shift) for _ in range(2))
+    rng = np.random.default_rng(0)
+    for _ in range(5):
+        position, wrench, action = rng.normal(0, 0.05, 3), rng.normal(0, 3, 6), rng.uniform(-0.3, 0.3, 2)
+        one = window(here, position, wrench, action)
+        other = window(there, position + by_m, wrench, action + shift @ by_m)
+    np.testing.assert_allclose(other - one, np.array(here.spec.vector_shift) @ by_m, atol=1e-6)
+    np.testing.assert_allclose(here.spec.action_shift, shift)
+
+
+def test_without_touch_nothing_is_felt():
+    vector = window(WindowObserver(2, touch=False, history=1), [0.1, 0.2, 0.3], np.ones(6), [0, 0])
+    np.testing.assert_allclose(vector[:3], [0.1, 0.2, 0.3], rtol=1e-6)
+    assert not vector[3:].any()
+
+
+@pytest.mark.parametrize("group", CODINGS)
+def test_readings_become_bytes_over_their_range(group):
+    coding = image_coding(group)
+    channels, height, width = coding.shape
+    if group == "rgb":
+        reading = np.random.default_rng(0).integers(0, 256, (height, width, channels), dtype=np.uint8)
+        np.testing.assert_array_equal(coding.encode(reading), reading.transpose(2, 0, 1))
+        return
+    ramp = np.linspace(coding.low, coding.high, height * width, dtype=np.float32).reshape(height, width)
+    reading = ramp if group == "depth" else np.stack([ramp] * channels)
+    coded = coding.encode(reading)
+    assert coded.dtype == np.uint8 and coded.shape == coding.shape
+    back = coding.low + coded[0] / 255.0 * (coding.high - coding.low)
+    assert np.abs(back - ramp).max() <= 0.51 * (coding.high - coding.low) / 255.0
+    assert coding.encode(reading + 10.0).min() == 255  # beyond the range is cut, never wrapped
+    assert coding.encode(reading - 10.0).max() == 0
+
+
+def test_a_picture_of_another_shape_or_kind_is_refused():
+    with pytest.raises(SacGmmError, match="shape"):
+        image_coding("rgb").encode(np.zeros((32, 64, 3), np.uint8))
+    with pytest.raises(SacGmmError, match="sound"):
+        WindowObserver(3, image="sound")

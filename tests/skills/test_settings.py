@@ -1,0 +1,88 @@
+"""The one configuration file."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sac_gmm.errors import SacGmmError
+from sac_gmm.rl import SacConfig
+from sac_gmm.skills.search import RandomSearch, SpiralSearch
+from sac_gmm.skills.settings import AgentSettings, SkillSettings, load_settings, parse_changes
+
+CONFIG = Path(__file__).parents[2] / "config" / "agent.json"
+
+
+def test_the_file_says_what_the_defaults_say():
+    """One configuration, whether a command is given the file or not."""
+    value = json.loads(CONFIG.read_text())
+    assert AgentSettings.from_json({"agent": value["agent"], "skill": value["skill"]}) == AgentSettings()
+
+
+def test_tasks_differ_only_where_a_reason_is_given():
+    for task, differs in json.loads(CONFIG.read_text())["tasks"].items():
+        assert len(differs["why"]) > 10, task
+    assert load_settings(CONFIG, "door").skill.image == "rgb"
+    assert load_settings(CONFIG, "door").agent == load_settings(CONFIG, "peg").agent
+
+
+def test_changes_go_where_they_belong():
+    changed = AgentSettings().changed(history=3, gamma=0.9)
+    assert (changed.skill.history, changed.agent.gamma) == (3, 0.9)
+    assert AgentSettings.from_json(json.loads(json.dumps(changed.to_json()))) == changed
+    assert parse_changes(("history=3", "image=null", "adaptation=full")) == {
+        "history": 3,
+        "image": None,
+        "adaptation": "full",
+    }
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [({"agent": {"gama": 1}}, "gama"), ({"skill": {"reach": 1}}, "reach"), ({"agents": {}}, "agents")],
+)
+def test_mistakes_are_named_with_their_file(tmp_path, content, told):
+    path = tmp_path / "agent.json"
+    path.write_text(json.dumps(content))
+    with pytest.raises(SacGmmError, match=told) as error:
+        load_settings(path)
+    assert str(path) in str(error.value)
+
+
+def test_values_out_of_range_are_refused():
+    with pytest.raises(SacGmmError, match="reach_m"):
+        SkillSettings(reach_m=1.0)
+    with pytest.raises(SacGmmError, match="nothing"):
+        AgentSettings().changed(nothing=1)
+    with pytest.raises(SacGmmError, match="="):
+        parse_changes(("history",))
+    assert SacConfig().zero_init
+
+
+def seen_at(share):
+    vector = np.zeros(16, np.float32)
+    vector[15] = share
+    return {"vector": vector}
+
+
+def test_the_spiral_waits_then_winds_outwards_with_equal_pitch():
+    search = SpiralSearch(time_limit_s=10.0, start_s=2.0, speed_m_s=0.03, pitch_m=0.008, radius_m=0.02)
+    assert not search(seen_at(0.19)).any()
+    path_m = 0.03 * np.array([search(seen_at(share))[:2] for share in np.linspace(0.2, 0.7, 400)])
+    radius_m = np.linalg.norm(path_m, axis=1)
+    assert 0.015 < radius_m.max() <= 0.0201
+    steps_m = np.linalg.norm(np.diff(path_m, axis=0), axis=1)
+    assert np.median(steps_m) == pytest.approx(0.03 * 5.0 / 399, rel=0.1)  # at the speed asked for
+    nearest_m = np.linalg.norm(path_m[:, None] - path_m[None], axis=2)
+    far_apart = np.abs(np.arange(400)[:, None] - np.arange(400)[None]) > 60
+    assert nearest_m[far_apart & (radius_m > 0.004)[:, None] & (radius_m > 0.004)[None]].min() > 0.003
+
+
+def test_random_search_depends_on_nothing_but_what_it_sees():
+    search = RandomSearch(std=0.3)
+    rng = np.random.default_rng(0)
+    seen = [{"vector": rng.normal(size=16).astype(np.float32)} for _ in range(300)]
+    actions = np.array([search(observation) for observation in seen])
+    np.testing.assert_array_equal(actions, [search(observation) for observation in seen])
+    np.testing.assert_allclose(actions.std(axis=0), 0.3, atol=0.05)
