@@ -43,7 +43,7 @@ lint: setup  ## check style, format and types
 	done; exit $$failed
 
 faults: setup  ## break one thing after the other and write docs/faults.md
-	@$(IN_WORKSPACE) FAULTS_TABLE=1 OMP_NUM_THREADS=1 python -m pytest tests/nodes/faults
+	@$(IN_WORKSPACE) FAULTS_TABLE=1 OMP_NUM_THREADS=1 python -m pytest tests/nodes/faults tests/nodes/test_lbr.py
 
 bench: setup  ## measure ours and the peers in the same run
 	@$(IN_WORKSPACE) exec sac-gmm bench

@@ -24,6 +24,13 @@ pytestmark = [pytest.mark.ros, pytest.mark.slow]
 RATE_HZ = 100.0
 LIMITS = SafetyLimits()
 EVERY_ONE = QoSProfile(depth=1000)
+WORDS = {
+    "session": "the FRI session drops and returns",
+    "safety": "a safety stop",
+    "drives": "the drives are switched off",
+    "connection": "a poor connection",
+    "tracking": "poor tracking",
+}
 
 
 @pytest.fixture(scope="session")
@@ -100,7 +107,7 @@ class Lab:
         return point_array(self.poses[-1].pose.position)
 
 
-def test_what_the_robot_says_of_itself_stops_the_arm_and_is_told(graph, outward_model):
+def test_what_the_robot_says_of_itself_stops_the_arm_and_is_told(graph, outward_model, table):
     """Session, safety and drives latch until somebody says go on; quality and tracking heal by themselves."""
     lab = Lab(graph, outward_model, singularity_slow=0.002, singularity_stop=0.001, max_speed_m_s=0.03)
     lab.moving("motion once the session commands")
@@ -121,18 +128,22 @@ def test_what_the_robot_says_of_itself_stops_the_arm_and_is_told(graph, outward_
         lab.silence()
         lab.resume()
         lab.moving(f"motion after {fault}")
+        rest = "ramps to rest within its limits, then silence; when it is back, rests until resumed by a person"
+        table.add(f"the LBR: {WORDS[fault]}", rest, reason.name)
     for fault, reason in (("connection", Reason.POOR_CONNECTION), ("tracking", Reason.POOR_TRACKING)):
         lab.fault(fault)
         lab.wait(fault, reason=reason)
         lab.silence()
         lab.fault("none")
         lab.moving(f"motion again by itself after {fault}")
+        rest = "ramps to rest within its limits, then silence; goes on when it has been good for a while"
+        table.add(f"the LBR: {WORDS[fault]}", rest, reason.name)
     lab.check_limits()
     assert graph.stop("gmm_controller") == 0
     assert "Traceback" not in graph.output("gmm_controller")
 
 
-def test_the_arm_stops_before_a_singular_posture_and_names_it(graph, outward_model):
+def test_the_arm_stops_before_a_singular_posture_and_names_it(graph, outward_model, table):
     """By the driver's twist; the pose by TF."""
     lab = Lab(graph, outward_model, pose_source="tf")
     lab.moving()
@@ -146,9 +157,10 @@ def test_the_arm_stops_before_a_singular_posture_and_names_it(graph, outward_mod
     assert speeds.max() <= LIMITS.max_speed_m_s + 1e-9
     assert changes.max() <= LIMITS.max_acceleration_m_s2 + 1e-6
     assert changes.min() >= -3 * LIMITS.max_acceleration_m_s2
+    table.add("a skill leads to a singular posture", "slows down and stops before it", "ACTIVE, limit SINGULARITY")
 
 
-def test_a_joint_keeps_its_margin_and_joint_positions_take_the_twists_place(graph, model_file, tmp_path):
+def test_a_joint_keeps_its_margin_and_joint_positions_take_the_twists_place(graph, model_file, tmp_path, table):
     """The elbow's limit, by the description given, lies on the way down; the driver takes joint positions."""
     words = describe_iiwa().partition('name="lbr_A4"')
     end_rad = -np.deg2rad(83.0)
@@ -168,6 +180,7 @@ def test_a_joint_keeps_its_margin_and_joint_positions_take_the_twists_place(grap
     steps = np.diff([command.joint_position for command in commands], axis=0)
     assert np.abs(steps).max() < 0.02
     assert not lab.heard, "no twist where positions are commanded"
+    table.add("a skill leads a joint to its limit", "slows down and stops at the margin", "ACTIVE, limit JOINT")
     lab.fault("session")
     lab.wait("session", reason=Reason.SESSION_LOST)
     held = len(commands)
@@ -178,12 +191,13 @@ def test_a_joint_keeps_its_margin_and_joint_positions_take_the_twists_place(grap
     assert len(commands) - count < 12 and len(commands) >= held, "silence after the zero commands"
 
 
-def test_a_driver_that_takes_twists_in_the_axes_of_its_tip_is_not_sent_any(graph, model_file):
+def test_a_driver_that_takes_twists_in_the_axes_of_its_tip_is_not_sent_any(graph, model_file, table):
     lab = Lab(graph, model_file, bridge={"twist_in_tip_frame": True})
     lab.wait("the wrong setting", reason=Reason.WRONG_DRIVER_SETTING)
     graph.wait(lambda: "twist_in_tip_frame is true" in graph.output("gmm_controller"), "an error in the log")
     assert "twist_in_tip_frame" in lab.statuses[-1].remedy
     assert not any(twist.any() for _, twist in lab.heard)
+    table.add("the LBR: a driver that takes twists in its tip's axes", "is not moved at all", "WRONG_DRIVER_SETTING")
 
 
 def test_an_arm_with_joint_states_and_a_position_controller(graph, model_file):

@@ -1,12 +1,10 @@
-"""What the fault suite shares: an arm that follows, a watch on the command topic, and the table of docs/faults.md.
+"""What the fault suite shares: an arm that follows, and a watch on the command topic.
 
-Every case breaks one thing for real, then says what the arm did and what the status said, and so writes one row of the
-table. `make faults` writes the file; every other run of the suite checks that the file says the same.
+Every case breaks one thing for real, then says what the arm did and what the status said: a row of docs/faults.md.
 """
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from dataclasses import dataclass
@@ -19,59 +17,17 @@ from lifecycle_msgs.srv import ChangeState, GetState
 from rclpy.qos import QoSProfile
 from sac_gmm_interfaces.msg import ControllerStatus, EpisodeState, MixtureModel, MixtureUpdate, MixtureUpdateAnswer
 from std_msgs.msg import Bool
-from tests.nodes.conftest import ROOT, Graph
+from tests.nodes.conftest import Graph
 
 from sac_gmm.control import State
 from sac_gmm.models import GaussianMixture, SkillModel, load_model, save_model
 from sac_gmm_nodes.conversions import header, pose_message, stamp_of, twist_array
 from sac_gmm_nodes.node_helpers import COMMAND, EPISODE, LATCHED, RELIABLE
 
-PAGE = ROOT / "docs" / "faults.md"
 PERIOD_S = 0.01
 NO_TURN = np.array([0.0, 0.0, 0.0, 1.0])
 SPEED, ACCELERATION, JERK = 0.25, 2.0, 40.0  # config/controller.yaml
 MANY = QoSProfile(depth=1000)
-
-INTRODUCTION = """# What happens when something breaks
-
-Written by `make faults`, which starts the real nodes, breaks one thing after the other and watches the command topic;
-`make test` breaks them all again and compares. Limits: 0.25 m/s, 2 m/s², 40 m/s³. Times and ways are counted from the
-first tick that gives a reason to stop, on the commands at the controller's own period.
-
-| what is broken | what the arm does | what the status says |
-|---|---|---|
-"""
-
-
-class Table:
-    """The rows of docs/faults.md, written or compared."""
-
-    def __init__(self) -> None:
-        self.write = bool(os.environ.get("FAULTS_TABLE"))
-        self.rows: list[tuple[str, str, str]] = []
-        lines = PAGE.read_text().splitlines() if PAGE.exists() else []
-        cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("| ")]
-        self._known = {row[0]: row[2] for row in cells if len(row) == 3}
-
-    def add(self, fault: str, arm: str, status: str) -> None:
-        """Add a row; where the page is not being written, it must hold this fault with this status."""
-        self.rows.append((fault, arm, status))
-        if not self.write:
-            assert self._known.get(fault) == status, (
-                f"docs/faults.md is not up to date for {fault!r}: run `make faults`"
-            )
-
-    def close(self) -> None:
-        """Write the page."""
-        if self.write:
-            PAGE.write_text(INTRODUCTION + "".join(f"| {a} | {b} | {c} |\n" for a, b, c in self.rows))
-
-
-@pytest.fixture(scope="session")
-def table():
-    table = Table()
-    yield table
-    table.close()
 
 
 @dataclass
