@@ -55,6 +55,14 @@ def parallel_jaws(opening_m: float) -> Tool:
     return Tool("".join(parts), {"left_jaw": JAW_FRICTION, "right_jaw": JAW_FRICTION})
 
 
+def motor_force_n(client: int, force_n: float) -> float:
+    """What to ask PyBullet for, so that a joint motor pushes (or a brake holds) with `force_n`.
+
+    The engine makes an impulse of it with the whole time step and then grants that impulse in each of its substeps.
+    """
+    return force_n / max(1, pb.getPhysicsEngineParameters(client)["numSubSteps"])
+
+
 def _box(centre: tuple[float, float, float], size: tuple[float, float, float]) -> str:
     place = '<origin xyz="{} {} {}"/>'.format(*centre) + '<geometry><box size="{} {} {}"/></geometry>'.format(*size)
     material = '<material name="jaw"><color rgba="0.62 0.64 0.68 1"/></material>'
@@ -79,6 +87,7 @@ class ReflexGripper:
 
     def __init__(self, client: int, arm: Iiwa, opening_m: float) -> None:
         self._client, self._arm = client, arm
+        self._motor_force_n = motor_force_n(client, GRIP_FORCE_N)
         self._stroke_m = 0.5 * opening_m
         self._jaws = [arm.links["left_jaw"], arm.links["right_jaw"]]
         self.reset()
@@ -133,7 +142,7 @@ class ReflexGripper:
                 jaw,
                 pb.POSITION_CONTROL,
                 targetPosition=position_m,
-                force=GRIP_FORCE_N,
+                force=self._motor_force_n,
                 maxVelocity=JAW_SPEED_M_S,
                 physicsClientId=self._client,
             )

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from sac_gmm.errors import SacGmmError
 from sac_gmm.tasks.cameras import Camera
-from sac_gmm.tasks.grippers import ReflexGripper, parallel_jaws
+from sac_gmm.tasks.grippers import ReflexGripper, motor_force_n, parallel_jaws
 from sac_gmm.tasks.iiwa import Tool
 from sac_gmm.tasks.sensors import DepthSensor, RgbSensor
 from sac_gmm.tasks.task import Task
@@ -86,7 +86,7 @@ class LeverTask(Task):
             self.lever,
             pb.VELOCITY_CONTROL,
             targetVelocity=0,
-            force=SLIDER_FRICTION_N,
+            force=motor_force_n(self.client, SLIDER_FRICTION_N),
             physicsClientId=self.client,
         )
         self.gripper = ReflexGripper(self.client, self.arm, OPENING_M)
@@ -114,7 +114,7 @@ class LeverTask(Task):
 
     def start_offset_m(self, rng: np.random.Generator) -> NDArray[np.float64]:
         """Above the lever, within half a centimetre."""
-        return np.array([0.013, 0.0, 0.11]) + 0.005 * rng.standard_normal(3)
+        return np.array([0.009, 0.0, 0.11]) + 0.005 * rng.standard_normal(3)
 
     def before_physics_step(self) -> None:
         """The return spring, and the gripper's own logic."""
@@ -160,9 +160,9 @@ def demonstrated_lever_path_m() -> NDArray[np.float64]:
     Returns:
         Points one every few millimetres, shape (M, 3), base axes.
     """
-    down = np.linspace([0.013, 0.0, 0.11], [0.012, 0.0, 0.03], 20)
-    over = np.linspace([0.012, 0.0, 0.03], [0.010, 0.0, 0.0], 10)[1:]
-    along = np.linspace([0.010, 0.0, 0.0], [-TRAVEL_M - 0.012, 0.0, 0.0], 30)[1:]
+    down = np.linspace([0.009, 0.0, 0.11], [0.009, 0.0, 0.03], 20)
+    over = np.linspace([0.009, 0.0, 0.03], [0.007, 0.0, 0.0], 10)[1:]
+    along = np.linspace([0.007, 0.0, 0.0], [-TRAVEL_M - 0.012, 0.0, 0.0], 30)[1:]
     return np.vstack([down, over, along])
 
 
