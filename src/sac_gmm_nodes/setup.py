@@ -22,12 +22,15 @@ setup(
     entry_points={
         "console_scripts": [
             "lifecycle_manager = sac_gmm_nodes.lifecycle_manager:main",
+            "calibrate_speed = sac_gmm_nodes.calibrate_speed:main",
             "gmm_controller = sac_gmm_nodes.gmm_controller:main",
             "sac_adapter = sac_gmm_nodes.sac_adapter:main",
             "aruco_reward = sac_gmm_nodes.aruco_reward:main",
             "episode_manager = sac_gmm_nodes.episode_manager:main",
             "pybullet_bridge = sac_gmm_nodes.pybullet_bridge:main",
             "demo_recorder = sac_gmm_nodes.demo_recorder:main",
+            "demo_player = sac_gmm_nodes.demo_player:main",
+            "recording_load = sac_gmm_nodes.recording_load:main",
             "hand_demo_recorder = sac_gmm_nodes.hand_demo_recorder:main",
             "hand_camera = sac_gmm_nodes.hand_camera:main",
             "film_source = sac_gmm_nodes.film_source:main",

@@ -1,0 +1,194 @@
+"""Going again the way that was recorded, guarded: from where it began, slowly at first, within the safety limits.
+
+state -> MotionReplay.tick -> ReplayTick(twist, ...)
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from enum import Enum
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from sac_gmm.control.codes import Limit
+from sac_gmm.control.safety import SafetyLimits, SafetyPipeline
+from sac_gmm.control.settings import check_settings, number
+from sac_gmm.errors import SacGmmError
+
+
+@dataclass(frozen=True)
+class ReplaySettings:
+    """How a recorded motion is gone again."""
+
+    speed_scale: float = number(0.25, 0.01, 1.0, "", "share of the recorded speed")
+    ramp_s: float = number(2.0, 0.1, 30.0, "s", "the speed grows from zero over this time")
+    start_tolerance_m: float = number(0.03, 0.001, 0.3, "m", "further from the start than this, the arm is not moved")
+    max_deviation_m: float = number(0.05, 0.002, 0.5, "m", "further from the recorded way than this, the replay ends")
+    gain_1_s: float = number(1.0, 0.0, 5.0, "1/s", "velocity back to the recorded way, per metre off it")
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+
+
+class ReplayState(Enum):
+    """What the replay is doing."""
+
+    WAITING = "waiting for the start"
+    MOVING = "moving"
+    STOPPING = "stopping"
+    DONE = "done"
+    ABORTED = "ended early"
+
+
+class ReplayTick(NamedTuple):
+    """What came of one tick. The twist is valid until the next tick."""
+
+    twist: npt.NDArray[np.float64]  # (6,) [vx vy vz wx wy wz], m/s and rad/s, base frame
+    publish: bool  # whether to send the twist; false is silence
+    state: ReplayState
+    limit: Limit
+    share: float  # of the recorded time that has been gone, 0 to 1
+    text: str  # why it ended early
+
+
+class MotionReplay:
+    """Follows a recorded way through the safety pipeline.
+
+    Args:
+        time_s: (T,) of the recording, increasing.
+        position_m: (T, 3) of the end-effector, base frame.
+        limits: What the arm may do.
+        dt_s: The control period.
+        settings: How the way is gone.
+
+    Raises:
+        SacGmmError: The recording is too short, is not finite, or leaves the workspace box.
+    """
+
+    def __init__(
+        self,
+        time_s: npt.ArrayLike,
+        position_m: npt.ArrayLike,
+        limits: SafetyLimits,
+        dt_s: float,
+        settings: ReplaySettings | None = None,
+    ) -> None:
+        self._time_s = np.asarray(time_s, np.float64) - np.asarray(time_s, np.float64)[0]
+        self._way_m = np.array(position_m, np.float64)
+        if self._way_m.shape != (self._time_s.size, 3) or self._time_s.size < 3 or (np.diff(self._time_s) <= 0.0).any():
+            raise SacGmmError("the recorded way has fewer than three points or times that do not increase")
+        if not np.isfinite(self._way_m).all():
+            raise SacGmmError("the recorded way holds a number that is not finite: record it again")
+        low, high = np.array(limits.workspace_min_m), np.array(limits.workspace_max_m)
+        outside = np.flatnonzero(((self._way_m < low) | (self._way_m > high)).any(axis=1))
+        if outside.size:
+            x, y, z = self._way_m[outside[0]].tolist()
+            raise SacGmmError(
+                f"the recorded way leaves the workspace box after {self._time_s[outside[0]]:.2f} s, at ({x:.3f}, "
+                f"{y:.3f}, {z:.3f}) m: trim it, or widen workspace_min_m and workspace_max_m if the arm may go there"
+            )
+        self.settings = settings or ReplaySettings()
+        self.limits = limits
+        self._pipeline = SafetyPipeline(limits, dt_s)
+        self.dt_s = dt_s
+        self._velocity = np.gradient(self._way_m, self._time_s, axis=0)
+        self._state = ReplayState.WAITING
+        self._text = ""
+        self._at_s = 0.0  # of the recording
+        self._ramp = 0.0
+        self._zeros_left = 0
+        self._asked = np.zeros(3)
+        self._twist = np.zeros(6)
+
+    @property
+    def state(self) -> ReplayState:
+        """What it is doing."""
+        return self._state
+
+    def start(self, position_m: npt.NDArray[np.float64] | None) -> None:
+        """Begin, if the arm is where the recording began.
+
+        Raises:
+            SacGmmError: It is not, or nobody knows where it is, or the replay has begun already.
+        """
+        if self._state is not ReplayState.WAITING:
+            raise SacGmmError(f"the replay is {self._state.value}: start the player anew")
+        if position_m is None or not np.isfinite(position_m).all():
+            raise SacGmmError("no state of the arm has come yet: is the robot or the simulation up?")
+        distance_m = float(np.linalg.norm(position_m - self._way_m[0]))
+        if distance_m > self.settings.start_tolerance_m:
+            x, y, z = self._way_m[0].tolist()
+            raise SacGmmError(
+                f"the arm is {distance_m * 1e3:.0f} mm from where the recording begins, ({x:.3f}, {y:.3f}, {z:.3f}) m; "
+                f"at most {self.settings.start_tolerance_m * 1e3:.0f} mm are allowed: move it there first"
+            )
+        self._state = ReplayState.MOVING
+
+    def stop(self, why: str = "stopped on request") -> None:
+        """Ramp to zero and end."""
+        if self._state in (ReplayState.WAITING, ReplayState.MOVING):
+            self._text = why
+            self._state = ReplayState.STOPPING
+
+    def tick(self, position_m: npt.NDArray[np.float64] | None, age_s: float = 0.0) -> ReplayTick:
+        """Compute one command.
+
+        Args:
+            position_m: Where the end-effector is, shape (3,); None while unknown.
+            age_s: How old that is.
+
+        Returns:
+            The command; finite and within the limits on speed, acceleration and jerk whatever comes in.
+        """
+        if self._state is ReplayState.MOVING:
+            self._guard(position_m, age_s)
+        at = None
+        self._asked[:] = 0.0
+        if self._state is ReplayState.MOVING:
+            assert position_m is not None
+            at = position_m
+            self._follow(position_m)
+        velocity, limit = self._pipeline.step(self._asked, at)
+        self._twist[:3] = velocity
+        if self._state in (ReplayState.MOVING, ReplayState.STOPPING):
+            self._zeros_left = self.limits.zero_commands
+        if self._state is ReplayState.STOPPING and self._pipeline.at_rest:
+            self._state = ReplayState.ABORTED if self._text else ReplayState.DONE
+        publish = self._zeros_left > 0
+        if publish and self._pipeline.at_rest and self._state is not ReplayState.MOVING:
+            self._zeros_left -= 1
+        share = min(self._at_s / float(self._time_s[-1]), 1.0)
+        return ReplayTick(self._twist, publish, self._state, limit, share, self._text)
+
+    def _guard(self, position_m: npt.NDArray[np.float64] | None, age_s: float) -> None:
+        """End the replay when the arm is lost or is not where it should be."""
+        if position_m is None or not np.isfinite(position_m).all():
+            self.stop("the arm's position is not a number: mend what publishes state/pose")
+        elif not (math.isfinite(age_s) and age_s <= self.limits.state_timeout_s):
+            self.stop(f"the state of the arm is {age_s:.2f} s old: check the connection to the robot")
+        else:
+            off_m = float(np.linalg.norm(position_m - self._where(self._way_m)))
+            if off_m > self.settings.max_deviation_m:
+                self.stop(
+                    f"the arm is {off_m * 1e3:.0f} mm off the recorded way (limit "
+                    f"{self.settings.max_deviation_m * 1e3:.0f} mm): lower speed_scale, or see what holds it"
+                )
+
+    def _follow(self, position_m: npt.NDArray[np.float64]) -> None:
+        """Ask for the recorded velocity at the share of speed, and for what leads back to the recorded way."""
+        dt_s = self.dt_s
+        self._ramp = min(1.0, self._ramp + dt_s / self.settings.ramp_s)
+        pace = self.settings.speed_scale * self._ramp
+        if self._at_s >= self._time_s[-1]:
+            self._state = ReplayState.STOPPING
+            return
+        self._asked[:] = pace * self._where(self._velocity)
+        self._asked += self.settings.gain_1_s * self._ramp * (self._where(self._way_m) - position_m)
+        self._at_s += pace * dt_s
+
+    def _where(self, values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """A column-wise interpolation of (T, 3) at the time that has been reached."""
+        return np.array([np.interp(self._at_s, self._time_s, column) for column in values.T])
