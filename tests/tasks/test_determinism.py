@@ -57,7 +57,7 @@ def test_an_episode_repeats_after_others_and_elsewhere(name):
         press_about(task, seed, 40)
     again = [play(task, seed) for seed in reversed(seeds)][::-1]
     task.close()
-    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("forkserver")) as pool:
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
         elsewhere = pool.submit(play_elsewhere, name, seeds[::-1]).result()[::-1]
     assert first[0] != first[1]
     assert again == first

@@ -85,6 +85,9 @@ class PybulletBridge(BaseNode):
         choices = ("off", "also", "only")
         driver = self.text("driver", "off" if self._lockstep else "also", "the topics of an LBR's driver", choices)
         in_tip_frame = self.flag("twist_in_tip_frame", False, "take the driver's twists in the axes of the tip")
+        self._driver_gain = self.real(
+            "driver_gain", 1.0, 0.1, 2.0, "", "of the driver's twists: a real driver moves slower than it is told"
+        )
         seed = self.whole("seed", 0, 0, 2**31 - 1, "seed of the scene before the first reset")
 
         self._task = make_task(task, control_rate_hz=rate_hz)
@@ -110,8 +113,8 @@ class PybulletBridge(BaseNode):
         }
         # Both fingers in one picture, the left one above, and each on its own, as two sensors would send it.
         self._tactile = {
-            name: self.create_publisher(Image, f"{name}/image", stream(reliable))
-            for name in ("tactile", "tactile_left", "tactile_right")
+            topic: self.create_publisher(Image, topic, stream(reliable))
+            for topic in ("tactile/image", "tactile_left/image", "tactile_right/image")
         }
         self._readings: dict[str, tuple[int, np.ndarray]] = {}  # of the sensors: simulated time, picture
         self._plain = driver != "only"
@@ -258,6 +261,7 @@ class PybulletBridge(BaseNode):
 
     def _on_driver_twist(self, message: Twist) -> None:
         if self._is_command(twist := twist_array(message)):
+            twist = self._driver_gain * twist
             if self._in_tip_frame:
                 R = np.array(pb.getMatrixFromQuaternion(self._task.arm.orientation_xyzw)).reshape(3, 3)
                 twist = np.concatenate((R @ twist[:3], R @ twist[3:]))
@@ -368,9 +372,9 @@ class PybulletBridge(BaseNode):
     def _publish_tactile(self) -> None:
         left, right = self._read("tactile")
         both = metres_message(np.vstack((left, right)), self._header("gripper"))
-        self._tactile["tactile"].publish(both)
-        self._tactile["tactile_left"].publish(metres_message(left, self._header("finger_left")))
-        self._tactile["tactile_right"].publish(metres_message(right, self._header("finger_right")))
+        self._tactile["tactile/image"].publish(both)
+        self._tactile["tactile_left/image"].publish(metres_message(left, self._header("finger_left")))
+        self._tactile["tactile_right/image"].publish(metres_message(right, self._header("finger_right")))
 
     def _read(self, group: str) -> np.ndarray:
         """One reading per state: a state that is sent again keeps its noise."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 from collections.abc import Callable
 from functools import partial
 from typing import Any, TypeVar
@@ -42,6 +43,7 @@ class VectorTask(AsyncVectorEnv):
         if n_copies < 1:
             raise SacGmmError(f"n_copies is {n_copies}; it must be 1 or more")
         make = partial(make_task, name, **options)
+        multiprocessing.set_forkserver_preload(["sac_gmm.tasks"])  # where no server runs yet
         super().__init__([make] * n_copies, shared_memory=True, context="forkserver", autoreset_mode=autoreset)
 
     def reset(
