@@ -230,6 +230,11 @@ class JointLink:
                 message.data = positions.tolist()
         self._commands.publish(message)
 
+    @property
+    def twist_gain(self) -> float:
+        """By which a twist is multiplied for the driver; positions are commanded as they are."""
+        return self._tip.twist_gain if self._output == "twist" else 1.0
+
     def flush(self) -> None:
         """Wait until the last command has been read: the node is about to end."""
         self._commands.wait_for_all_acked(Duration(seconds=1))

@@ -36,6 +36,7 @@ class RobotLink:
 
     Attributes:
         driver: What the arm's driver says of itself, in words; there is none here.
+        twist_gain: By which a twist is multiplied for the driver.
 
     Args:
         node: The controller.
@@ -48,6 +49,7 @@ class RobotLink:
         self, node: Node, frame_id: str, qos: QoSProfile, deliver: Callable[[ArmReading], None] | None = None
     ) -> None:
         self.driver = ""
+        self.twist_gain = 1.0
         self._deliver = deliver
         self._reading: ArmReading | None = None
         group = None if deliver else Polled()

@@ -1,0 +1,150 @@
+"""How fast an arm really goes when it is told to: the gain and the delay of its answer, from one recorded motion."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sac_gmm.control.settings import check_settings, number
+from sac_gmm.errors import SacGmmError
+from sac_gmm.files import atomic_file
+
+Array = NDArray[np.float64]
+_LONGEST_DELAY_S = 0.5
+_DELAY_STEP_S = 0.002
+_STEADY = 0.9  # of a stroke's speed, above which it counts as steady
+_LEAST_SAMPLES = 20
+
+
+@dataclass(frozen=True)
+class CalibrationSettings:
+    """The motion that is measured."""
+
+    speeds_m_s: tuple[float, float, float] = number((0.01, 0.02, 0.04), 0.001, 0.2, "m/s", "of the strokes, one by one")
+    stroke_m: float = number(0.05, -0.3, 0.3, "m", "way out from where the arm is, along the axis; then back")
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+        if abs(self.stroke_m) < 0.01:
+            raise SacGmmError(f"stroke_m = {self.stroke_m:g} is too short: expected at least 0.01 m out or back")
+
+
+@dataclass(frozen=True)
+class Stroke:
+    """One way out or back.
+
+    Attributes:
+        commanded_m_s: Mean of the commanded speed while it was steady, signed.
+        executed_m_s: Slope of the measured position over the same time, later by the delay.
+    """
+
+    commanded_m_s: float
+    executed_m_s: float
+
+
+@dataclass(frozen=True)
+class SpeedCalibration:
+    """What one motion along an axis shows.
+
+    Attributes:
+        gain: Executed for commanded speed.
+        delay_s: By which the arm follows the command late.
+        residual_m: Standard deviation of the position from what gain and delay explain.
+        strokes: Each way out or back.
+    """
+
+    gain: float
+    delay_s: float
+    residual_m: float
+    strokes: tuple[Stroke, ...]
+
+
+def calibrate(time_s: Array, commanded_m_s: Array, position_m: Array) -> SpeedCalibration:
+    """Fit position(t) = p0 + gain * integral of commanded(t - delay) by least squares over gain, p0 and delay.
+
+    Args:
+        time_s: Of the samples, rising, shape (N,).
+        commanded_m_s: The velocity commanded along the axis from that time on, shape (N,).
+        position_m: Measured along the axis at that time, shape (N,).
+
+    Raises:
+        SacGmmError: There are too few samples, one is not a number, or the arm was hardly told to move.
+    """
+    data = np.stack((time_s, commanded_m_s, position_m)).astype(float)
+    if data.shape[1] < _LEAST_SAMPLES or not np.isfinite(data).all() or not (np.diff(data[0]) >= 0).all():
+        raise SacGmmError(
+            f"{data.shape[1]} samples of the motion cannot be used: at least {_LEAST_SAMPLES} finite ones in the order "
+            "of time are needed"
+        )
+    t, v, p = data
+    way = np.concatenate(([0.0], np.cumsum(v[:-1] * np.diff(t))))
+    if np.ptp(way) < 1e-3:
+        raise SacGmmError("the arm was told to move less than a millimetre: raise stroke_m or the speeds")
+    best: tuple[float, float, float] | None = None
+    for delay_s in np.arange(0.0, _LONGEST_DELAY_S, _DELAY_STEP_S):
+        late = np.interp(t - delay_s, t, way, left=0.0)
+        centred = late - late.mean()
+        gain = float(centred @ (p - p.mean()) / (centred @ centred))
+        residual = float(np.std(p - p.mean() - gain * centred))
+        if best is None or residual < best[2]:
+            best = gain, float(delay_s), residual
+    assert best is not None
+    return SpeedCalibration(*best, strokes=_strokes(t, v, p, best[1]))
+
+
+def _strokes(t: Array, v: Array, p: Array, delay_s: float) -> tuple[Stroke, ...]:
+    """The steady parts of the motion: between changes of sign, where the speed is near the stroke's largest."""
+    found = []
+    edges = np.flatnonzero(np.diff(np.sign(v))) + 1
+    for part in np.split(np.arange(len(v)), edges):
+        top = np.abs(v[part]).max()
+        steady = part[np.abs(v[part]) > _STEADY * top] if top > 0 else part[:0]
+        if len(steady) >= 5 and np.ptp(t[steady]) > 0:
+            times = t[steady] + delay_s
+            slope = np.polyfit(times, np.interp(times, t, p), 1)[0]
+            found.append(Stroke(float(v[steady].mean()), float(slope)))
+    return tuple(found)
+
+
+def draw(path: Path, result: SpeedCalibration, time_s: Array, commanded_m_s: Array, position_m: Array) -> None:
+    """Write the picture of a calibration: the motion over time, and executed against commanded speed.
+
+    Args:
+        path: .png, .pdf or .svg.
+        result: Of `calibrate`.
+        time_s: As given to it, shape (N,).
+        commanded_m_s: As given to it, shape (N,).
+        position_m: As given to it, shape (N,).
+    """
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    figure, (over_time, speeds) = plt.subplots(1, 2, figsize=(11, 4.5), width_ratios=(2, 1))
+    way = np.concatenate(([0.0], np.cumsum(commanded_m_s[:-1] * np.diff(time_s))))
+    fitted = result.gain * np.interp(time_s - result.delay_s, time_s, way, left=0.0)
+    start = float(np.mean(position_m - fitted))
+    over_time.plot(time_s - time_s[0], 1e3 * (position_m - start), color="tab:blue", label="executed")
+    over_time.plot(time_s - time_s[0], 1e3 * way, color="0.6", linestyle="--", label="commanded")
+    over_time.plot(time_s - time_s[0], 1e3 * fitted, color="tab:red", linewidth=1, label="gain and delay")
+    over_time.set_xlabel("time (s)")
+    over_time.set_ylabel("way along the axis (mm)")
+    over_time.legend(frameon=False)
+    commanded = 1e3 * np.array([stroke.commanded_m_s for stroke in result.strokes])
+    executed = 1e3 * np.array([stroke.executed_m_s for stroke in result.strokes])
+    reach = 1.1 * max(np.abs(commanded).max(initial=1.0), np.abs(executed).max(initial=1.0))
+    speeds.plot([-reach, reach], [-reach, reach], color="0.6", linestyle="--", linewidth=1)
+    speeds.plot(commanded, executed, "o", color="tab:blue")
+    speeds.set_xlabel("commanded (mm/s)")
+    speeds.set_ylabel("executed (mm/s)")
+    speeds.set_aspect("equal")
+    late_ms, off_mm = 1e3 * result.delay_s, 1e3 * result.residual_m
+    figure.suptitle(f"executed = {result.gain:.3f} × commanded, {late_ms:.0f} ms late, ± {off_mm:.2f} mm")
+    figure.tight_layout()
+    with atomic_file(path) as partial:
+        figure.savefig(partial, format=path.suffix.lstrip("."), dpi=120)
+    plt.close(figure)
