@@ -110,9 +110,15 @@ class DeadlineLoop:
 
 
 def claim_processor(priority: int, cores: list[int], lock_memory: bool, logger: RcutilsLogger) -> None:
-    """Give the calling thread a real-time priority and its own cores, and keep the process in memory, where allowed."""
+    """Give the calling thread a real-time priority and its own cores, and keep the process in memory, where allowed.
+
+    The other threads get the priority below: they share Python's lock with the loop, and one that held it while
+    programs without any priority run would hold up the loop as well.
+    """
     if priority:
         try:
+            for thread in os.listdir("/proc/self/task"):
+                os.sched_setscheduler(int(thread), os.SCHED_FIFO, os.sched_param(max(priority - 1, 1)))
             os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(priority))
         except OSError as error:
             logger.warning(

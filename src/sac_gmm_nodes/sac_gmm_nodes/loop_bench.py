@@ -110,7 +110,7 @@ class _Robot:
                     self.latencies_s.append((info["received_timestamp"] - nanoseconds(message.header.stamp)) * 1e-9)
 
 
-def measure(rate_hz: float, module: str, model: Path, seconds: float) -> dict[str, Any]:
+def measure(rate_hz: float, module: str, model: Path, seconds: float, priority: int) -> dict[str, Any]:
     """Run one controller for a while; times in milliseconds and microseconds.
 
     Raises:
@@ -134,7 +134,7 @@ def measure(rate_hz: float, module: str, model: Path, seconds: float) -> dict[st
     running = EpisodeState(phase=EpisodeState.PHASE_RUNNING, episode_id=1, time_limit_s=3600.0, start_stamp=now)
     episodes.publish(running)
     robot = _Robot(node, rate_hz)
-    parameters = {"model_file": model, "rate_hz": rate_hz, "autostart": "true"}
+    parameters = {"model_file": model, "rate_hz": rate_hz, "autostart": "true", "realtime_priority": priority}
     command = [sys.executable, "-m", module, "--ros-args", "-r", "__node:=gmm_controller"]
     for name, value in parameters.items():
         command += ["-p", f"{name}:={value}"]
@@ -247,6 +247,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--seconds", type=float, default=20.0)
     parser.add_argument("--rates", type=float, nargs="+", default=[100.0, 250.0])
+    parser.add_argument("--priority", type=int, default=0)
     parser.add_argument("--no-learner", action="store_true")
     parser.add_argument("--out", type=Path)
     parser.add_argument("--learner", action="store_true", help=argparse.SUPPRESS)
@@ -260,8 +261,8 @@ def main() -> int:
         model = Path(folder) / "skill.npz"
         _skill(model)
         for rate_hz in options.rates:
-            ours = measure(rate_hz, _DEADLINE, model, options.seconds)
-            peer = measure(rate_hz, _TIMER, model, options.seconds)
+            ours = measure(rate_hz, _DEADLINE, model, options.seconds, options.priority)
+            peer = measure(rate_hz, _TIMER, model, options.seconds, options.priority)
             results.append({"rate_hz": rate_hz, "ours": ours, "rclpy_timer": peer})
             print(json.dumps(results[-1]), flush=True)
     rclpy.try_shutdown()

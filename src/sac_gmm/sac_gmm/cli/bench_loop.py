@@ -34,29 +34,40 @@ ROWS = {
 def main(args: list[str]) -> int:
     """Run the benchmark."""
 
-    def bench(json: Path | None = None, seconds: float = 20.0, rates: tuple[float, ...] = (100.0, 250.0)) -> int:
+    def bench(
+        json: Path | None = None,
+        seconds: float = 20.0,
+        rates: tuple[float, ...] = (100.0, 250.0),
+        realtime_priority: int = 0,
+    ) -> int:
         """Measure the loop with the learner at work.
 
         Args:
             json: Write the numbers to this file.
             seconds: Length of each of the runs.
             rates: Of the loop, Hz, 30 to 500.
+            realtime_priority: Of the controller, ours and the peer's; 0 for none.
         """
         from sac_gmm.cli.bench_timing import write_result
 
-        results = measure(seconds, rates)
+        results = measure(seconds, rates, realtime_priority)
         for result in results:
             print(f"\n{result['rate_hz']:g} Hz {'ours':>40} {'rclpy timer':>14}")
             for key, (name, factor, unit) in ROWS.items():
                 ours, peer = (factor * result[side][key] for side in ("ours", "rclpy_timer"))
                 print(f"{name:<36}{ours:12.3f}{peer:15.3f}  {unit}")
-        write_result(json, "loop", args, {"seconds": seconds, "on_time_ms": 2.0, "rates": results})
+        write_result(
+            json,
+            "loop",
+            args,
+            {"seconds": seconds, "realtime_priority": realtime_priority, "on_time_ms": 2.0, "rates": results},
+        )
         return 0
 
     return tyro.cli(bench, args=args, prog="sac-gmm bench loop", description=__doc__)
 
 
-def measure(seconds: float, rates: tuple[float, ...]) -> list[dict[str, Any]]:
+def measure(seconds: float, rates: tuple[float, ...], priority: int = 0) -> list[dict[str, Any]]:
     """Run the nodes that measure; one result per rate.
 
     Raises:
@@ -65,7 +76,7 @@ def measure(seconds: float, rates: tuple[float, ...]) -> list[dict[str, Any]]:
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "out.json"
         command = [sys.executable, "-m", "sac_gmm_nodes.loop_bench", "--seconds", str(seconds), "--out", str(out)]
-        command += ["--rates", *map(str, rates)]
+        command += ["--priority", str(priority), "--rates", *map(str, rates)]
         # It talks to itself alone: a robot in the laboratory's network must never hear it.
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST"}
         environment.setdefault("ROS_DOMAIN_ID", str(1 + os.getpid() % 50))
