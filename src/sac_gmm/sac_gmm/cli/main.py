@@ -18,6 +18,7 @@ COMMANDS = {
     "demo": "fit, measure, adapt, measure again: the whole chain over ROS 2",
     "train": "adapt a skill in simulation, in one process, repeatably",
     "evaluate": "measure a skill on fixed episodes",
+    "probe": "measure what touch and pictures tell a trained agent",
     "table": "the whole comparison: skills, tasks, seeds, noise",
     "calibrate": "measure how often the skills as fitted succeed, over the noise on the target",
     "film": "film an episode of a skill, with what its sensors see",

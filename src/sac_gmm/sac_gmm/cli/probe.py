@@ -1,0 +1,65 @@
+"""Measure what touch and pictures tell a trained agent about the hidden error of the detected target.
+
+    sac-gmm probe runs/door_0 --episodes 200 --json runs/door_0/probe.json
+
+At every decision of the trained policy the error is regressed on parts of what the agent sees. The number is the share
+of its variance that can be told in episodes which the regression has not seen.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from sac_gmm.errors import SacGmmError
+
+
+@dataclass(frozen=True)
+class Probe:
+    """What to measure."""
+
+    # Folder of a run of `sac-gmm train`, or a policy file.
+    skill: Annotated[str, tyro.conf.Positional]
+    episodes: int = 200
+    # Bank of episode seeds, or a number: the first of your own.
+    seed_bank: str = "select"
+    # Result file.
+    json: Path | None = None
+    # Folder with one folder of bags per task.
+    demonstrations: Path = Path("demos")
+
+
+def main(args: list[str]) -> int:
+    """Measure."""
+    examples = (__doc__ or "").replace("    sac-gmm", "    $ sac-gmm")  # tyro would join lines that begin with a letter
+    return run(tyro.cli(Probe, args=args, prog="sac-gmm probe", description=examples))
+
+
+def run(asked: Probe) -> int:
+    """Run the episodes and print the shares."""
+    import torch
+    from rich.progress import Progress
+
+    from sac_gmm.evaluation.measuring import open_candidate
+    from sac_gmm.evaluation.probe import probe
+    from sac_gmm.files import write_json
+
+    torch.set_num_threads(1)
+    if asked.episodes < 8:
+        raise SacGmmError(f"{asked.episodes} episodes are too few for a regression: give 8 or more")
+    candidate = open_candidate(asked.skill, None, Path("config/agent.json"), asked.demonstrations)
+    if candidate.policy is None:
+        raise SacGmmError(f"'{asked.skill}' has learned nothing that could be probed: give the folder of a run")
+    with Progress() as progress:
+        bar = progress.add_task(candidate.task, total=asked.episodes)
+        result = probe(candidate, asked.episodes, asked.seed_bank, lambda: progress.advance(bar))
+    for name, part in result["parts"].items():
+        shares = "  ".join(f"{axis} {share:5.2f}" for axis, share in zip(result["axes"], part["r2"], strict=True))
+        print(f"{name:<18} R2: {shares}")
+    if asked.json is not None:
+        write_json(asked.json, result)
+        print(f"wrote {asked.json}")
+    return 0

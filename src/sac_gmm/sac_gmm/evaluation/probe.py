@@ -1,0 +1,157 @@
+"""What does the agent's view tell about the hidden error of the detected target? A regression answers.
+
+Episodes of a trained policy are run, and at every decision the error of the detection is regressed on parts of what the
+agent sees. The truth is used here, to measure; the agent never meets it. R2 on episodes that the regression has not
+seen is the share of the error's variance that can be told: 0 says nothing can.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sac_gmm.evaluation.contenders import make_env
+from sac_gmm.evaluation.episodes import run_episode
+from sac_gmm.evaluation.measuring import Candidate, episode_seeds
+from sac_gmm.evaluation.record import provenance
+from sac_gmm.rl import Policy, load_policy
+
+Array = NDArray[np.float64]
+
+N_HIDDEN, STEPS = 64, 1500  # of the small network beside the linear regression
+PARTS = ("pose and action", "with touch", "with history", "with picture")
+
+
+def probe(
+    candidate: Candidate,
+    episodes: int = 200,
+    bank: str = "select",
+    on_episode: Callable[[], None] = lambda: None,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """Measure what the view of a trained agent tells.
+
+    Args:
+        candidate: A trained skill.
+        episodes: Run; the regression learns from three quarters of them and is judged on the rest.
+        bank: Of their seeds.
+        on_episode: Called after each.
+        seed: Of the regression.
+
+    Returns:
+        R2 per axis and part of the view, over the decisions of the test episodes and at each decision.
+    """
+    assert candidate.policy is not None
+    policy, _ = load_policy(candidate.policy)
+    rows = collect(candidate, policy, episode_seeds(bank, episodes), on_episode)
+    parts = _parts(candidate, rows)
+    train = rows["episode"] < round(0.75 * episodes)
+    found: dict[str, Any] = {}
+    for name, inputs in parts.items():
+        predicted = _regress(inputs, rows["error_m"], train, seed)
+        test = ~train
+        by_decision = {
+            int(k): _r2(rows["error_m"][at], predicted[at])
+            for k in range(int(rows["decision"].max()) + 1)
+            if (at := test & (rows["decision"] == k)).sum() >= 10
+        }
+        found[name] = {
+            "r2": _r2(rows["error_m"][test], predicted[test]),
+            "rms_error_mm": (1e3 * np.sqrt(((rows["error_m"] - predicted)[test] ** 2).mean(axis=0))).round(2).tolist(),
+            "r2_by_decision": by_decision,
+        }
+    return {
+        "task": candidate.task,
+        "skill": candidate.skill,
+        "episodes": episodes,
+        "error_std_mm": (1e3 * rows["error_m"].std(axis=0)).round(2).tolist(),
+        "axes": ["x", "y", "z"],
+        "parts": found,
+        **provenance(),
+    }
+
+
+def collect(
+    candidate: Candidate, policy: Policy, seeds: range, on_episode: Callable[[], None] = lambda: None
+) -> dict[str, Array]:
+    """What the agent saw at every decision, with the error of the detection beside it.
+
+    Returns:
+        "vector" (N, n), "latent" (N, L), "error_m" (N, 3), "episode" (N,), "decision" (N,).
+    """
+    import torch
+
+    env = make_env(candidate.task, candidate.skill, candidate.settings, candidate.model, {})
+    task: Any = env.task
+    place, true_m = task.place_scene, np.zeros(3)
+
+    def remember(rng: np.random.Generator) -> Array:
+        true_m[:] = place(rng)
+        return true_m.copy()
+
+    task.place_scene = remember
+    rows: dict[str, list[Any]] = {name: [] for name in ("vector", "latent", "error_m", "episode", "decision")}
+    for episode, seed in enumerate(seeds):
+        seen: list[Any] = []
+        run_episode(
+            env, lambda o: policy.act(o, deterministic=True), seed, on_step=lambda o, a, s, seen=seen: seen.append(o)
+        )
+        for decision, observation in enumerate(seen):
+            latent = np.zeros(0)
+            if policy.encoder is not None:
+                with torch.no_grad():
+                    latent = policy.encoder(torch.as_tensor(observation["image"])[None])[0].numpy()
+            values = (observation["vector"], latent, task.target_m - true_m, episode, decision)
+            for name, value in zip(rows, values, strict=True):
+                rows[name].append(value)
+        on_episode()
+    task.close()
+    return {name: np.array(values, float) for name, values in rows.items()}
+
+
+def _parts(candidate: Candidate, rows: dict[str, Array]) -> dict[str, Array]:
+    """Inputs of the regression, each with more of the view."""
+    vector, latent = rows["vector"], rows["latent"]
+    n_actions = vector.shape[1] - 13 - 9 * candidate.settings.skill.history
+    own = np.r_[0:3, 12 : 13 + n_actions]  # position, last action, clock
+    window = np.arange(13 + n_actions)
+    choices = [vector[:, own], vector[:, window], vector, np.hstack((vector, latent))]
+    named = dict(zip(PARTS, choices, strict=True))
+    if not candidate.settings.skill.history:
+        del named["with history"]
+    if not latent.shape[1]:
+        del named["with picture"]
+    return named
+
+
+def _regress(inputs: Array, outputs: Array, train: NDArray[np.bool_], seed: int) -> Array:
+    """Predictions (N, 3) of a small network with a linear path, fitted on the rows of `train`."""
+    import torch
+    from torch import nn
+
+    torch.manual_seed(seed)
+    x = (inputs - inputs[train].mean(axis=0)) / (inputs[train].std(axis=0) + 1e-6)
+    scale = outputs[train].std(axis=0)
+    X, Y = (torch.as_tensor(a, dtype=torch.float32) for a in (np.clip(x, -5.0, 5.0), outputs / scale))
+    body = nn.Sequential(nn.Linear(X.shape[1], N_HIDDEN), nn.ReLU(), nn.Dropout(0.2), nn.Linear(N_HIDDEN, 3))
+    line = nn.Linear(X.shape[1], 3)
+    optimiser = torch.optim.AdamW([*body.parameters(), *line.parameters()], lr=2e-3, weight_decay=0.05)
+    rows = torch.as_tensor(np.flatnonzero(train))
+    for _ in range(STEPS):
+        i = rows[torch.randint(len(rows), (128,))]
+        loss = (body(X[i]) + line(X[i]) - Y[i]).square().mean()
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    body.eval()
+    with torch.no_grad():
+        return (body(X) + line(X)).numpy().astype(float) * scale
+
+
+def _r2(truth: Array, predicted: Array) -> list[float]:
+    """Share of the variance explained, per axis."""
+    left = ((truth - predicted) ** 2).mean(axis=0)
+    return [round(float(v), 3) for v in 1.0 - left / truth.var(axis=0)]
