@@ -114,7 +114,7 @@ class LeverTask(Task):
 
     def start_offset_m(self, rng: np.random.Generator) -> NDArray[np.float64]:
         """Above the lever, within half a centimetre."""
-        return np.array([0.009, 0.0, 0.11]) + 0.005 * rng.standard_normal(3)
+        return np.array([0.011, 0.0, 0.11]) + 0.005 * rng.standard_normal(3)
 
     def before_physics_step(self) -> None:
         """The return spring, and the gripper's own logic."""
@@ -160,9 +160,9 @@ def demonstrated_lever_path_m() -> NDArray[np.float64]:
     Returns:
         Points one every few millimetres, shape (M, 3), base axes.
     """
-    down = np.linspace([0.009, 0.0, 0.11], [0.009, 0.0, 0.03], 20)
-    over = np.linspace([0.009, 0.0, 0.03], [0.007, 0.0, 0.0], 10)[1:]
-    along = np.linspace([0.007, 0.0, 0.0], [-TRAVEL_M - 0.012, 0.0, 0.0], 30)[1:]
+    down = np.linspace([0.011, 0.0, 0.11], [0.011, 0.0, 0.03], 20)
+    over = np.linspace([0.011, 0.0, 0.03], [0.008, 0.0, 0.0], 10)[1:]
+    along = np.linspace([0.008, 0.0, 0.0], [-TRAVEL_M - 0.012, 0.0, 0.0], 30)[1:]
     return np.vstack([down, over, along])
 
 
