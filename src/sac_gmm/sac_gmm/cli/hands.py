@@ -116,7 +116,8 @@ def track(
             print(tracker.track(film, output / name, task, operator), flush=True)
         except SacGmmError as error:
             failed += 1
-            print(f"{film}: {str(error).removeprefix(f'{film}: ')}", flush=True)
+            said = str(error)
+            print(said if said.startswith(str(film)) else f"{film}: {said}", flush=True)
     if len(films) > 1:
         print(f"{len(films) - failed} of {len(films)} films are demonstrations now, in {output}")
     return 1 if failed else 0
@@ -140,7 +141,8 @@ def retarget(
     for bag in find_bags(bags):
         stamps_ns, seen, said = read_hand_track(bag)
         recorder = HandRecorder(_retargeting(placing), "palm", _cleaning(placing), {"retargeted_from": str(bag)})
-        recorder.start(output / bag.stem, EpisodeInfo(), allow_mixed=True)
+        name = bag.name if bag.is_dir() else bag.stem
+        recorder.start(output / name, EpisodeInfo(), allow_mixed=True)
         for i, stamp_ns in enumerate(stamps_ns.tolist()):
             confidence, opening_m = float(seen.confidence[i]), float(seen.opening_m[i])
             pose = HandPose(seen.position_m[i], seen.rotation[i], confidence, "recording", opening_m)
