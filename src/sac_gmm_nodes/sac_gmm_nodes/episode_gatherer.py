@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -87,7 +87,7 @@ class EpisodeGatherer:
         self._joined_ns = -1
         self._ticks: deque[_Tick] = deque(maxlen=_KEPT_TICKS)  # not yet shown to the observer
         self._target: tuple[int, NDArray[np.float64]] | None = None
-        self._image: tuple[int, NDArray[np.uint8]] | None = None
+        self._image: tuple[int, NDArray[Any]] | None = None
         self._due: _Due | None = None
         self._decided: tuple[int, int] | None = None  # episode and decision
         self._next: Begin | None = None
@@ -111,8 +111,8 @@ class EpisodeGatherer:
         """The target was detected at `position_m`, shape (3,), base frame."""
         self._target = stamp_ns, position_m
 
-    def image(self, stamp_ns: int, picture: NDArray[np.uint8]) -> None:
-        """A picture, shape (height, width, 3)."""
+    def image(self, stamp_ns: int, picture: NDArray[Any]) -> None:
+        """A picture: colours (height, width, 3), or metres (channels, height, width)."""
         self._image = stamp_ns, picture
 
     def due(self, episode_id: int, decision: int, stamp_ns: int, version: int) -> None:

@@ -199,8 +199,11 @@ class SacAdapter(BaseNode):
                 throttle_duration_sec=5.0,
             )
             return
-        reading = image_array(message) if coding.group == "rgb" else depth_array(message).reshape(coding.shape)
-        self._gatherer.image(nanoseconds(message.header.stamp), reading)
+        stamp_ns = nanoseconds(message.header.stamp)
+        if coding.group == "rgb":
+            self._gatherer.image(stamp_ns, image_array(message))
+        else:
+            self._gatherer.image(stamp_ns, depth_array(message).reshape(coding.shape))
         self._proceed()
 
     def _on_episode(self, message: EpisodeState) -> None:

@@ -17,7 +17,7 @@ from sac_gmm.evaluation.contenders import make_env
 from sac_gmm.evaluation.episodes import run_episode
 from sac_gmm.evaluation.measuring import Candidate, episode_seeds
 from sac_gmm.evaluation.record import provenance
-from sac_gmm.rl import Policy, load_policy
+from sac_gmm.rl import Observation, Policy, load_policy
 
 Array = NDArray[np.float64]
 
@@ -96,9 +96,12 @@ def collect(
     rows: dict[str, list[Any]] = {name: [] for name in ("vector", "latent", "error_m", "episode", "decision")}
     for episode, seed in enumerate(seeds):
         seen: list[Any] = []
-        run_episode(
-            env, lambda o: policy.act(o, deterministic=True), seed, on_step=lambda o, a, s, seen=seen: seen.append(o)
-        )
+
+        def act(observation: Observation, seen: list[Any] = seen) -> NDArray[np.floating]:
+            seen.append(observation)
+            return policy.act(observation, deterministic=True)
+
+        run_episode(env, act, seed)
         for decision, observation in enumerate(seen):
             latent = np.zeros(0)
             if policy.encoder is not None:

@@ -92,7 +92,7 @@ class BatchedMlp(nn.Module):
             x: (B, n).
             members: Indices of the networks to compute, all where none are given.
         """
-        parameters = self.in_order
+        parameters: tuple[Tensor, ...] = self.in_order
         if members is not None:
             parameters = tuple(parameter[members] for parameter in parameters)
         return _forward(x, self.n_layers, parameters)[0]
@@ -148,7 +148,7 @@ class Trace(NamedTuple):
     normalisers: list[tuple[Tensor, Tensor, Tensor, Tensor]]  # of every hidden layer, where they are normalised
 
 
-def _grad(parameter: nn.Parameter) -> Tensor:
+def _grad(parameter: Tensor) -> Tensor:
     assert parameter.grad is not None
     return parameter.grad
 
@@ -259,7 +259,8 @@ class Actor(nn.Module):
             features: (B, n).
             noise: Standard normal samples (B, m).
         """
-        drawn = squash(*self(features), noise)
+        mean, log_std = self(features)
+        drawn = squash(mean, log_std, noise)
         return drawn.action, drawn.log_prob
 
     def trace(self, features: Tensor, noise: Tensor) -> tuple[Squashed, ActorTrace]:

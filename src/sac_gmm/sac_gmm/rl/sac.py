@@ -251,7 +251,10 @@ class SacAgent:
             tensor.view(n, size, *tensor.shape[1:])
             for tensor in (features, next_features, *(drawn[name] for name in _BATCH_FIELDS))
         ]
-        return [_Batch(*(part[i] for part in cut), noise[i], subsets[i], images) for i in range(n)]
+        return [
+            _Batch(*[part[i] for part in cut], noise=noise[i], subset=subsets[i], images=images)  # type: ignore[misc]
+            for i in range(n)
+        ]
 
     def _update(self, batch: _Batch, *, wants_metrics: bool) -> dict[str, float]:
         metrics: dict[str, float] = {}

@@ -89,7 +89,8 @@ class WindowObserver:
             elapsed_s: Since the start of the episode.
         """
         wrench = self._wrench_sum / max(self._ticks, 1)
-        parts = [self._position_m, wrench, self._peak_n, self._last_action, [elapsed_s / self._time_limit_s]]
+        clock = np.array([elapsed_s / self._time_limit_s])
+        parts = [self._position_m, wrench, self._peak_n, self._last_action, clock]
         for position_m, felt in self._past:
             parts += [self._position_m - position_m, felt]
         parts += [np.zeros(9)] * (self._n_past - len(self._past))
