@@ -60,8 +60,11 @@ def _run(
 ) -> Iterator[Outcome]:
     if workers == 1:
         player = _Player(make_env, make_policy, options)
-        for seed in seeds:
-            yield player.play(seed)
+        try:
+            for seed in seeds:
+                yield player.play(seed)
+        finally:
+            player.close()
         return
     # A server that has everything imported forks the workers: they start at once, and inherit no threads from here.
     context = multiprocessing.get_context("forkserver")
@@ -101,6 +104,11 @@ class _Player:
             action = np.zeros(self._env.decoder.action_dim)
             self._policy = self._make_policy() if self._make_policy is not None else lambda _: action
         return run_episode(self._env, self._policy, seed, self._options)
+
+    def close(self) -> None:
+        close = getattr(self._env.task, "close", None) if self._env is not None else None
+        if close is not None:
+            close()
 
 
 _player: _Player  # of a worker process
