@@ -2,14 +2,16 @@ import time
 
 import numpy as np
 import pytest
+import robot_interfaces
+from geometry_msgs.msg import PoseWithCovarianceStamped
 from rosgraph_msgs.msg import Clock
 from sac_gmm_interfaces.msg import EpisodeState, Reward
 from sensor_msgs.msg import CameraInfo, Image
 
 from sac_gmm.perception import Camera
 from sac_gmm.perception.render import clutter, facing_rotation, render_marker
-from sac_gmm_nodes.conversions import camera_info_message, header, image_message, nanoseconds, stamp_of
-from sac_gmm_nodes.node_helpers import EPISODE, RELIABLE
+from sac_gmm_nodes.conversions import camera_info_message, header, image_array, image_message, nanoseconds, stamp_of
+from sac_gmm_nodes.node_helpers import EPISODE, RELIABLE, SENSOR
 
 pytestmark = pytest.mark.ros
 
@@ -17,11 +19,11 @@ CAMERA = Camera.create(320, 240, [390, 0, 160, 0, 390, 120, 0, 0, 1])
 STEP_NS = 100_000_000
 
 
-def picture(tilt_rad=0.4, marker=True, marker_id=7, dictionary="DICT_4X4_50"):
+def picture(tilt_rad=0.4, marker=True, marker_id=7, dictionary="DICT_4X4_50", distance_m=0.6):
     background = clutter(np.random.default_rng(0), 240, 320, shapes=10)
     if marker:
         background = render_marker(
-            background, CAMERA, dictionary, marker_id, 0.08, [0, 0, 0.6], facing_rotation(tilt_rad)
+            background, CAMERA, dictionary, marker_id, 0.08, [0, 0, distance_m], facing_rotation(tilt_rad)
         )
     return np.repeat(background[..., None], 3, axis=2)
 
@@ -161,6 +163,8 @@ def test_silence_is_an_invalid_reward_with_the_last_stamp(graph):
         ({"dictionary": "DICT_3X3"}, ["dictionary", "DICT_4X4_50", "DICT_APRILTAG_36h11"]),
         ({"marker_id": 50}, ["marker id 50 is not in DICT_4X4_50: choose 0 to 49"]),
         ({"marker_size_m": 5.0}, ["marker_size_m", "0.005 to 1 m"]),
+        ({"board_file": "/nowhere.yaml"}, ["cannot read the marker board /nowhere.yaml"]),
+        ({"min_similarity": 0.1}, ["min_similarity", "0.3 to 1"]),
         ({"frames_on": 0}, ["frames_on", "1 to 100"]),
         ({"marker_sise": 0.1}, ["there is no parameter marker_sise"]),
     ],
@@ -182,3 +186,66 @@ def test_a_frame_is_answered_promptly(graph):
         world.show(SEEN)
         times.append(time.perf_counter() - start)
     assert np.median(times) < 0.03, "the whole way over DDS and back, on a machine with other work to do"
+
+
+def test_the_pose_comes_with_a_covariance_that_grows_with_the_distance_and_as_a_frame(graph):
+    graph.env |= robot_interfaces.environment()
+    from tf2_msgs.msg import TFMessage
+
+    world = World(graph, frames_on=1, publish_tf=True, marker_frame="door_marker")
+    poses = graph.listen("aruco_reward/marker_pose", PoseWithCovarianceStamped, SENSOR)
+    frames = graph.listen("/tf", TFMessage, RELIABLE)
+    graph.wait(lambda: graph.node.count_publishers("aruco_reward/marker_pose"), "the pose's publisher")
+    graph.wait(lambda: world.show(SEEN).seen and poses and frames, "a pose and a frame")
+    near = np.reshape(poses[-1].pose.covariance, (6, 6))
+    assert np.allclose(near, near.T) and np.linalg.eigvalsh(near).min() > 0.0
+    assert 1e-5 < np.sqrt(near[2, 2]) < 0.02, "metres along the line of sight"
+    assert near[2, 2] > near[0, 0], "the distance is known less well than the direction"
+    frame = frames[-1].transforms[0]
+    assert (frame.header.frame_id, frame.child_frame_id) == ("fixed_camera_optical_frame", "door_marker")
+    assert frame.transform.translation.z == pytest.approx(0.6, abs=0.01)
+    del poses[:]
+    graph.wait(lambda: world.show(picture(distance_m=1.0)).seen and poses, "the pose of a marker further away")
+    graph.wait(lambda: poses[-1].pose.pose.position.z > 0.9, "its own pose")
+    assert poses[-1].pose.covariance[14] > 2.0 * near[2, 2]
+
+
+def test_a_board_is_seen_though_half_of_it_is_covered(graph, tmp_path):
+    file = tmp_path / "board.yaml"
+    file.write_text(
+        "dictionary: DICT_4X4_50\nmarker_size_m: 0.05\ngrid: {columns: 2, rows: 1, gap_m: 0.03, first_id: 20}\n"
+    )
+    world = World(graph, frames_on=1, board_file=file)
+    both = clutter(np.random.default_rng(1), 240, 320, shapes=10)
+    rotation = facing_rotation(0.4)
+    for marker_id, x in ((20, -0.04), (21, 0.04)):
+        place = np.array([0.0, 0.0, 0.6]) + rotation @ [x, 0.0, 0.0]
+        both = render_marker(both, CAMERA, "DICT_4X4_50", marker_id, 0.05, place, rotation)
+    half = both.copy()
+    half[:, 160:] = 128
+    for image in (both, half):
+        reward = world.show(np.repeat(image[..., None], 3, axis=2))
+        assert (reward.seen, reward.success) == (True, True)
+        assert reward.marker_pose.position.z == pytest.approx(0.6, abs=0.02)
+        assert abs(reward.marker_pose.position.x) < 0.01, "the board's centre, whichever markers are seen"
+    assert not world.show(SEEN).seen, "a marker that is not of the board"
+
+
+def test_once_done_the_marker_may_turn_a_little_further(graph):
+    world = World(graph, frames_on=1, frames_off=1, max_tilt_rad=0.9, tilt_hysteresis_rad=0.1)
+    at_limit = picture(tilt_rad=0.94)
+    assert not world.show(at_limit).success
+    assert world.show(picture(tilt_rad=0.8)).success
+    assert world.show(at_limit).success, "it does not flicker at the limit"
+    assert not world.show(picture(tilt_rad=1.1)).success
+    assert not world.show(at_limit).success
+
+
+def test_the_debug_image_shows_what_was_judged(graph):
+    world = World(graph, frames_on=1)
+    images = graph.listen("aruco_reward/debug_image", Image, SENSOR)
+    graph.wait(lambda: world.show(SEEN).seen and images, "a debug image")
+    drawn = image_array(images[-1])
+    assert drawn.shape == SEEN.shape
+    changed = np.abs(drawn.astype(int) - SEEN).sum(axis=2) > 60
+    assert 100 < changed.sum() < 0.1 * changed.size

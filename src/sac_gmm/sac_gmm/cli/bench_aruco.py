@@ -42,7 +42,7 @@ CONDITIONS: list[tuple[str, dict[str, float], tuple[float, float], tuple[float, 
     ),
     *((f"tilt {a:g}-{b:g} deg", {}, NEAR, (a, b)) for a, b in [(0, 10), (30, 40), (50, 60), (60, 70), (70, 80)]),
     *((f"blur {blur:g} px", {"blur_px": blur}, NEAR, TILTED) for blur in (1.0, 2.0, 3.0, 4.0)),
-    *((f"motion {motion} px", {"motion_px": motion}, NEAR, TILTED) for motion in (5, 9, 15)),
+    *((f"motion {motion:g} px", {"motion_px": motion}, NEAR, TILTED) for motion in (5.0, 9.0, 15.0)),
     *((f"noise {noise:g}", {"noise": noise}, NEAR, TILTED) for noise in (10.0, 20.0, 40.0, 60.0)),
     *((f"light {gain:g}", {"gain": gain}, NEAR, TILTED) for gain in (0.5, 0.2, 0.1)),
 ]

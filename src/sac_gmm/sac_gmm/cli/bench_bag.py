@@ -14,6 +14,7 @@ from __future__ import annotations
 import json as json_
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -80,7 +81,7 @@ def rates(folder: Path) -> list[dict[str, Any]]:
     picture = rng.integers(0, 8, 640 * 480 * 3, dtype=np.uint8)
     image = bytes(store.serialize_cdr(store.types[IMAGE](head, 480, 640, "rgb8", 0, 1920, picture), IMAGE))
     print("messages a second              ours   rosbags   ratio      read")
-    rows = []
+    rows: list[dict[str, Any]] = []
     for kind, messages, compress in (
         (POSE, poses, True),
         (POSE, poses, False),
@@ -110,7 +111,7 @@ def rates(folder: Path) -> list[dict[str, Any]]:
         with AnyReader([ours], default_typestore=store) as reader:
             count = sum(1 for _ in reader.messages())
         read_s = time.perf_counter() - start
-        row = {
+        row: dict[str, Any] = {
             "messages": name,
             "bytes_each": len(messages[0]),
             "ours_per_s": round(len(messages) / float(np.median(times["ours"]))),
@@ -128,7 +129,6 @@ def recording(
 ) -> dict[str, Any]:
     """Record for some seconds and count what is missing from the bag."""
     from sac_gmm.cli.launch_yaml import find_in_package
-    from sac_gmm.demos import check_stream  # noqa: F401 - a library that is missing shall be noticed before
 
     environment = os.environ | {"ROS_DOMAIN_ID": str(1 + os.getpid() % 100), "OMP_NUM_THREADS": "1"}
     if profile:
@@ -189,8 +189,7 @@ def recording(
         f"{100 * row['processor_share']:.0f} % of {len(cores)} cores, start and end of both programs included",
         flush=True,
     )
-    for file in bag.iterdir():
-        file.unlink()
+    shutil.rmtree(bag)
     return row
 
 

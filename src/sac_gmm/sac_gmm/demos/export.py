@@ -48,7 +48,7 @@ def export(path: Path | str, demonstrations: Sequence[Demonstration]) -> None:
         about = {name: np.array([getattr(d, name) for d in demonstrations]) for name in ("name", "task", "frame_id")}
         with atomic_file(path, overwrite=False) as partial, partial.open("wb") as file:
             target = np.array([d.target_m for d in demonstrations])
-            np.savez(file, index=index, target_m=target, **arrays, **about)
+            np.savez(file, index=index, target_m=target, **(arrays | about))  # type: ignore[arg-type]
     elif path.suffix == ".csv":
         with atomic_file(path, overwrite=False) as partial, partial.open("w", newline="", encoding="utf-8") as file:
             rows = csv.writer(file)
@@ -76,7 +76,7 @@ def plot(path: Path | str, demonstrations: Sequence[Demonstration]) -> None:
 
     figure = Figure(figsize=(11.0, 7.0), layout="constrained")
     FigureCanvasAgg(figure)
-    over_time, views = figure.subfigures(1, 2, width_ratios=(3, 2))
+    over_time, views = np.asarray(figure.subfigures(1, 2, width_ratios=(3, 2)))
     rows = over_time.subplots(4, 1, sharex=True)
     above, side = views.subplots(2, 1)
     colours = [f"C{i % 10}" for i in range(len(demonstrations))]

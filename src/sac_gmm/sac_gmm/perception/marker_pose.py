@@ -141,7 +141,7 @@ class PoseSolver:
         std_px = max(_CORNER_STD_PX, pose.reprojection_px)
         spread = std_px**2 * np.linalg.pinv(J.T @ J, hermitian=True)
         if pose.ambiguous and pose.other is not None:
-            half = cv2.Rodrigues(pose.other.rotation @ pose.rotation.T)[0].ravel() / 2.0
+            half = np.asarray(cv2.Rodrigues(pose.other.rotation @ pose.rotation.T)[0], np.float64).ravel() / 2.0
             spread[3:, 3:] += np.outer(half, half)
         return (spread + spread.T) / 2.0
 

@@ -109,7 +109,7 @@ def degrade(
     rng: np.random.Generator,
     *,
     blur_px: float = 0.0,
-    motion_px: int = 0,
+    motion_px: float = 0.0,
     noise: float = 0.0,
     gain: float = 1.0,
 ) -> npt.NDArray[np.uint8]:
@@ -129,9 +129,10 @@ def degrade(
     picture = image.astype(np.float32) * gain
     if blur_px > 0.0:
         picture = np.asarray(cv2.GaussianBlur(picture, (0, 0), blur_px), np.float32)
-    if motion_px > 1:
-        line = np.zeros((motion_px, motion_px), np.float32)
-        middle = (motion_px - 1) / 2.0
+    if motion_px > 1.0:
+        side = round(motion_px)
+        line = np.zeros((side, side), np.float32)
+        middle = (side - 1) / 2.0
         angle = rng.uniform(0.0, np.pi)
         reach = np.array([np.cos(angle), np.sin(angle)]) * middle
         ends = [tuple(np.rint(middle + sign * reach).astype(int).tolist()) for sign in (-1, 1)]
