@@ -61,11 +61,14 @@ _STUCK_S = 2.0  # without a tick the loop hangs, and the heartbeat stops
 class GmmController(ManagedNode):
     """Parameters and topics around one `VelocityController` and one `UpdateGate`."""
 
+    states_by_executor = False  # else the loop takes them itself, right before it needs them
+
     def __init__(self) -> None:
         super().__init__("gmm_controller")
         self._model_file = self.text("model_file", "", "the skill to run, a file written by `sac-gmm fit`")
         self._rate_hz = self.real("rate_hz", 100.0, 30.0, 500.0, "Hz", "rate of the loop; in lock-step of the states")
         self._lockstep = self.flag("lockstep", False, "tick once per state instead of on the wall clock")
+        self.states_by_executor = self.states_by_executor or self._lockstep
         reliable = self.flag("reliable_state", self._lockstep, "ask for every state, not only the latest")
         self._lockstep_timeout_s = self.real(
             "lockstep_timeout_s", 5.0, 0.05, 600.0, "s", "in lock-step, wall time to wait for the adapter's update"
@@ -120,7 +123,7 @@ class GmmController(ManagedNode):
         self._adapter_missed = False
         self._last_stamp_ns = 0
 
-        self.link = link_of(self, base_frame, stream(reliable), self._on_reading if self._lockstep else None)
+        self.link = link_of(self, base_frame, stream(reliable), self._on_reading if self.states_by_executor else None)
         self._reports = ControllerReports(self, base_frame, self._interval)
         self.create_subscription(PoseStamped, "target_pose", self._on_target, LATCHED)
         self.create_subscription(EpisodeState, "episode_state", self._on_episode, EPISODE)
@@ -227,9 +230,10 @@ class GmmController(ManagedNode):
         self._loop.run()
 
     def _wall_tick(self, late_s: float) -> None:
+        begun_s = time.perf_counter()
         self._reading = self.link.poll()
         self._follow_episode(moving=True)
-        self._tick(late_s)
+        self._tick(begun_s, late_s)
 
     def _arrival(self) -> float | None:
         return None if self._reading is None else self._reading.arrived_s
@@ -250,7 +254,7 @@ class GmmController(ManagedNode):
             self._follow_episode(moving=False)
             if self._step % self._interval == 0:
                 self._wait_for_adapter()
-            self._tick(late_s=0.0)
+            self._tick(time.perf_counter(), late_s=0.0)
 
     def _state_is_new(self) -> bool:
         """Whether a state of the running episode waits for its tick, with a target that belongs to that episode."""
@@ -297,8 +301,7 @@ class GmmController(ManagedNode):
             return Reason.NO_TARGET
         return Reason.NONE if self._running else Reason.NO_EPISODE
 
-    def _tick(self, late_s: float) -> None:
-        begun_s = time.perf_counter()
+    def _tick(self, begun_s: float, late_s: float) -> None:
         controller, reading, target = self._controller, self._reading, self._target
         assert controller is not None
         now_s = self._ticked_s = time.monotonic()

@@ -50,6 +50,8 @@ _TIMER = "sac_gmm_nodes.loop_bench"
 class TimerController(GmmController):
     """The peer: ticks in an rclpy timer of the executor, which takes the states as well."""
 
+    states_by_executor = True
+
     def configure(self) -> None:
         """Start the timer in place of the loop's thread."""
         super().configure()
