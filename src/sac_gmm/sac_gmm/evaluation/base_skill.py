@@ -27,6 +27,7 @@ class BaseSkill:
 
 BASE_SKILLS = {
     "door": BaseSkill("door", 8),
+    "lever": BaseSkill("lever", 7),
     "peg": BaseSkill("peg", 5),
     "peg_medium": BaseSkill("peg", 5),
     "peg_easy": BaseSkill("peg", 5),
