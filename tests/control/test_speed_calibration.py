@@ -14,8 +14,8 @@ def motion(gain, delay_s, noise_m=0.0, rate_hz=100.0, seed=0):
     v = np.concatenate([np.repeat([s, 0.0, -s, 0.0], [150, 30, 150, 30]) for s in (0.01, 0.02, 0.04)])
     t = 5.0 + np.arange(len(v)) / rate_hz
     way = np.concatenate(([0.0], np.cumsum(v[:-1] / rate_hz)))
-    p = 0.4 + gain * np.interp(t - delay_s, t, way, left=0.0)
-    return t, v, p + noise_m * np.random.default_rng(seed).standard_normal(len(p))
+    p = 0.4 + gain * np.interp(t - delay_s, t, way)
+    return t, way, p + noise_m * np.random.default_rng(seed).standard_normal(len(p))
 
 
 @settings(max_examples=25, deadline=None)

@@ -4,7 +4,8 @@
     sac-gmm up launch/calibrate_speed.launch.yaml simulate:=true move:=true out:=runs/speed
 
 Without `move` it only says where it would go. It keeps to the same limits and judges the robot as the controller does,
-and ends where the controller would wait for somebody's word. It writes `speed.json` and `speed.png`, and names the `twist_gain` to set.
+and ends where the controller would wait for somebody's word. It writes `speed.json` and `speed.png`, and names the
+`twist_gain` to set.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from sac_gmm.files import write_json
 from sac_gmm_nodes.control_loop import DeadlineLoop
 from sac_gmm_nodes.joint_link import link_of
 from sac_gmm_nodes.node_helpers import SENSOR, BaseNode, run_node
+from sac_gmm_nodes.robot_link import ArmReading
 
 _PAUSE_S = 0.3  # at rest between two strokes
 _READY_S = 60.0  # for the robot to be ready
@@ -51,7 +53,9 @@ class CalibrateSpeed(BaseNode):
         self.link = link_of(self, frame, SENSOR, None)
         joints = self.link.prepare(self._limits, 1 / self._rate_hz)
         self._pipeline = SafetyPipeline(self._limits, 1 / self._rate_hz, joints)
-        self._samples: list[tuple[float, float, float]] = []  # time, commanded, position, the last two along the axis
+        self._samples: list[tuple[float, float, float]] = []  # time, way commanded, position, along the axis
+        self._way_m = 0.0
+        self._held: tuple[float, float] | None = None  # since when the last command is held, and its speed
         self._failure = ""
         self._velocity = np.zeros(3)
         self._loop = DeadlineLoop(1 / self._rate_hz, self._tick, lambda: None, lambda _: None)
@@ -110,10 +114,23 @@ class CalibrateSpeed(BaseNode):
             twist = np.zeros(6)
             twist[:3] = velocity
             self.link.send(twist, reading.stamp_ns)
-            along = float(velocity[self._axis])
-            self._samples.append((now_s, along, float(reading.position_m[self._axis])))
+            self._note(reading)
         if stopping and self._pipeline.at_rest:
             self._loop.end()
+
+    def _note(self, reading: ArmReading) -> None:
+        """Add up the way commanded, and put it beside the position of each new state.
+
+        By the node's clock, so that a simulation that runs slow does not look like a slow arm.
+        """
+        now_s = self.get_clock().now().nanoseconds * 1e-9
+        if self._held is not None:
+            since_s, speed = self._held
+            self._way_m += speed * (now_s - since_s)
+        self._held = now_s, float(self._velocity[self._axis])
+        stamp_s = reading.stamp_ns * 1e-9
+        if not self._samples or stamp_s > self._samples[-1][0]:
+            self._samples.append((stamp_s, self._way_m, float(reading.position_m[self._axis])))
 
     def _steps(self) -> Generator[np.ndarray, tuple[float, Any, Reason], None]:
         """The measurement as a sequence: wait for the robot, then out and back at each speed.
@@ -180,14 +197,15 @@ class CalibrateSpeed(BaseNode):
             "twist_gain_suggested": round(suggestion, 3) if np.isfinite(suggestion) else None,
             **asdict(result),
             "time_s": (data[0] - data[0, 0]).round(4).tolist(),
-            "commanded_m_s": data[1].round(6).tolist(),
+            "way_m": data[1].round(6).tolist(),
             "position_m": data[2].round(6).tolist(),
         }
         write_json(self._out / "speed.json", value)
         draw(self._out / "speed.png", result, *data)
+        response_s = max(result.delay_s, 0.02)
         self.get_logger().info(
             f"executed = {result.gain:.3f} x commanded, {result.delay_s * 1e3:.0f} ms late: set twist_gain to "
-            f"{suggestion:.2f} and response_s to {result.delay_s:.2f} in config/robot.yaml ({self._out / 'speed.png'})"
+            f"{suggestion:.2f} and response_s to {response_s:.2f} in config/robot.yaml ({self._out / 'speed.png'})"
         )
 
 

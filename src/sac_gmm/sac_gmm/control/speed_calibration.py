@@ -62,61 +62,62 @@ class SpeedCalibration:
     strokes: tuple[Stroke, ...]
 
 
-def calibrate(time_s: Array, commanded_m_s: Array, position_m: Array) -> SpeedCalibration:
-    """Fit position(t) = p0 + gain * integral of commanded(t - delay) by least squares over gain, p0 and delay.
+def calibrate(time_s: Array, way_m: Array, position_m: Array) -> SpeedCalibration:
+    """Fit position(t) = p0 + gain * way(t - delay) by least squares over gain, p0 and delay.
 
     Args:
         time_s: Of the samples, rising, shape (N,).
-        commanded_m_s: The velocity commanded along the axis from that time on, shape (N,).
+        way_m: The integral of the velocity commanded along the axis until that time, shape (N,).
         position_m: Measured along the axis at that time, shape (N,).
 
     Raises:
         SacGmmError: There are too few samples, one is not a number, or the arm was hardly told to move.
     """
-    data = np.stack((time_s, commanded_m_s, position_m)).astype(float)
-    if data.shape[1] < _LEAST_SAMPLES or not np.isfinite(data).all() or not (np.diff(data[0]) >= 0).all():
+    data = np.stack((time_s, way_m, position_m)).astype(float)
+    if data.shape[1] < _LEAST_SAMPLES or not np.isfinite(data).all() or not (np.diff(data[0]) > 0).all():
         raise SacGmmError(
             f"{data.shape[1]} samples of the motion cannot be used: at least {_LEAST_SAMPLES} finite ones in the order "
             "of time are needed"
         )
-    t, v, p = data
-    way = np.concatenate(([0.0], np.cumsum(v[:-1] * np.diff(t))))
+    t, way, p = data
     if np.ptp(way) < 1e-3:
         raise SacGmmError("the arm was told to move less than a millimetre: raise stroke_m or the speeds")
     best: tuple[float, float, float] | None = None
     for delay_s in np.arange(0.0, _LONGEST_DELAY_S, _DELAY_STEP_S):
-        late = np.interp(t - delay_s, t, way, left=0.0)
+        late = np.interp(t - delay_s, t, way)
         centred = late - late.mean()
         gain = float(centred @ (p - p.mean()) / (centred @ centred))
         residual = float(np.std(p - p.mean() - gain * centred))
         if best is None or residual < best[2]:
             best = gain, float(delay_s), residual
     assert best is not None
-    return SpeedCalibration(*best, strokes=_strokes(t, v, p, best[1]))
+    return SpeedCalibration(*best, strokes=_strokes(t, way, p, best[1]))
 
 
-def _strokes(t: Array, v: Array, p: Array, delay_s: float) -> tuple[Stroke, ...]:
+def _strokes(t: Array, way: Array, p: Array, delay_s: float) -> tuple[Stroke, ...]:
     """The steady parts of the motion: between changes of sign, where the speed is near the stroke's largest."""
     found = []
+    v = np.gradient(way, t)
+    v[np.abs(v) < 1e-4] = 0.0
     edges = np.flatnonzero(np.diff(np.sign(v))) + 1
     for part in np.split(np.arange(len(v)), edges):
-        top = np.abs(v[part]).max()
+        top = float(np.median(np.abs(v[part])))
         steady = part[np.abs(v[part]) > _STEADY * top] if top > 0 else part[:0]
         if len(steady) >= 5 and np.ptp(t[steady]) > 0:
             times = t[steady] + delay_s
             slope = np.polyfit(times, np.interp(times, t, p), 1)[0]
-            found.append(Stroke(float(v[steady].mean()), float(slope)))
+            found.append(Stroke(float(np.polyfit(t[steady], way[steady], 1)[0]), float(slope)))
     return tuple(found)
 
 
-def draw(path: Path, result: SpeedCalibration, time_s: Array, commanded_m_s: Array, position_m: Array) -> None:
+def draw(path: Path, result: SpeedCalibration, time_s: Array, way_m: Array, position_m: Array) -> None:
     """Write the picture of a calibration: the motion over time, and executed against commanded speed.
 
     Args:
         path: .png, .pdf or .svg.
         result: Of `calibrate`.
         time_s: As given to it, shape (N,).
-        commanded_m_s: As given to it, shape (N,).
+        way_m: As given to it, shape (N,).
         position_m: As given to it, shape (N,).
     """
     import matplotlib
@@ -125,11 +126,10 @@ def draw(path: Path, result: SpeedCalibration, time_s: Array, commanded_m_s: Arr
     import matplotlib.pyplot as plt
 
     figure, (over_time, speeds) = plt.subplots(1, 2, figsize=(11, 4.5), width_ratios=(2, 1))
-    way = np.concatenate(([0.0], np.cumsum(commanded_m_s[:-1] * np.diff(time_s))))
-    fitted = result.gain * np.interp(time_s - result.delay_s, time_s, way, left=0.0)
+    fitted = result.gain * np.interp(time_s - result.delay_s, time_s, way_m)
     start = float(np.mean(position_m - fitted))
     over_time.plot(time_s - time_s[0], 1e3 * (position_m - start), color="tab:blue", label="executed")
-    over_time.plot(time_s - time_s[0], 1e3 * way, color="0.6", linestyle="--", label="commanded")
+    over_time.plot(time_s - time_s[0], 1e3 * way_m, color="0.6", linestyle="--", label="commanded")
     over_time.plot(time_s - time_s[0], 1e3 * fitted, color="tab:red", linewidth=1, label="gain and delay")
     over_time.set_xlabel("time (s)")
     over_time.set_ylabel("way along the axis (mm)")
