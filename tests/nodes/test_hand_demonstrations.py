@@ -4,12 +4,12 @@ import sys
 
 import numpy as np
 import pytest
+from tests.nodes.conftest import ROOT
 
 from sac_gmm.demos import find_bags, read_demonstration, to_training_set
 from sac_gmm.evaluation import run_episodes, seed_bank
 from sac_gmm.evaluation.calibration import plain_env
 from sac_gmm.models import fit_lpv_ds
-from tests.nodes.conftest import ROOT
 
 pytestmark = [pytest.mark.ros, pytest.mark.slow]
 
