@@ -10,6 +10,8 @@ from __future__ import annotations
 import queue
 import time
 from collections import deque
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -96,8 +98,8 @@ class HandDemoRecorder(BaseNode):
         self.create_service(StartRecording, "~/start_episode", self._on_start, callback_group=waits)
         self.create_service(StopRecording, "~/stop_episode", self._on_stop)
         for word in ("pause", "resume", "save", "discard"):
-            self.create_service(Trigger, f"~/{word}", lambda _, answer, word=word: self._on_trigger(word, answer))
-        self.create_subscription(String, "~/control", lambda message: self._command(message.data), RELIABLE)
+            self.create_service(Trigger, f"~/{word}", partial(self._on_trigger, word))
+        self.create_subscription(String, "~/control", self._on_control, RELIABLE)
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self.create_timer(1.0, self._report, clock=steady)
         self.create_timer(min(self._silence_s / 2.0, 0.2), self._on_silence, clock=steady)
@@ -150,13 +152,13 @@ class HandDemoRecorder(BaseNode):
         self._any_picture = True
         message: Image = deserialize_message(data, Image)
         if self._keep_images and self._within(nanoseconds(message.header.stamp)):
-            self._guard(lambda: self._recorder.attach(_IMAGE, data))
+            self._guard(partial(self._recorder.attach, _IMAGE, data))
         self._look(self._pairing.picture(message))
 
     def _on_depth(self, data: bytes) -> None:
         message: Image = deserialize_message(data, Image)
         if self._keep_images and self._within(nanoseconds(message.header.stamp)):
-            self._guard(lambda: self._recorder.attach(_DEPTH, data))
+            self._guard(partial(self._recorder.attach, _DEPTH, data))
         self._look(self._pairing.depth(message))
 
     def _on_info(self, message: CameraInfo) -> None:
@@ -186,7 +188,7 @@ class HandDemoRecorder(BaseNode):
                 if self._auto and not self._finished and self._recorder.state is RecorderState.IDLE:
                     self._command("start")
             if self._within(stamp_ns):
-                self._guard(lambda stamp_ns=stamp_ns, pose=pose: self._recorder.take(stamp_ns, pose))  # type: ignore[misc]
+                self._guard(partial(self._recorder.take, stamp_ns, pose))
             self._looked_at.publish(message.header)  # so that a film or a simulation can wait for us
 
     def _within(self, stamp_ns: int) -> bool:
@@ -195,9 +197,9 @@ class HandDemoRecorder(BaseNode):
         begin_ns, end_ns = self._window
         return begin_ns <= stamp_ns and (end_ns is None or stamp_ns <= end_ns)
 
-    def _guard(self, write: object) -> None:
+    def _guard(self, write: Callable[[], None]) -> None:
         try:
-            write()  # type: ignore[operator]
+            write()
         except SacGmmError as error:
             self.get_logger().error(f"the recording has stopped: {error}")
             self._say_state()
@@ -271,7 +273,10 @@ class HandDemoRecorder(BaseNode):
         self._say_state()
         return response
 
-    def _on_trigger(self, word: str, response: Trigger.Response) -> Trigger.Response:
+    def _on_control(self, message: String) -> None:
+        self._command(message.data)
+
+    def _on_trigger(self, word: str, _request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         response.success, response.message = self._command(word)
         return response
 

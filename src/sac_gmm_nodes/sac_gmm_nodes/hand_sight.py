@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from sensor_msgs.msg import CameraInfo, Image
 
 from sac_gmm.errors import SacGmmError
@@ -9,6 +11,9 @@ from sac_gmm.perception import Camera, dictionary_names, image_array
 from sac_gmm.perception.hands import HandPose, depth_image
 from sac_gmm.perception.hands.marker import MarkerHandTracker
 from sac_gmm_nodes.node_helpers import BaseNode
+
+if TYPE_CHECKING:
+    from sac_gmm.perception.hands.tracker import HandTracker
 
 _SECOND_NS = 1_000_000_000
 
@@ -35,7 +40,7 @@ class HandSight:
         self._camera: Camera | None = None
         self._why_blind = "no calibration has come on camera/camera_info: start the camera's driver"
         probe = Camera.create(64, 64, [64.0, 0.0, 32.0, 0.0, 64.0, 32.0, 0.0, 0.0, 1.0])
-        self._hand = None
+        self._hand: HandTracker | None = None
         if self._backend == "marker":  # a marker that does not exist shall be refused now
             MarkerHandTracker(self._dictionary, self._marker_id, self._size_m, probe)
         else:
@@ -114,7 +119,7 @@ class HandSight:
             self._hand.close()
             self._hand = None
 
-    def _make_hand_tracker(self, camera: Camera):  # type: ignore[no-untyped-def]  # it is slow to import
+    def _make_hand_tracker(self, camera: Camera) -> HandTracker:
         from sac_gmm.perception.hands.tracker import HandTracker
 
         return HandTracker(

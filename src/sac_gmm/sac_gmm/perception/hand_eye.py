@@ -146,7 +146,7 @@ def find_board(image: npt.NDArray[np.uint8], board: CharucoBoard, camera: Camera
     corners, ids, _, _ = cv2.aruco.CharucoDetector(drawn).detectBoard(np.ascontiguousarray(grey))
     if ids is None or len(ids) < MIN_CORNERS:
         return None
-    points, seen = drawn.matchImagePoints(corners, ids)
+    points, seen = drawn.matchImagePoints(corners, ids)  # type: ignore[call-overload]  # OpenCV's stubs want a list
     points_m, corners_px = (np.asarray(a, np.float64).reshape(len(ids), -1) for a in (points, seen))
     found, vector, translation = cv2.solvePnP(
         points_m, corners_px, camera.matrix, camera.distortion, flags=cv2.SOLVEPNP_IPPE

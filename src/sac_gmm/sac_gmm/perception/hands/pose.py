@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import cv2
 import numpy as np
@@ -205,7 +205,11 @@ def depth_image(
     Raises:
         SacGmmError: Unknown encoding, or fewer bytes than the size says.
     """
-    kinds = {"16UC1": (np.dtype("<u2"), 1e-3), "mono16": (np.dtype("<u2"), 1e-3), "32FC1": (np.dtype("<f4"), 1.0)}
+    kinds: dict[str, tuple[np.dtype[Any], float]] = {
+        "16UC1": (np.dtype("<u2"), 1e-3),
+        "mono16": (np.dtype("<u2"), 1e-3),
+        "32FC1": (np.dtype("<f4"), 1.0),
+    }
     if encoding not in kinds:
         raise SacGmmError(f"depth encoding '{encoding}' is not supported: publish one of {', '.join(kinds)}")
     kind, unit_m = kinds[encoding]
