@@ -33,7 +33,7 @@ def test_the_symmetry_is_what_another_detected_target_would_show():
     """The same motion, seen from a target detected elsewhere, is the observation shifted by the spec's rows."""
     shift = np.eye(2, 3) / 0.03
     by_m = np.array([0.01, -0.004, 0.002])
-    here, there = (WindowObserver(2, history=3, action_shift=shift) for _ in range(2))
+    here, there = (WindowObserver(2, memory=True, history=3, action_shift=shift) for _ in range(2))
     rng = np.random.default_rng(0)
     for _ in range(5):
         position, wrench, action = rng.normal(0, 0.05, 3), rng.normal(0, 3, 6), rng.uniform(-0.3, 0.3, 2)
@@ -72,3 +72,15 @@ def test_a_picture_of_another_shape_or_kind_is_refused():
         image_coding("rgb").encode(np.zeros((32, 64, 3), np.uint8))
     with pytest.raises(SacGmmError, match="sound"):
         WindowObserver(3, image="sound")
+
+
+def test_it_remembers_the_middle_of_the_places_where_it_was_held_up():
+    observer = WindowObserver(2, memory=True)
+    free, pressed = np.zeros(6), np.array([0.0, 0.0, -10.0, 0.0, 0.0, 0.0])
+    assert not window(observer, [0.1, 0.0, 0.0], free, [0, 0])[15:].any()
+    np.testing.assert_allclose(window(observer, [0.1, 0.0, 0.0], pressed, [0, 0])[15:], [0, 0, 0, 0.5])
+    there = window(observer, [0.1, 0.02, 0.0], pressed, [0, 0])[15:]
+    np.testing.assert_allclose(there, [0.0, 0.01, 0.0, 2 / 3], atol=1e-6)
+    np.testing.assert_allclose(window(observer, [0.1, 0.05, 0.0], free, [0, 0])[15:18], [0.0, 0.04, 0.0], atol=1e-6)
+    observer.begin()
+    assert not window(observer, [0.1, 0.0, 0.0], free, [0, 0])[15:].any()

@@ -77,6 +77,7 @@ class SacAdapter(BaseNode):
             self._adaptation.action_dim,
             time_limit_s,
             image,
+            memory=own.memory,
             history=own.history,
             touch=own.touch,
             action_shift=shift if shift.any() else None,

@@ -22,7 +22,7 @@ from sac_gmm.rl import Observation, Policy, load_policy
 Array = NDArray[np.float64]
 
 N_HIDDEN, STEPS = 64, 1500  # of the small network beside the linear regression
-PARTS = ("pose and action", "with touch", "with history", "with picture")
+PARTS = ("pose and action", "with touch", "with memory", "with picture")
 
 
 def probe(
@@ -118,13 +118,15 @@ def collect(
 def _parts(candidate: Candidate, rows: dict[str, Array]) -> dict[str, Array]:
     """Inputs of the regression, each with more of the view."""
     vector, latent = rows["vector"], rows["latent"]
-    n_actions = vector.shape[1] - 13 - 9 * candidate.settings.skill.history
+    own_settings = candidate.settings.skill
+    n_memory = 4 * own_settings.memory + 9 * own_settings.history
+    n_actions = vector.shape[1] - 13 - n_memory
     own = np.r_[0:3, 12 : 13 + n_actions]  # position, last action, clock
     window = np.arange(13 + n_actions)
     choices = [vector[:, own], vector[:, window], vector, np.hstack((vector, latent))]
     named = dict(zip(PARTS, choices, strict=True))
-    if not candidate.settings.skill.history:
-        del named["with history"]
+    if not n_memory:
+        del named["with memory"]
     if not latent.shape[1]:
         del named["with picture"]
     return named

@@ -16,21 +16,25 @@ _POSITION_M = 0.1
 _FORCE_N = 5.0
 _TORQUE_NM = 0.5
 _PAST_M = 0.02  # of a way since an earlier decision
+_HELD_N = 4.0  # mean force over a window from which on the arm is held up rather than free
 
 
 class WindowObserver:
     """Collects one decision window, in the simulator's loop and in the ROS adapter alike.
 
     The vector holds, in this order: position relative to the detected target (3), mean wrench over the window (6),
-    largest force over the window per axis and sign (3), the last action (m), the share of the time limit used (1), and
-    for each of the `history` decisions before, the latest first: the way from there to here (3) and the mean wrench of
-    the window before it (6), zeros where there was none. Nothing in it depends on the true pose of the target.
+    largest force over the window per axis and sign (3), the last action (m), the share of the time limit used (1); with
+    `memory`, the way here from the middle of all places where the arm was held up in this episode (3) and the share of
+    decisions at which it was (1); and for each of the `history` decisions before, the latest first: the way from there
+    to here (3) and the mean wrench of the window before it (6), zeros where there was none. Nothing in it depends on
+    the true pose of the target.
 
     Args:
         action_dim: m.
         time_limit_s: Of an episode.
         image: Group of sensors whose picture the agent sees (`rgb`, `depth`, `tactile`); None for an agent without.
-        history: Earlier decisions of the episode that it remembers.
+        memory: Whether it remembers where it was held up: what was tried in vain and need not be tried again.
+        history: Earlier decisions of the episode that it repeats.
         touch: Whether it feels the wrench; without, its entries are zero.
         action_shift: How an action must change for the same motion when the target is detected elsewhere, per metre,
             shape (m, 3): the symmetry in the ObservationSpec. None where there is no such action.
@@ -42,6 +46,7 @@ class WindowObserver:
         time_limit_s: float = 10.0,
         image: str | None = None,
         *,
+        memory: bool = False,
         history: int = 0,
         touch: bool = True,
         action_shift: NDArray[np.floating] | None = None,
@@ -51,7 +56,7 @@ class WindowObserver:
         self.coding = None if image is None else image_coding(image)
         wrench = [_FORCE_N] * 3 + [_TORQUE_NM] * 3
         scale = [_POSITION_M] * 3 + wrench + [_FORCE_N] * 3 + [1.0] * (action_dim + 1)
-        scale += ([_PAST_M] * 3 + wrench) * history
+        scale += ([_PAST_M] * 3 + [1.0]) * memory + ([_PAST_M] * 3 + wrench) * history
         shifts: dict[str, Any] = {}
         if action_shift is not None and action_dim:
             vector_shift = np.zeros((len(scale), 3))
@@ -62,6 +67,7 @@ class WindowObserver:
         self.spec = ObservationSpec(len(scale), shape, vector_scale=tuple(scale), **shifts)
         self._position_m = np.zeros(3)
         self._last_action = np.zeros(action_dim)
+        self._memory = memory
         self._n_past = history
         self._past: deque[tuple[NDArray[np.float64], NDArray[np.float64]]] = deque(maxlen=history)
         self.begin()
@@ -70,6 +76,7 @@ class WindowObserver:
         """Start an episode."""
         self._last_action[:] = 0.0
         self._past.clear()
+        self._held_m, self._n_held, self._n_decisions = np.zeros(3), 0, 0
         self._begin_window()
 
     def tick(self, relative_m: NDArray[np.floating], wrench: NDArray[np.floating]) -> None:
@@ -91,6 +98,8 @@ class WindowObserver:
         wrench = self._wrench_sum / max(self._ticks, 1)
         clock = np.array([elapsed_s / self._time_limit_s])
         parts = [self._position_m, wrench, self._peak_n, self._last_action, clock]
+        if self._memory:
+            parts += self._recall(wrench)
         for position_m, felt in self._past:
             parts += [self._position_m - position_m, felt]
         parts += [np.zeros(9)] * (self._n_past - len(self._past))
@@ -100,6 +109,15 @@ class WindowObserver:
         if self.coding is not None and reading is not None:
             observation["image"] = self.coding.encode(reading)
         return observation
+
+    def _recall(self, wrench: NDArray[np.float64]) -> list[NDArray[np.float64]]:
+        """Take in this decision, and give what is remembered of the episode."""
+        self._n_decisions += 1
+        if np.linalg.norm(wrench[:3]) > _HELD_N:
+            self._n_held += 1
+            self._held_m += (self._position_m - self._held_m) / self._n_held
+        way_m = self._position_m - self._held_m if self._n_held else np.zeros(3)
+        return [way_m, np.array([self._n_held / self._n_decisions])]
 
     def acted(self, action: NDArray[np.floating]) -> None:
         """Remember the action that was taken, for the next observation."""

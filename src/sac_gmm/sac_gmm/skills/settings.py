@@ -28,6 +28,8 @@ class SkillSettings:
     interval: int = 16
     # Group of image sensors that the agent sees: rgb, depth, tactile; None for none.
     image: str | None = None
+    # Whether the agent remembers where it was held up in this episode.
+    memory: bool = True
     # Earlier decisions of the episode that the observation repeats.
     history: int = 0
     # Whether the agent feels the wrench at the wrist.
