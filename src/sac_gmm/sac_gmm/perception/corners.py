@@ -36,6 +36,7 @@ def refine_corners(grey: npt.NDArray[np.uint8], corners_px: npt.ArrayLike, modul
         (4, 2) corners; those that were given, refined one by one, where an edge cannot be made out.
     """
     given = np.array(corners_px, np.float32).reshape(4, 1, 2)
+    given = given.clip(0, np.array([grey.shape[1] - 1, grey.shape[0] - 1], np.float32))
     sides_px = np.linalg.norm(np.roll(given, -1, axis=0) - given, axis=2)
     window = int(np.clip(round(0.3 * float(sides_px.min()) / modules), 1, 5))
     criteria = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 30, 0.01)
