@@ -119,6 +119,7 @@ def test_an_action_counts_its_episodes_and_refuses_a_second_one(graph):
     client = ActionClient(graph.node, AdaptSkill, "adapt_skill")
     graph.wait(client.server_is_ready, "the action server")
     feedback = []
+    world.silent = True  # the first episode lasts until the others have been refused
     goal = client.send_goal_async(
         AdaptSkill.Goal(mode=EpisodeState.MODE_TRAIN, episodes=3, first_seed=40),
         feedback_callback=lambda message: feedback.append(message.feedback),
@@ -129,6 +130,7 @@ def test_an_action_counts_its_episodes_and_refuses_a_second_one(graph):
     graph.wait(second.done, "the answer to the second goal")
     assert not second.result().accepted
     assert world.run_episode().message == "another episode is running"
+    world.silent = False
     future = goal.result().get_result_async()
     graph.wait(future.done, "the result")
     result = future.result().result

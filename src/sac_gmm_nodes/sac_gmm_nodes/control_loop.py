@@ -117,7 +117,7 @@ def claim_processor(priority: int, cores: list[int], lock_memory: bool, logger: 
     """
     if priority:
         try:
-            for thread in os.listdir("/proc/self/task"):
+            for thread in os.listdir(os.path.join(os.sep, "proc", "self", "task")):
                 os.sched_setscheduler(int(thread), os.SCHED_FIFO, os.sched_param(max(priority - 1, 1)))
             os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(priority))
         except OSError as error:
