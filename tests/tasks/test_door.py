@@ -118,3 +118,20 @@ def test_the_same_seed_gives_the_same_episode():
     for one, other in zip(play(), play(), strict=True):
         for name in one:
             np.testing.assert_array_equal(one[name], other[name])
+
+
+@pytest.mark.parametrize("presses", [True, False])
+def test_the_latched_door_opens_only_to_who_presses_its_plate(presses):
+    """The operator's own way presses the plate; the same way a centimetre higher pulls in vain."""
+    task = make_task("door", latch=True)
+    observation, _ = task.reset(seed=0, options={"target_noise_std_m": 0.0})
+    operator = ScriptedTeleoperator("door", 0)
+    lift = np.array([0.0, 0.0, 0.0 if presses else 0.01])
+    while not operator.done:
+        relative = observation["ee_position_m"] - observation["target_m"] - lift
+        task.advance(operator.twist(relative, task.control_dt_s))
+        observation = task.observe()
+    assert (task.truth()["angle_rad"] > OPEN_RAD) == presses
+    if not presses:
+        assert task.truth()["angle_rad"] < 0.01
+    task.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -34,6 +35,14 @@ OPEN_RAD = 0.6
 CLOSING_TORQUE_NM = 0.6  # of the closer when the door is shut
 CLOSING_STIFFNESS_NM_RAD = 0.5
 HINGE_DAMPING_NMS_RAD = 0.15
+# The latch, an option: a plate under the handle's opening that the fingertip must press down before the door moves.
+PLATE_BELOW_M = 0.012  # its upper face
+PRESS_M = 0.012  # this far down it frees the door; a demonstrated finger presses it a little farther
+PLATE_SPRING_N = 2.0
+PLATE_SPRING_N_M = 150.0
+PLATE_DAMPING_NS_M = 4.0
+LATCHES_RAD = 0.02  # a door that is open by more has left its latch
+LATCH_TORQUE_NM = 100.0
 
 
 class DoorTask(Task):
@@ -41,15 +50,22 @@ class DoorTask(Task):
 
     The target is the centre of the handle's opening, closed door. Cameras: `wrist` (RGB, rides on the gripper),
     `fixed` (sees the marker on the door's back only when the door is open), `scene` (for films).
+
+    Args:
+        latch: The shut door is held until the plate under the handle's opening has been pressed down.
     """
 
     name = "door"
+
+    def __init__(self, *, latch: bool = False, **options: Any):
+        self.latch = latch
+        super().__init__(**options)
 
     def build_scene(self) -> None:
         """Create door, marker and cameras."""
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "door.urdf"
-            path.write_text(describe_door(), encoding="utf-8")
+            path.write_text(describe_door(self.latch), encoding="utf-8")
             write_marker_mesh(Path(folder))
             self.door = pb.loadURDF(
                 str(path), useFixedBase=True, flags=pb.URDF_USE_INERTIA_FROM_FILE, physicsClientId=self.client
@@ -59,9 +75,11 @@ class DoorTask(Task):
                 for i in range(pb.getNumJoints(self.door, self.client))
             }
             self.hinge = names["panel"]
-        pb.setJointMotorControl2(
-            self.door, self.hinge, pb.VELOCITY_CONTROL, targetVelocity=0, force=0, physicsClientId=self.client
-        )
+        self._brake(self.hinge, 0.0)
+        if self.latch:
+            self.plate = names["plate"]
+            self._brake(self.plate, 0.0)
+            self._held = False
         pb.changeDynamics(
             self.door,
             self.hinge,
@@ -82,6 +100,8 @@ class DoorTask(Task):
         handle = np.array([rng.uniform(0.53, 0.57), rng.uniform(-0.05, 0.05), 0.30])
         pb.resetBasePositionAndOrientation(self.door, handle.tolist(), (0, 0, 0, 1), self.client)
         pb.resetJointState(self.door, self.hinge, 0.0, 0.0, self.client)
+        if self.latch:
+            pb.resetJointState(self.door, self.plate, 0.0, 0.0, self.client)
         # The fixed camera stands beside the door, in front of its plane: it sees the back only once that has turned.
         panel = handle + [0.5 * OPENING_X_M, 0.0, 0.0]
         self.cameras["fixed"].look(panel + [-0.37, -0.62, 0.10], panel + [-0.07, 0.0, -0.10], np.array([0, 0, 1.0]))
@@ -97,6 +117,24 @@ class DoorTask(Task):
         angle, speed = pb.getJointState(self.door, self.hinge, self.client)[:2]
         torque = -CLOSING_TORQUE_NM - CLOSING_STIFFNESS_NM_RAD * angle - HINGE_DAMPING_NMS_RAD * speed
         pb.setJointMotorControl2(self.door, self.hinge, pb.TORQUE_CONTROL, force=torque, physicsClientId=self.client)
+        if self.latch:
+            self._work_latch(angle)
+
+    def _work_latch(self, angle_rad: float) -> None:
+        """The plate's spring; the shut door is held for as long as the plate is up."""
+        depth, speed = pb.getJointState(self.door, self.plate, self.client)[:2]
+        force = -PLATE_SPRING_N - PLATE_SPRING_N_M * depth - PLATE_DAMPING_NS_M * speed
+        pb.setJointMotorControl2(self.door, self.plate, pb.TORQUE_CONTROL, force=force, physicsClientId=self.client)
+        held = angle_rad < LATCHES_RAD and depth < PRESS_M
+        if held != self._held:
+            self._held = held
+            self._brake(self.hinge, LATCH_TORQUE_NM if held else 0.0)
+
+    def _brake(self, joint: int, most: float) -> None:
+        """Hold a joint of the door with at most this force or torque; 0 lets it go."""
+        pb.setJointMotorControl2(
+            self.door, joint, pb.VELOCITY_CONTROL, targetVelocity=0, force=most, physicsClientId=self.client
+        )
 
     def point_cameras(self) -> None:
         """The wrist camera sits on the robot's side of the gripper and looks at the fingertip."""
@@ -156,8 +194,8 @@ def write_marker_mesh(folder: Path) -> None:
     cv2.imwrite(str(folder / "marker.png"), cv2.cvtColor(marker_with_quiet_zone(), cv2.COLOR_GRAY2BGR))
 
 
-def describe_door() -> str:
-    """URDF of the door. Origin: centre of the handle's opening, door shut; x away from the robot, z up."""
+def describe_door(latch: bool = False) -> str:
+    """URDF of the door, with a latch or without. Origin: centre of the opening, door shut; x forwards, z up."""
     front = 0.5 * OPENING_X_M
     back = front + PANEL_THICKNESS_M
     width = FREE_EDGE_M + HINGE_M
@@ -194,7 +232,23 @@ def describe_door() -> str:
         f'<origin xyz="0.001 {0.5 * plate - FREE_EDGE_M - hinge[1] + 0.004} -0.10"/></joint>'
         f'<link name="marker"><inertial><mass value="0.01"/>{_inertia(1e-5)}</inertial>'
         + _shape("visual", (0, 0, 0), (0, 0, 0), '<mesh filename="marker.obj"/>', "white")
-        + "</link></robot>"
+        + "</link>"
+        + (_describe_latch(shift) if latch else "")
+        + "</robot>"
+    )
+
+
+def _describe_latch(shift: str) -> str:
+    """The plate, on a slider down the door; it clears the door and is as wide as the handle."""
+    clearance = 0.001
+    size = (OPENING_X_M + RIM_M - clearance, OPENING_Y_M + 2 * RIM_M, 0.004)
+    centre = (-0.5 * (RIM_M + clearance), 0.0, -PLATE_BELOW_M - 0.5 * size[2])
+    return (
+        f'<joint name="latch" type="prismatic"><parent link="panel"/><child link="plate"/><origin xyz="0 0 0"/>'
+        f'<axis xyz="0 0 -1"/><limit lower="0" upper="{PRESS_M + 0.006}" effort="50" velocity="2"/></joint>'
+        f'<link name="plate"><inertial><mass value="0.05"/>{_inertia(2e-5)}</inertial>'
+        + _moved(_box(centre, size, "frame"), shift)
+        + "</link>"
     )
 
 
