@@ -29,7 +29,9 @@ from std_msgs.msg import Header, String
 from std_srvs.srv import Trigger
 
 from sac_gmm.demos import EpisodeInfo
+from sac_gmm.demos.hand_bag import CAMERA_DEPTH, CAMERA_IMAGE
 from sac_gmm.demos.hand_recorder import HandRecorder, HandRecording, RecorderState, next_episode_path
+from sac_gmm.demos.messages import IMAGE
 from sac_gmm.errors import SacGmmError
 from sac_gmm.perception.hands import CleaningSettings, HandPose, Retargeting
 from sac_gmm.perception.hands.live import LiveQuality
@@ -42,7 +44,6 @@ from sac_gmm_nodes.node_helpers import EPISODE, LATCHED, RELIABLE, BaseNode, Tur
 _QUEUE = 30  # pictures that may wait, a second of them
 _PATIENCE_S = 20.0  # for a first picture, where others decide when an episode begins
 _START_UP_S = 5.0  # silence is not remarked on before the camera's driver can have come up
-_IMAGE, _DEPTH = "/camera/image", "/camera/depth"  # as they are called in the bag
 _KEYS = {"p": "pause", "r": "resume", "s": "save", "d": "discard"}  # and the space bar: whatever is next
 
 
@@ -129,9 +130,9 @@ class HandDemoRecorder(BaseNode):
             smoothing_s=self.real("smoothing_s", defaults.smoothing_s, 0.0, 2.0, "s", "window of the smoothing"),
         )
         retargeting = Retargeting(base_from_camera, RigidTransform.of(offset), base_frame, camera_frame)
-        topics = {_IMAGE: "sensor_msgs/msg/Image"} if keep_images else {}
+        topics = {CAMERA_IMAGE: IMAGE} if keep_images else {}
         if keep_images and use_depth:
-            topics[_DEPTH] = "sensor_msgs/msg/Image"
+            topics[CAMERA_DEPTH] = IMAGE
         return HandRecorder(retargeting, point, cleaning, {}, topics)  # type: ignore[arg-type]  # one of the choices
 
     def _numbers(self, name: str, default: tuple[float, ...], description: str) -> tuple[float, ...]:
@@ -152,13 +153,13 @@ class HandDemoRecorder(BaseNode):
         self._any_picture = True
         message: Image = deserialize_message(data, Image)
         if self._keep_images and self._within(nanoseconds(message.header.stamp)):
-            self._guard(partial(self._recorder.attach, _IMAGE, data))
+            self._guard(partial(self._recorder.attach, CAMERA_IMAGE, data))
         self._look(self._pairing.picture(message))
 
     def _on_depth(self, data: bytes) -> None:
         message: Image = deserialize_message(data, Image)
         if self._keep_images and self._within(nanoseconds(message.header.stamp)):
-            self._guard(partial(self._recorder.attach, _DEPTH, data))
+            self._guard(partial(self._recorder.attach, CAMERA_DEPTH, data))
         self._look(self._pairing.depth(message))
 
     def _on_info(self, message: CameraInfo) -> None:

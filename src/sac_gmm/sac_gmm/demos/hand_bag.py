@@ -23,6 +23,7 @@ HAND_POSE = "/hand/pose"  # of the point that is followed, in the camera's frame
 HAND_LANDMARKS = "/hand/landmarks"  # 21 points, in the camera's frame
 HAND_GRIP = "/hand/grip"  # opening (m) and confidence
 GRIPPER = "/gripper"  # opening (m), and 1 while it is closed
+CAMERA_IMAGE, CAMERA_DEPTH = "/camera/image", "/camera/depth"  # the pictures, where they are kept
 HAND_TOPICS = {
     HAND_POSE: POSE,
     HAND_LANDMARKS: "geometry_msgs/msg/PoseArray",
