@@ -25,6 +25,8 @@ from sac_gmm.errors import SacGmmError
 from sac_gmm_nodes.node_helpers import RELIABLE, BaseNode, run_node
 
 _TELL_EVERY_S = 2.0
+_SETTLE_S = 1.0  # after which a heartbeat cannot be from before the activation any more
+_ATTEMPTS = 3
 _STATES = {
     State.PRIMARY_STATE_UNCONFIGURED: "unconfigured",
     State.PRIMARY_STATE_INACTIVE: "inactive",
@@ -73,11 +75,16 @@ class LifecycleManager(BaseNode):
         Raises:
             SacGmmError: Something did not come in time, or a node refused a transition.
         """
+        attempts = 0
         while not self.stopping.is_set():
             self._tell(DiagnosticStatus.WARN, "waiting for all nodes")
             self._wait(executor, self._missing, "still missing")
+            attempts += 1
             if not self._bring_up(executor):
+                if attempts == _ATTEMPTS and not self.stopping.is_set():
+                    raise SacGmmError(f"the nodes were not brought up in {_ATTEMPTS} attempts: see the errors above")
                 continue
+            attempts = 0
             self._tell(DiagnosticStatus.OK, "all nodes are active")
             while not self.stopping.is_set() and self._wanted and not (lost := self._lost()):
                 executor.spin_once(timeout_sec=0.1)
@@ -117,7 +124,7 @@ class LifecycleManager(BaseNode):
             at_s, state = self._beats.get(name, (-1e9, 0))
             if now_s - at_s > self._heartbeat_timeout_s:
                 lost.append(f"{name} has been silent for {self._heartbeat_timeout_s:g} s")
-            elif name in self._names and at_s > self._active_s and state != State.PRIMARY_STATE_ACTIVE:
+            elif name in self._names and at_s > self._active_s + _SETTLE_S and state != State.PRIMARY_STATE_ACTIVE:
                 lost.append(f"{name} is {_STATES.get(state, 'in a transition')}")
         return lost
 
@@ -125,6 +132,8 @@ class LifecycleManager(BaseNode):
         """Take every node to active, in order; false when one was lost on the way."""
         for name in self._names:
             while (state := self._state_of(executor, name)) != State.PRIMARY_STATE_ACTIVE:
+                if state == State.PRIMARY_STATE_UNKNOWN:
+                    return False
                 if state not in _UP:
                     raise SacGmmError(f"{name} is {_STATES.get(state, state)} and cannot be brought up: start it again")
                 transition, verb = _UP[state]
