@@ -1,14 +1,19 @@
+import array
+import signal
+import time
+
 import numpy as np
 import pytest
 from geometry_msgs.msg import PoseStamped, TwistStamped, WrenchStamped
-from rclpy.qos import QoSProfile
+from rclpy.duration import Duration
+from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.serialization import deserialize_message
 from rosbags.highlevel import AnyReader
 from sac_gmm_interfaces.msg import EpisodeState
 from sac_gmm_interfaces.srv import StartRecording, StopRecording
-from sensor_msgs.msg import JointState
+from sensor_msgs.msg import CameraInfo, Image, JointState
 
-from sac_gmm.demos import read_demonstration
+from sac_gmm.demos import find_unfinished, read_demonstration, salvage
 from sac_gmm_nodes.conversions import stamp_of
 from sac_gmm_nodes.node_helpers import EPISODE, LATCHED
 
@@ -175,3 +180,84 @@ def test_ctrl_c_in_the_middle_keeps_what_there_is_and_says_where(graph, bags):
     assert graph.stop("demo_recorder") == 0
     assert ".a.partial" in graph.output("demo_recorder")
     assert (bags / ".a.partial").exists() and not (bags / "a").exists()
+
+
+def picture(i, encoding="rgb8", channels=3):
+    pixels = np.full((48, 64 * channels), i % 256, np.uint8)
+    return Image(height=48, width=64, encoding=encoding, step=64 * channels, data=array.array("B", pixels.tobytes()))
+
+
+@pytest.mark.parametrize("compression", ["auto", "zstd"])
+def test_pictures_are_recorded_as_they_were_sent_and_as_reliably_as_they_are_offered(graph, bags, compression):
+    offers = {
+        "camera/color": QoSProfile(depth=50),
+        "camera/depth": QoSProfile(depth=50, reliability=ReliabilityPolicy.BEST_EFFORT),
+    }
+    cameras = {topic: graph.node.create_publisher(Image, topic, qos) for topic, qos in offers.items()}
+    infos = graph.node.create_publisher(CameraInfo, "camera/info", QoSProfile(depth=50))
+    topics = "camera/color, camera/depth camera/info:sensor_msgs/msg/CameraInfo"
+    robot = Robot(graph, bags, extra_topics=topics, compression=compression)
+    publishers = [*cameras.values(), infos]
+    graph.wait(lambda: all(p.get_subscription_count() for p in publishers), "the recorder to find the cameras")
+    asked = {
+        topic: graph.node.get_subscriptions_info_by_topic(f"/{topic}")[0].qos_profile.reliability for topic in cameras
+    }
+    assert asked["camera/color"] == ReliabilityPolicy.RELIABLE
+    assert asked["camera/depth"] == ReliabilityPolicy.BEST_EFFORT
+    assert robot.begin("a").success
+    robot.target()
+    sent = []
+    for step in range(40):
+        robot.state(step)
+        for topic, camera in cameras.items():
+            message = picture(step) if topic == "camera/color" else picture(step, "16UC1", 2)
+            message.header.stamp = stamp_of(10**9 + step * PERIOD_NS)
+            camera.publish(message)
+            if topic == "camera/color":
+                sent.append(message)
+        infos.publish(CameraInfo(header=message.header))
+    for publisher in [*robot.out.values(), cameras["camera/color"], infos]:
+        assert publisher.wait_for_all_acked(Duration(seconds=10))  # the request to stop could overtake them
+    answer = robot.end()
+    assert answer.success, answer.message
+    with AnyReader([bags / "a"]) as reader:
+        found = {c.topic: [bytes(d) for _, _, d in reader.messages(connections=[c])] for c in reader.connections}
+    assert [deserialize_message(data, Image) for data in found["/camera/color"]] == sent
+    assert len(found["/camera/info"]) == 40
+    assert len(found["/camera/depth"]) > 30, "best effort: what was offered no better cannot be had better"
+    size = (bags / "a" / "a.mcap").stat().st_size
+    raw = 40 * (48 * 64 * 3 + 48 * 64 * 2)
+    assert (size > raw) == (compression == "auto"), "pictures are stored as they are, unless compression is asked for"
+
+
+def test_cameras_that_are_not_there_and_types_that_are_none_are_named(graph, bags):
+    robot = Robot(graph, bags, extra_topics="camera/color")
+    answer = robot.begin("a")
+    assert not answer.success and "nobody publishes /camera/color yet" in answer.message
+    assert list(bags.iterdir()) == []
+    for text, words in (("x:lab_msgs/msg/Thing", "no message type lab_msgs/msg/Thing"), ("wrench", "already")):
+        process = graph.start("demo_recorder", extra_topics=text)
+        assert process.wait(30.0) == 2
+        assert words in graph.output("demo_recorder")
+        graph.processes.pop("demo_recorder")
+
+
+def test_kill_9_of_the_recorder_costs_at_most_half_a_second(graph, bags):
+    robot = Robot(graph, bags)
+    assert robot.begin("door_00").success
+    robot.target()
+    start, step = time.monotonic(), 0
+    while time.monotonic() - start < 1.5:
+        robot.state(step)
+        step += 1
+        time.sleep(0.01)
+    killed = time.monotonic()
+    assert graph.stop("demo_recorder", signal.SIGKILL) == -signal.SIGKILL
+    assert not (bags / "door_00").exists()
+    done = salvage(*find_unfinished([bags]))
+    assert done.path == bags / "door_00"
+    demonstration = read_demonstration(done.path)
+    rate_hz = step / (killed - start)
+    assert step - demonstration.n_samples < 0.5 * rate_hz
+    assert demonstration.position_m[-1, 0] == pytest.approx(0.01 * (demonstration.n_samples - 1)), "without a gap"
+    assert demonstration.meta["operator"] == "ann"
