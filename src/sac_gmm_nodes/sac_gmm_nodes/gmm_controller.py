@@ -234,6 +234,7 @@ class GmmController(ManagedNode):
         self._reading = self.link.poll()
         self._follow_episode(moving=True)
         self._tick(begun_s, late_s)
+        self.link.tell()
 
     def _arrival(self) -> float | None:
         return None if self._reading is None else self._reading.arrived_s

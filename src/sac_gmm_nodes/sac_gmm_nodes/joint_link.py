@@ -62,7 +62,6 @@ class JointLink:
 
     Attributes:
         guard: Of the joints, updated with every state; None until the robot's description is there.
-        driver: What the driver says of itself, in words, for diagnostics.
 
     Args:
         node: The controller; it gets this link's parameters.
@@ -88,7 +87,7 @@ class JointLink:
         ask = lbr and self._output == "twist"
         checked = node.flag("check_driver", ask, "move only if the driver takes twists in base axes")
         self._objection = Reason.WRONG_DRIVER_SETTING if checked else Reason.NONE
-        self.driver = ""
+        self._state: LbrState | None = None
         self.guard: JointGuard | None = None
         self._kinematics: ArmKinematics | None = None
         self._integrator: JointIntegrator | None = None
@@ -98,6 +97,8 @@ class JointLink:
         self._reason = Reason.NO_STATE if lbr else Reason.NONE
         self._wrench: Any = None
         self._described = ""
+        # Stamp, position, and the orientation where it is not that of the joints.
+        self._untold: tuple[int, np.ndarray, np.ndarray | None] | None = None
         self._limits: SafetyLimits | None = None
         self._dt_s = 0.0
         self._sent_s = -np.inf
@@ -230,6 +231,32 @@ class JointLink:
                 message.data = positions.tolist()
         self._commands.publish(message)
 
+    def tell(self) -> None:
+        """Publish the pose, and the wrench felt last, for those who learn from it; called when the tick is over."""
+        if self._untold is None:
+            return
+        (stamp_ns, position, orientation), self._untold = self._untold, None
+        if self._poses.get_subscription_count() and self._kinematics is not None:
+            if orientation is None:
+                orientation = self._kinematics.orientation_xyzw
+            message = self._pose_message
+            stamp, point, turn = message.header.stamp, message.pose.position, message.pose.orientation
+            stamp.sec, stamp.nanosec = divmod(stamp_ns, 1_000_000_000)
+            point.x, point.y, point.z = position.tolist()
+            turn.x, turn.y, turn.z, turn.w = orientation.tolist()
+            self._poses.publish(message)
+        if self._wrench_out.get_subscription_count():
+            for wrench, _ in take(self._wrenches):
+                self._wrench = wrench
+            if self._wrench is not None:
+                self._wrench.header = header(stamp_of(stamp_ns), self._wrench.header.frame_id)
+                self._wrench_out.publish(self._wrench)
+
+    @property
+    def driver(self) -> str:
+        """What the driver says of itself, in words, for diagnostics."""
+        return "" if self._state is None else self._state.text
+
     @property
     def twist_gain(self) -> float:
         """By which a twist is multiplied for the driver; positions are commanded as they are."""
@@ -247,7 +274,7 @@ class JointLink:
         if self._judge is not None:
             state = LbrState.of(message)
             self._reason = self._judge.judge(state, arrived_s)
-            self.driver = state.text
+            self._state = state
             joints = np.array(message.measured_joint_position, dtype=float)
             if joints.shape != guard.joints_rad.shape:
                 return
@@ -256,13 +283,12 @@ class JointLink:
             if named is None:
                 return  # of another device under the same name
             joints = named
-        position = np.full(3, np.nan)
+        position, orientation = np.full(3, np.nan), None
         # The LBR's message bears no time of ours: its robot's clock is set by nobody.
         stamp_ns = self._now_ns() if self._judge is not None else nanoseconds(message.header.stamp)
         if np.isfinite(joints).all():
             guard.update(joints)
             position = kinematics.position_m.copy()
-            orientation = kinematics.orientation_xyzw
         if self._source == "tf":
             pose = self._frames.pose(self._frame_id, _TIP)
             if pose is None:
@@ -271,8 +297,7 @@ class JointLink:
             if self._reading is not None and stamp_ns == self._reading.stamp_ns:
                 return  # frames that do not move on are as old as before
         self._reading = ArmReading(stamp_ns, arrived_s, position)
-        if np.isfinite(position).all():
-            self._tell(stamp_ns, position, orientation)
+        self._untold = (stamp_ns, position, orientation) if np.isfinite(position).all() else None
 
     def _now_ns(self) -> int:
         return self._node.get_clock().now().nanoseconds
@@ -283,20 +308,6 @@ class JointLink:
             xyzw = np.array((turn.x, turn.y, turn.z, turn.w))
             stamp_ns = None if static else nanoseconds(transform.header.stamp)
             self._frames.set(transform.header.frame_id, transform.child_frame_id, point_array(origin), xyzw, stamp_ns)
-
-    def _tell(self, stamp_ns: int, position: np.ndarray, orientation: np.ndarray) -> None:
-        """Publish the pose, and the wrench felt last, for those who learn from it."""
-        message = self._pose_message
-        stamp, point, turn = message.header.stamp, message.pose.position, message.pose.orientation
-        stamp.sec, stamp.nanosec = divmod(stamp_ns, 1_000_000_000)
-        point.x, point.y, point.z = position.tolist()
-        turn.x, turn.y, turn.z, turn.w = orientation.tolist()
-        self._poses.publish(message)
-        for wrench, _ in take(self._wrenches):
-            self._wrench = wrench
-        if self._wrench is not None:
-            self._wrench.header = header(stamp_of(stamp_ns), self._wrench.header.frame_id)
-            self._wrench_out.publish(self._wrench)
 
     # The driver's settings -------------------------------------------------------------------------------------
 

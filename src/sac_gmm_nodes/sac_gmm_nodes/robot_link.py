@@ -84,6 +84,9 @@ class RobotLink:
         linear.x, linear.y, linear.z, angular.x, angular.y, angular.z = twist.tolist()
         self._commands.publish(message)
 
+    def tell(self) -> None:
+        """Called when a tick is over: everybody hears the plain topics as they are."""
+
     def flush(self) -> None:
         """Wait until the last command has been read: the node is about to end."""
         self._commands.wait_for_all_acked(Duration(seconds=1))
