@@ -1,4 +1,6 @@
 import datetime
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -8,6 +10,7 @@ from scipy.spatial.transform import Rotation
 from sac_gmm.demos import EpisodeInfo, find_bags, read_demonstration
 from sac_gmm.demos.hand_bag import read_hand_track
 from sac_gmm.demos.hand_recorder import HandRecorder, RecorderState, check_same_setup, next_episode_path
+from sac_gmm.demos.messages import IMAGE, twist_stamped, typestore
 from sac_gmm.errors import SacGmmError
 from sac_gmm.perception.hands import CleaningSettings, HandPose, Retargeting
 from sac_gmm.perception.transform import RigidTransform
@@ -159,3 +162,58 @@ def test_names_go_up_and_are_never_used_again(tmp_path):
     assert next_episode_path(tmp_path, "door", today).name == "20240506_008"
     assert next_episode_path(tmp_path, "", today).parent.name == "untitled"
     assert find_bags([]) == []
+
+
+HAND_ON_A_FULL_DISK = """
+import resource, sys
+import numpy as np
+from sac_gmm.demos.hand_recorder import HandRecorder
+from sac_gmm.errors import SacGmmError
+from sac_gmm.perception.hands import HandPose, Retargeting
+resource.setrlimit(resource.RLIMIT_FSIZE, (30_000, 30_000))
+hand = HandRecorder(Retargeting(), "palm")
+hand.start(sys.argv[1])
+rng = np.random.default_rng(0)
+try:
+    for i in range(20_000):
+        hand.take(i * 10**7, HandPose(rng.normal(size=3), np.eye(3), 0.9, "marker"))
+except SacGmmError as error:
+    print(error)
+print(hand.state.value)
+"""
+
+
+def test_a_disk_that_takes_no_more_ends_the_episode_with_a_sentence(tmp_path):
+    ended = subprocess.run(
+        [sys.executable, "-c", HAND_ON_A_FULL_DISK, str(tmp_path / "a")], capture_output=True, text=True, check=True
+    )
+    assert "cannot write" in ended.stdout and "what was recorded so far is kept in" in ended.stdout
+    assert ended.stdout.splitlines()[-1] == "idle" and "Traceback" not in ended.stderr
+    assert (tmp_path / ".a.partial").exists() and not (tmp_path / "a").exists()
+
+
+def test_a_folder_that_cannot_be_written_to_is_refused_at_once(tmp_path):
+    (tmp_path / "file").write_text("")
+    hand = recorder()
+    with pytest.raises(SacGmmError, match=r"cannot write .*file/a"):
+        hand.start(tmp_path / "file" / "a")
+    assert hand.state is RecorderState.IDLE
+
+
+def test_pictures_are_kept_even_where_no_hand_was_in_them(tmp_path):
+    image = typestore().types[IMAGE](
+        twist_stamped(10**9, "eye", [0, 0, 0]).header, 2, 2, "mono8", 0, 2, np.zeros(4, np.uint8)
+    )
+    data = bytes(typestore().serialize_cdr(image, IMAGE))
+    hand = HandRecorder(RETARGETING, "palm", extra_topics={"/camera/image": IMAGE})
+    hand.start(tmp_path / "a")
+    hand.attach("/camera/image", data)
+    show(hand, range(20), lost=range(20))
+    with pytest.raises(SacGmmError, match="its pictures are kept in"):
+        hand.save()
+    assert (tmp_path / ".a.partial").exists()
+    hand.start(tmp_path / "b")
+    hand.attach("/camera/image", data)
+    show(hand, range(60))
+    hand.save()
+    assert yaml.safe_load((tmp_path / "b" / "episode.yaml").read_text())["topics"]["/camera/image"]["count"] == 1

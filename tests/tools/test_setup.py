@@ -138,6 +138,17 @@ def test_baked_paths_are_mended_once(workspace, tmp_path):
     assert workspace.mend_baked_paths(tmp_path) == 0
 
 
+def test_a_hand_model_that_cannot_be_had_does_not_stop_the_set_up(workspace, monkeypatch, tmp_path):
+    python = tmp_path / "bin" / "python"
+    python.parent.mkdir()
+    python.write_text(f'#!/bin/sh\necho "$PYTHONPATH $@" > {tmp_path}/called\nexit 1\n')
+    python.chmod(0o755)
+    monkeypatch.setattr(workspace, "VENV", tmp_path)
+    workspace.prepare_hand_model()
+    called = (tmp_path / "called").read_text()
+    assert called == f"{ROOT}/src/sac_gmm -m sac_gmm.perception.hands.model\n"
+
+
 def test_no_baked_path_is_left():
     files = [path for folder in ("share", "lib/cmake") for path in (ROOT / ".venv" / folder).rglob("*.cmake")]
     assert [path for path in files if "/opt/python/" in path.read_text()] == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import queue
 import select
 import sys
@@ -40,9 +41,11 @@ class Keyboard:
                 termios.tcsetattr(sys.stdin, termios.TCSADRAIN, self._before)
 
     def _listen(self) -> None:
+        descriptor = sys.stdin.fileno()
         while not self._stopping.is_set():
-            if select.select([sys.stdin], [], [], _POLL_S)[0]:
-                key = sys.stdin.read(1)
-                if not key:
+            if select.select([descriptor], [], [], _POLL_S)[0]:
+                pressed = os.read(descriptor, 32)  # past Python's buffer, which `select` does not know of
+                if not pressed:
                     return
-                self.keys.put(key)
+                for key in pressed.decode(errors="ignore"):
+                    self.keys.put(key)
