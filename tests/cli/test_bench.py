@@ -58,3 +58,43 @@ def test_the_simulation_benchmark_does_the_same_physics_on_both_sides():
 def test_the_simulation_benchmark_names_the_tasks_there_are():
     with pytest.raises(SacGmmError, match="door"):
         bench_sim.main(["--tasks", "window"])
+
+
+def test_the_marker_benchmark_goes_on_where_it_was_stopped(tmp_path, capsys, monkeypatch):
+    from sac_gmm.cli import bench_aruco
+
+    monkeypatch.setattr(bench_aruco, "CONDITIONS", bench_aruco.CONDITIONS[:1])
+    monkeypatch.setattr(bench_aruco, "BLOCK", 10)
+    result = tmp_path / "aruco.json"
+    arguments = ["--trials", "5", "--latency-frames", "1", "--json", str(result)]
+    counted = bench_aruco._false_frame
+    frames = []
+
+    def stopped_after(rng, others, noise):
+        frames.append(None)
+        if len(frames) == 25:
+            raise KeyboardInterrupt
+        return counted(rng, others, noise)
+
+    monkeypatch.setattr(bench_aruco, "_false_frame", stopped_after)
+    with pytest.raises(KeyboardInterrupt):
+        bench_aruco.main([*arguments, "--false-frames", "30"])
+    assert not result.exists()
+    assert bench_aruco.main([*arguments, "--false-frames", "30"]) == 0
+    assert len(frames) == 25 + 10, "the blocks that were counted are not counted again"
+    written = json.loads(result.read_text())
+    assert written["false_rewards"]["frames"] == 30 and written["false_rewards"]["counted"] == 0
+    row = written["detection"][0]
+    assert row["ours"]["detected"] == 1.0
+    assert row["ours"]["position_mm_median"] < 0.5 * row["opencv"]["position_mm_median"]
+    assert list(tmp_path.iterdir()) == [result]
+
+
+@pytest.mark.ros
+def test_the_bag_benchmark_counts_what_is_missing(tmp_path):
+    from sac_gmm.cli import bench_bag
+
+    row = bench_bag.recording(tmp_path, 1.0, "images profile", "none", True, True)
+    assert row["sent"] == 4 * 30 + 3 * 120 + 1
+    assert row["missing"] == sum(row["missing_by_topic"].values()) < 0.2 * row["sent"]
+    assert row["megabytes"] > 50 and list(tmp_path.rglob("*.mcap")) == []
