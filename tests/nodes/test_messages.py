@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from rclpy.serialization import serialize_message
 from sac_gmm_interfaces.msg import ControllerStatus, EpisodeState, MixtureUpdateAnswer
 from std_msgs.msg import Header
 
@@ -51,3 +52,10 @@ def test_stamps_twists_wrenches_and_pictures_come_back_as_they_went():
     np.testing.assert_array_equal(c.wrench_array(c.wrench_message(vector, Header())), vector)
     picture = np.random.default_rng(0).integers(0, 255, (5, 7, 3), np.uint8)
     np.testing.assert_array_equal(c.image_array(c.image_message(picture, Header())), picture)
+
+
+@pytest.mark.parametrize("frame_id", ["", "a", "base", "lbr_link_0", "a" * 31, "a" * 32])
+def test_a_pose_is_read_off_its_bytes(frame_id):
+    position = np.array((0.1, -2.0, 3.5))
+    message = c.pose_message(position, np.array((0.0, 0.0, 0.0, 1.0)), c.header(c.stamp_of(12_345_678_901), frame_id))
+    assert c.stamp_and_position(serialize_message(message)) == (12_345_678_901, (0.1, -2.0, 3.5))

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import array
+import struct
 
 import numpy as np
 from builtin_interfaces.msg import Time
 from geometry_msgs.msg import Point, Pose, PoseStamped, Quaternion, Twist, TwistStamped, Vector3, Wrench, WrenchStamped
 from numpy.typing import NDArray
+from rclpy.serialization import deserialize_message
 from sac_gmm_interfaces.msg import MixtureModel, MixtureUpdate
 from sensor_msgs.msg import CameraInfo as CameraInfoMessage
 from sensor_msgs.msg import Image, JointState
@@ -49,6 +51,22 @@ def doubles(values: NDArray[np.floating]) -> array.array:
 def point_array(point: Point | Vector3) -> Array:
     """A point or vector, shape (3,)."""
     return np.array((point.x, point.y, point.z))
+
+
+def stamp_and_position(cdr: bytes) -> tuple[int, tuple[float, float, float]]:
+    """Stamp in nanoseconds and position in metres of a serialised PoseStamped, without making the message of it.
+
+    Plain CDR: four bytes that name the encoding, then stamp, frame_id and pose, each number aligned to its own size.
+    Any other encoding is left to the middleware.
+    """
+    if cdr[0] != 0 or cdr[1] > 1:
+        message = deserialize_message(cdr, PoseStamped)
+        position = message.pose.position
+        return nanoseconds(message.header.stamp), (position.x, position.y, position.z)
+    order = "<" if cdr[1] else ">"
+    seconds, nanoseconds_, length = struct.unpack_from(f"{order}iII", cdr, 4)
+    begin = 4 + -(-(12 + length) // 8) * 8
+    return seconds * _SECOND_NS + nanoseconds_, struct.unpack_from(f"{order}3d", cdr, begin)
 
 
 def twist_message(twist: Array, header_: Header) -> TwistStamped:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from geometry_msgs.msg import PoseStamped, TwistStamped
@@ -19,7 +19,7 @@ from rclpy.subscription import Subscription
 
 from sac_gmm.control import Reason, SafetyLimits
 from sac_gmm.control.safety import JointLimiter
-from sac_gmm_nodes.conversions import nanoseconds
+from sac_gmm_nodes.conversions import nanoseconds, stamp_and_position
 from sac_gmm_nodes.node_helpers import COMMAND
 
 
@@ -52,8 +52,13 @@ class RobotLink:
         self.twist_gain = 1.0
         self._deliver = deliver
         self._reading: ArmReading | None = None
-        group = None if deliver else Polled()
-        self._poses = node.create_subscription(PoseStamped, "state/pose", self._on_pose, qos, callback_group=group)
+        if deliver:
+            self._poses = node.create_subscription(PoseStamped, "state/pose", self._on_pose, qos)
+        else:
+            # As bytes: to make a message of them takes longer than all the rest of a tick.
+            self._poses = node.create_subscription(
+                PoseStamped, "state/pose", self._on_pose, qos, callback_group=Polled(), raw=True
+            )
         self._commands = node.create_publisher(TwistStamped, "command/twist", COMMAND)
         self._message = TwistStamped()
         self._message.header.frame_id = frame_id
@@ -68,8 +73,8 @@ class RobotLink:
     def poll(self) -> ArmReading | None:
         """The newest state; called by the loop, on every tick."""
         if self._deliver is None:
-            for message, arrived_s in take(self._poses):
-                self._take_in(message, arrived_s)
+            for pose, arrived_s in take(self._poses):
+                self._take_in(*stamp_and_position(pose), arrived_s)
         return self._reading
 
     def hold(self, now_s: float) -> Reason:
@@ -92,15 +97,15 @@ class RobotLink:
         self._commands.wait_for_all_acked(Duration(seconds=1))
 
     def _on_pose(self, message: PoseStamped) -> None:
-        before = self._reading
-        reading = self._take_in(message, time.monotonic())
+        before, position = self._reading, message.pose.position
+        stamp_ns = nanoseconds(message.header.stamp)
+        reading = self._take_in(stamp_ns, (position.x, position.y, position.z), time.monotonic())
         if reading is not before and self._deliver is not None:
             self._deliver(reading)
 
-    def _take_in(self, message: PoseStamped, arrived_s: float) -> ArmReading:
-        stamp_ns, position = nanoseconds(message.header.stamp), message.pose.position
+    def _take_in(self, stamp_ns: int, position_m: tuple[float, float, float], arrived_s: float) -> ArmReading:
         if self._reading is None or stamp_ns != self._reading.stamp_ns:
-            self._reading = ArmReading(stamp_ns, arrived_s, np.array((position.x, position.y, position.z)))
+            self._reading = ArmReading(stamp_ns, arrived_s, np.array(position_m))
         return self._reading
 
 
@@ -119,11 +124,11 @@ class Polled(CallbackGroup):
         """Nothing was begun."""
 
 
-def take(subscription: Subscription) -> list[tuple[PoseStamped, float]]:
+def take(subscription: Subscription) -> list[tuple[Any, float]]:
     """All messages that wait in a polled subscription, oldest first, with the times by `time.monotonic` they came."""
-    taken: list[tuple[PoseStamped, float]] = []
+    taken: list[tuple[Any, float]] = []
     with subscription.handle:
-        while (found := subscription.handle.take_message(subscription.msg_type, False)) is not None:
+        while (found := subscription.handle.take_message(subscription.msg_type, subscription.raw)) is not None:
             message, info = found
             # The middleware's stamp is of the system's clock, which may be set; what waited here is not old.
             waited_s = min(max((time.time_ns() - info["received_timestamp"]) * 1e-9, 0.0), 10.0)
