@@ -245,6 +245,10 @@ def test_the_command_says_what_was_saved_and_what_was_lost(tmp_path, capsys):
         file.truncate(file.seek(0, 2) - 20)
     assert main(["demos", "info", str(tmp_path)]) == 2
     assert "sac-gmm demos salvage" in capsys.readouterr().err
+    abandoned(tmp_path / "other" / "b")
+    salvage(*find_unfinished([tmp_path / "other"]), tmp_path / "other" / "a")
+    assert main(["demos", "info", str(tmp_path / "other")]) == 0
+    assert "unfinished: `sac-gmm demos salvage" in capsys.readouterr().out
     assert demos.main(["salvage", str(tmp_path)]) == 0
     text = capsys.readouterr().out
     assert f"{tmp_path / 'door_00'}: " in text and "/state/pose: " in text

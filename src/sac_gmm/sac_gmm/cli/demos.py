@@ -70,6 +70,9 @@ def info(bags: Bags, /, names: Names = OUR_NAMES) -> int:
         print(f"  operator  {demonstration.meta['operator'] or 'unknown'}")
         print(f"  samples   {demonstration.n_samples} in {demonstration.duration_s:.2f} s")
         print(f"  target    ({target}) m in frame '{demonstration.frame_id}'")
+    unfinished = [partial for bag in bags if bag.is_dir() for partial in sorted(bag.glob(".*.partial"))]
+    for partial in unfinished:
+        print(f"{partial}\n  unfinished: `sac-gmm demos salvage {partial}` makes a bag of it")
     return 0
 
 
