@@ -61,13 +61,3 @@ def test_mistakes_are_told_in_a_sentence(tmp_path, capsys):
     assert "components" in capsys.readouterr().err
     assert main(["fit", str(tmp_path / "nowhere"), "-o", output]) == 2
     assert not (tmp_path / "reach.npz").exists()
-
-
-def test_the_metric_can_be_round_for_the_model_that_has_one(tmp_path, capsys):
-    bags = tmp_path / "bags"
-    write_bags(bags)
-    assert main(["fit", str(bags), "--metric", "round", "-k", "4", "--plot", "none", "-o", str(tmp_path / "a.npz")]) == 0
-    P = load_model(tmp_path / "a.npz").certificate.P
-    assert np.allclose(P, np.eye(3)), "nothing was learned from the directions of motion"
-    assert main(["fit", str(bags), "--metric", "round", "--model", "gmm", "-o", str(tmp_path / "b.npz")]) == 2
-    assert "--metric round is for --model lpv_ds" in capsys.readouterr().err

@@ -95,6 +95,10 @@ def test_an_uneven_rate_becomes_even():
     assert np.linalg.norm(motion.position_m - way(motion.time_s), axis=1).max() < 0.002
 
 
+def test_a_slow_camera_is_no_gap():
+    assert clean(made_track(seconds=20.0, rate_hz=2.0)).time_s.size == 40
+
+
 def test_the_pinch_closes_and_opens_once_though_it_trembles():
     track = made_track()
     rng = np.random.default_rng(2)

@@ -6,9 +6,8 @@ The same five motions are recorded twice: by `demo_recorder` from the robot's ow
 from pictures (640x480, noise, clutter) of a marker on a hand that turns as it moves, which a fixed camera sees. Both
 sets are fitted alike, and the skills open the door on the same seeds, with and without noise on the detected target.
 
-`learned` is the fit of the task's base skill, whose metric is learned from the directions of motion; `round` has the
-plain distance instead (`sac-gmm fit --metric round`). `teleoperated+0.2mm` is a control: the robot's own recording with
-white noise of 0.2 mm on its positions, to tell what the camera costs from what any noise costs.
+`teleoperated+0.2mm` is a control: the robot's own recording with white noise of 0.2 mm on its positions, to tell what
+the camera costs from what any noise does to a fit.
 """
 
 from __future__ import annotations
@@ -32,7 +31,6 @@ TASK = "door"
 # How the sets are recorded: a launch file that takes task, episodes and folder.
 SOURCES = {"teleoperated": "teleoperate.launch.yaml", "hand": "hand_demonstrations.launch.yaml"}
 SETS = ("teleoperated", "hand", "teleoperated+0.2mm")
-METRICS = ("learned", "round")
 NOISE_M = 0.0002
 
 
@@ -78,23 +76,22 @@ def measure(folder: Path, demonstrations: int, episodes: int, workers: int) -> d
         "recordings": compare_recordings(folder),
         "success": {},
     }
-    for metric in METRICS:
-        for source in SETS:
-            model = fit(folder, source, metric)
-            for sigma_m in SIGMAS_M:
-                rate = open_door(model, sigma_m, episodes, workers)
-                results["success"][f"{metric}/{sigma_m:g}/{source}"] = rate.to_json()
-                print(f"{metric} metric, {source}, sigma {sigma_m * 1e3:g} mm: {rate}", flush=True)
+    for source in SETS:
+        model = fit(folder, source)
+        for sigma_m in SIGMAS_M:
+            rate = open_door(model, sigma_m, episodes, workers)
+            results["success"][f"{source}/{sigma_m:g}"] = rate.to_json()
+            print(f"{source}, sigma {sigma_m * 1e3:g} mm: {rate}", flush=True)
     return results
 
 
-def fit(folder: Path, source: str, metric: str) -> SkillModel:
-    """The door's skill from one set of demonstrations."""
+def fit(folder: Path, source: str) -> SkillModel:
+    """The door's base skill from one set of demonstrations."""
     import numpy as np
 
     from sac_gmm.demos import find_bags, read_demonstration, to_training_set
     from sac_gmm.evaluation.base_skill import RATE_HZ, base_skill
-    from sac_gmm.models import fit_lpv_ds
+    from sac_gmm.models import fit_skill
 
     shown = [read_demonstration(bag) for bag in find_bags([folder / source.split("+")[0] / TASK])]
     if "+" in source:
@@ -102,8 +99,7 @@ def fit(folder: Path, source: str, metric: str) -> SkillModel:
         noise = [NOISE_M * rng.standard_normal(one.position_m.shape) for one in shown]
         shown = [replace(one, position_m=one.position_m + n) for one, n in zip(shown, noise, strict=True)]
     x, v, lengths = to_training_set(shown, RATE_HZ)
-    chosen: Any = {"learned": "learned", "round": "identity"}[metric]
-    return fit_lpv_ds(x, v, lengths.tolist(), base_skill(TASK).components, metric=chosen)
+    return fit_skill("lpv_ds", x, v, lengths.tolist(), base_skill(TASK).components)
 
 
 def open_door(model: SkillModel, sigma_m: float, episodes: int, workers: int) -> SuccessRate:
@@ -168,16 +164,13 @@ def compare_recordings(folder: Path) -> dict[str, float]:
 
 def table(results: dict[str, Any]) -> str:
     """For a person: the last column is what a hand before a camera gains or loses, in points."""
-    lines = [f"{'metric':<8} {'sigma':>6}" + "".join(f"{source:>24}" for source in SETS) + f"{'difference':>12}"]
-    for metric in METRICS:
-        for sigma_m in SIGMAS_M:
-            cells = [results["success"][f"{metric}/{sigma_m:g}/{source}"] for source in SETS]
-            texts = [
-                f"{100 * cell['rate']:.0f} % [{100 * cell['wilson95'][0]:.0f}-{100 * cell['wilson95'][1]:.0f}]"
-                for cell in cells
-            ]
-            points = 100 * (cells[1]["rate"] - cells[0]["rate"])
-            lines.append(
-                f"{metric:<8} {sigma_m * 1e3:3.0f} mm" + "".join(f"{text:>24}" for text in texts) + f"{points:+12.0f}"
-            )
+    lines = [f"{'sigma':>6}" + "".join(f"{source:>24}" for source in SETS) + f"{'hand - robot':>16}"]
+    for sigma_m in SIGMAS_M:
+        cells = [results["success"][f"{source}/{sigma_m:g}"] for source in SETS]
+        texts = [
+            f"{100 * cell['rate']:.0f} % [{100 * cell['wilson95'][0]:.0f}-{100 * cell['wilson95'][1]:.0f}]"
+            for cell in cells
+        ]
+        points = 100 * (cells[1]["rate"] - cells[0]["rate"])
+        lines.append(f"{sigma_m * 1e3:3.0f} mm" + "".join(f"{text:>24}" for text in texts) + f"{points:+16.0f}")
     return "\n".join(lines)

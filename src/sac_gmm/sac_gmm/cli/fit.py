@@ -39,7 +39,6 @@ def fit(
     components: Annotated[str, tyro.conf.arg(aliases=["-k"], metavar="INT|auto")] = "auto",
     rate_hz: float = 30.0,
     seed: int = 0,
-    metric: Literal["learned", "round"] = "learned",
     plot: str = "auto",
     names: Annotated[TopicNames, tyro.conf.arg(name="")] = OUR_NAMES,
 ) -> int:
@@ -52,26 +51,18 @@ def fit(
         components: How many Gaussians, or auto.
         rate_hz: Samples a second that are taken from the demonstrations.
         seed: For the random parts of the fit.
-        metric: For lpv_ds, of what decreases on the way to the end. learned: from the directions of motion, for motions
-            that turn away from their end for a while; round: plain distance, for motions that come nearer nearly all
-            the time. Tracking noise changes what is learned, and a round one hardly at all.
         plot: Picture to write, "auto" for the output's name with .png, or "none".
         names: Of the topics, where they are not our recorder's.
     """
     from sac_gmm.demos import find_bags, read_demonstration, to_training_set
-    from sac_gmm.models import fit_lpv_ds, fit_skill, save_model
+    from sac_gmm.models import fit_skill, save_model
 
     if not bags:
         raise SacGmmError("there is nothing to fit: name one bag or more, or a folder of bags")
     paths = find_bags(bags)
     demonstrations = [read_demonstration(path, names) for path in paths]
     x, v, lengths = to_training_set(demonstrations, rate_hz)
-    if metric == "learned":
-        skill = fit_skill(model, x, v, lengths.tolist(), _count(components), seed)
-    elif model == "lpv_ds":
-        skill = fit_lpv_ds(x, v, lengths.tolist(), _count(components), seed, metric="identity")
-    else:
-        raise SacGmmError(f"--metric {metric} is for --model lpv_ds, not for {model}: leave it out")
+    skill = fit_skill(model, x, v, lengths.tolist(), _count(components), seed)
     skill.meta.update(
         task=demonstrations[0].task,
         frame=demonstrations[0].frame_id,

@@ -201,12 +201,18 @@ def _outliers(track: HandTrack, good: npt.NDArray[np.bool_], settings: CleaningS
 
 
 def _pieces(track: HandTrack, good: npt.NDArray[np.bool_], settings: CleaningSettings) -> list[npt.NDArray[np.intp]]:
-    """Rows of the stretches without a long gap or a jump that no hand makes; stretches too short are mistakes."""
+    """Rows of the stretches without a long gap or a jump that no hand makes; stretches too short are mistakes.
+
+    The time from one picture to the next is no gap, however slow the camera is.
+    """
+    if track.time_s.size < MIN_SAMPLES:
+        return []
     rows = np.flatnonzero(good)
+    longest_s = max(settings.max_gap_s, 1.5 * float(np.median(np.diff(track.time_s)))) + 1e-6
     while rows.size:
         gaps = np.diff(track.time_s[rows])
         speed = np.linalg.norm(np.diff(track.position_m[rows], axis=0), axis=1) / gaps
-        parts = np.split(rows, np.flatnonzero((gaps > settings.max_gap_s + 1e-6) | (speed > settings.max_speed_m_s)) + 1)
+        parts = np.split(rows, np.flatnonzero((gaps > longest_s) | (speed > settings.max_speed_m_s)) + 1)
         kept = [
             part
             for part in parts
