@@ -198,7 +198,7 @@ def test_without_updates_the_base_returns(graph, model_file):
     graph.wait(lambda: robot.statuses[-1].version == 1, "the update in force")
     graph.wait(lambda: robot.statuses[-1].version == 0, "the return to the base")
     assert not robot.statuses[-1].adapter_alive
-    assert robot.status(State.ACTIVE)
+    graph.wait(lambda: robot.status(State.ACTIVE), "motion on")
 
 
 def test_an_episode_ends_in_time_without_its_manager(graph, model_file):

@@ -34,6 +34,7 @@ from sac_gmm_interfaces.msg import EpisodeState
 
 from sac_gmm.errors import SacGmmError
 from sac_gmm.models import GaussianMixture, SkillModel, save_model
+from sac_gmm_nodes.control_loop import claim_processor
 from sac_gmm_nodes.conversions import header, nanoseconds, pose_message, stamp_of
 from sac_gmm_nodes.gmm_controller import GmmController
 from sac_gmm_nodes.node_helpers import EPISODE, LATCHED, RELIABLE, SENSOR, run_node
@@ -81,7 +82,8 @@ class TimerController(GmmController):
 class _Robot:
     """Sends states at absolute deadlines and notes when the command that answers each arrived."""
 
-    def __init__(self, node: Node, rate_hz: float) -> None:
+    def __init__(self, node: Node, rate_hz: float, priority: int) -> None:
+        self._priority, self._logger = priority, node.get_logger()
         qos = QoSProfile(depth=100, reliability=ReliabilityPolicy.RELIABLE)
         self._poses = node.create_publisher(PoseStamped, "state/pose", SENSOR)
         self._commands = node.create_subscription(TwistStamped, "command/twist", _ignore, qos, callback_group=Polled())
@@ -98,6 +100,7 @@ class _Robot:
         self._thread.join()
 
     def _run(self) -> None:
+        claim_processor(self._priority, [], False, self._logger)
         deadline_s = time.monotonic()
         while not self._ended.is_set():
             deadline_s += self._period_s
@@ -135,7 +138,7 @@ def measure(rate_hz: float, module: str, model: Path, seconds: float, priority: 
     targets.publish(pose_message(_TARGET_M, _NO_TURN, header(now)))
     running = EpisodeState(phase=EpisodeState.PHASE_RUNNING, episode_id=1, time_limit_s=3600.0, start_stamp=now)
     episodes.publish(running)
-    robot = _Robot(node, rate_hz)
+    robot = _Robot(node, rate_hz, priority)
     parameters = {"model_file": model, "rate_hz": rate_hz, "autostart": "true", "realtime_priority": priority}
     command = [sys.executable, "-m", module, "--ros-args", "-r", "__node:=gmm_controller"]
     for name, value in parameters.items():

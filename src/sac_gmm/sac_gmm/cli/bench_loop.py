@@ -46,7 +46,7 @@ def main(args: list[str]) -> int:
             json: Write the numbers to this file.
             seconds: Length of each of the runs.
             rates: Of the loop, Hz, 30 to 500.
-            realtime_priority: Of the controller, ours and the peer's; 0 for none.
+            realtime_priority: Of robot and controller, ours and the peer's; 0 for none.
         """
         from sac_gmm.cli.bench_timing import write_result
 
