@@ -111,6 +111,10 @@ def test_episodes_become_demonstrations_by_services_and_by_words(graph, tmp_path
     assert [state.data for state in man.states] == ["idle"]
     answer = man.start()
     assert not answer.success and "no picture has come on /camera/image" in answer.message
+    man.image.publish(image_message(np.zeros((480, 640, 3), np.uint8), header(stamp_of(1), "eye")))
+    graph.wait(
+        lambda: "no calibration has come on /camera/camera_info" in man.start().message, "the missing calibration"
+    )
     man.show(range(8))
     target = PoseStamped(header=header(stamp_of(0), "base"))
     target.pose.position.x, target.pose.position.z = 0.55, 0.3

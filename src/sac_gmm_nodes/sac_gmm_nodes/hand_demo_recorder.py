@@ -150,7 +150,6 @@ class HandDemoRecorder(BaseNode):
 
     def _on_image(self, data: bytes) -> None:
         self._last_picture_s = time.monotonic()
-        self._any_picture = True
         message: Image = deserialize_message(data, Image)
         if self._keep_images and self._within(nanoseconds(message.header.stamp)):
             self._guard(partial(self._recorder.attach, CAMERA_IMAGE, data))
@@ -172,6 +171,7 @@ class HandDemoRecorder(BaseNode):
             if not self._sight.calibrated and time.monotonic() - self._began_s < _START_UP_S:
                 self._early.append((message, depth))  # the calibration may come a moment after the first pictures
                 continue
+            self._any_picture = True
             stamp_ns = nanoseconds(message.header.stamp)
             began_s = time.perf_counter()
             pose: HandPose | None = None
@@ -323,6 +323,9 @@ class HandDemoRecorder(BaseNode):
     def _start(self, path: str, task: str, operator: str) -> Path:
         if self._trouble:
             raise SacGmmError(f"cannot record: {self._trouble}")
+        if self._early:
+            topic = self.resolve_topic_name("camera/camera_info")
+            raise SacGmmError(f"cannot record: no calibration has come on {topic}; start the camera's driver")
         if not self._any_picture:
             topic = self.resolve_topic_name("camera/image")
             raise SacGmmError(f"cannot record: no picture has come on {topic}; start the camera's driver")
