@@ -13,19 +13,17 @@ it has the topics of that driver and not its own, so that what runs on the robot
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable
 
 import numpy as np
-import pybullet as pb
-from geometry_msgs.msg import PoseStamped, Twist, TwistStamped, WrenchStamped
+from geometry_msgs.msg import PoseStamped, TwistStamped, WrenchStamped
 from gymnasium.spaces import Box
 from rclpy.executors import Executor
 from rosgraph_msgs.msg import Clock
 from sac_gmm_interfaces.msg import EpisodeState, Reward
 from sac_gmm_interfaces.srv import ResetTask, SetFault
 from sensor_msgs.msg import CameraInfo, Image, JointState
-from std_msgs.msg import Bool, Float64MultiArray, Header
+from std_msgs.msg import Bool, Header
 
 from sac_gmm.control.lbr_state import SessionState
 from sac_gmm.errors import SacGmmError
@@ -47,7 +45,6 @@ from sac_gmm_nodes.conversions import (
     wrench_message,
 )
 from sac_gmm_nodes.node_helpers import COMMAND, EPISODE, LATCHED, RELIABLE, SENSOR, BaseNode, run_node, stream
-from sac_gmm_nodes.robot_messages import LBRJointPositionCommand
 from sac_gmm_nodes.simulated_lbr import FAULTS, DriverTopics, FriSession
 
 _IDLE_PERIOD_S = 0.1  # at which the state is sent again while physics is held
@@ -118,19 +115,14 @@ class PybulletBridge(BaseNode):
         }
         self._readings: dict[str, tuple[int, np.ndarray]] = {}  # of the sensors: simulated time, picture
         self._plain = driver != "only"
-        arm = self._task.arm
-        self._driver = None if driver == "off" else DriverTopics(self, arm, self._task.client, in_tip_frame)
-        self._in_tip_frame = in_tip_frame
+        self._driver: DriverTopics | None = None
+        if driver != "off":
+            arm, client = self._task.arm, self._task.client
+            self._driver = DriverTopics(self, arm, client, in_tip_frame, self._on_driver_twist, self._on_driver_joints)
+            self.create_service(SetFault, "~/set_fault", self._on_set_fault)
         # The one thing here that knows the truth: to check the reward against, never to learn from.
         self._success = self.create_publisher(Bool, "~/task_success", LATCHED)
         self.create_subscription(TwistStamped, "command/twist", self._on_command, COMMAND)
-        self.create_subscription(Twist, "lbr/command/twist", self._on_driver_twist, COMMAND)
-        forwarded = "lbr/forward_position_controller/commands"
-        self.create_subscription(Float64MultiArray, forwarded, self._on_forward_position, COMMAND)
-        if LBRJointPositionCommand:
-            topic = "lbr/command/joint_position"
-            self.create_subscription(LBRJointPositionCommand, topic, self._on_joint_position, COMMAND)
-        self.create_service(SetFault, "~/set_fault", self._on_set_fault)
         self.create_subscription(Reward, "reward", self._on_reward, RELIABLE)
         self.create_subscription(EpisodeState, "episode_state", self._on_episode, EPISODE)
         self.create_service(ResetTask, "reset_task", self._on_reset)
@@ -259,24 +251,13 @@ class PybulletBridge(BaseNode):
             self._joint_command = None
             self._answered_ns = nanoseconds(message.header.stamp)
 
-    def _on_driver_twist(self, message: Twist) -> None:
-        if self._is_command(twist := twist_array(message)):
-            twist = self._driver_gain * twist
-            if self._in_tip_frame:
-                R = np.array(pb.getMatrixFromQuaternion(self._task.arm.orientation_xyzw)).reshape(3, 3)
-                twist = np.concatenate((R @ twist[:3], R @ twist[3:]))
-            self._command = np.clip(twist, self._limits.low, self._limits.high)
+    def _on_driver_twist(self, twist: np.ndarray) -> None:
+        if self._is_command(twist):
+            self._command = np.clip(self._driver_gain * twist, self._limits.low, self._limits.high)
             self._joint_command = None
             self._answered_ns = self._now_ns  # it has no stamp: it answers what was sent last
 
-    def _on_forward_position(self, message: Float64MultiArray) -> None:
-        self._on_joints(message.data)
-
-    def _on_joint_position(self, message: Any) -> None:
-        self._on_joints(message.joint_position)
-
-    def _on_joints(self, positions: Sequence[float]) -> None:
-        joints = np.array(positions)
+    def _on_driver_joints(self, joints: np.ndarray) -> None:
         if joints.shape == (7,) and self._is_command(joints):
             self._joint_command = np.clip(joints, -JOINT_LIMITS_RAD, JOINT_LIMITS_RAD)
             self._answered_ns = self._now_ns

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pybullet as pb
-from geometry_msgs.msg import Quaternion, Transform, TransformStamped, Vector3, WrenchStamped
+from geometry_msgs.msg import Quaternion, Transform, TransformStamped, Twist, Vector3, WrenchStamped
 from rcl_interfaces.msg import ParameterType, ParameterValue
 from rcl_interfaces.srv import GetParameters
 from rclpy.node import Node
 from sensor_msgs.msg import JointState
-from std_msgs.msg import Header, String
+from std_msgs.msg import Float64MultiArray, Header, String
 
 from sac_gmm.control.lbr_state import ConnectionQuality, DriveState, OperationMode, SafetyState, SessionState
 from sac_gmm.tasks.iiwa import JOINT_NAMES, Iiwa
-from sac_gmm_nodes.conversions import joint_message, nanoseconds, wrench_message
-from sac_gmm_nodes.node_helpers import LATCHED, RELIABLE
-from sac_gmm_nodes.robot_messages import LBRState, TFMessage
+from sac_gmm_nodes.conversions import joint_message, nanoseconds, twist_array, wrench_message
+from sac_gmm_nodes.node_helpers import COMMAND, LATCHED, RELIABLE
+from sac_gmm_nodes.robot_messages import LBRJointPositionCommand, LBRState, TFMessage
 
 FAULTS = ("none", "session", "connection", "safety", "drives", "tracking")
 _CLIMB_NS = 100_000_000  # that the session stays in each state on its way up
@@ -97,10 +98,21 @@ class DriverTopics:
         node: The bridge.
         arm: The arm.
         client: Of the physics engine.
-        in_tip_frame: What the driver says when it is asked in which axes it takes twists.
+        in_tip_frame: Whether the driver takes twists in the axes of the tip, and says so when it is asked.
+        on_twist: Called with each twist commanded, shape (6,), base axes.
+        on_joints: Called with each joint positions commanded.
     """
 
-    def __init__(self, node: Node, arm: Iiwa, client: int, in_tip_frame: bool) -> None:
+    def __init__(
+        self,
+        node: Node,
+        arm: Iiwa,
+        client: int,
+        in_tip_frame: bool,
+        on_twist: Callable[[np.ndarray], None],
+        on_joints: Callable[[np.ndarray], None],
+    ) -> None:
+        self._on_twist, self._on_joints = on_twist, on_joints
         self._arm, self._client, self._in_tip_frame = arm, client, in_tip_frame
         description = node.create_publisher(String, "lbr/robot_description", LATCHED)
         description.publish(String(data=arm.description))
@@ -108,6 +120,12 @@ class DriverTopics:
         self._frames = node.create_publisher(TFMessage, "/tf", RELIABLE) if TFMessage else None
         self._joints = node.create_publisher(JointState, "lbr/joint_states", RELIABLE)
         self._wrench = node.create_publisher(WrenchStamped, "lbr/force_torque_broadcaster/wrench", RELIABLE)
+        node.create_subscription(Twist, "lbr/command/twist", self._on_twist_message, COMMAND)
+        topic = "lbr/forward_position_controller/commands"
+        node.create_subscription(Float64MultiArray, topic, self._on_array, COMMAND)
+        if LBRJointPositionCommand:
+            topic = "lbr/command/joint_position"
+            node.create_subscription(LBRJointPositionCommand, topic, self._on_joint_position, COMMAND)
         node.create_service(GetParameters, "lbr/twist_controller/get_parameters", self._on_get_parameters)
 
     def publish(
@@ -131,6 +149,19 @@ class DriverTopics:
             self._state.publish(session.message(arm, commanded, now_ns, period_s))
         if self._frames is not None:
             self._frames.publish(frames(arm, self._client, head))
+
+    def _on_twist_message(self, message: Twist) -> None:
+        twist = twist_array(message)
+        if self._in_tip_frame:
+            R = np.array(pb.getMatrixFromQuaternion(self._arm.orientation_xyzw)).reshape(3, 3)
+            twist = np.concatenate((R @ twist[:3], R @ twist[3:]))
+        self._on_twist(twist)
+
+    def _on_array(self, message: Float64MultiArray) -> None:
+        self._on_joints(np.array(message.data))
+
+    def _on_joint_position(self, message: Any) -> None:
+        self._on_joints(np.array(message.joint_position))
 
     def _on_get_parameters(
         self, request: GetParameters.Request, response: GetParameters.Response
