@@ -6,7 +6,9 @@ from geometry_msgs.msg import PoseStamped, WrenchStamped
 from sac_gmm_interfaces.msg import ControllerStatus, EpisodeState, MixtureUpdate
 
 from sac_gmm.models import load_model, parameters_checksum
-from sac_gmm.rl import load_checkpoint
+from sac_gmm.rl import SacAgent, load_checkpoint, save_policy
+from sac_gmm.skills import Translation, WindowObserver
+from sac_gmm.skills.settings import AgentSettings
 from sac_gmm_nodes.conversions import header, pose_message, stamp_of, wrench_message
 from sac_gmm_nodes.node_helpers import EPISODE, LATCHED, RELIABLE
 
@@ -134,3 +136,25 @@ def test_bad_parameters_are_refused_in_one_sentence(graph, model_file):
     process = graph.start("sac_adapter", model_file=model_file, learner="slow")
     assert process.wait(60) == 2
     assert "parameter learner = 'slow': expected one of: async, sync" in graph.output("sac_adapter")
+
+
+def test_a_trained_policy_is_used_as_it_is(graph, model_file, tmp_path):
+    base = load_model(model_file)
+    observer = WindowObserver(3, memory=True, action_shift=Translation(base).action_shift)
+    settings = AgentSettings().changed(zero_init=False)
+    policy = SacAgent(observer.spec, 3, settings.agent, seed=1).policy
+    about = {"settings": settings.to_json(), "model_id": base.model_id, "episodes_trained": 7}
+    path = tmp_path / "policy.bin"
+    save_policy(path, policy, settings.agent, about)
+    world = World(graph, model_file, tmp_path / "run", policy_file=path)
+    assert "after 7 training episodes" in graph.output("sac_adapter")
+    once = world.episode(EpisodeState.MODE_TRAIN, success=True)
+    assert once.any()
+    np.testing.assert_array_equal(world.episode(EpisodeState.MODE_TRAIN)[0], once[0])  # no exploration
+    assert graph.stop("sac_adapter") == 0
+    assert not (world.run_dir / "agent.checkpoint").exists()  # nothing was learned
+
+    save_policy(path, policy, settings.agent, {**about, "model_id": "another"})
+    process = graph.start("sac_adapter", model_file=model_file, use_image=False, policy_file=path)
+    assert process.wait(60) == 2
+    assert "adapts skill another" in graph.output("sac_adapter")

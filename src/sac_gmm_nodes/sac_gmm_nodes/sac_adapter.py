@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from typing import Any
 
 from geometry_msgs.msg import PoseStamped, WrenchStamped
 from sac_gmm_interfaces.msg import ControllerStatus, EpisodeState, MixtureUpdate, MixtureUpdateAnswer
@@ -18,7 +19,7 @@ from sensor_msgs.msg import Image
 
 from sac_gmm.errors import SacGmmError
 from sac_gmm.models import load_model
-from sac_gmm.rl import AsyncLearner, Replay, SacAgent, SacConfig, SyncLearner
+from sac_gmm.rl import AsyncLearner, FixedPolicy, Policy, Replay, SacAgent, SacConfig, SyncLearner, load_policy
 from sac_gmm.skills import AdaptingAgent, Mode, WindowObserver, make_adaptation
 from sac_gmm.skills.settings import AgentSettings, load_settings
 from sac_gmm_nodes.conversions import (
@@ -52,6 +53,7 @@ class SacAdapter(BaseNode):
             "config_file", "", "how to learn and what to see: config/agent.json; empty for defaults"
         )
         task = self.text("task", "", "the task, where the configuration differs from task to task")
+        policy_file = self.text("policy_file", "", "a trained policy to use as it is, without learning; see models/")
         learner = self.text("learner", "async", "async: in a process of its own; sync: in step", ("async", "sync"))
         self._save_every_s = self.real("checkpoint_interval_s", 30.0, 1.0, 3600.0, "s", "time between two checkpoints")
         reliable = self.flag("reliable_state", False, "ask for every state and picture, not only the latest")
@@ -65,7 +67,12 @@ class SacAdapter(BaseNode):
         if not model_file:
             raise SacGmmError("parameter model_file is empty: give the file of a skill, written by `sac-gmm fit`")
 
-        settings = load_settings(config_file, task) if config_file else AgentSettings()
+        trained: Policy | None = None
+        if policy_file:
+            trained, about = load_policy(policy_file)
+            settings = AgentSettings.from_json(about.get("settings", {}))
+        else:
+            settings = load_settings(config_file, task) if config_file else AgentSettings()
         own, config = settings.skill, settings.agent
         image = own.image if use_image else None
         if image not in IMAGE_TOPICS:
@@ -84,7 +91,12 @@ class SacAdapter(BaseNode):
         )
         self._gatherer = EpisodeGatherer(self._observer, rate_hz, image_age_s if image else None)
         self._checkpoint = Path(run_dir) / "agent.checkpoint" if run_dir else None
-        self._learner = self._open_learner(learner, config, seed)
+        self._learner: AsyncLearner | SyncLearner | FixedPolicy
+        if trained is None:
+            self._learner = self._open_learner(learner, config, seed)
+        else:
+            self._check_policy(policy_file, trained, about)
+            self._learner = FixedPolicy(trained)
         self._saved_at_s = time.monotonic()
         self._agent = AdaptingAgent(
             self._learner, self._adaptation.action_dim, config.noise_correlation, seed, sees_images=image is not None
@@ -102,6 +114,14 @@ class SacAdapter(BaseNode):
         self.create_subscription(MixtureUpdateAnswer, "model_update_answer", self._on_answer, RELIABLE)
         # Last, because the episode manager takes this publisher for the sign that the adapter is ready.
         self._updates = self.create_publisher(MixtureUpdate, "model_update", RELIABLE)
+
+    def _check_policy(self, path: str, policy: Policy, about: dict[str, Any]) -> None:
+        """Refuse a policy that was trained for another skill, or to see other things."""
+        if about.get("model_id") != self._base.model_id:
+            raise SacGmmError(f"policy {path} adapts skill {about.get('model_id')}, this is {self._base.model_id}")
+        if policy.spec != self._observer.spec:
+            raise SacGmmError(f"policy {path} sees other things than this adapter: is use_image as in its training?")
+        self.get_logger().info(f"using {path} as it is, after {about.get('episodes_trained')} training episodes")
 
     def _open_learner(self, kind: str, config: SacConfig, seed: int) -> AsyncLearner | SyncLearner:
         """A learner that goes on from the checkpoint, where there is one."""
@@ -137,7 +157,8 @@ class SacAdapter(BaseNode):
         """Act on everything that has come together."""
         while (event := self._gatherer.poll()) is not None:
             if isinstance(event, Begin):
-                self._mode = Mode(event.mode)
+                fixed = isinstance(self._learner, FixedPolicy) and event.mode == Mode.TRAIN
+                self._mode = Mode.EVALUATE if fixed else Mode(event.mode)
                 self._agent.begin(self._mode)
             elif isinstance(event, Decide):
                 self._decide(event)

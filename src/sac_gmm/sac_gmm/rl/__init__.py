@@ -2,7 +2,7 @@
 
 from sac_gmm.rl.checkpoint import Checkpoint, load_checkpoint, load_policy, read_extra, save_checkpoint, save_policy
 from sac_gmm.rl.config import ObservationSpec, SacConfig
-from sac_gmm.rl.learners import AsyncLearner, SyncLearner
+from sac_gmm.rl.learners import AsyncLearner, FixedPolicy, SyncLearner
 from sac_gmm.rl.noise import Ar1Noise
 from sac_gmm.rl.replay import Observation, Replay, Transition
 from sac_gmm.rl.sac import Policy, PolicySnapshot, SacAgent
@@ -11,6 +11,7 @@ __all__ = [
     "Ar1Noise",
     "AsyncLearner",
     "Checkpoint",
+    "FixedPolicy",
     "Observation",
     "ObservationSpec",
     "Policy",

@@ -88,6 +88,34 @@ class SyncLearner:
         """Nothing is held that must be given back."""
 
 
+class FixedPolicy:
+    """Stands where a learner stands and learns nothing: a trained policy is used as it is.
+
+    Args:
+        policy: Such as `load_policy` returns.
+    """
+
+    def __init__(self, policy: Policy) -> None:
+        self._policy = policy
+
+    def observe(self, transition: Transition, *, learn: bool = True) -> None:
+        """Nothing is kept."""
+
+    def pretrain_encoder(self, steps: int) -> None:
+        """The encoder stays as it is."""
+
+    def policy(self) -> Policy:
+        """Return the policy."""
+        return self._policy
+
+    def metrics(self) -> dict[str, float]:
+        """Return counters that say that all is learned."""
+        return {"transitions": 0.0, "updates": 0.0, "version": float(self._policy.version)}
+
+    def close(self) -> None:
+        """Nothing is held that must be given back."""
+
+
 @dataclass(frozen=True)
 class _Orders:
     """What the learner's process is started with."""
