@@ -25,9 +25,8 @@ class ManagedNode(LifecycleNodeMixin, BaseNode):
     Override `configure`, `activate`, `deactivate` and `cleanup`. A `SacGmmError` raised in one refuses the transition
     with its sentence in the log; anything else is logged with its traceback, and the node is cleaned up.
 
-    Args:
-        name: Of the node.
-        autostart: Parameter of the same name by default false: configure and activate without being asked to.
+    Attributes:
+        autostart: The parameter of that name: the node shall call `start_by_itself` at the end of its construction.
     """
 
     def __init__(self, name: str) -> None:
