@@ -150,6 +150,11 @@ class JointLink:
         Raises:
             SacGmmError: urdf_file cannot be read, or does not fit the parameters.
         """
+        # Loaded here and not in the loop, which would stand still for half a second.
+        import pinocchio  # noqa: F401
+
+        import sac_gmm.control.joint_kernels  # noqa: F401
+
         self._limits, self._dt_s = limits, dt_s
         if self._urdf_file:
             try:
