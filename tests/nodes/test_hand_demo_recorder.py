@@ -2,13 +2,16 @@
 
 import threading
 import time
+from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+import yaml
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from geometry_msgs.msg import PoseStamped
 from rclpy.qos import QoSProfile
+from rosbags.highlevel import AnyReader
 from sac_gmm_interfaces.srv import StartRecording, StopRecording
 from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header, String
@@ -16,12 +19,14 @@ from std_srvs.srv import Trigger
 
 from sac_gmm.demos import read_demonstration
 from sac_gmm.demos.hand_bag import read_hand_track
+from sac_gmm.perception.hands.model import prepared_path
 from sac_gmm.perception.hands.simulated import SimulatedHand, looking_at
 from sac_gmm_nodes.conversions import camera_info_message, header, image_message, stamp_of
 from sac_gmm_nodes.node_helpers import LATCHED, RELIABLE
 
 pytestmark = pytest.mark.ros
 
+CLIP = Path(__file__).parents[3] / "shared" / "data" / "hands" / "asl_hand.25fps.mp4"
 PERIOD_NS = 33_333_333
 CAMERA = looking_at([0.12, -0.38, 0.92], [0.45, 0.02, 0.36])
 PARAMETERS = {
@@ -252,6 +257,25 @@ def test_a_film_becomes_a_demonstration_without_a_camera(graph, tmp_path):
     demonstration = read_demonstration(bag)
     assert demonstration.n_samples >= 58
     assert np.linalg.norm(demonstration.position_m[5:55] - [way(i) for i in range(5, 55)], axis=1).max() < 5e-3
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not CLIP.exists(), reason=f"the real footage {CLIP} is not here")
+@pytest.mark.skipif(not prepared_path().exists(), reason="the hand model is not prepared: sac-gmm hands prepare")
+def test_real_footage_of_a_bare_hand_is_recorded_over_the_topics(graph, tmp_path):
+    recorder = graph.start(
+        "hand_demo_recorder", folder=tmp_path, auto_episode=True, silence_timeout_s=3.0, reliable_images=True
+    )
+    graph.start("film_source", film=CLIP, pace=10.0, reliable_images=True)
+    graph.wait(lambda: recorder.poll() == 0, "the end of the recorder", 120.0)
+    (bag,) = (tmp_path / "untitled").iterdir()
+    quality = yaml.safe_load((bag / "episode.yaml").read_text())["quality"]
+    assert quality["frames"] >= 323 and quality["seen"] >= 0.99 * quality["frames"] and quality["dropped"] == 0
+    demonstration = read_demonstration(bag)
+    assert demonstration.duration_s == pytest.approx(12.9, abs=0.15)
+    with AnyReader([bag]) as reader:
+        counts = {connection.topic: connection.msgcount for connection in reader.connections}
+    assert counts["/hand/landmarks"] == quality["seen"] and counts["/gripper"] == demonstration.n_samples
 
 
 def test_a_film_that_is_none_ends_the_source_with_a_sentence(graph, tmp_path):

@@ -218,8 +218,10 @@ class HandDemoRecorder(BaseNode):
 
     def _on_silence(self) -> None:
         """Without pictures a recording pauses by itself: what came so far is kept, and nothing is made up."""
-        silent_s = time.monotonic() - self._last_picture_s
-        if silent_s < self._silence_s or self._follow:
+        if self._follow or time.monotonic() - self._last_picture_s < self._silence_s:
+            return
+        self._take_what_waits()  # a busy node may be behind with its pictures
+        if time.monotonic() - self._last_picture_s < self._silence_s:
             return
         if self._auto and self._recorder.state is RecorderState.RECORDING:
             self._finished = True

@@ -15,7 +15,7 @@ from sac_gmm_nodes.node_helpers import RELIABLE, BaseNode
 
 _QUEUE = 30  # pictures that the network may hold
 _IN_FLIGHT = 4  # pictures that the recorder may be behind
-_PATIENCE_S = 2.0  # a recorder that says nothing for so long is waited for no more
+_PATIENCE_S = 5.0  # a recorder that says nothing for so long is waited for no more, until it says something again
 
 
 class PictureSender:
@@ -33,7 +33,6 @@ class PictureSender:
         self._info = node.create_publisher(CameraInfo, "camera/camera_info", qos)
         self._waiting: deque[int] = deque(maxlen=_QUEUE)
         self._patient = reliable
-        self._heard_s = 0.0
         if reliable:
             node.create_subscription(Header, "hand/looked_at", self._on_looked_at, RELIABLE)
 
@@ -51,11 +50,12 @@ class PictureSender:
     def wait(self, turn: Callable[[], None]) -> None:
         """Run `turn` (which must run callbacks) until the recorder has looked at nearly all that was sent."""
         end_s = time.monotonic() + _PATIENCE_S
-        while self._patient and self._heard_s and len(self._waiting) > _IN_FLIGHT and time.monotonic() < end_s:
+        while self._patient and len(self._waiting) > _IN_FLIGHT:
             turn()
+            self._patient = time.monotonic() < end_s
 
     def _on_looked_at(self, message: Header) -> None:
-        self._heard_s = time.monotonic()
+        self._patient = True
         stamp_ns = nanoseconds(message.stamp)
         while self._waiting and self._waiting[0] <= stamp_ns:
             self._waiting.popleft()

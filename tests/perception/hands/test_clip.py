@@ -61,3 +61,18 @@ def test_two_hands_in_one_picture_do_not_confuse_it():
             lefts += hand is not None and hand.side == "left" and hand.centre_px[0] > film.width
         tracker.close()
     assert lefts >= 57
+
+
+def test_depth_tells_how_far_away_the_hand_is_and_how_large():
+    """A wall half a metre away, which the hand lies against: the pictures alone do not tell."""
+    with Film(CLIP) as film:
+        tracker = HandTracker(guess_camera(film.width, film.height))
+        wall = np.full((film.height, film.width), 0.5, np.float32)
+        for number, time_s, picture in film.frames():
+            depth = wall if number < 10 else None
+            pose = tracker.track(picture, time_s, depth)
+            assert pose.size_from == ("depth" if number < 10 else "palm width")
+            assert pose.position_m[2] == pytest.approx(0.5, abs=0.03 if number < 10 else 0.08)
+            if number == 20:
+                break
+        tracker.close()
