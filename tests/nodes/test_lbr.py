@@ -19,7 +19,7 @@ from sac_gmm.control import Limit, Reason, SafetyLimits, State
 from sac_gmm.models import GaussianMixture, SkillModel, save_model
 from sac_gmm.tasks.iiwa import describe_iiwa
 from sac_gmm_nodes.conversions import point_array, stamp_of, twist_array
-from sac_gmm_nodes.node_helpers import COMMAND, EPISODE, RELIABLE, SENSOR
+from sac_gmm_nodes.node_helpers import COMMAND, EPISODE, SENSOR
 
 pytestmark = [pytest.mark.ros, pytest.mark.slow]
 RATE_HZ = 100.0
@@ -55,7 +55,7 @@ class Lab:
         self.heard: list[tuple[float, np.ndarray]] = []  # commands with the times they came
         self.states = graph.listen("lbr/state", LBRState, SENSOR)
         self.poses = graph.listen("state/pose", PoseStamped, SENSOR)
-        self.statuses = graph.listen("controller_status", ControllerStatus, RELIABLE)
+        self.statuses = graph.listen("controller_status", ControllerStatus, EVERY_ONE)
         graph.node.create_subscription(Twist, "lbr/command/twist", self._on_twist, EVERY_ONE)
         episodes = graph.node.create_publisher(EpisodeState, "episode_state", EPISODE)
         start = stamp_of(time.time_ns())
@@ -93,7 +93,10 @@ class Lab:
         self.wait(fault, reason=reason)
         assert self.statuses[-1].remedy
         self.silence()
-        stop = stop_of(self.statuses[before:], reason)
+        statuses = self.statuses[before:]
+        first = next(i for i, status in enumerate(statuses) if status.reason == reason)
+        assert statuses[first].tick - statuses[first - 1].tick == 1, "no status was missed where the stop begins"
+        stop = stop_of(statuses, reason)
         assert stop.ticks * stop.period_s <= stop.bound_s, f"{stop.ticks} ticks from {stop.speed_m_s} m/s"
         return stop
 
@@ -101,9 +104,13 @@ class Lab:
         assert self.graph.call(SetBool, "gmm_controller/pause", SetBool.Request(data=False)).success
 
     def silence(self):
-        """Wait until nothing is commanded any more; the commands since the last motion are zeros."""
-        self.graph.wait(lambda: self.heard and time.monotonic() - self.heard[-1][0] > 0.3, "silence")
-        assert not self.heard[-1][1].any()
+        """Wait until nothing is commanded any more, and a zero was the last."""
+
+        def silent():
+            came_s, twist = self.heard[-1]
+            return not twist.any() and time.monotonic() - came_s > 0.3
+
+        self.graph.wait(lambda: self.heard and silent(), "zero commands, then silence")
 
     def check_limits(self):
         """All commands so far are finite and within the limits on speed, acceleration and jerk."""
