@@ -127,6 +127,9 @@ class SacConfig:
     imitation_weight: float = 0.0
     # Weight of (temperature * log probability - value) in the actor's loss.
     value_weight: float = 1.0
+    # Standard deviations over the critics that the actor takes off their mean value: what few transitions speak for is
+    # not done, so that the policy does not leave the base skill for a promise alone.
+    pessimism: float = 0.0
     # Decoupled weight decay (AdamW) of the actor.
     actor_weight_decay: float = 0.0
     # Fraction of every batch that is drawn from episodes with a positive return, as soon as there are any.
@@ -183,6 +186,7 @@ class SacConfig:
             "anchor_weight": (0.0, float("inf")),
             "imitation_weight": (0.0, float("inf")),
             "value_weight": (0.0, float("inf")),
+            "pessimism": (0.0, 100.0),
             "actor_weight_decay": (0.0, 10.0),
             "success_fraction": (0.0, 1.0),
             "shift_std": (0.0, float("inf")),

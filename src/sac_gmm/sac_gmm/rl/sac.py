@@ -343,18 +343,21 @@ class SacAgent:
         drawn, trace = actor.trace(batch.features, batch.noise[1])
         q, critic_trace = self.critics.trace(batch.features, drawn.action)
         weight = config.value_weight / size
-        of_inputs = self.critics.backward(
-            torch.full_like(q, -weight / len(q)), critic_trace, weights=False, inputs=True
-        )
+        of_q = torch.full_like(q, -weight / len(q))
+        if config.pessimism:
+            # The value is mean - pessimism * std over the critics; d std / d q = (q - mean) / (n std).
+            std, mean = torch.std_mean(q, dim=0, correction=0)
+            of_q += (config.pessimism * weight / len(q)) * (q - mean) / std.clamp(min=1e-3)
+        of_inputs = self.critics.backward(of_q, critic_trace, weights=False, inputs=True)
         assert of_inputs is not None
         of_mean: Tensor | None = None
         if config.anchor_weight or config.imitation_weight:
-            mean = torch.tanh(drawn.mean)
-            pull = (config.anchor_weight / size) * mean
+            middle = torch.tanh(drawn.mean)
+            pull = (config.anchor_weight / size) * middle
             if config.imitation_weight:
                 share = batch.succeeded / batch.succeeded.sum().clamp(min=1.0)
-                pull = pull + config.imitation_weight * share.unsqueeze(1) * (mean - batch.action)
-            of_mean = 2.0 * pull * (1.0 - mean.square())
+                pull = pull + config.imitation_weight * share.unsqueeze(1) * (middle - batch.action)
+            of_mean = 2.0 * pull * (1.0 - middle.square())
         actor.backward(of_inputs[:, -self.action_dim :], weight * self.temperature, drawn, trace, of_mean)
         self.optimisers["actor"].step()
         entropy = -drawn.log_prob.mean().item()
