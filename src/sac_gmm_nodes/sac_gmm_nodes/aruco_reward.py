@@ -120,7 +120,7 @@ class ArucoReward(BaseNode):
         self._marker_id = self.whole("marker_id", 7, 0, 1000, "the marker that shows when the task is done")
         size_m = self.real("marker_size_m", 0.08, 0.005, 1.0, "m", "side of the marker's black square")
         similarity = self.real(
-            "min_similarity", 0.65, 0.3, 1.0, "", "correlation with the drawn marker that a candidate must reach"
+            "min_similarity", 0.8, 0.3, 1.0, "", "correlation with the drawn marker that a candidate must reach"
         )
         file = self.text("board_file", "", "a board of markers, YAML, instead of the one marker; empty for none")
         min_markers = self.whole("min_markers", 1, 1, 100, "of a board, that must be seen")

@@ -229,8 +229,8 @@ def message_type(kind: str) -> Any:
     Raises:
         SacGmmError: It is not installed.
     """
-    package, _, name = kind.partition("/msg/")
     try:
+        package, _, name = kind.split("/")
         return getattr(importlib.import_module(f"{package}.msg"), name)
     except (ImportError, AttributeError, ValueError) as error:
         raise SacGmmError(f"there is no message type {kind} here: expected one like sensor_msgs/msg/Image") from error

@@ -10,7 +10,8 @@ than 20 degrees; `unflagged` are those that our pose does not call ambiguous.
 
 The frames for false rewards hold clutter, three markers of other dictionaries or with other ids, and a random blur,
 noise and light each; the marker is never in them. They are counted in blocks, and a run that was stopped goes on with
-the next block, as long as the file for the result is the same.
+the next block, as long as the file for the result is the same. The frames have nothing to do with each other, so that
+`counted`, single frames that would count, is the harder figure than `rewards`, three in a row.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ from sac_gmm.perception.camera import Camera
 from sac_gmm.perception.corners import refine_corners
 from sac_gmm.perception.marker_pose import MarkerPose, PoseSolver
 
-MIN_SIMILARITY = 0.65  # a marker at the edge of what can be read still reaches it
+MIN_SIMILARITY = 0.8  # markers that can be read reach 0.9 but for the steepest and the most blurred
 
 # Pixels per module (one bit of the marker) of the picture that a candidate is compared with.
 _MODULE_PX = 4
