@@ -34,6 +34,8 @@ class Film:
     sigma: float = 0.01
     # Time of a still, s since the start; the end of the episode where it ends before.
     at: float = 4.0
+    # Width of the picture in pixels; 0 leaves it as it is drawn.
+    width: int = 0
     # Draw the arm's meshes rather than boxes and capsules; takes ten times longer.
     meshes: bool = False
     # Folder with one folder of bags per task.
@@ -54,6 +56,8 @@ def run(asked: Film) -> int:
     from sac_gmm.skills import Gmm, MacroEnv, WindowObserver
     from sac_gmm.tasks import make_task
 
+    if asked.width and asked.width < 100:
+        raise SacGmmError(f"a picture {asked.width} pixels wide shows nothing: give 100 or more, or 0")
     still = asked.out.suffix == ".png"
     if asked.out.suffix not in (".gif", ".mp4", ".png"):
         raise SacGmmError(f"{asked.out}: the ending must be .gif, .mp4 or .png")
@@ -65,9 +69,9 @@ def run(asked: Film) -> int:
     env = MacroEnv(task, Gmm(model), WindowObserver(0))
     interval = 3
     frames = []
-    for frame in play(env, task, asked.seed, asked.sigma, interval):
-        frames.append(frame)
-        if still and frame.time_s >= asked.at:
+    for frame in play(env, task, asked.seed, asked.sigma, interval, asked.at if still else 0.0):
+        frames.append(frame.scaled(asked.width) if asked.width else frame)
+        if still:
             break
     task.close()
     if still:

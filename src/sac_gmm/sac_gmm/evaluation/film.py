@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -38,8 +38,16 @@ class Frame:
     time_s: float
     success: bool
 
+    def scaled(self, width: int) -> Frame:
+        """The same frame, `width` pixels wide."""
+        height = round(self.picture.shape[0] * width / self.picture.shape[1])
+        picture = cv2.resize(self.picture, (width, height), interpolation=cv2.INTER_AREA)
+        return replace(self, picture=picture.astype(np.uint8))
 
-def play(env: MacroEnv, task: Task, seed: int, sigma_m: float, frame_interval: int = 3) -> Iterator[Frame]:
+
+def play(
+    env: MacroEnv, task: Task, seed: int, sigma_m: float, frame_interval: int = 3, from_s: float = 0.0
+) -> Iterator[Frame]:
     """Play an episode of a skill that decides nothing, and give a frame every few control steps and one at its end.
 
     Args:
@@ -48,6 +56,7 @@ def play(env: MacroEnv, task: Task, seed: int, sigma_m: float, frame_interval: i
         seed: Of the episode.
         sigma_m: Noise on the detected target per axis.
         frame_interval: Control steps from frame to frame.
+        from_s: Time of the first frame; drawing them is what takes long.
     """
     env.decoder.interval = frame_interval
     env.reset(seed, {"target_noise_std_m": sigma_m})
@@ -56,7 +65,8 @@ def play(env: MacroEnv, task: Task, seed: int, sigma_m: float, frame_interval: i
     while True:
         success = task.truth()["success"] > 0.5
         time_s = task.elapsed_steps * task.control_dt_s
-        yield Frame(compose(task, _caption(task.name, seed, sigma_m, time_s, success, ended)), time_s, success)
+        if ended or time_s >= from_s:
+            yield Frame(compose(task, _caption(task.name, seed, sigma_m, time_s, success, ended)), time_s, success)
         if ended:
             return
         step = env.step(action)
@@ -72,7 +82,7 @@ def compose(task: Task, caption: str) -> Picture:
     for first in range(0, len(tiles), 2):
         column = np.full((_HEIGHT, _SIDE, 3), 24, np.uint8)
         for row, (title, tile) in enumerate(tiles[first : first + 2]):
-            shown = cv2.resize(tile, (_SIDE, _SIDE), interpolation=cv2.INTER_NEAREST)
+            shown = cv2.resize(tile, (_SIDE, _SIDE), interpolation=cv2.INTER_NEAREST).astype(np.uint8)
             _write(shown, title, (6, 18))
             column[row * _SIDE : (row + 1) * _SIDE] = shown
         columns.append(column)

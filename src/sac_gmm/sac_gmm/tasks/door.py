@@ -91,7 +91,7 @@ class DoorTask(Task):
         self.cameras = {
             "wrist": Camera(self.client, "wrist_camera_optical_frame", 64, 64, 45.0),
             "fixed": Camera(self.client, "fixed_camera_optical_frame", 320, 240, 34.0),
-            "scene": Camera(self.client, "scene_camera_optical_frame", 320, 240, 40.0),
+            "scene": Camera(self.client, "scene_camera_optical_frame", 640, 480, 40.0),
         }
         self.sensors["rgb"] = RgbSensor(self.cameras["wrist"])
 

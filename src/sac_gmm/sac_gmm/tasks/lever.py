@@ -95,7 +95,7 @@ class LeverTask(Task):
         self.cameras = {
             "wrist": Camera(self.client, "wrist_camera_optical_frame", 64, 64, 45.0),
             "depth": Camera(self.client, "depth_camera_optical_frame", size, size, 27.0, near_m=0.1, far_m=1.5),
-            "scene": Camera(self.client, "scene_camera_optical_frame", 320, 240, 38.0),
+            "scene": Camera(self.client, "scene_camera_optical_frame", 640, 480, 38.0),
         }
         up = np.array([0.0, 0.0, 1.0])
         self.cameras["depth"].look(np.array([1.0, 0.0, 0.45]), np.array([0.57, 0.0, 0.265]), up)
