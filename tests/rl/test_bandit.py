@@ -2,13 +2,13 @@ import numpy as np
 import pytest
 
 from sac_gmm.rl import SacConfig
-from sac_gmm.rl.bandit import HiddenOffset, learn
+from sac_gmm.rl.bandit import ONE_DECISION, HiddenOffset, learn
 
 
 @pytest.mark.slow
 def test_learns_to_undo_a_hidden_offset_seen_in_the_picture():
     """Sparse reward, about 15 % at the start, 150 episodes of one decision."""
-    result = learn(SacConfig(), seed=1, episodes=150, evaluate_at=(150,))
+    result = learn(SacConfig(**ONE_DECISION), seed=1, episodes=150, evaluate_at=(150,))
     assert result["base"] < 0.25
     assert result["success"][150] >= 0.8
     assert result["wall_s"] < 60.0

@@ -29,7 +29,12 @@ def test_initial_exploration_has_the_configured_spread_and_takes_given_noise():
 def test_temperature_drives_the_entropy_to_its_target(target):
     """On a bandit without reward the policy is free; from -0.2 nats the entropy goes down as well as up."""
     config = SacConfig(
-        critic_hidden=(16,), target_entropy_per_action=target, temperature_learning_rate=0.02, min_std=0.01, max_std=3.0
+        critic_hidden=(16,),
+        target_entropy_per_action=target,
+        temperature_learning_rate=0.02,
+        initial_std=0.15,
+        min_std=0.01,
+        max_std=3.0,
     )
     spec = ObservationSpec(1)
     agent, replay = SacAgent(spec, 1, config), Replay(spec, 1, 500)

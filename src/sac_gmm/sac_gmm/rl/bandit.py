@@ -31,6 +31,18 @@ from sac_gmm.rl.noise import Ar1Noise
 from sac_gmm.rl.replay import Observation, Replay, Transition
 from sac_gmm.rl.sac import Policy, SacAgent
 
+# A bandit of one decision gives a hundredth of the transitions that a task gives in as many episodes. There, the tasks'
+# configuration learns by heart; a linear actor that imitates its successes generalises.
+ONE_DECISION: dict[str, Any] = {
+    "actor_hidden": (),
+    "initial_std": 0.15,
+    "min_std": 0.1,
+    "target_entropy_per_action": -0.5,
+    "imitation_weight": 3.0,
+    "updates_per_decision": 5,
+    "shift_std": 0.0,
+}
+
 # What the study compares: each differs from the defaults in the fields given.
 VARIANTS: dict[str, dict[str, Any]] = {
     "defaults": {},
@@ -42,7 +54,9 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "initial spread 0.15": {"initial_std": 0.15},
     "5 updates per decision": {"updates_per_decision": 5},
     "2 critics": {"n_critics": 2},
-    "critics 64x64": {"critic_hidden": (64, 64)},
+    "critics 128x128": {"critic_hidden": (128, 128)},
+    "20 updates per decision": {"updates_per_decision": 20},
+    "for one decision": ONE_DECISION,
     "no layer normalisation": {"layer_norm": False},
     "latent of 8": {"latent_size": 8},
     "successes not preferred": {"success_fraction": 0.0},

@@ -73,7 +73,7 @@ class SacConfig:
     # Whether the actor begins at exactly zero, so that training begins with the base skill.
     zero_init: bool = True
     # Widths of the hidden layers of each critic.
-    critic_hidden: tuple[int, ...] = (128, 128)
+    critic_hidden: tuple[int, ...] = (64, 64)
     # Layer normalisation after every hidden layer of the critics: keeps many updates per decision stable.
     layer_norm: bool = True
     # Number of critics, computed together as one batched network.
@@ -116,7 +116,7 @@ class SacConfig:
     weight_decay: float = 0.0
     batch_size: int = 64
     # Gradient updates per decision.
-    updates_per_decision: int = 20
+    updates_per_decision: int = 10
     # Weight of the online critics in each Polyak step of their targets.
     polyak: float = 0.01
     # Every how many critic updates the actor and the temperature are updated.
