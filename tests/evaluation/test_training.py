@@ -122,6 +122,18 @@ def test_a_table_goes_on_where_it_stopped(tmp_path, monkeypatch, capsys):
         assert (table.parent / picture).stat().st_size > 5000
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("skill", ["sac", "residual_gmm", "residual_gmm_paper"])
+def test_the_other_skills_train_too(tmp_path, monkeypatch, skill):
+    monkeypatch.chdir(ROOT)
+    assert train(tmp_path / "run", 1, "--skill", skill) == 0
+    lines = [json.loads(line) for line in (tmp_path / "run" / "episodes.jsonl").read_text().splitlines()]
+    base = [line["success"] for line in lines if line["mode"] == "base"]
+    if skill == "sac":
+        assert any(base)  # they are demonstrations, with an exact target
+    assert main(["evaluate", str(tmp_path / "run"), "--episodes", "1"]) == 0
+
+
 def test_windows_are_means_over_seeds():
     rates = window_rates(["0" * 25 + "1" * 25, "1" * 50])
     assert len(rates) == 26
