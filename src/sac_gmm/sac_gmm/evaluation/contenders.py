@@ -115,7 +115,7 @@ def make_env(task: str, skill: str, settings: AgentSettings, model: SkillModel, 
         decoder = ResidualGmm(model, authority_m_s=PAPER_RESIDUAL_M_S if "paper" in skill else RESIDUAL_M_S)
     else:
         decoder = SacGmm(model, adaptation)
-    decoder.interval = own.interval
+    decoder.interval = SPIRAL_INTERVAL if skill == "spiral_gmm" else own.interval
     shift = adaptation.action_shift if skill == "sac_gmm" and adaptation.action_shift.any() else None
     observer = WindowObserver(
         decoder.action_dim,
@@ -147,8 +147,10 @@ def demonstrated_action(model: SkillModel) -> Policy:
     return act
 
 
-# The spiral, tuned by hand per task (benchmarks/README.md).
-SPIRALS = {"door": SpiralSearch(), "lever": SpiralSearch(), "peg": SpiralSearch()}
+# The spiral, tuned per task over speed, pitch and lift on 40 episodes each (docs/learning.md).
+_WIDE = SpiralSearch(start_s=2.0, speed_m_s=0.04, pitch_m=0.012)
+SPIRALS = {"door": _WIDE, "lever": _WIDE, "peg": _WIDE}
+SPIRAL_INTERVAL = 8  # control steps: a spiral wants finer steps than a decision
 
 
 def searcher(task: str, skill: str, settings: AgentSettings) -> Callable[[], Policy] | None:
