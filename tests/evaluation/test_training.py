@@ -76,6 +76,12 @@ def test_a_killed_run_that_goes_on_equals_an_unbroken_one(tmp_path, monkeypatch,
     assert found["config"]["agent"]["critic_hidden"] == [16, 16] and found["git"]
     assert load_policy(folder / "policy.bin")[1]["episodes_trained"] == 6
 
+    probed = tmp_path / "probe.json"
+    assert main(["probe", str(folder), "--episodes", "8", "--json", str(probed)]) == 0
+    parts = json.loads(probed.read_text())["parts"]
+    assert list(parts) == ["pose and action", "with touch", "with memory"]
+    assert all(len(part["r2"]) == 3 and max(part["r2"]) <= 1.0 for part in parts.values())
+
 
 @pytest.mark.slow
 def test_mistakes_are_told_and_nothing_is_lost(tmp_path, monkeypatch, capsys):
