@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import subprocess
@@ -11,6 +12,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import pytest
@@ -20,24 +22,26 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(Path(__file__).parent))  # for what the tests of this folder share
 
 
-def free_domain() -> int:
-    """A domain that no other test uses at the same time; a lock file per domain is held for the life of the process."""
+_next_domain = itertools.count(os.getpid())
+
+
+def free_domain() -> tuple[int, IO[str]]:
+    """A domain that nobody else tests in, and its lock: closing the file gives the domain back.
+
+    The next one asked for is another, so that what lingers of the nodes before is not heard.
+    """
     import fcntl
 
-    for offset in range(100):
-        domain = 1 + (os.getpid() + offset) % 100
+    for _ in range(100):
+        domain = 1 + next(_next_domain) % 100
         lock = open(f"/tmp/sac_gmm_test_domain_{domain}.lock", "w")  # noqa: SIM115 - held open on purpose
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             lock.close()
             continue
-        _locks.append(lock)
-        return domain
+        return domain, lock
     raise RuntimeError("all ROS domains are taken")
-
-
-_locks: list = []
 
 
 class Graph:
@@ -51,7 +55,7 @@ class Graph:
         from rclpy.executors import SingleThreadedExecutor
 
         self.folder = folder
-        self.domain = free_domain()
+        self.domain, self._domain_lock = free_domain()
         self.env = os.environ | {
             "ROS_DOMAIN_ID": str(self.domain),
             "ROS_LOG_DIR": str(folder / "ros_log"),
@@ -136,6 +140,7 @@ class Graph:
         self._thread.join()
         self.node.destroy_node()
         self.context.try_shutdown()
+        self._domain_lock.close()
 
     def _spin(self) -> None:
         while self._spinning:

@@ -42,7 +42,7 @@ _STATE_TYPES = {
     "visualization_msgs/msg/MarkerArray",
 }
 _STATE_TOPICS = frozenset(EPISODE_TOPICS) - {COMMAND_TWIST}
-_LISTENERS_S = 2.0  # to find each other before the first message
+_LISTENERS_S = 4.0  # to find each other before the first message; a DDS participant says every 3 s that it is there
 
 
 class DemoPlayer(BaseNode):
