@@ -16,7 +16,21 @@ def few_cells(monkeypatch):
 
 
 def calibrate(path, episodes=4):
-    return main(["calibrate", "--tasks", "door", "--episodes", str(episodes), "--workers", "1", "--json", str(path)])
+    return main(
+        [
+            "calibrate",
+            "--tasks",
+            "door",
+            "--episodes",
+            str(episodes),
+            "--other-episodes",
+            str(episodes),
+            "--workers",
+            "1",
+            "--json",
+            str(path),
+        ]
+    )
 
 
 def test_it_measures_saves_and_goes_on(few_cells, tmp_path, capsys):
@@ -58,3 +72,7 @@ def test_every_task_is_measured_under_every_noise():
     assert [cell.sigma_m for cell in found if cell.kind == "lpv_ds"] == list(calibration.SIGMAS_M)
     assert {(cell.kind, cell.sigma_m) for cell in found} >= {("gmm", 0.01), ("seds", 0.01)}
     assert len({cell.key for cell in found}) == len(found)
+
+
+def test_other_fits_are_measured_where_they_were_demonstrated():
+    assert {cell.kind for cell in calibration.cells(["peg_easy"])} == {"lpv_ds"}

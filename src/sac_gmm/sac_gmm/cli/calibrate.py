@@ -27,8 +27,10 @@ class Calibrate:
     json: Path
     # Tasks; all that have a base skill where none is given.
     tasks: tuple[str, ...] = ()
-    # Episodes for each number.
+    # Episodes for each number under the paper's noise of 1 cm.
     episodes: int = 500
+    # Episodes for each number under other noise.
+    other_episodes: int = 200
     # Processes that run episodes.
     workers: int = 2
     # Folder with one folder of bags per task.
@@ -47,23 +49,25 @@ def run(asked: Calibrate) -> int:
 
     from sac_gmm.evaluation import provenance
     from sac_gmm.evaluation.base_skill import BASE_SKILLS, base_skill
-    from sac_gmm.evaluation.calibration import cells, measure
+    from sac_gmm.evaluation.calibration import PAPER_SIGMA_M, cells, measure
     from sac_gmm.files import write_json
 
     tasks = asked.tasks or tuple(BASE_SKILLS)
     for task in tasks:
         base_skill(task)
-    if asked.episodes < 1:
-        raise SacGmmError(f"{asked.episodes} episodes cannot be run: give a number from 1 up")
-    result = _begun(asked) or {"episodes": asked.episodes, "seed_bank": "test", "cells": {}}
+    counts = {"episodes": asked.episodes, "other_episodes": asked.other_episodes}
+    if min(counts.values()) < 1:
+        raise SacGmmError(f"{min(counts.values())} episodes cannot be run: give a number from 1 up")
+    result = _begun(asked.json, counts) or {**counts, "seed_bank": "test", "cells": {}}
     missing = [cell for cell in cells(tasks) if cell.key not in result["cells"]]
     columns = (TextColumn("{task.description:<28}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns) as progress:
         for cell in missing:
-            bar = progress.add_task(f"{cell.task} {cell.kind} {100 * cell.sigma_m:g} cm", total=asked.episodes)
+            episodes = asked.episodes if cell.sigma_m == PAPER_SIGMA_M else asked.other_episodes
+            bar = progress.add_task(f"{cell.task} {cell.kind} {100 * cell.sigma_m:g} cm", total=episodes)
             measured = measure(
                 cell,
-                asked.episodes,
+                episodes,
                 asked.workers,
                 asked.demonstrations,
                 lambda _, bar=bar: progress.advance(bar),  # type: ignore[misc]
@@ -77,19 +81,19 @@ def run(asked: Calibrate) -> int:
     return 0
 
 
-def _begun(asked: Calibrate) -> dict[str, Any] | None:
+def _begun(path: Path, counts: dict[str, int]) -> dict[str, Any] | None:
     from sac_gmm.files import read_json
 
-    if not asked.json.exists():
+    if not path.exists():
         return None
-    result = read_json(asked.json)
+    result = read_json(path)
     if not isinstance(result, dict) or "cells" not in result:
-        raise SacGmmError(f"{asked.json} is not a calibration: give another name")
-    if result.get("episodes") != asked.episodes:
-        raise SacGmmError(
-            f"{asked.json} was begun with {result.get('episodes')} episodes, not {asked.episodes}: "
-            "give the same number or another file"
-        )
+        raise SacGmmError(f"{path} is not a calibration: give another name")
+    for name, count in counts.items():
+        if result.get(name) != count:
+            raise SacGmmError(
+                f"{path} was begun with {result.get(name)} {name}, not {count}: give the same number or another file"
+            )
     return result
 
 
