@@ -37,14 +37,14 @@ class Cell:
 
 
 def cells(tasks: Sequence[str]) -> list[Cell]:
-    """The table's cells: the base skill under every noise, the other fits without noise and under the paper's.
+    """The table's cells, base skills first: these under every noise, other fits without noise and under the paper's.
 
     The other fits are measured where they were demonstrated: the same skill with an easier hole says nothing more.
     """
     return [
         Cell(task, kind, sigma)
-        for task in tasks
         for kind in reversed(KINDS)
+        for task in tasks
         for sigma in SIGMAS_M
         if kind == "lpv_ds" or (sigma in (0.0, PAPER_SIGMA_M) and base_skill(task).bags == task)
     ]
