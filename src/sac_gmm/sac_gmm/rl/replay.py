@@ -53,7 +53,9 @@ class Replay:
         self._last = np.zeros(capacity, bool)  # last transition of its episode
         self._succeeded = np.zeros(capacity, bool)  # belongs to an episode of positive return
         self._successes = np.zeros(0, np.int64)  # indices of those
-        self._image = np.zeros((capacity, *(spec.image_shape or (0,))), np.uint8)
+        # Written to at once: a run that does not fit into memory fails at its start, and none grows as it goes on.
+        self._image = np.empty((capacity, *(spec.image_shape or (0,))), np.uint8)
+        self._image.fill(0)
         # Next images that are not the image of the following row, by row.
         self._next_image: dict[int, np.ndarray] = {}
 
