@@ -14,7 +14,6 @@ from __future__ import annotations
 import contextlib
 import json as json_format
 import os
-import signal
 import subprocess
 import sys
 import tempfile
@@ -27,6 +26,7 @@ from typing import Any
 
 import tyro
 
+from sac_gmm.cli.command_line import stop_process
 from sac_gmm.errors import SacGmmError
 
 SAMPLE_S = 5.0
@@ -103,11 +103,7 @@ def soak(seconds: float, model: Path, folder: Path, time_limit_s: float) -> dict
             if event.get("event") == "episode":
                 episodes.append(event)
     finally:
-        nodes.send_signal(signal.SIGINT)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            nodes.wait(STOP_S)
-        if nodes.poll() is None:
-            nodes.kill()
+        stop_process(nodes, STOP_S)
     time.sleep(1.0)
     lines = log.read_text(errors="replace").splitlines()
     ran_s = time.monotonic() - begun_s
@@ -136,11 +132,7 @@ def _client(environment: dict[str, str], out: Path) -> Iterator[subprocess.Popen
     try:
         yield client
     finally:
-        client.send_signal(signal.SIGINT)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            client.wait(STOP_S)
-        if client.poll() is None:
-            client.kill()
+        stop_process(client, STOP_S)
 
 
 def _memory(mark: str) -> dict[str, float]:
@@ -181,9 +173,9 @@ def _growth(series: list[tuple[float, float]], seconds: float) -> dict[str, floa
 
 
 def _fitted(folder: Path) -> Path:
-    from sac_gmm.cli.fit import main as fit
+    from sac_gmm.evaluation.base_skill import fit_base_skill
+    from sac_gmm.models import save_model
 
     path = folder / "skill.npz"
-    if fit(["demos/door", "-k", "8", "-o", str(path)]) != 0:
-        raise SacGmmError("no skill could be fitted to demos/door: give one with --model")
+    save_model(path, fit_base_skill("door"))
     return path

@@ -16,6 +16,7 @@ from typing import Any
 
 import tyro
 
+from sac_gmm.cli.command_line import counting_progress, help_text
 from sac_gmm.errors import SacGmmError
 
 
@@ -39,14 +40,11 @@ class Calibrate:
 
 def main(args: list[str]) -> int:
     """Run the calibration."""
-    examples = (__doc__ or "").replace("    sac-gmm", "    $ sac-gmm")  # tyro would join lines that begin with a letter
-    return run(tyro.cli(Calibrate, args=args, prog="sac-gmm calibrate", description=examples))
+    return run(tyro.cli(Calibrate, args=args, prog="sac-gmm calibrate", description=help_text(__doc__)))
 
 
 def run(asked: Calibrate) -> int:
     """Measure what is still missing, and print the table."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
     from sac_gmm.evaluation import provenance
     from sac_gmm.evaluation.base_skill import BASE_SKILLS, base_skill
     from sac_gmm.evaluation.calibration import PAPER_SIGMA_M, cells, measure
@@ -60,8 +58,7 @@ def run(asked: Calibrate) -> int:
         raise SacGmmError(f"{min(counts.values())} episodes cannot be run: give a number from 1 up")
     result = _begun(asked.json, counts) or {**counts, "seed_bank": "test", "cells": {}}
     missing = [cell for cell in cells(tasks) if cell.key not in result["cells"]]
-    columns = (TextColumn("{task.description:<28}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns) as progress:
+    with counting_progress(28) as progress:
         for cell in missing:
             episodes = asked.episodes if cell.sigma_m == PAPER_SIGMA_M else asked.other_episodes
             bar = progress.add_task(f"{cell.task} {cell.kind} {100 * cell.sigma_m:g} cm", total=episodes)

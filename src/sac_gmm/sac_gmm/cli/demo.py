@@ -13,7 +13,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -24,6 +23,7 @@ from typing import Any
 
 import tyro
 
+from sac_gmm.cli.command_line import help_text, stop_process, success_progress
 from sac_gmm.errors import SacGmmError
 
 # The launch file wires the marker detector, and nothing else, to the topic `reward`.
@@ -66,8 +66,7 @@ class _Phase:
 
 def main(args: list[str]) -> int:
     """Run the demo."""
-    examples = (__doc__ or "").replace("    sac-gmm", "    $ sac-gmm")  # tyro would join lines that begin with a letter
-    return run(tyro.cli(Demo, args=args, prog="sac-gmm demo", description=examples))
+    return run(tyro.cli(Demo, args=args, prog="sac-gmm demo", description=help_text(__doc__)))
 
 
 def run(demo: Demo) -> int:
@@ -188,20 +187,11 @@ def _nodes(demo: Demo, model: Path) -> Iterator[Callable[[], None]]:
 
             yield check
         finally:
-            _stop(nodes)
+            stop_process(nodes, _STOP_S)
 
 
 def _run_phase(demo: Demo, phase: _Phase, log: _EpisodeLog, check_nodes: Callable[[], None]) -> None:
     """Run the episodes of a phase that are not in the log yet."""
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
-
     from sac_gmm.cli.launch_yaml import find_package
     from sac_gmm.evaluation import seed_bank
 
@@ -216,17 +206,8 @@ def _run_phase(demo: Demo, phase: _Phase, log: _EpisodeLog, check_nodes: Callabl
     client = subprocess.Popen(
         command, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True, start_new_session=True
     )
-    columns = (
-        TextColumn("{task.description:<14}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[success]}"),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-    )
     try:
-        with Progress(*columns) as progress:
+        with success_progress(14) as progress:
             bar = progress.add_task(phase.title, total=phase.episodes, completed=done, success="")
             since = time.monotonic()
             assert client.stdout is not None
@@ -246,17 +227,7 @@ def _run_phase(demo: Demo, phase: _Phase, log: _EpisodeLog, check_nodes: Callabl
             check_nodes()
             raise SacGmmError(f"the episodes ended early; see {demo.run_dir / 'nodes.log'}")
     finally:
-        _stop(client)
-
-
-def _stop(process: subprocess.Popen[Any]) -> None:
-    """Ask a process to end as Ctrl-C would, and insist when it does not."""
-    for number, patience_s in ((signal.SIGINT, _STOP_S), (signal.SIGTERM, 5.0), (signal.SIGKILL, 5.0)):
-        if process.poll() is not None:
-            return
-        process.send_signal(number)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(patience_s)
+        stop_process(client, _STOP_S)
 
 
 def _result(demo: Demo, log: _EpisodeLog) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
+from sac_gmm.cli.command_line import help_text
 from sac_gmm.demos import TopicNames
 from sac_gmm.errors import SacGmmError
 
@@ -49,8 +50,7 @@ def main(args: list[str]) -> int:
         "salvage": salvage,
         "record": record,
     }
-    examples = (__doc__ or "").replace("    sac-gmm", "    $ sac-gmm")  # tyro would join lines that begin with a letter
-    return subcommand_cli_from_dict(commands, args=args, prog="sac-gmm demos", description=examples)
+    return subcommand_cli_from_dict(commands, args=args, prog="sac-gmm demos", description=help_text(__doc__))
 
 
 def info(bags: Bags, /, names: Names = OUR_NAMES) -> int:

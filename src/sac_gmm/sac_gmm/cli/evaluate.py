@@ -15,6 +15,7 @@ from typing import Annotated
 
 import tyro
 
+from sac_gmm.cli.command_line import counting_progress, help_text
 from sac_gmm.errors import SacGmmError
 
 
@@ -43,14 +44,12 @@ class Evaluate:
 
 def main(args: list[str]) -> int:
     """Measure."""
-    examples = (__doc__ or "").replace("    sac-gmm", "    $ sac-gmm")  # tyro would join lines that begin with a letter
-    return run(tyro.cli(Evaluate, args=args, prog="sac-gmm evaluate", description=examples))
+    return run(tyro.cli(Evaluate, args=args, prog="sac-gmm evaluate", description=help_text(__doc__)))
 
 
 def run(asked: Evaluate) -> int:
     """Run the episodes and print what came of it."""
     import torch
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     from sac_gmm.evaluation import SuccessRate
     from sac_gmm.evaluation.measuring import Measurement, measure, open_candidate
@@ -61,8 +60,7 @@ def run(asked: Evaluate) -> int:
         raise SacGmmError(f"{asked.episodes} episodes cannot be run: give a number from 1 up")
     candidate = open_candidate(asked.skill, asked.task, asked.config, asked.demonstrations)
     wanted = Measurement(asked.episodes, asked.seed_bank, asked.sigma, asked.workers)
-    columns = (TextColumn("{task.description:<14}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns) as progress:
+    with counting_progress(14) as progress:
         bar = progress.add_task(candidate.skill, total=2 * asked.episodes)
         result = measure(candidate, wanted, lambda _: progress.advance(bar))
     reached = SuccessRate(result["successes"], result["episodes"])

@@ -16,6 +16,7 @@ from typing import Annotated
 
 import tyro
 
+from sac_gmm.cli.command_line import help_text
 from sac_gmm.errors import SacGmmError
 
 
@@ -44,8 +45,7 @@ class Film:
 
 def main(args: list[str]) -> int:
     """Film one episode."""
-    examples = (__doc__ or "").replace("    sac-gmm", "    $ sac-gmm")  # tyro would join lines that begin with a letter
-    return run(tyro.cli(Film, args=args, prog="sac-gmm film", description=examples))
+    return run(tyro.cli(Film, args=args, prog="sac-gmm film", description=help_text(__doc__)))
 
 
 def run(asked: Film) -> int:

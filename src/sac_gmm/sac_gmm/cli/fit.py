@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
+from sac_gmm.cli.command_line import help_text
 from sac_gmm.demos import TopicNames
 from sac_gmm.errors import SacGmmError
 from sac_gmm.models import Kind
@@ -28,8 +29,7 @@ _ROLLOUT_TIME = 3.0  # times the longest demonstration
 
 def main(args: list[str]) -> int:
     """Fit and save a skill."""
-    examples = (__doc__ or "").replace("    sac-gmm", "    $ sac-gmm")  # tyro would join lines that begin with a letter
-    return tyro.cli(fit, args=args, prog="sac-gmm fit", description=examples)
+    return tyro.cli(fit, args=args, prog="sac-gmm fit", description=help_text(__doc__))
 
 
 def fit(

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
+from sac_gmm.cli.command_line import help_text
 from sac_gmm.errors import SacGmmError
 
 if TYPE_CHECKING:
@@ -60,8 +61,7 @@ def main(args: list[str]) -> int:
         "board": board,
         "prepare": prepare,
     }
-    examples = (__doc__ or "").replace("    sac-gmm", "    $ sac-gmm")  # tyro would join lines that begin with a letter
-    return subcommand_cli_from_dict(commands, args=args, prog="sac-gmm hands", description=examples)
+    return subcommand_cli_from_dict(commands, args=args, prog="sac-gmm hands", description=help_text(__doc__))
 
 
 def track(

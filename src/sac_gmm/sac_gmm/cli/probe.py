@@ -14,6 +14,7 @@ from typing import Annotated
 
 import tyro
 
+from sac_gmm.cli.command_line import help_text
 from sac_gmm.errors import SacGmmError
 
 
@@ -34,8 +35,7 @@ class Probe:
 
 def main(args: list[str]) -> int:
     """Measure."""
-    examples = (__doc__ or "").replace("    sac-gmm", "    $ sac-gmm")  # tyro would join lines that begin with a letter
-    return run(tyro.cli(Probe, args=args, prog="sac-gmm probe", description=examples))
+    return run(tyro.cli(Probe, args=args, prog="sac-gmm probe", description=help_text(__doc__)))
 
 
 def run(asked: Probe) -> int:

@@ -16,6 +16,7 @@ from typing import Any
 
 import tyro
 
+from sac_gmm.cli.command_line import counting_progress, help_text
 from sac_gmm.errors import SacGmmError
 
 
@@ -46,14 +47,11 @@ class Table:
 
 def main(args: list[str]) -> int:
     """Run the comparison."""
-    examples = (__doc__ or "").replace("    sac-gmm", "    $ sac-gmm")  # tyro would join lines that begin with a letter
-    return run(tyro.cli(Table, args=args, prog="sac-gmm table", description=examples))
+    return run(tyro.cli(Table, args=args, prog="sac-gmm table", description=help_text(__doc__)))
 
 
 def run(asked: Table) -> int:
     """Run the cells that are missing, and write the table of all that are known."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
     from sac_gmm.evaluation import table as tables
     from sac_gmm.evaluation.base_skill import base_skill
     from sac_gmm.evaluation.contenders import CONTENDERS, contender
@@ -72,8 +70,7 @@ def run(asked: Table) -> int:
     )
     wanted = tables.cells(tasks, skills, asked.seeds, asked.ablations)
     missing = [cell for cell in wanted if not tables.result_file(cell, conditions).exists()]
-    columns = (TextColumn("{task.description:<34}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns) as progress:
+    with counting_progress(34) as progress:
         bar = progress.add_task("cells", total=len(wanted), completed=len(wanted) - len(missing))
 
         def done(cell: Any) -> None:

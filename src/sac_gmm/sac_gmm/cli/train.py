@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
+from sac_gmm.cli.command_line import success_progress
+
 if TYPE_CHECKING:
     from sac_gmm.evaluation.training import Episode, TrainingRun
 
@@ -77,25 +79,7 @@ def run(asked: Train) -> int:
 
 
 def _with_progress(training: TrainingRun) -> None:
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
-
-    columns = (
-        TextColumn("{task.description:<10}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[success]}"),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns) as progress:
+    with success_progress(10) as progress:
         bar = progress.add_task("base skill", total=training.total, completed=len(training.episodes), success="")
 
         def on_episode(episode: Episode) -> None:

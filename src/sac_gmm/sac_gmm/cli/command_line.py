@@ -1,0 +1,61 @@
+"""What the commands share: the text of their help, their progress bars, how they end what they started."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import subprocess
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+
+def help_text(doc: str | None) -> str:
+    """A module's docstring as the description of its command; its examples stay lines of their own."""
+    return (doc or "").replace("    sac-gmm", "    $ sac-gmm")  # tyro would join lines that begin with a letter
+
+
+def counting_progress(title_width: int) -> Progress:
+    """Bars with a title, how many are done, and the time it took."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedColumn
+
+    return Progress(_title(title_width), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+
+
+def success_progress(title_width: int) -> Progress:
+    """Bars of episodes: beside the count the text in the field `success`, the time it took and the time left."""
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    return Progress(
+        _title(title_width),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[success]}"),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
+
+
+def stop_process(process: subprocess.Popen[Any], patience_s: float) -> None:
+    """Ask a process to end as Ctrl-C would, give it `patience_s`, and insist when it does not."""
+    for number, wait_s in ((signal.SIGINT, patience_s), (signal.SIGTERM, 5.0), (signal.SIGKILL, 5.0)):
+        if process.poll() is not None:
+            return
+        process.send_signal(number)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(wait_s)
+
+
+def _title(width: int) -> Any:
+    from rich.progress import TextColumn
+
+    return TextColumn(f"{{task.description:<{width}}}")
