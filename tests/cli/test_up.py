@@ -230,8 +230,8 @@ def test_the_project_s_own_launch_files_are_understood(path):
     arguments = declared_arguments(path)
     assert all(argument.description for argument in arguments)
     given = {argument.name: "x" for argument in arguments if argument.default is None}
-    # The driver's own launch file is Python, which only `ros2 launch` runs.
-    given |= {argument.name: "false" for argument in arguments if argument.name == "start_driver"}
+    # The driver's own launch file is Python, and RViz comes from apt: only `ros2 launch` runs these.
+    given |= {argument.name: "false" for argument in arguments if argument.name in ("start_driver", "rviz")}
     assert read_launch_file(path, given)
 
 

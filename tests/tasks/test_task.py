@@ -177,3 +177,21 @@ def test_a_depth_picture_is_in_metres():
     assert depth.dtype == np.float32
     assert depth.shape == (48, 64)
     np.testing.assert_allclose(depth, 0.5, atol=1e-4)
+
+
+def test_a_camera_stands_where_it_says():
+    """Its pose carries points of the base frame to the pixels where the picture shows them."""
+    door = make_task("door")
+    door.reset(seed=0, options={"target_noise_std_m": 0.0})
+    camera = door.cameras["scene"]
+    position, rotation = camera.pose
+    ball = door.true_target_m + [-0.1, -0.1, 0.15]
+    shape = pb.createVisualShape(pb.GEOM_SPHERE, radius=0.02, rgbaColor=(1, 0, 1, 1), physicsClientId=door.client)
+    pb.createMultiBody(0, -1, shape, ball.tolist(), physicsClientId=door.client)
+    x, y, z = rotation.T @ (ball - position)
+    expected_px = camera.info.focal_px * np.array([x, y]) / z + [camera.info.width / 2, camera.info.height / 2]
+    red, green, blue = np.moveaxis(camera.rgb().astype(int), -1, 0)
+    rows, columns = np.nonzero((red > 120) & (blue > 120) & (green < 60))
+    door.close()
+    np.testing.assert_allclose([columns.mean(), rows.mean()], expected_px, atol=1.5)
+    assert np.linalg.det(rotation) == pytest.approx(1.0)

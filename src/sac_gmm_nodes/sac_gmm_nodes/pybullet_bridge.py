@@ -22,6 +22,7 @@ from rclpy.executors import Executor
 from rosgraph_msgs.msg import Clock
 from sac_gmm_interfaces.msg import EpisodeState, Reward
 from sac_gmm_interfaces.srv import ResetTask, SetFault
+from scipy.spatial.transform import Rotation
 from sensor_msgs.msg import CameraInfo, Image, JointState
 from std_msgs.msg import Bool, Header
 
@@ -120,8 +121,11 @@ class PybulletBridge(BaseNode):
             arm, client = self._task.arm, self._task.client
             self._driver = DriverTopics(self, arm, client, in_tip_frame, self._on_driver_twist, self._on_driver_joints)
             self.create_service(SetFault, "~/set_fault", self._on_set_fault)
-        # The one thing here that knows the truth: to check the reward against, never to learn from.
+        # What knows the truth is below the bridge's own name: to check the reward against and to look at, never to
+        # learn from or to decide by. The fixed camera's place tells it too, since it is set up before the door.
         self._success = self.create_publisher(Bool, "~/task_success", LATCHED)
+        self._true_target = self.create_publisher(PoseStamped, "~/true_target_pose", LATCHED)
+        self._camera_pose = self.create_publisher(PoseStamped, "~/fixed_camera_pose", LATCHED)
         self.create_subscription(TwistStamped, "command/twist", self._on_command, COMMAND)
         self.create_subscription(Reward, "reward", self._on_reward, RELIABLE)
         self.create_subscription(EpisodeState, "episode_state", self._on_episode, EPISODE)
@@ -318,6 +322,7 @@ class PybulletBridge(BaseNode):
         self._succeeded = self._was_success = False
         self._target.publish(pose_message(self._observation["target_m"], _NO_TURN, self._header()))
         self._success.publish(Bool(data=False))
+        self._publish_truth()
         self._publish_state()
 
     # Publishing ------------------------------------------------------------------------------------------------
@@ -338,6 +343,13 @@ class PybulletBridge(BaseNode):
         if self._driver is not None:
             period_s = self._period_ns / 1e9
             self._driver.publish(self._session, self._joint_command, state["wrench"], head, period_s)
+
+    def _publish_truth(self) -> None:
+        head = self._header()
+        self._true_target.publish(pose_message(self._task.true_target_m, _NO_TURN, head))
+        if "fixed" in self._task.cameras:
+            position, rotation = self._task.cameras["fixed"].pose
+            self._camera_pose.publish(pose_message(position, Rotation.from_matrix(rotation).as_quat(), head))
 
     def _publish_pictures(self, everything: bool = False) -> None:
         for name in self._pictures_due(everything):

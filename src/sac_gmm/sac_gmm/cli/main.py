@@ -21,6 +21,7 @@ COMMANDS = {
     "probe": "measure what touch and pictures tell a trained agent",
     "table": "the whole comparison: skills, tasks, seeds, noise",
     "calibrate": "measure how often the skills as fitted succeed, over the noise on the target",
+    "urdf": "print the simulated arm for robot_state_publisher and RViz",
     "film": "film an episode of a skill, with what its sensors see",
     "bench": "measure ours and a peer in the same run",
 }

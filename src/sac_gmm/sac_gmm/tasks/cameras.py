@@ -65,6 +65,16 @@ class Camera:
         if self._view:
             self.look(*self._place)
 
+    @property
+    def pose(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Where the camera stands in the base frame: position (3,) and rotation (3, 3) of its optical frame.
+
+        The optical frame's x points right in the picture, y down, z ahead.
+        """
+        view = np.array(self._view).reshape(4, 4).T  # from the base frame to axes right, up, backwards
+        rotation = view[:3, :3].T * [1.0, -1.0, -1.0]
+        return -view[:3, :3].T @ view[:3, 3], rotation
+
     def rgb(self) -> NDArray[np.uint8]:
         """Take a picture: colours 0-255, shape (height, width, 3)."""
         picture = np.asarray(self._take()[2], dtype=np.uint8)

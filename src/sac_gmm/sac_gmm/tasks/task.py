@@ -36,9 +36,9 @@ class Task(gymnasium.Env):
     * groups `tactile`, `depth`, `rgb`, where the task has such a sensor: one entry of that name.
 
     Pictures cost time: they are in the observation only where `groups` names them, and read when asked for (`read`,
-    `camera`). The true state of the scene (`truth`) is for scoring and never
-    part of an observation; the arm starts relative to the *detected* target, so that its pose does not give the true
-    one away. The environment's own reward is 1.0 in the step that succeeds.
+    `camera`). The true state of the scene (`truth`, `true_target_m`) is for scoring and for people to look at, and
+    never part of an observation; the arm starts relative to the *detected* target, so that its pose does not give the
+    true one away. The environment's own reward is 1.0 in the step that succeeds.
 
     Args:
         target_noise_std_m: Standard deviation of the error of the detected target, per axis, drawn once per episode.
@@ -93,6 +93,7 @@ class Task(gymnasium.Env):
         self.sensors: dict[str, Sensor] = {}
         self.sensor_rng = np.random.default_rng(0)  # of the noise in what is read when asked for; renewed by `reset`
         self.target_m = np.zeros(3)
+        self.true_target_m = np.zeros(3)
         self.elapsed_steps = 0
         self._needs_reset = True
         self.client = pb.connect(pb.DIRECT)
@@ -175,6 +176,7 @@ class Task(gymnasium.Env):
         true_target = self.place_scene(rng)
         if self._randomiser is not None:
             true_target = self._randomiser.draw(rng, true_target)
+        self.true_target_m = true_target
         self.target_m = true_target + std * rng.standard_normal(3)
         self.arm.place(self.target_m + self.start_offset_m(rng), TOOL_DOWN_XYZW)
         # A stream of its own: how often a picture is taken must not change what else happens in an episode.

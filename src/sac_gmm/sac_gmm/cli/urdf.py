@@ -1,0 +1,35 @@
+"""Print the simulated arm's description, with the tool of a task, as robot_state_publisher and RViz take it.
+
+    sac-gmm urdf door
+    sac-gmm urdf peg > /tmp/peg.urdf
+
+Lengths are in metres, angles in radians. The jaws of a gripper stand still in it: `joint_states` has the arm's joints.
+"""
+
+from __future__ import annotations
+
+import tyro
+
+from sac_gmm.cli.command_line import help_text
+from sac_gmm.errors import SacGmmError
+
+
+def main(args: list[str]) -> int:
+    """Print a description."""
+    return tyro.cli(urdf, args=args, prog="sac-gmm urdf", description=help_text(__doc__))
+
+
+def urdf(task: tyro.conf.Positional[str] = "door") -> int:
+    """Print the arm's description.
+
+    Args:
+        task: Whose tool the arm carries: door, lever, peg.
+    """
+    from sac_gmm.tasks import TASKS, make_task
+
+    if task not in TASKS:
+        raise SacGmmError(f"there is no task '{task}'; choose one of: {', '.join(TASKS)}")
+    simulated = make_task(task)
+    print(simulated.arm.description.replace('type="prismatic"', 'type="fixed"'))
+    simulated.close()
+    return 0
