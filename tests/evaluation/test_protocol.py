@@ -1,10 +1,7 @@
-"""Seed banks that never meet, intervals that are right, pages that need no network."""
+"""Seed banks that never meet, intervals that are right, results that say where they come from."""
 
-import json
 import re
 
-import cv2
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,8 +9,6 @@ from scipy.stats import binomtest
 
 from sac_gmm.errors import SacGmmError
 from sac_gmm.evaluation import SEED_BANKS, SuccessRate, provenance, seed_bank, wilson_interval
-from sac_gmm.evaluation.report import write_report
-from sac_gmm.files import write_json
 
 
 @given(st.integers(0, 300), st.integers(1, 300))
@@ -56,44 +51,3 @@ def test_provenance_names_the_commit():
     said = provenance()
     assert re.fullmatch(r"[0-9a-f]{7,}(-dirty)?|unknown", said["git"])
     assert "numpy" in said["packages"]
-
-
-@pytest.fixture
-def run_dir(tmp_path):
-    result = {
-        "task": "door",
-        "seed": 0,
-        "base": {"successes": 1, "episodes": 4},
-        "adapted": {"successes": 3, "episodes": 4},
-        "training_episodes": 30,
-        "wall_s": 61.0,
-        "reward_source": "aruco",
-        "git": "abc",
-    }
-    write_json(tmp_path / "result.json", result)
-    write_json(tmp_path / "config.json", {"seed": 0})
-    rng = np.random.default_rng(0)
-    episodes = [
-        {"mode": mode, "seed": seed, "success": bool(rng.random() < 0.5), "duration_s": 7.0, "wall_s": 1.0}
-        for mode, count in (("base", 4), ("train", 30), ("evaluate", 4))
-        for seed in range(count)
-    ]
-    (tmp_path / "episodes.jsonl").write_text("".join(json.dumps(e) + "\n" for e in episodes))
-    for mode, outcome in (("base", "failure"), ("evaluate", "success")):
-        (tmp_path / "films" / mode).mkdir(parents=True)
-        cv2.imwrite(str(tmp_path / "films" / mode / f"12_{outcome}.jpg"), np.zeros((60, 80, 3), np.uint8))
-    return tmp_path
-
-
-def test_the_report_is_one_file_that_needs_nothing_else(run_dir):
-    page = write_report(run_dir).read_text()
-    assert not re.search(r"""(src|href)=["'](?!data:)""", page)
-    assert "http" not in page
-    assert page.count("data:image/") == 3  # the curve and two strips
-    assert page.count('class="yes"') + page.count('class="no"') == 38
-    assert "aruco" in page
-
-
-def test_a_report_without_a_result_says_what_is_missing(tmp_path):
-    with pytest.raises(SacGmmError, match=r"result\.json"):
-        write_report(tmp_path)

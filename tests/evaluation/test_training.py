@@ -126,6 +126,9 @@ def test_a_table_goes_on_where_it_stopped(tmp_path, monkeypatch, capsys):
     assert "SAC-GMM" in capsys.readouterr().out
     for picture in ("learning.png", "noise.png"):
         assert (table.parent / picture).stat().st_size > 5000
+    assert main(["report", str(table.parent), "--films", "1"]) == 0
+    page = (table.parent / "report.html").read_text()
+    assert "SAC-GMM" in page and "sigma 2 cm" in page and page.count("data:image/png") == 2
 
 
 @pytest.mark.slow

@@ -71,7 +71,7 @@ def main(args: list[str]) -> int:
 
 def run(demo: Demo) -> int:
     """Run what is still missing of a demo and write its result and report."""
-    from sac_gmm.evaluation.report import write_report
+    from sac_gmm.evaluation.report import write_report, write_summary
     from sac_gmm.files import write_json
 
     phases = (
@@ -89,6 +89,7 @@ def run(demo: Demo) -> int:
     result = _result(demo, log)
     write_json(demo.run_dir / "result.json", result)
     write_report(demo.run_dir)
+    write_summary(demo.run_dir)
     base, adapted = result["base"], result["adapted"]
     print(
         f"{demo.task}: {base['successes']}/{base['episodes']} as fitted, "

@@ -51,14 +51,15 @@ def main(args: list[str]) -> int:
 def run(asked: Film) -> int:
     """Play the episode and write its frames."""
     from sac_gmm.evaluation.base_skill import fit_base_skill
-    from sac_gmm.evaluation.film import play, write_film, write_still
+    from sac_gmm.evaluation.contenders import still
+    from sac_gmm.evaluation.film import watch, write_film, write_still
     from sac_gmm.models import load_model
     from sac_gmm.skills import Gmm, MacroEnv, WindowObserver
     from sac_gmm.tasks import make_task
 
     if asked.width and asked.width < 100:
         raise SacGmmError(f"a picture {asked.width} pixels wide shows nothing: give 100 or more, or 0")
-    still = asked.out.suffix == ".png"
+    is_still = asked.out.suffix == ".png"
     if asked.out.suffix not in (".gif", ".mp4", ".png"):
         raise SacGmmError(f"{asked.out}: the ending must be .gif, .mp4 or .png")
     task = make_task(asked.task, **({"mesh_visuals": True} if asked.meshes else {}))
@@ -66,15 +67,20 @@ def run(asked: Film) -> int:
         model = fit_base_skill(asked.task, demonstrations=asked.demonstrations)
     else:
         model = load_model(Path(asked.skill))
-    env = MacroEnv(task, Gmm(model), WindowObserver(0))
-    interval = 3
-    frames = []
-    for frame in play(env, task, asked.seed, asked.sigma, interval, asked.at if still else 0.0):
-        frames.append(frame.scaled(asked.width) if asked.width else frame)
-        if still:
-            break
+    env, interval = MacroEnv(task, Gmm(model), WindowObserver(0)), 3
+    watched = watch(
+        env,
+        still(0),
+        asked.seed,
+        asked.sigma,
+        frame_interval=interval,
+        from_s=asked.at if is_still else 0.0,
+        most_frames=1 if is_still else None,
+        width=asked.width,
+    )
+    frames = watched.frames
     task.close()
-    if still:
+    if is_still:
         write_still(asked.out, frames[-1])
     else:
         write_film(asked.out, frames, 1.0 / (interval * task.control_dt_s))

@@ -22,6 +22,7 @@ COMMANDS = {
     "table": "the whole comparison: skills, tasks, seeds, noise",
     "calibrate": "measure how often the skills as fitted succeed, over the noise on the target",
     "urdf": "print the simulated arm for robot_state_publisher and RViz",
+    "report": "write one page about one run",
     "film": "film an episode of a skill, with what its sensors see",
     "bench": "measure ours and a peer in the same run",
 }

@@ -83,12 +83,9 @@ def _plane(axis: Any, skill: SkillModel, x: Array, demos: list[Array], paths: Ar
         linewidth=0.7,
         arrowsize=0.7,
     )
-    angle = np.linspace(0.0, 2.0 * np.pi, 60)
-    circle = np.stack([np.cos(angle), np.sin(angle)])
-    for k, (centre, half, turn) in enumerate(zip(*skill.mixture.ellipsoids(shown, _N_SIGMA), strict=True)):
-        outline = 1e3 * (centre[:, None] + turn @ (half[:, None] * circle))
-        axis.fill(*outline, color=_ELLIPSE, alpha=0.12, label="Gaussians (2 sigma)" if k == 0 else None)
-        axis.plot(*outline, color=_ELLIPSE, lw=0.6, alpha=0.6)
+    for k, outline in enumerate(1e3 * skill.mixture.outlines(shown, _N_SIGMA)):
+        axis.fill(*outline.T, color=_ELLIPSE, alpha=0.12, label="Gaussians (2 sigma)" if k == 0 else None)
+        axis.plot(*outline.T, color=_ELLIPSE, lw=0.6, alpha=0.6)
     for n, demo in enumerate(demos):
         axis.plot(*(1e3 * demo[:, shown].T), color=_DEMO, lw=2.2, label="demonstrations" if n == 0 else None)
     for n in range(paths.shape[1]):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,8 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sac_gmm.errors import SacGmmError
+from sac_gmm.evaluation.episodes import Outcome, Policy, follow_truth, run_episode
 from sac_gmm.files import atomic_file
-from sac_gmm.skills import MacroEnv
+from sac_gmm.models import SkillModel
+from sac_gmm.rl import Observation
+from sac_gmm.skills import Gmm, MacroEnv, MacroStep
 from sac_gmm.tasks import Task
 
 Picture = NDArray[np.uint8]
@@ -45,32 +48,84 @@ class Frame:
         return replace(self, picture=picture.astype(np.uint8))
 
 
-def play(
-    env: MacroEnv, task: Task, seed: int, sigma_m: float, frame_interval: int = 3, from_s: float = 0.0
-) -> Iterator[Frame]:
-    """Play an episode of a skill that decides nothing, and give a frame every few control steps and one at its end.
+@dataclass(frozen=True)
+class Watched:
+    """One episode, and what a person wants to see of it.
+
+    Attributes:
+        outcome: How it went.
+        sigma_m: Noise on the detected target per axis.
+        duration_s: Of the episode.
+        tip_m: Way of the fingertip relative to the detected target, one row per control step, (T, 3), m, base axes.
+        error_m: Where the target was detected, less where it was, (3,); the truth, which no skill sees.
+        models: The skill that each decision put in force, with the time of the decision in s; empty for skills without
+            a mixture.
+        frames: Of the film.
+    """
+
+    outcome: Outcome
+    sigma_m: float
+    duration_s: float
+    tip_m: NDArray[np.float64]
+    error_m: NDArray[np.float64]
+    models: list[tuple[float, SkillModel]]
+    frames: list[Frame]
+
+
+def watch(
+    env: MacroEnv,
+    policy: Policy,
+    seed: int,
+    sigma_m: float | None = None,
+    *,
+    frame_interval: int = 3,
+    from_s: float = 0.0,
+    most_frames: int | None = None,
+    width: int = 0,
+) -> Watched:
+    """Play an episode and look on; a frame every few control steps, and one at its end.
 
     Args:
-        env: Task and decoder; its interval is set so that a frame falls between two decisions.
-        task: The same task.
+        env: Task and decoder.
+        policy: Who decides; `still` for a skill that decides nothing.
         seed: Of the episode.
-        sigma_m: Noise on the detected target per axis.
+        sigma_m: Noise on the detected target per axis; the task's own where None.
         frame_interval: Control steps from frame to frame.
         from_s: Time of the first frame; drawing them is what takes long.
+        most_frames: How many frames at most.
+        width: Of a frame in pixels; 0 leaves it as it is drawn.
     """
-    env.decoder.interval = frame_interval
-    env.reset(seed, {"target_noise_std_m": sigma_m})
-    action = np.zeros(env.decoder.action_dim)
-    ended = False
-    while True:
+    task: Any = env.task
+    noise_m = task.target_noise_std_m if sigma_m is None else sigma_m
+    true_m = follow_truth(task)
+    frames: list[Frame] = []
+    tip_m: list[NDArray[np.float64]] = []
+    models: list[tuple[float, SkillModel]] = []
+
+    def draw(ended: bool) -> None:
+        if most_frames is not None and len(frames) >= most_frames:
+            return
         success = task.truth()["success"] > 0.5
         time_s = task.elapsed_steps * task.control_dt_s
-        if ended or time_s >= from_s:
-            yield Frame(compose(task, _caption(task.name, seed, sigma_m, time_s, success, ended)), time_s, success)
-        if ended:
-            return
-        step = env.step(action)
-        ended = step.terminated or step.truncated
+        frame = Frame(compose(task, _caption(task.name, seed, noise_m, time_s, success, ended)), time_s, success)
+        frames.append(frame.scaled(width) if width else frame)
+
+    def on_state(state: dict[str, NDArray[np.float64]]) -> None:
+        tip_m.append(state["ee_position_m"] - state["target_m"])
+        if task.elapsed_steps % frame_interval == 0 and task.elapsed_steps * task.control_dt_s >= from_s:
+            draw(ended=False)
+
+    def on_step(observation: Observation, action: NDArray[np.floating], step: MacroStep) -> None:
+        if isinstance(env.decoder, Gmm):
+            models.append(((task.elapsed_steps - step.steps) * task.control_dt_s, env.decoder.controller.model))
+
+    env.on_state = on_state
+    outcome = run_episode(env, policy, seed, {"target_noise_std_m": noise_m}, on_step)
+    duration_s = task.elapsed_steps * task.control_dt_s
+    if frames and frames[-1].time_s == duration_s and most_frames is None:
+        frames.pop()  # the same moment, without the word on how it ended
+    draw(ended=True)
+    return Watched(outcome, noise_m, duration_s, np.array(tip_m), task.target_m - true_m, models, frames)
 
 
 def compose(task: Task, caption: str) -> Picture:

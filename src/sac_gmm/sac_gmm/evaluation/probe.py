@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sac_gmm.evaluation.contenders import make_env
-from sac_gmm.evaluation.episodes import run_episode
+from sac_gmm.evaluation.episodes import follow_truth, run_episode
 from sac_gmm.evaluation.measuring import Candidate, episode_seeds
 from sac_gmm.evaluation.record import provenance
 from sac_gmm.rl import Observation, Policy, load_policy
@@ -86,13 +86,7 @@ def collect(
 
     env = make_env(candidate.task, candidate.skill, candidate.settings, candidate.model, {})
     task: Any = env.task
-    place, true_m = task.place_scene, np.zeros(3)
-
-    def remember(rng: np.random.Generator) -> Array:
-        true_m[:] = place(rng)
-        return true_m.copy()
-
-    task.place_scene = remember
+    true_m = follow_truth(task)
     rows: dict[str, list[Any]] = {name: [] for name in ("vector", "latent", "error_m", "episode", "decision")}
     for episode, seed in enumerate(seeds):
         seen: list[Any] = []

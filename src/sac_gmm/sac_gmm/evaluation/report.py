@@ -1,180 +1,226 @@
-"""One page about one run: learning curve, before and after, the mixture, every episode. Opens from disk, alone."""
+"""One page about one run: settings, learning, before and after, every episode. Opens from disk, alone.
+
+Three kinds of folders are known: a run of `sac-gmm train`, a run of `sac-gmm demo`, and the folder of a table.
+"""
 
 from __future__ import annotations
 
-import base64
-import html
-import io
-import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from matplotlib import image
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from sac_gmm.evaluation.protocol import SuccessRate
+from sac_gmm.errors import SacGmmError
+from sac_gmm.evaluation.contenders import CONTENDERS
+from sac_gmm.evaluation.measuring import Candidate, episode_seeds, open_candidate
+from sac_gmm.evaluation.protocol import SuccessRate, seed_bank
+from sac_gmm.evaluation.report_figures import draw_curve, mixture_figure, png
+from sac_gmm.evaluation.report_page import Page
+from sac_gmm.evaluation.report_sections import (
+    episodes_section,
+    learning_section,
+    named_outcomes,
+    published_section,
+    rate_of,
+    read_episodes,
+    show_films,
+    skill_section,
+    successes,
+    timing_section,
+    watch_candidate,
+)
+from sac_gmm.evaluation.report_table import table_page
 from sac_gmm.files import atomic_file, read_json
 
-_WINDOW = 20  # episodes of the moving average
+_FAILURES = 6  # strips of failures that are shown
 
 
-def write_report(run_dir: Path | str) -> Path:
-    """Write `report.html`, and its essence as `summary.png`, into the folder of a run.
+def write_report(folder: Path | str, films: int = 2, table: Path | None = None) -> Path:
+    """Write `report.html` into the folder of a run.
 
     Args:
-        run_dir: With `result.json`, `config.json`, `episodes.jsonl`, and, where there are any, `skill.png` and
-            `films/base` and `films/evaluate` (strips named SEED_success.jpg or SEED_failure.jpg).
+        folder: Of a run of `sac-gmm train` or `sac-gmm demo`, or of a table.
+        films: Of a trained skill: how many episodes are filmed before and after, and how many failures. 0 for none.
+        table: A `table.json` whose results stand beside a trained skill's.
 
     Returns:
         The page's path.
 
     Raises:
-        SacGmmError: A file is missing or not what it should be.
+        SacGmmError: The folder is of none of these kinds, or a file in it is not what it should be.
     """
-    run_dir = Path(run_dir)
-    result, config = read_json(run_dir / "result.json"), read_json(run_dir / "config.json")
-    lines = (run_dir / "episodes.jsonl").read_text(encoding="utf-8").splitlines()
-    episodes = [json.loads(line) for line in lines]
-    by_mode = {mode: [e for e in episodes if e["mode"] == mode] for mode in ("base", "train", "evaluate")}
-    base, adapted = _rate(by_mode["base"]), _rate(by_mode["evaluate"])
-    sections = [
-        f"<h1>{html.escape(result['task'])}: {100 * base.rate:.0f} % → {100 * adapted.rate:.0f} %</h1>",
-        f"<p>Success of the skill as fitted: <b>{base}</b>. After {result['training_episodes']} episodes of "
-        f"adaptation: <b>{adapted}</b>. In brackets the Wilson 95 % interval. The only reward was a marker seen by a "
-        f"camera ({html.escape(result['reward_source'])}). Run number {result['seed']}, "
-        f"{result['wall_s'] / 60:.1f} minutes, source {html.escape(result['git'])}.</p>",
-        "<h2>Learning curve</h2>",
-        _image(learning_curve(by_mode["train"], base, adapted), "success against training episodes", "png"),
-        *_films(run_dir),
-    ]
-    picture = run_dir / "skill.png"
-    if picture.exists():
-        sections += ["<h2>The skill as fitted</h2>", _image(picture.read_bytes(), "mixture and demonstrations", "png")]
-    sections += ["<h2>Every episode</h2>", *(_episode_table(title, by_mode[mode]) for mode, title in _TITLES.items())]
-    sections += ["<h2>Configuration</h2>", f"<pre>{html.escape(json.dumps({**config, **result}, indent=2))}</pre>"]
-    page = _PAGE.replace("{title}", f"SAC-GMM: {html.escape(result['task'])}").replace("{body}", "\n".join(sections))
-    path = run_dir / "report.html"
-    with atomic_file(path) as partial:
-        partial.write_text(page, encoding="utf-8")
-    with atomic_file(run_dir / "summary.png") as partial:
-        partial.write_bytes(_summary(run_dir, by_mode["train"], base, adapted))
+    folder = Path(folder)
+    try:
+        page = _page(folder, films, table)
+    except (KeyError, TypeError) as error:
+        raise SacGmmError(f"{folder}: a file of the run is not what this version writes ({error!r})") from error
+    path = folder / "report.html"
+    page.write(path)
     return path
 
 
-_TITLES = {"base": "as fitted", "train": "adapting", "evaluate": "adapted"}
-
-_PAGE = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>{title}</title><style>
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; color: #222; }
-img { max-width: 100%; height: auto; } h2 { margin-top: 2.2rem; } figure { margin: 1rem 0; }
-figcaption { color: #555; } pre { background: #f4f4f4; padding: 1rem; overflow-x: auto; font-size: 13px; }
-.episodes { display: flex; flex-wrap: wrap; gap: 2px; } .episodes span { width: 14px; height: 14px; }
-.yes { background: #2e8b57; } .no { background: #d9d9d9; }
-</style></head><body>
-{body}
-</body></html>
-"""
+def _page(folder: Path, films: int, table: Path | None) -> Page:
+    if (folder / "table.json").exists():
+        return table_page(folder, films)
+    if (folder / "result.json").exists():
+        return _demo_page(folder)
+    if (folder / "skill.npz").exists() and (folder / "episodes.jsonl").exists():
+        return _training_page(folder, films, table)
+    raise SacGmmError(
+        f"{folder} holds no run: expected table.json, or result.json (a demo that has ended), or skill.npz and "
+        "episodes.jsonl (a training run)"
+    )
 
 
-def learning_curve(training: Sequence[dict[str, Any]], base: SuccessRate, adapted: SuccessRate) -> bytes:
-    """Draw the success rate over the training episodes, as PNG bytes.
-
-    Args:
-        training: Episodes in their order, each with `success`.
-        base: Of the skill as fitted.
-        adapted: After training, deterministic.
-    """
-    figure, axes = _figure(1)
-    _draw_curve(axes[0], training, base, adapted)
-    return _png(figure)
-
-
-def _summary(run_dir: Path, training: Sequence[dict[str, Any]], base: SuccessRate, adapted: SuccessRate) -> bytes:
-    """Strips before and after, where there are any, over the learning curve."""
-    strips = [(strip, caption) for strip, caption in _strips(run_dir) if strip is not None]
-    figure, axes = _figure(1 + len(strips))
+def write_summary(run_dir: Path) -> Path:
+    """Write the essence of a demo as `summary.png`: strips before and after over the learning curve."""
+    episodes = read_episodes(run_dir)
+    strips = [(strips[0], caption) for strips, caption in _strips(run_dir) if strips]
+    figure = Figure(figsize=(8.5, 4.0 + 1.2 * len(strips)), layout="constrained")
+    axes = figure.subplots(1 + len(strips), 1, squeeze=False, height_ratios=[1.0] * len(strips) + [3.2])[:, 0]
     for panel, (strip, caption) in zip(axes, strips, strict=False):
         panel.imshow(image.imread(strip))
         panel.set_title(caption, loc="left", fontsize=10)
         panel.axis("off")
-    _draw_curve(axes[-1], training, base, adapted)
-    return _png(figure)
+    draw_curve(axes[-1], successes(episodes, "train"), rate_of(episodes, "base"), rate_of(episodes, "evaluate"))
+    path = run_dir / "summary.png"
+    with atomic_file(path) as partial:
+        partial.write_bytes(png(figure))
+    return path
 
 
-def _figure(rows: int) -> tuple[Figure, list[Axes]]:
-    figure = Figure(figsize=(8.5, 4.0 + 1.2 * (rows - 1)), layout="constrained")
-    panels = figure.subplots(rows, 1, squeeze=False, height_ratios=[1.0] * (rows - 1) + [3.2])
-    return figure, list(panels[:, 0])
+# A demo over ROS 2 -------------------------------------------------------------------------------------------------
 
 
-def _png(figure: Figure) -> bytes:
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=130)
-    return buffer.getvalue()
-
-
-def _draw_curve(axes: Axes, training: Sequence[dict[str, Any]], base: SuccessRate, adapted: SuccessRate) -> None:
-    outcomes = np.array([episode["success"] for episode in training], dtype=float)
-    if outcomes.size:
-        ends = np.arange(min(5, outcomes.size), outcomes.size + 1)  # a mean of fewer says nothing
-        windows = [outcomes[max(0, end - _WINDOW) : end] for end in ends]
-        bands = np.array([SuccessRate(int(w.sum()), w.size).interval for w in windows])
-        label = f"while exploring, mean of the last {_WINDOW}"
-        axes.fill_between(ends, 100 * bands[:, 0], 100 * bands[:, 1], color="tab:blue", alpha=0.15, lw=0)
-        axes.plot(ends, [100 * w.mean() for w in windows], color="tab:blue", label=label)
-        axes.plot(
-            np.arange(1, outcomes.size + 1),
-            np.where(outcomes > 0, 102, -2),
-            "|",
-            color="0.4",
-            ms=5,
-            label="single episodes",
+def _demo_page(run_dir: Path) -> Page:
+    result, config = read_json(run_dir / "result.json"), read_json(run_dir / "config.json")
+    episodes = read_episodes(run_dir)
+    base, adapted = rate_of(episodes, "base"), rate_of(episodes, "evaluate")
+    page = Page(
+        f"{result['task']}: {100 * base.rate:.0f} % → {100 * adapted.rate:.0f} %",
+        f"Success of the skill as fitted: {base}. After {result['training_episodes']} episodes of adaptation: "
+        f"{adapted}. In brackets the Wilson 95 % interval. The only reward was a marker seen by a camera "
+        f"({result['reward_source']}). Run number {result['seed']}, {result['wall_s'] / 60:.1f} minutes, source "
+        f"{result['git']}.",
+    )
+    learning_section(page, episodes, base, adapted)
+    published_section(page, result["task"], [("as fitted", base), ("SAC-GMM", adapted)])
+    strips = _strips(run_dir)
+    if any(found for found, _ in strips):
+        page.section("Before and after, seen by the fixed camera")
+        page.pictures(
+            [(found[0].read_bytes(), f"{text} (episode {found[0].stem}).") for found, text in strips if found], "jpeg"
         )
-    for rate, name, colour in ((base, "as fitted", "tab:red"), (adapted, "adapted", "tab:green")):
-        if rate.episodes:
-            low, high = rate.interval
-            axes.axhspan(100 * low, 100 * high, color=colour, alpha=0.08, lw=0)
-            axes.axhline(100 * rate.rate, color=colour, ls="--", label=f"{name}: {100 * rate.rate:.0f} %")
-    axes.set(xlabel="training episode", ylabel="success (%)", ylim=(-5, 105))
-    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.13), ncols=4, fontsize=9, frameon=False)
-    axes.grid(alpha=0.25)
+    skill_section(page, run_dir)
+    failed = sorted((run_dir / "films" / "evaluate").glob("*_failure.jpg"))
+    if failed:
+        page.section("Failures of the adapted skill")
+        page.text(f"{len(failed)} episodes; the first {min(len(failed), _FAILURES)} of them, seen by the fixed camera.")
+        page.pictures([(strip.read_bytes(), f"episode {strip.stem}") for strip in failed[:_FAILURES]], "jpeg")
+    episodes_section(page, episodes)
+    timing_section(page, episodes)
+    page.section("Configuration")
+    page.configuration({**config, **result})
+    return page
 
 
-def _rate(episodes: Sequence[dict[str, Any]]) -> SuccessRate:
-    return SuccessRate(sum(episode["success"] for episode in episodes), len(episodes))
-
-
-def _strips(run_dir: Path) -> list[tuple[Path | None, str]]:
-    """A failure before and a success after, from the fixed camera, each where there is one, and what to say of it."""
+def _strips(run_dir: Path) -> list[tuple[list[Path], str]]:
+    """Failures before and successes after, from the fixed camera, and what to say of them."""
     wanted = (
         ("base", "failure", "Before: the skill as fitted misses the handle"),
         ("evaluate", "success", "After: the adapted skill opens the door, and the marker comes into view"),
     )
-    found = [(sorted((run_dir / "films" / mode).glob(f"*_{outcome}.jpg")), text) for mode, outcome, text in wanted]
-    return [(strips[0] if strips else None, text) for strips, text in found]
+    return [(sorted((run_dir / "films" / mode).glob(f"*_{outcome}.jpg")), text) for mode, outcome, text in wanted]
 
 
-def _films(run_dir: Path) -> list[str]:
-    sections = []
-    for strip, caption in _strips(run_dir):
-        if strip is not None:
-            picture = _image(strip.read_bytes(), caption, "jpeg")
-            sections.append(f"<figure>{picture}<figcaption>{caption} (episode {strip.stem}).</figcaption></figure>")
-    return ["<h2>Before and after, seen by the fixed camera</h2>", *sections] if sections else []
+# A training run ----------------------------------------------------------------------------------------------------
 
 
-def _episode_table(title: str, episodes: Sequence[dict[str, Any]]) -> str:
-    cells = "".join(
-        f'<span class="{"yes" if e["success"] else "no"}" title="episode {e["seed"]}: '
-        f'{"success" if e["success"] else "failure"}, {e["duration_s"]:.1f} s"></span>'
-        for e in episodes
+def _training_page(run_dir: Path, films: int, table: Path | None) -> Page:
+    config = read_json(run_dir / "config.json")
+    episodes = read_episodes(run_dir)
+    measured = _measurements(run_dir)
+    name, test = next(iter(measured.items()), ("", None))
+    base, adapted = rate_of(episodes, "base"), SuccessRate(0, 0)
+    said = f"It has not been measured: sac-gmm evaluate {run_dir} --json {run_dir / 'test.json'}."
+    if test is not None:
+        base = SuccessRate(test["base"]["successes"], test["base"]["episodes"])
+        adapted = SuccessRate(test["successes"], test["episodes"])
+        said = (
+            f"Success of the skill as fitted: {base}; adapted: {adapted}, deterministic, on the seeds "
+            f"'{test['seed_bank']}' ({name}). In brackets the Wilson 95 % interval."
+        )
+    title = CONTENDERS[config["skill"]].title
+    trained = len(successes(episodes, "train"))
+    page = Page(
+        f"{config['task']}: {title} after {trained} episodes",
+        f"{said} Training run number {config['seed']}, source {config['git']}.",
     )
-    return f'<p>{title}: {_rate(episodes)}</p><div class="episodes">{cells}</div>'
+    learning_section(page, episodes, base, adapted)
+    published_section(page, config["task"], [("as fitted", base), (title, adapted)], table)
+    if films and (run_dir / "policy.bin").exists():
+        _film_section(page, run_dir, films, test)
+    skill_section(page, run_dir)
+    episodes_section(page, episodes)
+    for file, result in measured.items():
+        seeds = episode_seeds(result["seed_bank"], result["episodes"])
+        page.outcomes(f"adapted, {file}", named_outcomes(result["outcomes"], seeds))
+        page.outcomes(f"as fitted, {file}", named_outcomes(result["base"]["outcomes"], seeds))
+    timing_section(page, episodes)
+    page.section("Configuration")
+    page.configuration(config)
+    return page
 
 
-def _image(data: bytes, text: str, kind: str) -> str:
-    encoded = base64.b64encode(data).decode("ascii")
-    return f'<img alt="{html.escape(text)}" src="data:image/{kind};base64,{encoded}">'
+def _measurements(run_dir: Path) -> dict[str, dict[str, Any]]:
+    """Results of `sac-gmm evaluate` in the folder by their file names, those on the test bank first."""
+    found = {}
+    for path in sorted(run_dir.glob("*.json")):
+        value = read_json(path)
+        if isinstance(value, dict) and {"seed_bank", "outcomes", "base"} <= value.keys() and value["outcomes"]:
+            found[path.name] = value
+    return dict(sorted(found.items(), key=lambda item: item[1]["seed_bank"] != "test"))
+
+
+def _film_section(page: Page, run_dir: Path, films: int, test: dict[str, Any] | None) -> None:
+    """Films of what was gained and of what still fails, and what the agent did to the mixture."""
+    candidate = open_candidate(str(run_dir), None, Path())
+    chosen = _seeds_to_film(test, films)
+    sigma_m = None if test is None else test["sigma_m"]
+    options = read_json(run_dir / "config.json")["task_options"]
+    fitted = Candidate(candidate.task, "gmm", candidate.settings, candidate.model)
+    pairs = [
+        (watch_candidate(fitted, seed, sigma_m, options), watch_candidate(candidate, seed, sigma_m, options))
+        for seed in chosen["won by adapting"]
+    ]
+    failures = [watch_candidate(candidate, seed, sigma_m, options) for seed in chosen["failed"]]
+    if pairs:
+        page.section("Before and after")
+        page.text("The same episodes with the skill as fitted and with the adapted skill; right, what its sensors see.")
+        show_films(page, [film for pair in pairs for film in zip(("as fitted, ", "adapted, "), pair, strict=True)])
+        before, after = next((pair for pair in pairs if pair[1].outcome.success), pairs[0])
+        if after.models:
+            page.section("What the agent did to the mixture")
+            page.picture(
+                mixture_figure(candidate.model, after.models[-1][1], before, after),
+                f"Episode {after.outcome.seed}: the mixture as fitted and after the last decision, seen from the side "
+                "and from the front. The detected target is off by an error that nobody is told. Right: how far each "
+                "decision moved the skill; at the dotted lines the error would be undone.",
+            )
+    if failures:
+        page.section("Failures of the adapted skill")
+        show_films(page, [("", watched) for watched in failures])
+
+
+def _seeds_to_film(test: dict[str, Any] | None, films: int) -> dict[str, list[int]]:
+    """Of a measurement: episodes that adapting won, and those that failed. Without one the first of the test bank."""
+    if test is None:
+        return {"won by adapting": list(seed_bank("test", 0, films)), "failed": []}
+    seeds = episode_seeds(test["seed_bank"], test["episodes"])
+    both = list(zip(seeds, test["base"]["outcomes"], test["outcomes"], strict=True))
+    won = [seed for seed, before, after in both if (before, after) == ("0", "1")]
+    return {
+        "won by adapting": (won or [seed for seed, _, after in both if after == "1"])[:films],
+        "failed": [seed for seed, _, after in both if after == "0"][:films],
+    }

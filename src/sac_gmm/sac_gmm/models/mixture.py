@@ -165,6 +165,13 @@ class GaussianMixture:
         vectors[:, :, 0] *= np.sign(np.linalg.det(vectors))[:, None]
         return part.means, n_sigma * np.sqrt(values), vectors
 
+    def outlines(self, dims: Sequence[int], n_sigma: float = 1.0, n_points: int = 60) -> Array:
+        """The components as closed curves in the two coordinates `dims`, for drawing: (K, n_points, 2)."""
+        centres, halves, turns = self.ellipsoids(dims, n_sigma)
+        angle = np.linspace(0.0, 2.0 * np.pi, n_points)
+        circle = np.stack([np.cos(angle), np.sin(angle)], axis=-1)
+        return centres[:, None] + np.einsum("kij,knj->kni", turns, halves[:, None] * circle)
+
 
 def log_priors(priors: Array) -> Array:
     """Elementwise log in which a prior of zero is minus infinity, without a warning."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -47,12 +48,17 @@ class MacroEnv:
         task: The task at control rate.
         decoder: Turns actions into twists.
         observer: Gathers the observation; it says which image sensor is read.
+
+    Attributes:
+        on_state: Called with the task's observation at the start of an episode and after every control step, for
+            those who look on.
     """
 
     def __init__(self, task: ControlledTask, decoder: Decoder, observer: WindowObserver) -> None:
         self.task = task
         self.decoder = decoder
         self.observer = observer
+        self.on_state: Callable[[dict[str, NDArray[np.float64]]], None] = lambda state: None
 
     def reset(self, seed: int, options: dict[str, Any] | None = None) -> Observation:
         """Start an episode and return the observation for its first decision."""
@@ -79,6 +85,7 @@ class MacroEnv:
     def _take_in(self, state: dict[str, NDArray[np.float64]]) -> None:
         self._arm = ArmState(state["ee_position_m"], state["target_m"])
         self.observer.tick(state["ee_position_m"] - state["target_m"], state["wrench"])
+        self.on_state(state)
 
     def _observe(self) -> Observation:
         coding = self.observer.coding

@@ -1,0 +1,107 @@
+"""The page about a comparison: the table, its pictures, every episode, and what SAC-GMM still fails at."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from sac_gmm.evaluation.measuring import episode_seeds, open_candidate
+from sac_gmm.evaluation.protocol import SuccessRate
+from sac_gmm.evaluation.published import PUBLISHED
+from sac_gmm.evaluation.report_page import Page
+from sac_gmm.evaluation.report_sections import named_outcomes, show_films, watch_candidate
+from sac_gmm.evaluation.table_figures import draw_all
+from sac_gmm.files import read_json
+
+
+def table_page(folder: Path, films: int) -> Page:
+    """The page about the `table.json` of a folder, with so many films of failures where the runs are still there."""
+    table = read_json(folder / "table.json")
+    rows = table["rows"]
+    tasks = list(dict.fromkeys(row["task"] for row in rows))
+    page = Page(
+        f"Comparison on {', '.join(tasks)}",
+        f"Deterministic policies on the same {table['episodes']} episodes each, pooled over training seeds; in "
+        f"brackets the Wilson 95 % interval. {len(table['missing'])} cells are not known yet. Source {table['git']}.",
+    )
+    for task in tasks:
+        page.section(task)
+        mine = [row for row in rows if row["task"] == task]
+        page.table(
+            (
+                "skill",
+                "training seeds",
+                "success",
+                "each seed (%)",
+                "steps to success",
+                "worst 25 in training",
+                "paper",
+            ),
+            [_table_row(row) for row in mine],
+        )
+        names = [name for name in dict.fromkeys(n for row in mine for n in row["tests"]) if name != "test"]
+        if names:
+            page.text("The same policies under other conditions, success in per cent:")
+            page.table(("skill", *names), [(_title(row), *(_percent(row, name) for name in names)) for row in mine])
+    page.section("Learning curves and noise")
+    pictures = [folder / "learning.png", folder / "noise.png"]
+    if not all(picture.exists() for picture in pictures):
+        pictures = draw_all(folder, table)
+    captions = {"learning": "success while exploring, mean and spread over seeds", "noise": "success against noise"}
+    for picture in pictures:
+        page.picture(picture.read_bytes(), captions[picture.stem])
+    for task in tasks:
+        run_dir, cell = folder / "runs" / f"{task}-sac_gmm-0", folder / "cells" / f"{task}-sac_gmm-0.json"
+        if films and (run_dir / "policy.bin").exists() and cell.exists():
+            test = read_json(cell)["tests"]["test"]
+            page.section(f"{task}: failures of SAC-GMM, training seed 0")
+            seeds = episode_seeds("test", test["episodes"])
+            failed = [seed for seed, won in zip(seeds, test["outcomes"], strict=True) if won == "0"]
+            candidate = open_candidate(str(run_dir), None, Path())
+            show_films(page, [("", watch_candidate(candidate, seed, None, {})) for seed in failed[:films]])
+    page.section("Every episode")
+    for path in sorted((folder / "cells").glob("*.json")):
+        test = read_json(path)["tests"]["test"]
+        page.outcomes(path.stem, named_outcomes(test["outcomes"], episode_seeds("test", test["episodes"])))
+    page.section("Timing")
+    learned = [row for row in rows if "training" in row]
+    page.table(
+        ("task", "skill", "training episodes", "control steps", "wall time, minutes"),
+        [
+            (
+                row["task"],
+                _title(row),
+                row["training"]["episodes"],
+                f"{row['training']['control_steps']:.0f}",
+                f"{row['training']['wall_s'] / 60:.1f}",
+            )
+            for row in learned
+        ],
+    )
+    page.section("Configuration")
+    page.configuration({name: value for name, value in table.items() if name != "rows"})
+    return page
+
+
+def _table_row(row: dict[str, Any]) -> tuple[object, ...]:
+    test, training = row["tests"]["test"], row.get("training", {})
+    steps, worst = test["mean_steps_to_success"], training.get("worst_window_of_25")
+    published = None if row["variant"] else PUBLISHED.get(row["task"], {}).get(row["skill"])
+    return (
+        _title(row),
+        row["seeds"] if training else "–",
+        SuccessRate(test["successes"], test["episodes"]),
+        " ".join(f"{100 * rate:.0f}" for rate in test["per_seed"]),
+        "–" if steps is None else f"{steps:.0f}",
+        "–" if worst is None else f"{100 * worst:.0f} %",
+        "–" if published is None else f"{100 * published:.0f} %",
+    )
+
+
+def _title(row: dict[str, Any]) -> str:
+    return row["title"] + (f", {row['variant']}" if row["variant"] else "")
+
+
+def _percent(row: dict[str, Any], name: str) -> str:
+    test = row["tests"].get(name)
+    return "–" if test is None else f"{100 * test['rate']:.0f}"
