@@ -46,7 +46,7 @@ def draw(path: Path, skill: SkillModel, x: Array, v: Array, lengths: Any, dt_s: 
     figure, axes = plt.subplots(rows, columns, figsize=(6.2 * columns, 5.4 * rows), squeeze=False)
     names = "xyz" if d <= 3 else [f"x{i}" for i in range(d)]
     for axis, (i, j) in zip(axes.flat, planes, strict=False):
-        _plane(axis, skill, x, demos, paths, i, j)
+        draw_plane(axis, skill, x, demos, paths, i, j)
         axis.set_xlabel(f"{names[i]} relative to the target (mm)")
         axis.set_ylabel(f"{names[j]} (mm)")
     _distance(axes.flat[len(planes)], skill, demos, paths, dt_s)
@@ -62,7 +62,18 @@ def draw(path: Path, skill: SkillModel, x: Array, v: Array, lengths: Any, dt_s: 
     plt.close(figure)
 
 
-def _plane(axis: Any, skill: SkillModel, x: Array, demos: list[Array], paths: Array, i: int, j: int) -> None:
+def draw_plane(axis: Any, skill: SkillModel, x: Array, demos: list[Array], paths: Array, i: int, j: int) -> None:
+    """Draw the plane of the coordinates i and j, in millimetres.
+
+    Args:
+        axis: Of matplotlib.
+        skill: In metres and seconds.
+        x: (N, d) demonstrated positions; the field is taken at the depth of the nearest.
+        demos: The same, one by one.
+        paths: (T, n, d) rollouts.
+        i: Coordinate to the right.
+        j: Coordinate upwards.
+    """
     from scipy.spatial import cKDTree
 
     shown = [i, j]

@@ -124,5 +124,5 @@ def _draw_decisions(axes: Axes, base: SkillModel, after: Watched) -> None:
         axes.axhline(-1e3 * after.error_m[axis], color=colour, ls=":", lw=1.5)
     axes.plot([], [], color="0.4", ls=":", label="undoes the hidden error")
     axes.set(xlabel="time in the episode (s)", ylabel="the agent's shift of the skill (mm)")
-    axes.legend(fontsize=9)
+    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, fontsize=9, frameon=False)
     axes.grid(alpha=0.25)

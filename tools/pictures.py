@@ -1,0 +1,261 @@
+"""Draw the pictures of the documentation that show what the code does: `make pictures`.
+
+    python tools/pictures.py concepts   docs/images/concepts: field, adaptation, blend
+    python tools/pictures.py report     docs/images/report: a page about a real training run, photographed by Chromium
+    python tools/pictures.py diagrams   docs/images/diagrams: the mermaid diagrams of the pages as SVG
+
+Without a name all of them are drawn. The report takes some minutes: it trains the door for a hundred episodes.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import html
+import io
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+from PIL import Image
+
+ROOT = Path(__file__).resolve().parent.parent
+IMAGES = ROOT / "docs" / "images"
+SIDE = [0, 2]  # x to the right, z up
+MERMAID = "mermaid@11.12.0"
+
+
+def concepts() -> None:
+    """What a skill is, what an action changes, how a change takes over."""
+    from sac_gmm.demos import find_bags, read_demonstration, to_training_set
+    from sac_gmm.evaluation.base_skill import RATE_HZ, fit_base_skill
+
+    skill = fit_base_skill("door", demonstrations=ROOT / "demos")
+    demonstrations = [read_demonstration(path) for path in find_bags((ROOT / "demos" / "door",))]
+    x, _, lengths = to_training_set(demonstrations, RATE_HZ)
+    demos = np.split(x, np.cumsum(lengths)[:-1])
+    folder = IMAGES / "concepts"
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, figure in (
+        ("field", field_figure(skill, x, demos)),
+        ("adaptation", adaptation_figure(skill, x, demos)),
+        ("blend", blend_figure(skill)),
+    ):
+        figure.savefig(folder / f"{name}.png", dpi=110)
+        print(f"wrote {folder / name}.png")
+
+
+def field_figure(skill, x, demos) -> Figure:
+    """Demonstrations; who is responsible where; the field and where it leads."""
+    from sac_gmm.cli.skill_figure import draw_plane
+
+    figure = Figure(figsize=(14.0, 5.2), layout="constrained")
+    shown, gates, field = figure.subplots(1, 3, sharex=True, sharey=True)
+    for demo in demos:
+        shown.plot(*(1e3 * demo[:, SIDE].T), lw=2)
+        shown.plot(*(1e3 * demo[0, SIDE]), "k.", ms=8)
+    shown.set_title("1  Five demonstrations (dots: starts)")
+    draw_responsibilities(gates, skill, x)
+    gates.set_title(f"2  {skill.mixture.n_components} Gaussians share the motion out")
+    draw_plane(field, skill, x, demos, rollouts(skill, demos), *SIDE)
+    field.set_title("3  The field, and where it leads from each start")
+    field.legend(loc="upper left", fontsize=9)
+    for axes in (shown, gates, field):
+        label(axes)
+    shown.set_ylabel("z (mm)")
+    return figure
+
+
+def draw_responsibilities(axes, skill, x) -> None:
+    """Which component answers where, with the ellipses of all."""
+    from matplotlib import colormaps
+    from scipy.spatial import cKDTree
+
+    low, high = x[:, SIDE].min(axis=0) - 0.02, x[:, SIDE].max(axis=0) + 0.02
+    grid = [np.linspace(low[a], high[a], 200) for a in range(2)]
+    points = np.stack(np.meshgrid(*grid), axis=-1).reshape(-1, 2)
+    states = x[cKDTree(x[:, SIDE]).query(points)[1]].copy()
+    states[:, SIDE] = points
+    weights = skill.mixture.marginal(slice(0, 3)).responsibilities(states)
+    colours = colormaps["tab10"](np.arange(skill.mixture.n_components))[:, :3]
+    picture = (1.0 - 0.45 * (1.0 - weights @ colours)).reshape(200, 200, 3)
+    extent = [1e3 * low[0], 1e3 * high[0], 1e3 * low[1], 1e3 * high[1]]
+    axes.imshow(picture, origin="lower", extent=extent, interpolation="bilinear")
+    for outline, colour in zip(1e3 * skill.mixture.outlines(SIDE, 2.0), colours, strict=True):
+        axes.plot(*outline.T, color=0.7 * colour, lw=1.5)
+
+
+def adaptation_figure(skill, x, demos) -> Figure:
+    """The fitted mixture, all of it moved, and its components moved one by one."""
+    from sac_gmm.cli.skill_figure import draw_plane
+    from sac_gmm.skills import make_adaptation
+
+    figure = Figure(figsize=(14.0, 5.6), layout="constrained")
+    panels = figure.subplots(1, 3, sharex=True, sharey=True)
+    whole = make_adaptation("translation", skill)
+    single = make_adaptation("positions", skill)
+    rng = np.random.default_rng(3)
+    shown = (
+        ("as fitted (action 0)", skill),
+        ("translation: 3 numbers move the whole skill", whole.apply([0.5, 0.0, 0.5])),
+        (
+            f"positions: {single.action_dim} numbers move each Gaussian",
+            single.apply(rng.uniform(-0.15, 0.15, single.action_dim)),
+        ),
+    )
+    for axes, (title, changed) in zip(panels, shown, strict=True):
+        for k, outline in enumerate(1e3 * skill.mixture.outlines(SIDE, 2.0)):
+            axes.plot(*outline.T, color="0.35", lw=1.0, ls="--", label="as fitted" if k == 0 else None)
+        draw_plane(axes, changed, x, demos, rollouts(changed, demos), *SIDE)
+        axes.set_title(title)
+        label(axes)
+        axes.set(xlim=(-180, 40), ylim=(-60, 160))
+    panels[0].set_ylabel("z (mm)")
+    handles, labels = panels[2].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=5, frameon=False)
+    return figure
+
+
+def blend_figure(skill) -> Figure:
+    """A decision in the middle of the motion: the commanded velocity with and without blending."""
+    from sac_gmm.control import ArmState, BlendSettings, VelocityController
+    from sac_gmm.models import translate
+
+    dt_s, at_s, shift_m = 1 / 100, 1.0, np.array([0.03, 0.0, 0.0])
+    start = np.array([-0.02, 0.0, 0.12])
+    figure = Figure(figsize=(10.0, 4.2), layout="constrained")
+    axes = figure.subplots()
+    for blend_s, colour in ((0.0, "tab:red"), (BlendSettings().blend_s, "tab:green")):
+        controller = VelocityController(skill, dt_s=dt_s, blend=BlendSettings(blend_s=blend_s))
+        tip_m, commanded = start.copy(), []
+        for step in range(round(2.2 / dt_s)):
+            if step == round(at_s / dt_s):
+                controller.swap(translate(skill, shift_m), 1)
+            twist = controller.tick(ArmState(tip_m, np.zeros(3))).twist[:3].copy()
+            tip_m = tip_m + dt_s * twist
+            commanded.append(1e3 * twist[0])
+        title = f"blended over {blend_s:g} s" if blend_s else "at once, held back by the limits alone"
+        axes.plot(dt_s * np.arange(len(commanded)), commanded, color=colour, lw=2, label=title)
+    axes.axvline(at_s, color="0.5", ls=":", label="the decision: 3 cm along x")
+    axes.set(xlabel="time (s)", ylabel="commanded velocity along x (mm/s)")
+    axes.legend()
+    axes.grid(alpha=0.3)
+    return figure
+
+
+def rollouts(skill, demos):
+    """Where the field leads from the start of each demonstration, (T, n, 3)."""
+    from sac_gmm.models import rollout
+
+    starts = np.array([demo[0] for demo in demos])
+    return rollout(skill, starts, 1 / 30, 400, integrator="rk4", check_step=False)
+
+
+def label(axes) -> None:
+    """Name what is to the right, and keep the shape."""
+    axes.set_xlabel("x relative to the target (mm)")
+    axes.set_ylabel("")
+    axes.set_aspect("equal")
+
+
+def report() -> None:
+    """Train, measure, report, and photograph the page."""
+    run_dir = ROOT / "runs" / "pictures"
+    resume = ["--resume"] if (run_dir / "config.json").exists() else []
+    sac_gmm("train", "door", "--episodes", "100", "--out", run_dir, *resume)
+    sac_gmm("evaluate", run_dir, "--json", run_dir / "test.json")
+    sac_gmm("report", run_dir)
+    shot = IMAGES / "report" / "training.png"
+    photograph(run_dir / "report.html", shot, 1060, 3200)
+    print(f"wrote {shot}")
+
+
+def diagrams() -> None:
+    """Draw each mermaid block of the pages as an SVG that is named by its text; needs npm and Chromium."""
+    folder = IMAGES / "diagrams"
+    folder.mkdir(parents=True, exist_ok=True)
+    blocks = {diagram_name(text): text for page in sorted((ROOT / "docs").glob("*.md")) for text in mermaid_in(page)}
+    with tempfile.TemporaryDirectory() as work:
+        subprocess.run(["npm", "pack", "--silent", MERMAID], cwd=work, check=True)
+        subprocess.run(["tar", "-xzf", *[path.name for path in Path(work).glob("*.tgz")]], cwd=work, check=True)
+        for name, text in blocks.items():
+            page = Path(work) / "page.html"
+            page.write_text(_MERMAID_PAGE.replace("{text}", html.escape(text)), encoding="utf-8")
+            dumped = chromium("--virtual-time-budget=20000", "--dump-dom", page.as_uri())
+            drawn = re.search(r"<svg.*?</svg>", dumped, flags=re.DOTALL)
+            if drawn is None:
+                raise SystemExit(f"mermaid did not draw:\n{text}")
+            (folder / name).write_text(drawn[0] + "\n", encoding="utf-8")
+            print(f"wrote {folder / name}")
+    for old in set(folder.glob("*.svg")) - {folder / name for name in blocks}:
+        old.unlink()
+
+
+def mermaid_in(page: Path) -> list[str]:
+    """The mermaid blocks of a page."""
+    return re.findall(r"^```mermaid\n(.*?)^```", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+
+
+def diagram_name(text: str) -> str:
+    """The file of a diagram: another text is another file, so that none is ever out of date."""
+    return hashlib.sha256(text.encode()).hexdigest()[:12] + ".svg"
+
+
+_MERMAID_PAGE = """<!doctype html><meta charset="utf-8"><pre class="mermaid">{text}</pre>
+<script src="package/dist/mermaid.min.js"></script><script>
+mermaid.initialize({startOnLoad: true, theme: "neutral", htmlLabels: false, flowchart: {htmlLabels: false}});
+</script>"""
+
+
+def sac_gmm(*arguments: object) -> None:
+    """Run a command of ours."""
+    subprocess.run([sys.executable, "-m", "sac_gmm.cli.main", *map(str, arguments)], cwd=ROOT, check=True)
+
+
+def photograph(page: Path, picture: Path, width: int, height: int) -> None:
+    """A picture of a page as a browser shows it, `width` x `height` pixels of it from the top, films at their ends."""
+    picture.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as work:
+        still = Path(work) / "still.html"
+        text = page.read_text(encoding="utf-8")
+        still.write_text(re.sub(r"data:image/gif;base64,([^\"]+)", last_frame, text), encoding="utf-8")
+        chromium(f"--window-size={width},{height}", "--hide-scrollbars", f"--screenshot={picture}", still.as_uri())
+
+
+def last_frame(film: re.Match[str]) -> str:
+    """The last picture of a GIF, both as data URLs."""
+    buffer = io.BytesIO()
+    with Image.open(io.BytesIO(base64.b64decode(film[1]))) as frames:
+        frames.seek(frames.n_frames - 1)
+        frames.convert("RGB").save(buffer, format="png")
+    return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+
+
+def chromium(*options: str) -> str:
+    """Run a headless Chromium that reaches no network; return what it printed."""
+    found = shutil.which("chromium") or shutil.which("google-chrome")
+    if found is None:
+        raise SystemExit("there is no Chromium on this machine: sudo apt install chromium")
+    with tempfile.TemporaryDirectory() as profile:
+        fixed = [
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--proxy-server=127.0.0.1:9",
+            "--allow-file-access-from-files",
+        ]
+        command = [found, *fixed, f"--user-data-dir={profile}", *options]
+        return subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
+
+
+DRAWN = {"concepts": concepts, "report": report, "diagrams": diagrams}
+
+
+if __name__ == "__main__":
+    for wanted in sys.argv[1:] or DRAWN:
+        DRAWN[wanted]()
