@@ -74,9 +74,8 @@ def run(asked: Train) -> int:
         training.close()
     last = [episode.success for episode in training.episodes if episode.mode == "train"][-25:]
     print(f"{sum(last)} of the last {len(last)} training episodes succeeded")
-    print(
-        f"wrote {asked.out / 'policy.bin'}; measure it: sac-gmm evaluate {asked.out}; see it: sac-gmm report {asked.out}"
-    )
+    print(f"wrote {asked.out / 'policy.bin'}; measure it: sac-gmm evaluate {asked.out}")
+    print(f"a page about the run: sac-gmm report {asked.out}")
     return 0
 
 
