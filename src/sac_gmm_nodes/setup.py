@@ -34,6 +34,7 @@ setup(
             "hand_demo_recorder = sac_gmm_nodes.hand_demo_recorder:main",
             "hand_camera = sac_gmm_nodes.hand_camera:main",
             "film_source = sac_gmm_nodes.film_source:main",
+            "discovery_probe = sac_gmm_nodes.discovery_probe:main",
             "skill_monitor = sac_gmm_nodes.skill_monitor:main",
             "skill_client = sac_gmm_nodes.skill_client:main",
             "teleoperator = sac_gmm_nodes.teleoperator:main",

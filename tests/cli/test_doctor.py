@@ -1,0 +1,101 @@
+"""`sac-gmm doctor` on this machine as it is, and on one that is broken on purpose."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from sac_gmm.cli import doctor
+
+pytestmark = pytest.mark.ros
+ROOT = Path(__file__).parents[2]
+
+
+def run(tmp_path, **environment):
+    command = [sys.executable, "-m", "sac_gmm.cli.main", "doctor", "--json", str(tmp_path / "doctor.json")]
+    surroundings = {**os.environ, "ROS_DOMAIN_ID": str(60 + os.getpid() % 20), **environment}
+    done = subprocess.run(command, env=surroundings, capture_output=True, text=True, timeout=120)
+    result = json.loads((tmp_path / "doctor.json").read_text())
+    return done, result["ok"], {finding["subject"]: finding for finding in result["findings"]}
+
+
+def test_a_machine_that_runs_these_tests_is_well(tmp_path):
+    done, ok, found = run(tmp_path)
+    assert done.returncode == 0 and ok, done.stdout + done.stderr
+    subjects = {
+        "machine",
+        "python",
+        "packages",
+        "ros",
+        "workspace",
+        "dds",
+        "camera",
+        "hand model",
+        "kernel",
+        "priority",
+    }
+    assert subjects <= set(found)
+    assert found["dds"]["status"] != "fail" and "20 of 20 small messages" in found["dds"]["found"]
+    for finding in found.values():
+        assert finding["status"] in ("ok", "warn"), finding
+        assert bool(finding["remedy"]) == (finding["status"] != "ok"), f"a warning says what to do: {finding}"
+        assert finding["found"] in done.stdout
+
+
+def test_processes_that_do_not_find_each_other_are_found_out(tmp_path):
+    done, ok, found = run(tmp_path, ROS_AUTOMATIC_DISCOVERY_RANGE="OFF")
+    assert done.returncode == 1 and not ok
+    assert [name for name, finding in found.items() if finding["status"] == "fail"] == ["dds"]
+    assert "ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST" in found["dds"]["remedy"]
+
+
+def test_a_shell_without_the_workspace_is_told_to_source_it(tmp_path):
+    done, ok, found = run(tmp_path, AMENT_PREFIX_PATH="/nowhere")
+    assert done.returncode == 1 and not ok
+    assert found["workspace"]["status"] == "fail" and "source install/setup.bash" in found["workspace"]["remedy"]
+
+
+@pytest.mark.parametrize(
+    "small, large, status, words",
+    [
+        ((20, 20, 0.001), (5, 5, 0.01), "ok", "in 1.0 ms"),
+        ((20, 20, 0.001), (5, 3, 0.01), "warn", "large messages are lost"),
+        ((20, 19, 0.001), (5, 5, 0.01), "fail", "messages are lost"),
+        ((20, 0, None), (5, 0, None), "fail", "messages are lost"),
+        ((20, 20, 0.2), (5, 5, 0.3), "warn", "busy"),
+    ],
+)
+def test_what_was_measured_is_judged(small, large, status, words):
+    names = ("sent", "came_back", "median_s")
+    measured = {
+        "found_s": 0.4,
+        "small": dict(zip(names, small, strict=True)),
+        "large": dict(zip(names, large, strict=True)),
+    }
+    finding = doctor.judge_discovery(measured)
+    assert finding.status == status and words in finding.found + finding.remedy
+
+
+def test_a_check_that_stumbles_is_a_finding_and_the_others_go_on(monkeypatch):
+    def stumble():
+        raise OSError("no such device")
+
+    monkeypatch.setattr(doctor, "machine", stumble)
+    monkeypatch.setattr(doctor, "discovery", lambda: iter(()))
+    found = {finding.subject: finding for finding in doctor.examine()}
+    assert found["machine"].status == "warn" and "no such device" in found["machine"].found
+    assert "kernel" in found
+
+
+def test_the_packages_it_asks_for_are_those_of_the_project():
+    asked = (ROOT / "requirements.in").read_text()
+    assert [name for name in doctor.PACKAGES if not re.search(rf"^{name}\b", asked, re.MULTILINE)] == []
+
+
+def test_a_camera_that_is_not_there_is_a_warning():
+    found = {finding.subject: finding for finding in doctor.cameras(97)}
+    assert found["picture"].status == "warn" and "97" in found["picture"].found
