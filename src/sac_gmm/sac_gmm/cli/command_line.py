@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import signal
 import subprocess
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -14,6 +16,21 @@ if TYPE_CHECKING:
 def help_text(doc: str | None) -> str:
     """A module's docstring as the description of its command; its examples stay lines of their own."""
     return (doc or "").replace("    sac-gmm", "    $ sac-gmm")  # tyro would join lines that begin with a letter
+
+
+def show_examples(prog: str, commands: dict[str, Callable[..., int]], doc: str | None) -> None:
+    """Put into the help of each subcommand the examples that the help of the whole command has for it.
+
+    Args:
+        prog: The command, `sac-gmm demos` for instance.
+        commands: Its subcommands; their docstrings are changed.
+        doc: The docstring with the examples.
+    """
+    for name, function in commands.items():
+        summary, _, rest = (function.__doc__ or "").partition("\n")
+        lines = re.findall(rf"^    {prog} {name}\b.*$", doc or "", re.MULTILINE)
+        if "$ sac-gmm" not in rest:
+            function.__doc__ = "\n".join([summary, "", *map(help_text, lines), rest])
 
 
 def counting_progress(title_width: int) -> Progress:

@@ -44,12 +44,15 @@ class Demo:
     run_dir: Path = Path("runs/demo")
     # Folder of the demonstration bags.
     bags: Path = Path("demos/door")
+    # Name of the task, which launch file and agent are given.
     task: str = "door"
     # Components of the mixture.
     components: int = 8
-    # Episodes with the skill as fitted, adapting, and with the adapted skill.
+    # Episodes with the skill as fitted, before anything is learned.
     base_episodes: int = 20
+    # Episodes in which the agent adapts it.
     training_episodes: int = 100
+    # Episodes with the adapted skill.
     test_episodes: int = 50
     # Control steps between two decisions of the agent.
     decision_interval: int = 16

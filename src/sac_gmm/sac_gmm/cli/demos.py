@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from sac_gmm.cli.command_line import help_text
+from sac_gmm.cli.command_line import help_text, show_examples
 from sac_gmm.demos import TopicNames
 from sac_gmm.errors import SacGmmError
 
@@ -50,6 +50,7 @@ def main(args: list[str]) -> int:
         "salvage": salvage,
         "record": record,
     }
+    show_examples("sac-gmm demos", commands, __doc__)
     return subcommand_cli_from_dict(commands, args=args, prog="sac-gmm demos", description=help_text(__doc__))
 
 

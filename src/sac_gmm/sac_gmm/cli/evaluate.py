@@ -27,6 +27,7 @@ class Evaluate:
     skill: Annotated[str, tyro.conf.Positional]
     # The task; that on which it was trained where none is given.
     task: str | None = None
+    # Episodes to measure.
     episodes: int = 100
     # Bank of episode seeds, or a number: the first of your own seeds.
     seed_bank: str = "test"

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
-from sac_gmm.cli.command_line import help_text
+from sac_gmm.cli.command_line import help_text, show_examples
 from sac_gmm.errors import SacGmmError
 
 if TYPE_CHECKING:
@@ -61,6 +61,7 @@ def main(args: list[str]) -> int:
         "board": board,
         "prepare": prepare,
     }
+    show_examples("sac-gmm hands", commands, __doc__)
     return subcommand_cli_from_dict(commands, args=args, prog="sac-gmm hands", description=help_text(__doc__))
 
 

@@ -1,7 +1,9 @@
 """Say what is in a model file, and whether its certificate is true.
 
-sac-gmm inspect door.npz
-sac-gmm inspect door.npz --json door.json
+    sac-gmm inspect door.npz
+    sac-gmm inspect door.npz --json door.json
+
+Ends with 1 when the certificate in the file does not hold for the numbers in it.
 """
 
 from __future__ import annotations
@@ -11,14 +13,15 @@ from typing import TYPE_CHECKING, Any
 
 import tyro
 
+from sac_gmm.cli.command_line import help_text
+
 if TYPE_CHECKING:
     from sac_gmm.models import SkillModel
 
 
 def main(args: list[str]) -> int:
     """Describe a model file."""
-    examples = (__doc__ or "").replace("    sac-gmm", "    $ sac-gmm")
-    return tyro.cli(inspect, args=args, prog="sac-gmm inspect", description=examples)
+    return tyro.cli(inspect, args=args, prog="sac-gmm inspect", description=help_text(__doc__))
 
 
 def inspect(file: tyro.conf.Positional[Path], json: Path | None = None) -> int:

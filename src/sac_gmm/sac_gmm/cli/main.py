@@ -15,6 +15,7 @@ COMMANDS = {
     "fit": "fit a mixture to demonstration bags",
     "inspect": "say what is in a model file",
     "doctor": "check this machine, and say what to do",
+    "completion": "print the completion of this command for bash or zsh",
     "up": "start a launch file where `ros2 launch` is missing",
     "demo": "fit, measure, adapt, measure again: the whole chain over ROS 2",
     "train": "adapt a skill in simulation, in one process, repeatably",

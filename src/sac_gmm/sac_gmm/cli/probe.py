@@ -24,6 +24,7 @@ class Probe:
 
     # Folder of a run of `sac-gmm train`, or a policy file.
     skill: Annotated[str, tyro.conf.Positional]
+    # Episodes to run; three quarters fit the regression, the others judge it.
     episodes: int = 200
     # Bank of episode seeds, or a number: the first of your own.
     seed_bank: str = "select"

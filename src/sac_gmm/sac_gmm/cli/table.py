@@ -40,6 +40,7 @@ class Table:
     training_episodes: int | None = None
     # Processes; each runs one cell at a time on one thread.
     workers: int = 2
+    # How agents learn and what they see.
     config: Path = Path("config/agent.json")
     # Folder with one folder of bags per task.
     demonstrations: Path = Path("demos")
