@@ -15,7 +15,7 @@ import importlib
 import io
 import re
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -105,7 +105,7 @@ def script(shell: Literal["bash", "zsh"], options: dict[str, list[Option]]) -> s
         shell: For this shell.
         options: By command, as `all_options` gives them.
     """
-    table = {}
+    table: dict[str, Sequence[str]] = {}
     for words, known in options.items():
         here = f"sac-gmm {words}".strip()
         inner = [other.split()[-1] for other in options if other and " ".join(other.split()[:-1]) == words]
