@@ -13,6 +13,7 @@ import gc
 import sys
 import threading
 import time
+from typing import NamedTuple
 
 import numpy as np
 from geometry_msgs.msg import PoseStamped
@@ -58,6 +59,15 @@ _STOP_S = 3.0  # for the arm to come to rest and the zero commands to be sent wh
 _STUCK_S = 2.0  # without a tick the loop hangs, and the heartbeat stops
 
 
+class _Episode(NamedTuple):
+    """The episode last heard of."""
+
+    number: int
+    running: bool
+    start_ns: int
+    end_ns: int  # when its time is over
+
+
 class GmmController(ManagedNode):
     """Parameters and topics around one `VelocityController` and one `UpdateGate`."""
 
@@ -99,7 +109,7 @@ class GmmController(ManagedNode):
         self._news = threading.Condition()
         self._reading: ArmReading | None = None
         self._target: tuple[int, np.ndarray] | None = None  # stamp, position
-        self._episode: EpisodeState | None = None
+        self._episode: _Episode | None = None
         self._hold = Reason.NONE  # on request
         self._deadman_s = -float("inf")  # when the last one came that said true
         self._answered: tuple[int, int] | None = None  # episode and decision of the last update answered
@@ -107,6 +117,7 @@ class GmmController(ManagedNode):
 
         # What belongs to the loop, while there is one.
         self._controller: VelocityController | None = None
+        self._rehearsal: VelocityController | None = None
         self._gate: UpdateGate | None = None
         self._base: SkillModel | None = None
         self._loop: DeadlineLoop | None = None
@@ -162,7 +173,10 @@ class GmmController(ManagedNode):
         self._loop_ended = False
         self._ticked_s = time.monotonic()
         if not self._lockstep:
-            self._loop = DeadlineLoop(self._controller.pipeline.dt_s, self._wall_tick, self._arrival, self._fell_behind)
+            self._rehearsal = VelocityController(base, self._limits, 1 / self._rate_hz, self._blend)
+            self._loop = DeadlineLoop(
+                1 / self._rate_hz, self._wall_tick, self._arrival, self._fell_behind, self._rehearse
+            )
         self._thread = self.run_thread(self._lockstep_loop if self._loop is None else self._wall_loop)
 
     def activate(self) -> None:
@@ -197,7 +211,7 @@ class GmmController(ManagedNode):
         self._notify()
         if self._thread is not None:
             self._thread.join(_STOP_S)
-        self._loop = self._thread = self._controller = self._gate = self._base = None
+        self._loop = self._thread = self._controller = self._rehearsal = self._gate = self._base = None
         gc.enable()
 
     def close(self) -> None:
@@ -236,6 +250,15 @@ class GmmController(ManagedNode):
         self._tick(begun_s, late_s)
         self.link.tell()
 
+    def _rehearse(self) -> None:
+        """Go the way of a tick, with a controller and a message that lead nowhere."""
+        reading, target = self.link.poll(), self._target
+        if self._rehearsal is not None and reading is not None and target is not None:
+            self._rehearsal.clear_fault()
+            hold = self._reason_to_hold(time.monotonic())
+            tick = self._rehearsal.tick(ArmState(reading.position_m, target[1]), hold)
+            self.link.rehearse(tick.twist)
+
     def _arrival(self) -> float | None:
         return None if self._reading is None else self._reading.arrived_s
 
@@ -262,9 +285,8 @@ class GmmController(ManagedNode):
         episode, reading, target = self._episode, self._reading, self._target
         if not self._moving_allowed or episode is None or reading is None or target is None:
             return False
-        start_ns = nanoseconds(episode.start_stamp)
-        running = episode.phase == EpisodeState.PHASE_RUNNING
-        return running and reading.stamp_ns > self._last_stamp_ns and min(reading.stamp_ns, target[0]) >= start_ns
+        news = reading.stamp_ns > self._last_stamp_ns
+        return episode.running and news and min(reading.stamp_ns, target[0]) >= episode.start_ns
 
     def _follow_episode(self, moving: bool) -> None:
         """Take in the start or the end of an episode."""
@@ -280,11 +302,11 @@ class GmmController(ManagedNode):
     def _running_episode(self) -> int | None:
         """The number of the episode that is running, as last heard; one whose manager is gone ends all the same."""
         episode, reading = self._episode, self._reading
-        if episode is None or episode.phase != EpisodeState.PHASE_RUNNING:
+        if episode is None or not episode.running:
             return None
-        if reading is not None and reached(reading.stamp_ns, _end_ns(episode) + _OVERTIME_NS):
+        if reading is not None and reached(reading.stamp_ns, episode.end_ns + _OVERTIME_NS):
             return None
-        return episode.episode_id
+        return episode.number
 
     def _reason_to_hold(self, now_s: float) -> Reason:
         """Why the arm must not move, but for what the controller finds in the state itself."""
@@ -333,7 +355,7 @@ class GmmController(ManagedNode):
         controller, reading, episode = self._controller, self._reading, self._episode
         if controller is None or reading is None or episode is None or self._hold is not Reason.NONE:
             return
-        if reached(reading.stamp_ns, _end_ns(episode)):
+        if reached(reading.stamp_ns, episode.end_ns):
             return  # nothing can follow the last state
         decision = (self._episode_id, self._step // self._interval)
         self._last_stamp_ns = reading.stamp_ns
@@ -375,7 +397,10 @@ class GmmController(ManagedNode):
         self._notify()
 
     def _on_episode(self, message: EpisodeState) -> None:
-        self._episode = message
+        start_ns = nanoseconds(message.start_stamp)
+        end_ns = start_ns + round(message.time_limit_s * 1e9)
+        running = message.phase == EpisodeState.PHASE_RUNNING
+        self._episode = _Episode(message.episode_id, running, start_ns, end_ns)
         self._notify()
         if message.phase == EpisodeState.PHASE_RESETTING:
             gc.collect()
@@ -461,10 +486,6 @@ class GmmController(ManagedNode):
     def _report(self) -> None:
         if self._controller is not None:
             self._reports.diagnose(self.lifecycle_state, self._statistics, self._rate_hz, self.link.driver)
-
-
-def _end_ns(episode: EpisodeState) -> int:
-    return nanoseconds(episode.start_stamp) + round(episode.time_limit_s * 1e9)
 
 
 def main() -> None:

@@ -19,6 +19,7 @@ from rcl_interfaces.msg import ParameterType
 from rcl_interfaces.srv import GetParameters
 from rclpy.duration import Duration
 from rclpy.qos import DurabilityPolicy, QoSProfile
+from rclpy.serialization import serialize_message
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Float64MultiArray, String
 
@@ -220,8 +221,7 @@ class JointLink:
         """Command a twist (6,), m/s and rad/s in base axes."""
         message = self._message
         if self._output == "twist":
-            linear, angular = message.linear, message.angular
-            linear.x, linear.y, linear.z, angular.x, angular.y, angular.z = (self._tip.twist_gain * twist).tolist()
+            self._fill(twist)
         else:
             if self._integrator is None or self._reading is None:
                 return  # before the first state there is no position that could be commanded
@@ -235,6 +235,16 @@ class JointLink:
             else:
                 message.data = positions.tolist()
         self._commands.publish(message)
+
+    def _fill(self, twist: np.ndarray) -> None:
+        linear, angular = self._message.linear, self._message.angular
+        linear.x, linear.y, linear.z, angular.x, angular.y, angular.z = (self._tip.twist_gain * twist).tolist()
+
+    def rehearse(self, twist: np.ndarray) -> None:
+        """Go the way of `send` as far as leads nowhere; called by the loop, shortly before a tick."""
+        if self._output == "twist":
+            self._fill(twist)
+        serialize_message(self._message)
 
     def tell(self) -> None:
         """Publish the pose, and the wrench felt last, for those who learn from it; called when the tick is over."""

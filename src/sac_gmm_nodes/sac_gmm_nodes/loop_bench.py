@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import itertools
 import json
 import os
 import signal
@@ -34,7 +35,7 @@ from sac_gmm_interfaces.msg import EpisodeState
 
 from sac_gmm.errors import SacGmmError
 from sac_gmm.models import GaussianMixture, SkillModel, save_model
-from sac_gmm_nodes.control_loop import claim_processor
+from sac_gmm_nodes.control_loop import claim_processor, realtime_allowed
 from sac_gmm_nodes.conversions import header, nanoseconds, pose_message, stamp_of
 from sac_gmm_nodes.gmm_controller import GmmController
 from sac_gmm_nodes.node_helpers import EPISODE, LATCHED, RELIABLE, SENSOR, run_node
@@ -252,7 +253,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--seconds", type=float, default=20.0)
     parser.add_argument("--rates", type=float, nargs="+", default=[100.0, 250.0])
-    parser.add_argument("--priority", type=int, default=0)
+    parser.add_argument("--priorities", type=int, nargs="+", default=[0])
     parser.add_argument("--no-learner", action="store_true")
     parser.add_argument("--out", type=Path)
     parser.add_argument("--learner", action="store_true", help=argparse.SUPPRESS)
@@ -265,11 +266,13 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder, _learner(not options.no_learner):
         model = Path(folder) / "skill.npz"
         _skill(model)
-        for rate_hz in options.rates:
-            ours = measure(rate_hz, _DEADLINE, model, options.seconds, options.priority)
-            peer = measure(rate_hz, _TIMER, model, options.seconds, options.priority)
-            results.append({"rate_hz": rate_hz, "ours": ours, "rclpy_timer": peer})
-            print(json.dumps(results[-1]), flush=True)
+        for priority, rate_hz in itertools.product(options.priorities, options.rates):
+            if priority and not realtime_allowed():
+                print(f"priority {priority} is left out: the system does not allow it", file=sys.stderr)
+                continue
+            ours = measure(rate_hz, _DEADLINE, model, options.seconds, priority)
+            peer = measure(rate_hz, _TIMER, model, options.seconds, priority)
+            results.append({"realtime_priority": priority, "rate_hz": rate_hz, "ours": ours, "rclpy_timer": peer})
     rclpy.try_shutdown()
     if options.out:
         options.out.write_text(json.dumps(results))

@@ -15,6 +15,7 @@ from rclpy.callback_groups import CallbackGroup
 from rclpy.duration import Duration
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
+from rclpy.serialization import serialize_message
 from rclpy.subscription import Subscription
 
 from sac_gmm.control import Reason, SafetyLimits
@@ -83,11 +84,18 @@ class RobotLink:
 
     def send(self, twist: np.ndarray, stamp_ns: int) -> None:
         """Command a twist (6,), m/s and rad/s in base axes, as the answer to the state with this stamp."""
+        self._commands.publish(self._filled(twist, stamp_ns))
+
+    def _filled(self, twist: np.ndarray, stamp_ns: int) -> TwistStamped:
         message = self._message
         stamp, linear, angular = message.header.stamp, message.twist.linear, message.twist.angular
         stamp.sec, stamp.nanosec = divmod(stamp_ns, 1_000_000_000)
         linear.x, linear.y, linear.z, angular.x, angular.y, angular.z = twist.tolist()
-        self._commands.publish(message)
+        return message
+
+    def rehearse(self, twist: np.ndarray) -> None:
+        """Go the way of `send` as far as leads nowhere; called by the loop, shortly before a tick."""
+        serialize_message(self._filled(twist, 0))
 
     def tell(self) -> None:
         """Called when a tick is over: everybody hears the plain topics as they are."""

@@ -107,7 +107,7 @@ class SafetyPipeline:
     @property
     def at_rest(self) -> bool:
         """Whether the commanded velocity is zero and will stay zero while zero is asked for."""
-        return not self._window.any() and not self._goal.any()
+        return not self._goal.any() and not self._window.any()
 
     def step(self, asked: np.ndarray, position_m: np.ndarray | None) -> tuple[np.ndarray, Limit]:
         """Take one control step.
@@ -163,13 +163,15 @@ class SafetyPipeline:
         """Cut the outward part of `asked` near each wall to what can still be braked; say whether that changed it."""
         limited = False
         np.add(position_m, self._committed, out=self._rest)
-        for axis, position in enumerate(self._rest.tolist()):
-            outward = self._outward_speed(self._high[axis] - position)
-            inward = -self._outward_speed(position - self._low[axis])
-            cut = min(max(asked[axis], inward), outward)
-            limited |= abs(asked[axis] - cut) > _VISIBLE_M_S
+        states = zip(self._rest.tolist(), asked.tolist(), self._goal.tolist(), self._low, self._high, strict=True)
+        for axis, (position, wanted, goal, low, high) in enumerate(states):
+            outward = self._outward_speed(high - position)
+            inward = -self._outward_speed(position - low)
+            if inward == -math.inf and outward == math.inf:
+                continue
+            cut = min(max(wanted, inward), outward)
+            limited |= abs(wanted - cut) > _VISIBLE_M_S
             asked[axis] = cut
-            goal = self._goal[axis]
             self._brake[axis] = min(max(goal, inward), outward) - goal
         return limited
 
