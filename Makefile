@@ -4,7 +4,7 @@
 SHELL := bash
 .SHELLFLAGS := -e -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint bench faults clean
+.PHONY: help setup demo test lint bench faults reference clean
 
 SEED ?= 0
 RESUME ?=
@@ -47,6 +47,9 @@ faults: setup  ## break one thing after the other and write docs/faults.md
 
 bench: setup  ## measure ours and the peers in the same run
 	@$(IN_WORKSPACE) exec sac-gmm bench
+
+reference: setup  ## write docs/reference anew from the code
+	@$(IN_WORKSPACE) python tools/reference.py
 
 clean:  ## remove what was built; ALL=1 removes .venv too; runs/ stays
 	rm -rf build install log .pytest_cache .mypy_cache .ruff_cache .hypothesis $(if $(ALL),.venv)
