@@ -1,0 +1,57 @@
+"""CITATION.cff, CHANGELOG.md and the packages agree with each other."""
+
+import re
+import subprocess
+import sys
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import yaml
+
+ROOT = Path(__file__).parent.parent
+CITATION = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+CHANGELOG = (ROOT / "CHANGELOG.md").read_text()
+VERSIONS = {ET.parse(path).getroot().findtext("version") for path in (ROOT / "src").glob("*/package.xml")}
+
+
+def test_the_citation_has_what_the_format_asks_for():
+    """Fields and types that schema 1.2.0 requires, of the software and of the paper."""
+    assert CITATION["cff-version"] == "1.2.0" and CITATION["type"] == "software"
+    assert {"message", "title", "authors", "version", "license"} <= set(CITATION)
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d", CITATION["date-released"])
+    paper = CITATION["preferred-citation"]
+    assert {"title", "authors", "type", "year"} <= set(paper) and isinstance(paper["year"], int)
+    assert all(set(author) == {"given-names", "family-names"} for author in paper["authors"])
+
+
+def test_it_cites_the_paper_that_the_readme_cites():
+    readme = " ".join((ROOT / "README.md").read_text().split())
+    paper = CITATION["preferred-citation"]
+    assert " ".join(paper["title"].split()) in readme.replace("*", "")
+    for author in paper["authors"]:
+        assert author["family-names"] in readme
+
+
+def test_there_is_one_version_and_one_licence():
+    assert {CITATION["version"]} == VERSIONS
+    assert f"## {CITATION['version']}" in CHANGELOG
+    licences = {ET.parse(path).getroot().findtext("license") for path in (ROOT / "src").glob("*/package.xml")}
+    assert licences == {CITATION["license"]} and "Apache License" in (ROOT / "LICENSE").read_text()
+
+
+def test_the_changelog_begins_with_what_is_not_released_yet():
+    headings = re.findall(r"^## (.+)$", CHANGELOG, re.MULTILINE)
+    assert headings[0] == "Unreleased"
+    assert all(re.fullmatch(r"\d+\.\d+\.\d+", heading) for heading in headings[1:])
+
+
+def test_the_docstring_of_contributing_is_one_that_the_checks_accept(tmp_path):
+    """The template in CONTRIBUTING.md passes the linter's rules."""
+    block = re.search(r"```python\n(.*?)```", (ROOT / "CONTRIBUTING.md").read_text(), re.DOTALL)
+    assert block is not None
+    (tmp_path / "template.py").write_text(
+        f'"""A module."""\n\nfrom numpy.typing import NDArray as Array\n\n\n{block[1]}'
+    )
+    command = [sys.executable, "-m", "ruff", "check", "--config", str(ROOT / "pyproject.toml"), str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
