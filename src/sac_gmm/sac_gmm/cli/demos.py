@@ -215,10 +215,9 @@ def record(
     """
     from sac_gmm.cli import up
     from sac_gmm.cli.launch_yaml import find_in_package
-    from sac_gmm.tasks import TASKS
+    from sac_gmm.tasks import task_class
 
-    if task not in TASKS:
-        raise SacGmmError(f"there is no task '{task}'; choose one of: {', '.join(TASKS)}")
+    task_class(task)
     if number < 1:
         raise SacGmmError(f"{number} demonstrations cannot be recorded: give a number from 1 up")
     folder = (output or Path("demos") / task).resolve()

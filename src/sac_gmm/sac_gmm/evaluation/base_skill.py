@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Literal
 
-from sac_gmm.errors import SacGmmError
 from sac_gmm.models import Kind, SkillModel, fit_skill
+from sac_gmm.tasks import task_class
 
 RATE_HZ = 30.0  # of the field
 
@@ -22,7 +23,7 @@ class BaseSkill:
     """
 
     bags: str
-    components: int
+    components: int | Literal["auto"]
 
 
 BASE_SKILLS = {
@@ -35,14 +36,14 @@ BASE_SKILLS = {
 
 
 def base_skill(task: str) -> BaseSkill:
-    """How the base skill of a task is fitted.
+    """How the base skill of a task is fitted: of a task of one's own to the bags in its folder, components chosen.
 
     Raises:
-        SacGmmError: There is none for this task.
+        SacGmmError: There is no such task.
     """
-    if task not in BASE_SKILLS:
-        raise SacGmmError(f"there is no base skill for task '{task}'; there is one for: {', '.join(BASE_SKILLS)}")
-    return BASE_SKILLS[task]
+    if task in BASE_SKILLS:
+        return BASE_SKILLS[task]
+    return BaseSkill(task_class(task).name, "auto")
 
 
 @cache
@@ -55,7 +56,7 @@ def fit_base_skill(task: str, kind: Kind = "lpv_ds", demonstrations: Path = Path
         demonstrations: Folder with one folder of bags per task.
 
     Raises:
-        SacGmmError: There is no base skill for this task, or its bags are missing or bad.
+        SacGmmError: There is no such task, or its bags are missing or bad.
     """
     from sac_gmm.demos import find_bags, read_demonstration, to_training_set
 

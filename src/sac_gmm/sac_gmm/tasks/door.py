@@ -32,6 +32,7 @@ MARKER_ID = 7
 FRICTION = 0.8  # of the handle; times that of the fingertip
 INSERTION_M = 0.03  # how deep a demonstrated finger goes into the handle
 OPEN_RAD = 0.6
+PULL_RAD = 0.85  # how far a person opens it
 CLOSING_TORQUE_NM = 0.6  # of the closer when the door is shut
 CLOSING_STIFFNESS_NM_RAD = 0.5
 HINGE_DAMPING_NMS_RAD = 0.15
@@ -136,39 +137,26 @@ class DoorTask(Task):
             self.door, joint, pb.VELOCITY_CONTROL, targetVelocity=0, force=most, physicsClientId=self.client
         )
 
-    def point_cameras(self) -> None:
-        """The wrist camera sits on the robot's side of the gripper and looks at the fingertip."""
-        state = pb.getLinkState(self.arm.body, self.arm.gripper_link, 0, 1, self.client)
-        origin = np.array(state[4])
-        R = np.array(pb.getMatrixFromQuaternion(state[5])).reshape(3, 3)
-        self.cameras["wrist"].look(
-            origin + R @ [0.07, 0.0, 0.0], origin + R @ [-0.005, 0.0, 0.20], R @ [-1.0, 0.0, 0.0]
-        )
-
     def truth(self) -> dict[str, float]:
         """Angle of the door (rad); `success` when it stands open."""
         angle = pb.getJointState(self.door, self.hinge, self.client)[0]
         return {"angle_rad": angle, "success": float(angle >= OPEN_RAD)}
 
-
-def demonstrated_door_path_m(pull_rad: float = 0.85) -> NDArray[np.float64]:
-    """The way of a fingertip that opens the door, relative to the target: down into the handle, then along its arc.
-
-    Returns:
-        Points one every few millimetres, shape (M, 3), base axes.
-    """
-    down = np.linspace([-0.02, 0.0, 0.12], [0.0, 0.0, 0.03], 20)
-    into = np.linspace([0.0, 0.0, 0.03], [0.0, 0.0, -INSERTION_M], 12)[1:]
-    radius = np.array([-(0.5 * OPENING_X_M + PANEL_THICKNESS_M), -HINGE_M])  # from the hinge to the target
-    angles = np.linspace(0.0, pull_rad, 50)[1:]
-    arc = np.column_stack(
-        (
-            np.cos(angles) * radius[0] + np.sin(angles) * radius[1] - radius[0],
-            -np.sin(angles) * radius[0] + np.cos(angles) * radius[1] - radius[1],
-            np.full(angles.size, -INSERTION_M),
+    @staticmethod
+    def demonstrated_path_m() -> NDArray[np.float64]:
+        """The way of the finger that opens the door: down into the handle, then along its arc."""
+        down = np.linspace([-0.02, 0.0, 0.12], [0.0, 0.0, 0.03], 20)
+        into = np.linspace([0.0, 0.0, 0.03], [0.0, 0.0, -INSERTION_M], 12)[1:]
+        radius = np.array([-(0.5 * OPENING_X_M + PANEL_THICKNESS_M), -HINGE_M])  # from the hinge to the target
+        angles = np.linspace(0.0, PULL_RAD, 50)[1:]
+        arc = np.column_stack(
+            (
+                np.cos(angles) * radius[0] + np.sin(angles) * radius[1] - radius[0],
+                -np.sin(angles) * radius[0] + np.cos(angles) * radius[1] - radius[1],
+                np.full(angles.size, -INSERTION_M),
+            )
         )
-    )
-    return np.vstack((down, into, arc))
+        return np.vstack((down, into, arc))
 
 
 def marker_with_quiet_zone(pixels_per_cell: int = 16) -> NDArray[np.uint8]:

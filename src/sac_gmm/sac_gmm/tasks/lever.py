@@ -48,6 +48,7 @@ class LeverTask(Task):
     """
 
     name = "lever"
+    care = (0.025, 0.3)
 
     def __init__(self, *, depth_size_px: int = 64, **options: Any):
         if depth_size_px not in DEPTH_SIZES:
@@ -133,37 +134,24 @@ class LeverTask(Task):
         super().advance(twist)
         self._show_light(self.truth()["success"] > 0.5)
 
-    def point_cameras(self) -> None:
-        """The wrist camera sits on the robot's side of the gripper and looks at the fingertips."""
-        state = pb.getLinkState(self.arm.body, self.arm.gripper_link, 0, 1, self.client)
-        origin = np.array(state[4])
-        R = np.array(pb.getMatrixFromQuaternion(state[5])).reshape(3, 3)
-        self.cameras["wrist"].look(
-            origin + R @ [0.07, 0.0, 0.0], origin + R @ [-0.005, 0.0, 0.20], R @ [-1.0, 0.0, 0.0]
-        )
-
     def truth(self) -> dict[str, float]:
         """How far the lever has been slid (m); `success` when the switch is closed."""
         position = pb.getJointState(self.board, self.lever, self.client)[0]
         return {"lever_m": position, "success": float(position >= ON_M)}
+
+    @staticmethod
+    def demonstrated_path_m() -> NDArray[np.float64]:
+        """The way of the tcp that slides the lever: down over it, then along the slot to its end."""
+        down = np.linspace([0.011, 0.0, 0.11], [0.011, 0.0, 0.03], 20)
+        over = np.linspace([0.011, 0.0, 0.03], [0.008, 0.0, 0.0], 10)[1:]
+        along = np.linspace([0.008, 0.0, 0.0], [-TRAVEL_M - 0.012, 0.0, 0.0], 30)[1:]
+        return np.vstack([down, over, along])
 
     def _show_light(self, on: bool) -> None:
         if on != self._lit:
             self._lit = on
             colour = LAMP_ON if on else LAMP_OFF
             pb.changeVisualShape(self.board, self._lamp, rgbaColor=colour, physicsClientId=self.client)
-
-
-def demonstrated_lever_path_m() -> NDArray[np.float64]:
-    """The way of the tcp that slides the lever, relative to the target: down over it, then along the slot to its end.
-
-    Returns:
-        Points one every few millimetres, shape (M, 3), base axes.
-    """
-    down = np.linspace([0.011, 0.0, 0.11], [0.011, 0.0, 0.03], 20)
-    over = np.linspace([0.011, 0.0, 0.03], [0.008, 0.0, 0.0], 10)[1:]
-    along = np.linspace([0.008, 0.0, 0.0], [-TRAVEL_M - 0.012, 0.0, 0.0], 30)[1:]
-    return np.vstack([down, over, along])
 
 
 def describe_lever() -> str:

@@ -47,6 +47,8 @@ class PegTask(Task):
     """
 
     name = "peg"
+    wrist_seat_m = (0.10, 0.0, 0.0)
+    wrist_sight_m = (0.0, 0.0, 0.17)
     standard_hole = "hard"
 
     def __init__(self, *, hole: str | None = None, gains: ImpedanceGains | None = None, **options: Any):
@@ -96,13 +98,6 @@ class PegTask(Task):
         """Above the hole, towards the robot, within a centimetre."""
         return np.array([-0.05, 0.0, 0.10]) + 0.01 * rng.standard_normal(3)
 
-    def point_cameras(self) -> None:
-        """The wrist camera sits on the robot's side of the gripper and looks at the peg's lower end."""
-        state = pb.getLinkState(self.arm.body, self.arm.gripper_link, 0, 1, self.client)
-        origin = np.array(state[4])
-        R = np.array(pb.getMatrixFromQuaternion(state[5])).reshape(3, 3)
-        self.cameras["wrist"].look(origin + R @ [0.10, 0.0, 0.0], origin + R @ [0.0, 0.0, 0.17], R @ [-1.0, 0.0, 0.0])
-
     def load_on_peg(self) -> NDArray[np.float64]:
         """Force (N) and torque (Nm) on the peg, gripper's axes, about the middle between the pads, shape (6,)."""
         if self.elapsed_steps == 0:  # physics has not run yet: what it last felt belongs to another episode
@@ -121,6 +116,13 @@ class PegTask(Task):
         depth = -float(offset[2])
         return {"depth_m": depth, "success": float(inside and depth >= SUCCESS_DEPTH_M)}
 
+    @staticmethod
+    def demonstrated_path_m() -> NDArray[np.float64]:
+        """The way of the peg's lower face into the hole: over it, then straight down."""
+        over = np.linspace([-0.05, 0.0, 0.10], [0.0, 0.0, 0.015], 25)
+        down = np.linspace([0.0, 0.0, 0.015], [0.0, 0.0, -0.056], 20)[1:]
+        return np.vstack((over, down))
+
 
 class MediumPegTask(PegTask):
     """The peg with the medium hole."""
@@ -134,17 +136,6 @@ class EasyPegTask(PegTask):
 
     name = "peg_easy"
     standard_hole = "easy"
-
-
-def demonstrated_peg_path_m() -> NDArray[np.float64]:
-    """The way of the peg's lower face into the hole, relative to the target: over it, then straight down.
-
-    Returns:
-        Points one every few millimetres, shape (M, 3), base axes.
-    """
-    over = np.linspace([-0.05, 0.0, 0.10], [0.0, 0.0, 0.015], 25)
-    down = np.linspace([0.0, 0.0, 0.015], [0.0, 0.0, -0.056], 20)[1:]
-    return np.vstack((over, down))
 
 
 def held_peg() -> Tool:

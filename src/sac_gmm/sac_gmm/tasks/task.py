@@ -59,6 +59,11 @@ class Task(gymnasium.Env):
     physics_rate_hz = 240
     torque_rate_hz = 120
     time_limit_s = 10.0
+    # The wrist camera sits on the robot's side of the gripper and looks at the fingertip; in the gripper's axes.
+    wrist_seat_m = (0.07, 0.0, 0.0)
+    wrist_sight_m = (-0.005, 0.0, 0.20)
+    # Where a demonstrating person takes care: around the target, within so many metres, at this share of the speed.
+    care: tuple[float, float] | None = None
     wrench_noise = np.array([0.1, 0.1, 0.1, 0.005, 0.005, 0.005])  # N, Nm
 
     def __init__(
@@ -145,10 +150,24 @@ class Task(gymnasium.Env):
         """
 
     def point_cameras(self) -> None:
-        """Move the cameras that ride on something that moves."""
+        """Move the cameras that ride on something that moves: `wrist`, where there is one, on the gripper."""
+        if "wrist" in self.cameras:
+            state = pb.getLinkState(self.arm.body, self.arm.gripper_link, 0, 1, self.client)
+            origin, R = np.array(state[4]), np.array(pb.getMatrixFromQuaternion(state[5])).reshape(3, 3)
+            seat, sight = (origin + R @ place for place in (self.wrist_seat_m, self.wrist_sight_m))
+            self.cameras["wrist"].look(seat, sight, R @ [-1.0, 0.0, 0.0])
 
     def truth(self) -> dict[str, float]:
         """The true state of the scene, for scoring only; `success` is 1.0 when the task is done."""
+        raise NotImplementedError
+
+    @staticmethod
+    def demonstrated_path_m() -> NDArray[np.float64]:
+        """The way of the fingertip that solves the task, relative to the target, which `ScriptedTeleoperator` follows.
+
+        Returns:
+            Points one every few millimetres, shape (M, 3), base axes.
+        """
         raise NotImplementedError
 
     # Gymnasium -------------------------------------------------------------------------------------------------

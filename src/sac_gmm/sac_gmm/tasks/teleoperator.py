@@ -5,21 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from sac_gmm.errors import SacGmmError
-from sac_gmm.tasks.door import demonstrated_door_path_m
-from sac_gmm.tasks.lever import demonstrated_lever_path_m
-from sac_gmm.tasks.peg import demonstrated_peg_path_m
-
-# The path of the fingertip that solves each task, relative to the target, shape (M, 3).
-PATHS = {
-    "door": demonstrated_door_path_m,
-    "lever": demonstrated_lever_path_m,
-    "peg": demonstrated_peg_path_m,
-    "peg_medium": demonstrated_peg_path_m,
-    "peg_easy": demonstrated_peg_path_m,
-}
-# Where a person takes care: around the target, within so many metres, at this share of the speed.
-CARE = {"lever": (0.025, 0.3)}
+from sac_gmm.tasks.registry import task_class
 
 
 class ScriptedTeleoperator:
@@ -39,8 +25,7 @@ class ScriptedTeleoperator:
         detour_std_m: float = 0.008,
         tremor_std_m_s: float = 0.004,
     ):
-        if task not in PATHS:
-            raise SacGmmError(f"there is no teleoperator for task '{task}'; choose one of: {', '.join(PATHS)}")
+        shown = task_class(task)
         rng = np.random.default_rng(seed)
         self._rng = rng
         self._gain_1_s = gain_1_s
@@ -48,8 +33,8 @@ class ScriptedTeleoperator:
         self._detour_m = detour_std_m * rng.standard_normal(2)
         self._tremor_std_m_s = tremor_std_m_s
         self._tremor = np.zeros(3)
-        self._care = CARE.get(task)
-        self._path = PATHS[task]()
+        self._care = shown.care
+        self._path = shown.demonstrated_path_m()
         self._arc_m = np.concatenate(([0.0], np.cumsum(np.linalg.norm(np.diff(self._path, axis=0), axis=1))))
         self._start: NDArray[np.float64] | None = None
         self._travelled_m = 0.0

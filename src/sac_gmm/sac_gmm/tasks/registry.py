@@ -1,0 +1,76 @@
+"""The tasks by their names: those of this package, and those of one's own in files that SAC_GMM_TASKS names."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from sac_gmm.errors import SacGmmError
+from sac_gmm.tasks.door import DoorTask
+from sac_gmm.tasks.lever import LeverTask
+from sac_gmm.tasks.peg import EasyPegTask, MediumPegTask, PegTask
+from sac_gmm.tasks.task import Task
+
+OWN_TASKS = "SAC_GMM_TASKS"  # environment variable: Python files, separated as in PATH
+
+TASKS: dict[str, type[Task]] = {task.name: task for task in (DoorTask, LeverTask, PegTask, MediumPegTask, EasyPegTask)}
+
+
+def task_class(name: str) -> type[Task]:
+    """The class of a task.
+
+    Raises:
+        SacGmmError: There is no task of that name.
+    """
+    if name not in TASKS:
+        raise SacGmmError(f"there is no task '{name}'; choose one of: {', '.join(TASKS)}")
+    return TASKS[name]
+
+
+def make_task(name: str, **options: Any) -> Task:
+    """Build a task by name.
+
+    Args:
+        name: A key of `TASKS`.
+        options: Keyword arguments of the task, such as `target_noise_std_m` and `control_rate_hz`.
+
+    Raises:
+        SacGmmError: There is no task or option of that name, or a value is out of range.
+    """
+    try:
+        return task_class(name)(**options)
+    except TypeError as error:
+        raise SacGmmError(f"task '{name}': {error}") from error
+
+
+def add_own_tasks() -> None:
+    """Add the tasks in the files that the environment names; processes that are started inherit them.
+
+    Raises:
+        SacGmmError: A file is missing or fails, holds no task, or its task has the name of another.
+    """
+    for file in filter(None, os.environ.get(OWN_TASKS, "").split(os.pathsep)):
+        for task in _tasks_in(Path(file)):
+            if TASKS.setdefault(task.name, task) is not task:
+                raise SacGmmError(f"{file}: there is a task '{task.name}' already: give this one another name")
+
+
+def _tasks_in(file: Path) -> list[type[Task]]:
+    module_name = f"sac_gmm_task_{file.stem}"
+    spec = importlib.util.spec_from_file_location(module_name, file)
+    if spec is None or spec.loader is None or not file.is_file():
+        raise SacGmmError(f"{OWN_TASKS} names {file}, which is no Python file: give its path, or unset the variable")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[module_name] = module
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        raise SacGmmError(f"{file} fails: {type(error).__name__}: {error}") from error
+    own = [kind for kind in vars(module).values() if isinstance(kind, type) and kind.__module__ == module_name]
+    tasks = [kind for kind in own if issubclass(kind, Task) and hasattr(kind, "name")]
+    if not tasks:
+        raise SacGmmError(f"{file} holds no task: expected a class over sac_gmm.tasks.Task with a name")
+    return tasks
