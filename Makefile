@@ -4,7 +4,7 @@
 SHELL := bash
 .SHELLFLAGS := -e -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint bench faults reference clean
+.PHONY: help setup demo test lint bench faults reference docs pictures clean
 
 SEED ?= 0
 RESUME ?=
@@ -51,5 +51,11 @@ bench: setup  ## measure ours and the peers in the same run
 reference: setup  ## write docs/reference anew from the code
 	@$(IN_WORKSPACE) python tools/reference.py
 
+docs: setup  ## build the documentation into site/; it opens from disk
+	@$(IN_WORKSPACE) python tools/results.py && NO_MKDOCS_2_WARNING=1 mkdocs build --strict --quiet && echo "wrote site/index.html"
+
+pictures: setup  ## draw the pictures of the documentation anew; needs Chromium and npm
+	@$(IN_WORKSPACE) python tools/pictures.py
+
 clean:  ## remove what was built; ALL=1 removes .venv too; runs/ stays
-	rm -rf build install log .pytest_cache .mypy_cache .ruff_cache .hypothesis $(if $(ALL),.venv)
+	rm -rf build install log .pytest_cache .mypy_cache .ruff_cache .hypothesis site $(if $(ALL),.venv)

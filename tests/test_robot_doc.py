@@ -3,10 +3,8 @@
 import re
 from pathlib import Path
 
-import pytest
 import yaml
 
-from sac_gmm.cli.launch_yaml import declared_arguments
 from sac_gmm.control import Limit, Reason, remedy
 from sac_gmm.control.joint_limits import JointSettings
 from sac_gmm.control.lbr_state import LbrSettings
@@ -14,22 +12,12 @@ from sac_gmm_nodes.simulated_lbr import FAULTS
 
 ROOT = Path(__file__).parent.parent
 TEXT = (ROOT / "docs" / "robot.md").read_text()
-COMMANDS = [
-    line.strip() for block in re.findall(r"```console\n(.*?)```", TEXT, re.DOTALL) for line in block.splitlines()
-]
 
 
 def test_every_file_it_names_exists():
     named = set(re.findall(r"`((?:config|launch)/[\w.]+)`", TEXT))
     assert {"config/robot.yaml", "config/lbr_controllers.yaml"} <= named
     assert [name for name in named if not (ROOT / name).exists()] == []
-
-
-@pytest.mark.parametrize("command", [c for c in COMMANDS if "launch.yaml" in c])
-def test_every_launch_command_gives_arguments_that_the_file_takes(command):
-    file = re.search(r"(\w+\.launch\.yaml)", command)[1]
-    taken = {argument.name for argument in declared_arguments(ROOT / "launch" / file)}
-    assert set(re.findall(r"(\w+):=", command)) <= taken
 
 
 def test_every_reason_in_its_tables_has_a_remedy():

@@ -10,7 +10,6 @@ Without a name all of them are drawn. The report takes some minutes: it trains t
 from __future__ import annotations
 
 import base64
-import hashlib
 import html
 import io
 import re
@@ -22,6 +21,7 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
+from mermaid import BLOCK, diagram_name
 from PIL import Image
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -172,14 +172,27 @@ def report() -> None:
     sac_gmm("report", run_dir)
     shot = IMAGES / "report" / "training.png"
     photograph(run_dir / "report.html", shot, 1060, 3200)
-    print(f"wrote {shot}")
+    episode = IMAGES / "concepts" / "episode.png"
+    episode.write_bytes(picture_in(run_dir / "report.html", "the mixture as fitted and after"))
+    print(f"wrote {shot} and {episode}")
+
+
+def picture_in(page: Path, caption: str) -> bytes:
+    """The PNG of a page whose caption holds these words."""
+    found = re.search(
+        rf'alt="[^"]*{caption}[^"]*" src="data:image/png;base64,([^"]+)"', page.read_text(encoding="utf-8")
+    )
+    if found is None:
+        raise SystemExit(f"{page} has no picture with the words '{caption}'")
+    return base64.b64decode(found[1])
 
 
 def diagrams() -> None:
     """Draw each mermaid block of the pages as an SVG that is named by its text; needs npm and Chromium."""
     folder = IMAGES / "diagrams"
     folder.mkdir(parents=True, exist_ok=True)
-    blocks = {diagram_name(text): text for page in sorted((ROOT / "docs").glob("*.md")) for text in mermaid_in(page)}
+    pages = [page.read_text(encoding="utf-8") for page in sorted((ROOT / "docs").glob("*.md"))]
+    blocks = {diagram_name(text): text for page in pages for text in BLOCK.findall(page)}
     with tempfile.TemporaryDirectory() as work:
         subprocess.run(["npm", "pack", "--silent", MERMAID], cwd=work, check=True)
         subprocess.run(["tar", "-xzf", *[path.name for path in Path(work).glob("*.tgz")]], cwd=work, check=True)
@@ -194,16 +207,6 @@ def diagrams() -> None:
             print(f"wrote {folder / name}")
     for old in set(folder.glob("*.svg")) - {folder / name for name in blocks}:
         old.unlink()
-
-
-def mermaid_in(page: Path) -> list[str]:
-    """The mermaid blocks of a page."""
-    return re.findall(r"^```mermaid\n(.*?)^```", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
-
-
-def diagram_name(text: str) -> str:
-    """The file of a diagram: another text is another file, so that none is ever out of date."""
-    return hashlib.sha256(text.encode()).hexdigest()[:12] + ".svg"
 
 
 _MERMAID_PAGE = """<!doctype html><meta charset="utf-8"><pre class="mermaid">{text}</pre>

@@ -1,0 +1,137 @@
+"""Write docs/results.md out of the result files below benchmarks/results: `make docs` runs it."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+RESULTS = ROOT / "benchmarks" / "results"
+
+HEAD = """# Measured
+
+Each row is made of the result file beside it, in `benchmarks/results/`; the command measures it anew, ours and the peer
+in the same run. Two cores, no GPU. `make docs` writes this page.
+
+How often skills succeed as fitted is in [Scenes and sensors](gallery.md), what was tried while learning in
+[Train, measure, compare](learning.md); what the names mean in [What the numbers mean](metrics.md).
+
+| what | found | command | file |
+|---|---|---|---|
+"""
+
+# Title, result file, command, and a sentence that the file's values fill.
+ROWS = (
+    (
+        "The whole chain over ROS 2",
+        "demo/seed_0.json",
+        "make demo SEED=0",
+        "{task}: {base[successes]}/{base[episodes]} as fitted, {adapted[successes]}/{adapted[episodes]} after "
+        "{training_episodes} episodes; {wall_s:.0f} s in all",
+    ),
+    (
+        "Mixture regression, 3 dimensions, 7 Gaussians",
+        "models/gmr.json",
+        "sac-gmm bench gmr --json FILE",
+        "a velocity in {rows[4][ours_us]:.2f} µs; `gmr` {rows[4][gmr_us]:.0f} µs",
+    ),
+    (
+        "Mixture fit",
+        "models/em.json",
+        "sac-gmm bench em --json FILE",
+        "{n} samples in {ours_ms:.1f} ms; scikit-learn {sklearn_ms:.1f} ms ({ratio:.1f} times)",
+    ),
+    (
+        "Stable fit",
+        "models/lpv.json",
+        "sac-gmm bench lpv --json FILE",
+        "gains of {k} Gaussians in {lmi_ms:.1f} ms, the whole fit in {fit_ms:.0f} ms; a change projected and certified "
+        "in {update_project_certify_us:.0f} µs",
+    ),
+    (
+        "Handwriting, made up",
+        "models/handwriting.json",
+        "sac-gmm bench lasa --json FILE",
+        "SEDS {seds[certified]}, LPV-DS {lpv_ds[certified]} of {seds[n_motions]} motions certified; velocity error "
+        "{seds[mean][rmse]:.1f} and {lpv_ds[mean][rmse]:.1f} mm/s, a fit in {seds[mean][fit_s]:.1f} and "
+        "{lpv_ds[mean][fit_s]:.1f} s",
+    ),
+    (
+        "SAC updates",
+        "rl/sac.json",
+        "sac-gmm bench sac --json FILE",
+        "{rows[0][ours_updates_per_s]:.0f} a second (nets of {rows[0][width]}, batch {rows[0][batch]}); {peer} "
+        "{rows[0][sb3_updates_per_s]:.0f} ({rows[0][ratio]:.1f} times)",
+    ),
+    (
+        "Decisions beside a learner",
+        "rl/async.json",
+        "sac-gmm bench async --json FILE",
+        "a decision in {decision_ms_median:.1f} ms; {deadlines_missed} of {ticks} deadlines missed",
+    ),
+    (
+        "Control loop beside a learner",
+        "control/loop.json",
+        "sac-gmm bench loop --json FILE",
+        "{rates[0][rate_hz]:.0f} Hz: {rates[0][ours][on_time_share]:.2%} of ticks within {on_time_ms:.0f} ms, "
+        "rclpy timer {rates[0][rclpy_timer][on_time_share]:.2%}; a command "
+        "{rates[0][ours][latency_ms_median]:.1f} ms after its state, timer "
+        "{rates[0][rclpy_timer][latency_ms_median]:.1f} ms",
+    ),
+    (
+        "Soak",
+        "control/soak.json",
+        "sac-gmm bench soak --minutes 10 --json FILE",
+        "{episodes} episodes in {seconds:.0f} s; memory of the controller {processes[gmm_controller][growth]:+.1%}, of "
+        "the learner {processes[learner][growth]:+.1%}",
+    ),
+    (
+        "Markers",
+        "perception/aruco.json",
+        "sac-gmm bench aruco --json FILE",
+        "{false_rewards[rewards]} false rewards in {false_rewards[frames]} pictures without the marker",
+    ),
+    (
+        "Recording",
+        "perception/bag.json",
+        "sac-gmm bench bag --json FILE",
+        "{recordings[0][missing]} of {recordings[0][sent]} messages lost ({recordings[0][case]}), at "
+        "{recordings[0][processor_share]:.0%} of {recordings[0][cores]} cores",
+    ),
+    (
+        "Hand tracking",
+        "hands/hands.json",
+        "sac-gmm bench hands --film FILM --json FILE",
+        "{frames_per_s:.0f} pictures a second, a hand placed in {placed_share:.0%}",
+    ),
+    (
+        "Demonstrations by hand",
+        "hands/hand_demos.json",
+        "sac-gmm bench hand_demos --json FILE",
+        "{recordings[from_true_way_mm_mean]:.1f} mm from the true way (mean)",
+    ),
+)
+
+
+def page() -> str:
+    """The page's text."""
+    lines = []
+    for title, name, command, sentence in ROWS:
+        value = json.loads((RESULTS / name).read_text(encoding="utf-8"))
+        lines.append(f"| {title} | {sentence.format(**value)} | `{command}` | `{name}` |\n")
+    table = RESULTS / "table" / "table.json"
+    if table.exists():
+        lines += ["\n## Skills compared\n\n", "`sac-gmm table --json FILE`; in brackets Wilson's 95 % interval.\n\n"]
+        lines += ["| task | skill | success | training seeds |\n", "|---|---|---|---|\n"]
+        for row in json.loads(table.read_text(encoding="utf-8"))["rows"]:
+            test = row["tests"]["test"]
+            low, high = test["wilson95"]
+            title = f"{row['title']}, {row['variant']}" if row["variant"] else row["title"]
+            rate = f"{test['rate']:.0%} [{low:.0%}–{high:.0%}]"
+            lines.append(f"| {row['task']} | {title} | {rate} | {row['seeds']} |\n")
+    return HEAD + "".join(lines)
+
+
+if __name__ == "__main__":
+    (Path(sys.argv[1]) if sys.argv[1:] else ROOT / "docs" / "results.md").write_text(page(), encoding="utf-8")
