@@ -99,13 +99,14 @@ def adaptation_figure(skill, x, demos) -> Figure:
     panels = figure.subplots(1, 3, sharex=True, sharey=True)
     whole = make_adaptation("translation", skill)
     single = make_adaptation("positions", skill)
-    rng = np.random.default_rng(3)
+    one = np.zeros((skill.mixture.n_components, 3))
+    one[np.linalg.norm(skill.mixture.means[:, :3] - [0.0, 0.0, 0.02], axis=1).argmin(), 0] = 0.3
     shown = (
         ("as fitted (action 0)", skill),
         ("translation: 3 numbers move the whole skill", whole.apply([0.5, 0.0, 0.5])),
         (
-            f"positions: {single.action_dim} numbers move each Gaussian",
-            single.apply(rng.uniform(-0.15, 0.15, single.action_dim)),
+            f"positions: one of {len(one)} Gaussians moved by 9 mm",
+            single.apply(one.ravel()),
         ),
     )
     for axes, (title, changed) in zip(panels, shown, strict=True):
