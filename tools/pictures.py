@@ -192,7 +192,7 @@ def diagrams() -> None:
     """Draw each mermaid block of the pages as an SVG that is named by its text; needs npm and Chromium."""
     folder = IMAGES / "diagrams"
     folder.mkdir(parents=True, exist_ok=True)
-    pages = [page.read_text(encoding="utf-8") for page in sorted((ROOT / "docs").glob("*.md"))]
+    pages = [page.read_text(encoding="utf-8") for page in sorted((ROOT / "docs").rglob("*.md"))]
     blocks = {diagram_name(text): text for page in pages for text in BLOCK.findall(page)}
     with tempfile.TemporaryDirectory() as work:
         subprocess.run(["npm", "pack", "--silent", MERMAID], cwd=work, check=True)
