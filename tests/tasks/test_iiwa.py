@@ -110,6 +110,6 @@ def test_the_square_root_of_a_matrix(A, seed):
     S = A @ A.T + 0.01 * np.eye(6)
     guess = np.ascontiguousarray(np.linalg.qr(np.random.default_rng(seed).normal(size=(6, 6)))[0])
     root = S.copy()
-    square_root(root, guess)
+    square_root(root, guess, np.empty((6, 6)))
     np.testing.assert_allclose(root @ root, S, atol=1e-8 * np.abs(S).max())
     np.testing.assert_allclose(guess @ guess.T, np.eye(6), atol=1e-9)

@@ -11,7 +11,7 @@ gives the tip's place in the last link (3 + 9).
 from __future__ import annotations
 
 import numpy as np
-from numba import boolean, float64, types
+from numba import boolean, float64, int64, types
 
 from sac_gmm.compiling import compiled
 from sac_gmm.tasks.small_algebra import (
@@ -43,11 +43,11 @@ def forward_kinematics(chain, q, origins, axes, tip, rotations):
         rotations: Receives the rotation of each link and of the tip, row by row, (8, 9).
     """
     x = y = z = 0.0
-    R = np.zeros(9)
+    R = rotations[N_JOINTS]  # of the base, until the tip's is known
+    R[:] = 0.0
     R[0] = R[4] = R[8] = 1.0
-    turned = np.empty(9)
     for i in range(N_JOINTS + 1):
-        row = chain[i]
+        row, turned = chain[i], rotations[i]
         x += R[0] * row[0] + R[1] * row[1] + R[2] * row[2]
         y += R[3] * row[0] + R[4] * row[1] + R[5] * row[2]
         z += R[6] * row[0] + R[7] * row[1] + R[8] * row[2]
@@ -56,17 +56,15 @@ def forward_kinematics(chain, q, origins, axes, tip, rotations):
                 turned[3 * j + k] = R[3 * j] * row[3 + k] + R[3 * j + 1] * row[6 + k] + R[3 * j + 2] * row[9 + k]
         if i == N_JOINTS:
             tip[0], tip[1], tip[2] = x, y, z
-            rotations[i] = turned
             return
+        R = turned
         c, s = np.cos(q[i]), np.sin(q[i])
         for j in range(3):
-            a, b = turned[3 * j], turned[3 * j + 1]
+            a, b = R[3 * j], R[3 * j + 1]
             R[3 * j] = c * a + s * b
             R[3 * j + 1] = c * b - s * a
-            R[3 * j + 2] = turned[3 * j + 2]
-            axes[i, j] = turned[3 * j + 2]
+            axes[i, j] = R[3 * j + 2]
         origins[i, 0], origins[i, 1], origins[i, 2] = x, y, z
-        rotations[i] = R
 
 
 @compiled(types.void(MATRIX, MATRIX, VECTOR, MATRIX))
@@ -81,35 +79,37 @@ def jacobian_of(origins, axes, tip, J):
         J[3, i], J[4, i], J[5, i] = ax, ay, az
 
 
+@compiled(float64(VECTOR, VECTOR, int64, int64))
+def _turned_inertia(row, R, j, k):
+    """Entry (j, k) of a link's inertia about its centre of mass, in base axes."""
+    total = 0.0
+    for a in range(3):
+        for b in range(3):
+            total += R[3 * j + a] * row[16 + 3 * a + b] * R[3 * k + b]
+    return total
+
+
 @compiled(types.void(MATRIX, MATRIX, MATRIX, MATRIX, MATRIX))
 def mass_matrix_of(chain, origins, axes, rotations, M):
     """Mass matrix, (7, 7), by composite rigid bodies (Featherstone 2008, ch. 6), about the base's origin."""
     mass = hx = hy = hz = 0.0  # of all links from here to the tip: mass, first moment, inertia
     xx = xy = xz = yy = yz = zz = 0.0
-    about_centre = np.empty(9)
     for i in range(N_JOINTS - 1, -1, -1):
         row, R, p = chain[i], rotations[i], origins[i]
         m = row[12]
         cx = p[0] + R[0] * row[13] + R[1] * row[14] + R[2] * row[15]
         cy = p[1] + R[3] * row[13] + R[4] * row[14] + R[5] * row[15]
         cz = p[2] + R[6] * row[13] + R[7] * row[14] + R[8] * row[15]
-        for j in range(3):
-            for k in range(3):
-                total = 0.0
-                for a in range(3):
-                    for b in range(3):
-                        total += R[3 * j + a] * row[16 + 3 * a + b] * R[3 * k + b]
-                about_centre[3 * j + k] = total
         mass += m
         hx += m * cx
         hy += m * cy
         hz += m * cz
-        xx += about_centre[0] + m * (cy * cy + cz * cz)
-        yy += about_centre[4] + m * (cx * cx + cz * cz)
-        zz += about_centre[8] + m * (cx * cx + cy * cy)
-        xy += about_centre[1] - m * cx * cy
-        xz += about_centre[2] - m * cx * cz
-        yz += about_centre[5] - m * cy * cz
+        xx += _turned_inertia(row, R, 0, 0) + m * (cy * cy + cz * cz)
+        yy += _turned_inertia(row, R, 1, 1) + m * (cx * cx + cz * cz)
+        zz += _turned_inertia(row, R, 2, 2) + m * (cx * cx + cy * cy)
+        xy += _turned_inertia(row, R, 0, 1) - m * cx * cy
+        xz += _turned_inertia(row, R, 0, 2) - m * cx * cz
+        yz += _turned_inertia(row, R, 1, 2) - m * cy * cz
         # Momentum of those links when joint i turns at 1 rad/s; (vx, vy, vz) is the velocity at the base's origin.
         wx, wy, wz = axes[i, 0], axes[i, 1], axes[i, 2]
         vx, vy, vz = p[1] * wz - p[2] * wy, p[2] * wx - p[0] * wz, p[0] * wy - p[1] * wx
@@ -128,8 +128,8 @@ def mass_matrix_of(chain, origins, axes, rotations, M):
             M[j, i] = value
 
 
-@compiled(types.void(VECTOR, MATRIX, VECTOR, MATRIX, MATRIX, MATRIX, MATRIX))
-def _renew(gains, J, R, G, C, root, U):
+@compiled(types.void(VECTOR, MATRIX, VECTOR, MATRIX, MATRIX, MATRIX, MATRIX, VECTOR))
+def _renew(gains, J, R, G, C, root, U, room):
     """Factor what depends on the inertia.
 
     Args:
@@ -140,9 +140,10 @@ def _renew(gains, J, R, G, C, root, U):
         C: Receives the Cholesky factor of the mobility J M^-1 J', (6, 6).
         root: Receives sqrt(C' K C), (6, 6).
         U: Guess of its eigenvectors, then the eigenvectors, (6, 6).
+        room: Room to work in, (78,).
     """
     cholesky(G, 7)
-    X = np.empty((6, 7))  # rows: G^-1 times rows of J
+    X, KC = room[:42].reshape((6, 7)), room[42:78].reshape((6, 6))  # rows of X: G^-1 times rows of J
     for i in range(6):
         for j in range(7):
             X[i, j] = J[i, j]
@@ -155,10 +156,10 @@ def _renew(gains, J, R, G, C, root, U):
             C[i, j] = total
             C[j, i] = 0.0 if i != j else total
     cholesky(C, 6)
-    KC = np.zeros((6, 6))
     for j in range(6):
         for i in range(3):
             KC[i, j] = gains[i] * C[i, j]
+            KC[3 + i, j] = 0.0
         for k in range(3):
             about = gains[3 + k] * (R[k] * C[3, j] + R[3 + k] * C[4, j] + R[6 + k] * C[5, j])
             for i in range(3):
@@ -169,13 +170,17 @@ def _renew(gains, J, R, G, C, root, U):
             for k in range(i, 6):
                 total += C[k, i] * KC[k, j]
             root[i, j] = total
-    square_root(root, U)
+    square_root(root, U, KC)
 
 
 # Numbers that stay from one torque update to the next: where each begins in one flat array.
 REFERENCE, REFERENCE_XYZW, POSTURE, TWIST = 0, 3, 7, 14
 TORQUE, TIP, TIP_XYZW, TIP_VELOCITY, WRENCH = 20, 27, 30, 34, 40
-_C, _ROOT, EIGENVECTORS, _G, MEMORY_SIZE = 46, 82, 118, 154, 203
+_C, _ROOT, EIGENVECTORS, _G = 46, 82, 118, 154
+# Room to work in: to ask for it in every call would take as long as the arithmetic.
+_ORIGINS, _AXES, _ROTATIONS, _J, _ERROR, _SLIP, _TURN, _HOLD, _MOVED, _PUSHED, _DAMPED, _ROOM, MEMORY_SIZE = (
+    *(203, 224, 245, 317, 359, 365, 371, 374, 381, 388, 394, 400, 478),
+)
 
 
 @compiled(types.void(MATRIX, VECTOR, VECTOR))
@@ -187,8 +192,8 @@ def sense(chain, joints, memory):
         joints: Positions (7), velocities (7), force and torque in the last link's axes (6).
         memory: (MEMORY_SIZE,).
     """
-    origins, axes, rotations = np.empty((7, 3)), np.empty((7, 3)), np.empty((8, 9))
-    J = np.empty((6, 7))
+    origins, axes = memory[_ORIGINS:_AXES].reshape((7, 3)), memory[_AXES:_ROTATIONS].reshape((7, 3))
+    rotations, J = memory[_ROTATIONS:_J].reshape((8, 9)), memory[_J:_ERROR].reshape((6, 7))
     tip = memory[TIP:TIP_XYZW]
     forward_kinematics(chain, joints[:7], origins, axes, tip, rotations)
     jacobian_of(origins, axes, tip, J)
@@ -204,8 +209,8 @@ def sense(chain, joints, memory):
         memory[WRENCH + 3 + i] = R[3 * i] * joints[17] + R[3 * i + 1] * joints[18] + R[3 * i + 2] * joints[19]
 
 
-@compiled(types.void(MATRIX, VECTOR, VECTOR, VECTOR, float64, boolean))
-def impedance(chain, gains, joints, memory, dt_s, renew):
+@compiled(types.void(MATRIX, VECTOR, VECTOR, VECTOR, float64, boolean, boolean))
+def impedance(chain, gains, joints, memory, dt_s, renew, sensed):
     """Advance the reference by one update and put the torques into `memory`.
 
     The law is operational-space impedance (Khatib 1987) towards a reference pose that integrates the twist and is
@@ -222,24 +227,26 @@ def impedance(chain, gains, joints, memory, dt_s, renew):
         memory: (MEMORY_SIZE,).
         dt_s: Time until the next update.
         renew: Whether to compute what depends on the inertia anew; it changes slowly.
+        sensed: Whether `sense` has been called for these joints, so that the kinematics are known.
     """
-    origins, axes, rotations = np.empty((7, 3)), np.empty((7, 3)), np.empty((8, 9))
-    J = np.empty((6, 7))
+    origins, axes = memory[_ORIGINS:_AXES].reshape((7, 3)), memory[_AXES:_ROTATIONS].reshape((7, 3))
+    rotations, J = memory[_ROTATIONS:_J].reshape((8, 9)), memory[_J:_ERROR].reshape((6, 7))
     q, dq = joints[:7], joints[7:14]
-    tip = memory[TIP:TIP_XYZW]
-    forward_kinematics(chain, q, origins, axes, tip, rotations)
-    jacobian_of(origins, axes, tip, J)
-    R = rotations[7]
-    to_quaternion(R, memory[TIP_XYZW:TIP_VELOCITY])
+    tip, R = memory[TIP:TIP_XYZW], rotations[7]
+    if not sensed:
+        forward_kinematics(chain, q, origins, axes, tip, rotations)
+        jacobian_of(origins, axes, tip, J)
+        to_quaternion(R, memory[TIP_XYZW:TIP_VELOCITY])
     C, root = memory[_C:_ROOT].reshape((6, 6)), memory[_ROOT:EIGENVECTORS].reshape((6, 6))
-    G = memory[_G:MEMORY_SIZE].reshape((7, 7))
+    G = memory[_G:_ORIGINS].reshape((7, 7))
     if renew:
         mass_matrix_of(chain, origins, axes, rotations, G)
-        _renew(gains, J, R, G, C, root, memory[EIGENVECTORS:_G].reshape((6, 6)))
+        U = memory[EIGENVECTORS:_G].reshape((6, 6))
+        _renew(gains, J, R, G, C, root, U, memory[_ROOM:MEMORY_SIZE])
 
     reference, reference_xyzw = memory[REFERENCE:REFERENCE_XYZW], memory[REFERENCE_XYZW:POSTURE]
     twist, posture = memory[TWIST:TORQUE], memory[POSTURE:TWIST]
-    error, slip, turn = np.empty(6), np.empty(6), np.empty(3)
+    error, slip, turn = memory[_ERROR:_SLIP], memory[_SLIP:_TURN], memory[_TURN:_HOLD]
     for i in range(3):
         reference[i] += twist[i] * dt_s
         error[i] = reference[i] - tip[i]
@@ -278,13 +285,13 @@ def impedance(chain, gains, joints, memory, dt_s, renew):
             total += R[3 * i + k] * about
         error[3 + i] = total
     # Damper, and what the posture's torque would do to the tip: L^T = C^-1 of the mobility's factor C C'.
-    hold, moved = np.empty(7), np.empty(7)
+    hold, moved = memory[_HOLD:_MOVED], memory[_MOVED:_PUSHED]
     for j in range(7):
         hold[j] = gains[7] * (posture[j] - q[j]) - gains[8] * dq[j]
         moved[j] = hold[j]
     solve_lower(G, moved, 7)
     solve_lower_transposed(G, moved, 7)
-    pushed, damped = np.empty(6), np.empty(6)
+    pushed, damped = memory[_PUSHED:_DAMPED], memory[_DAMPED:_ROOM]
     for i in range(6):
         total = 0.0
         for j in range(7):

@@ -76,6 +76,7 @@ class DoorTask(Task):
                 for i in range(pb.getNumJoints(self.door, self.client))
             }
             self.hinge = names["panel"]
+        self.read_scene()
         self._brake(self.hinge, 0.0)
         if self.latch:
             self.plate = names["plate"]
@@ -113,9 +114,13 @@ class DoorTask(Task):
         """Above the handle, a little towards the robot, within half a centimetre."""
         return np.array([-0.02, 0.0, 0.12]) + 0.005 * rng.standard_normal(3)
 
+    def read_scene(self) -> None:
+        """Angle and speed of the door."""
+        self._angle_rad, self._speed_rad_s = pb.getJointState(self.door, self.hinge, self.client)[:2]
+
     def before_physics_step(self) -> None:
         """The closer: a spring under tension even when the door is shut, and a damper."""
-        angle, speed = pb.getJointState(self.door, self.hinge, self.client)[:2]
+        angle, speed = self._angle_rad, self._speed_rad_s
         torque = -CLOSING_TORQUE_NM - CLOSING_STIFFNESS_NM_RAD * angle - HINGE_DAMPING_NMS_RAD * speed
         pb.setJointMotorControl2(self.door, self.hinge, pb.TORQUE_CONTROL, force=torque, physicsClientId=self.client)
         if self.latch:
@@ -136,6 +141,10 @@ class DoorTask(Task):
         pb.setJointMotorControl2(
             self.door, joint, pb.VELOCITY_CONTROL, targetVelocity=0, force=most, physicsClientId=self.client
         )
+
+    def succeeded(self) -> bool:
+        """Whether the door stands open."""
+        return self._angle_rad >= OPEN_RAD
 
     def truth(self) -> dict[str, float]:
         """Angle of the door (rad); `success` when it stands open."""

@@ -259,6 +259,7 @@ class Iiwa:
         self._joint_state = np.zeros(20)  # positions, velocities, what the wrist's sensor feels
         self._joint_buffer = self._joint_state.data
         self._memory = np.zeros(kernels.MEMORY_SIZE)
+        self._sensed = False  # whether what `refresh_tip` computes is that of the joints as read last
         self.refresh_dynamics()
         self.place_joints(HOME_RAD)
 
@@ -284,13 +285,18 @@ class Iiwa:
         """Read joints and wrist sensor from the physics engine; of the tip nothing is known yet."""
         states = pb.getJointStates(self.body, self._read, self._client)
         a, b, c, d, e, f, g, wrist = states
-        positions = a[0], b[0], c[0], d[0], e[0], f[0], g[0]
-        velocities = a[1], b[1], c[1], d[1], e[1], f[1], g[1]
-        _PACK(self._joint_buffer, 0, *positions, *velocities, *wrist[2])
+        _PACK(
+            *(self._joint_buffer, 0),
+            *(a[0], b[0], c[0], d[0], e[0], f[0], g[0]),
+            *(a[1], b[1], c[1], d[1], e[1], f[1], g[1]),
+            *wrist[2],
+        )
+        self._sensed = False
 
     def refresh_tip(self) -> None:
         """Compute pose and velocity of the tip, and the wrench in base axes, from what was read last."""
         kernels.sense(self._chain, self._joint_state, self._memory)
+        self._sensed = True
 
     @property
     def joint_position_rad(self) -> NDArray[np.float64]:
@@ -321,6 +327,13 @@ class Iiwa:
     def angular_velocity_rad_s(self) -> NDArray[np.float64]:
         """Of the fingertip, base axes, shape (3,)."""
         return self._memory[kernels.TIP_VELOCITY + 3 : kernels.TIP_VELOCITY + 6].copy()
+
+    def sensed(self) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+        """Position (m) and velocity (m/s) of the fingertip, shape (3,), and `wrench`, at the cost of one of them."""
+        first = kernels.TIP
+        values = self._memory[first : kernels.WRENCH + 6].copy()
+        velocity = kernels.TIP_VELOCITY - first
+        return values[:3], values[velocity : velocity + 3], values[kernels.WRENCH - first :]
 
     @property
     def torque_nm(self) -> NDArray[np.float64]:
@@ -399,7 +412,7 @@ class Iiwa:
             dt_s: Time until the next call.
             renew_inertia: Compute what depends on the arm's inertia anew; it changes slowly.
         """
-        kernels.impedance(self._chain, self._gains, self._joint_state, self._memory, dt_s, renew_inertia)
+        kernels.impedance(self._chain, self._gains, self._joint_state, self._memory, dt_s, renew_inertia, self._sensed)
         pb.setJointMotorControlArray(
             self.body,
             self.joints,

@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import float64, int64, types
+from numba import boolean, float64, int64, types
 
 from sac_gmm.compiling import compiled
 
 VECTOR, MATRIX = float64[::1], float64[:, ::1]
+
+
+@compiled(boolean(VECTOR, VECTOR))
+def clip_finite(v, most):
+    """Cut the numbers of `v`, in place, to at most `most` to either side; whether all of them are finite."""
+    finite = True
+    for i in range(v.shape[0]):
+        finite &= np.isfinite(v[i])
+        v[i] = max(min(v[i], most[i]), -most[i])
+    return finite
 
 
 @compiled(types.void(MATRIX, int64))
@@ -41,16 +51,16 @@ def solve_lower_transposed(L, b, n):
         b[i] = total / L[i, i]
 
 
-@compiled(types.void(MATRIX, MATRIX))
-def square_root(S, U):
+@compiled(types.void(MATRIX, MATRIX, MATRIX))
+def square_root(S, U, T):
     """Square root of a symmetric positive (6, 6) matrix, in place, by Jacobi rotations.
 
     Args:
         S: The matrix, then its root.
         U: Orthogonal; its columns are guesses of the eigenvectors, then the eigenvectors.
+        T: Room to work in, (6, 6).
     """
     n = S.shape[0]
-    T = np.empty((n, n))
     for i in range(n):
         for j in range(n):
             total = 0.0

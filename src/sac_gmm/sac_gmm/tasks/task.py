@@ -16,6 +16,7 @@ from sac_gmm.tasks.cameras import Camera, CameraInfo
 from sac_gmm.tasks.iiwa import Iiwa, ImpedanceGains, Tool
 from sac_gmm.tasks.randomisation import Randomisation, Randomiser
 from sac_gmm.tasks.sensors import VECTOR_GROUPS, Sensor, check_groups, observation_space
+from sac_gmm.tasks.small_algebra import clip_finite
 
 TOOL_DOWN_XYZW = np.array([0.0, 1.0, 0.0, 0.0])  # the natural way for the iiwa: its last joint stays near zero
 MAX_SPEED_M_S = 0.25
@@ -143,11 +144,18 @@ class Task(gymnasium.Env):
         """Where the fingertip starts, relative to the detected target, shape (3,)."""
         raise NotImplementedError
 
+    def read_scene(self) -> None:
+        """Take from the engine what the scene's own forces and `succeeded` need; called after every physics step."""
+
     def before_physics_step(self) -> None:
         """Apply the scene's own forces (springs, latches); they hold for `_physics_dt_s`, over the engine's substeps.
 
-        The state of the arm (`arm`) is fresh.
+        The state of the arm (`arm`) is fresh, and so is what `read_scene` took.
         """
+
+    def succeeded(self) -> bool:
+        """Whether the task is done, as `truth` says, after a physics step."""
+        return self.truth()["success"] > 0.5
 
     def point_cameras(self) -> None:
         """Move the cameras that ride on something that moves: `wrist`, where there is one, on the gripper."""
@@ -198,6 +206,7 @@ class Task(gymnasium.Env):
         self.true_target_m = true_target
         self.target_m = true_target + std * rng.standard_normal(3)
         self.arm.place(self.target_m + self.start_offset_m(rng), TOOL_DOWN_XYZW)
+        self.read_scene()
         # A stream of its own: how often a picture is taken must not change what else happens in an episode.
         self.sensor_rng = np.random.Generator(np.random.PCG64(int(rng.integers(2**63))))
         self.elapsed_steps = 0
@@ -217,23 +226,25 @@ class Task(gymnasium.Env):
             twist = np.array(action, dtype=float)
         except (TypeError, ValueError):
             twist = np.empty(0)
-        if twist.shape != (6,) or not np.isfinite(twist).all():
+        if twist.shape != (6,) or not clip_finite(twist, self._twist_limit):
             raise SacGmmError(f"the action must be a twist of six finite numbers, not {action!r}")
-        self.advance(np.maximum(np.minimum(twist, self._twist_limit), -self._twist_limit))
-        success = self.truth()["success"] > 0.5
+        self.advance(twist)
+        success = self.succeeded()
         truncated = not success and self.elapsed_steps * self.control_dt_s >= self.time_limit_s - 1e-9
         self._needs_reset = success or truncated
         return self._observe(), float(success), success, truncated, {}
 
     def advance(self, twist: NDArray[np.float64]) -> None:
         """Let the physics run for one control period under `twist`, shape (6,), without judging the outcome."""
-        self.arm.command(twist)
+        arm, client, dt_s = self.arm, self.client, self._physics_dt_s
+        arm.command(twist)
         for update in range(self._updates):
-            self.arm.apply_torques(self._physics_dt_s, renew_inertia=update % 2 == 0)
+            arm.apply_torques(dt_s, update % 2 == 0)
             self.before_physics_step()
-            pb.stepSimulation(self.client)
-            self.arm.read_joints()
-        self.arm.refresh_tip()
+            pb.stepSimulation(client)
+            arm.read_joints()
+            self.read_scene()
+        arm.refresh_tip()
         self.elapsed_steps += 1
 
     def observe(self) -> Observation:
@@ -283,14 +294,18 @@ class Task(gymnasium.Env):
 
     def _observe(self) -> Observation:
         observation: Observation = {}
+        position_m, velocity_m_s, wrench = self.arm.sensed()
         if "proprio" in self.groups:
-            observation["ee_position_m"] = self.arm.position_m
-            observation["ee_velocity_m_s"] = self.arm.velocity_m_s
+            observation["ee_position_m"] = position_m
+            observation["ee_velocity_m_s"] = velocity_m_s
             observation["joint_position_rad"] = self.arm.joint_position_rad
         if "target" in self.groups:
             observation["target_m"] = self.target_m.copy()
         if "wrench" in self.groups:
-            observation["wrench"] = self.arm.wrench() + self.wrench_noise * self.np_random.standard_normal(6)
+            noise = self.np_random.standard_normal(6)
+            noise *= self.wrench_noise
+            wrench += noise
+            observation["wrench"] = wrench
         for group in self._images:
             observation[group] = self.read(group)
         return observation
