@@ -6,6 +6,8 @@
 """
 
 import re
+import shlex
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,12 +42,20 @@ def blocks(page: Path, *languages: str) -> list[Block]:
     return [block for block in found if block.language in languages]
 
 
-def script(page: Path) -> str:
-    """Everything that a reader of the page writes and runs, as one shell script that stops at the first failure."""
+def script(page: Path, without: Iterable[str] = (), announced: bool = False) -> str:
+    """Everything that a reader of the page writes and runs, as one shell script that stops at the first failure.
+
+    Args:
+        page: With such blocks.
+        without: Commands that are left out.
+        announced: Each command is said before it is run.
+    """
     parts = ["set -e"]
     for block in blocks(page, "bash", "python"):
         if block.language == "bash":
-            parts += block.commands
+            for command in block.commands:
+                if command not in without:
+                    parts += [f"echo {shlex.quote('$ ' + command)}"] * announced + [command]
         elif block.title:
             parts += [
                 f"mkdir -p $(dirname {block.title})",

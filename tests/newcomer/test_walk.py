@@ -1,0 +1,47 @@
+"""A newcomer's path from a fresh clone on: set-up, README, quick start and the tutorial, as they stand in the last commit."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+WALK = ROOT / "tests" / "newcomer" / "walk.py"
+
+
+@pytest.mark.ros
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.skipif(bool(os.environ.get("NEWCOMER")), reason="this is run by a walk")
+def test_a_newcomer_arrives(tmp_path_factory):
+    # On the disk of .venv, whose files are linked, not copied; runs/ belongs to nobody's results but this checkout's.
+    (ROOT / "runs").mkdir(exist_ok=True)
+    folder = ROOT / "runs" / f".newcomer-{os.getpid()}"
+    environment = {**os.environ, "ROS_DOMAIN_ID": str(80 + os.getpid() % 20)}
+    try:
+        done = subprocess.run(
+            [sys.executable, str(WALK), "--quick", "--folder", str(folder)],
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=850,
+        )
+        said = done.stdout + done.stderr
+        assert done.returncode == 0, said[-4000:]
+        assert said.count("works,") == 3
+        run_dir = folder / "sac_gmm" / "runs"
+        for written in (
+            "demo/result.json",
+            "demo/report.html",
+            "door.npz",
+            "first/report.html",
+            "button/run/report.html",
+        ):
+            assert (run_dir / written).stat().st_size > 0
+        # Nothing of this checkout was written to.
+        assert str(folder) not in (ROOT / ".venv" / "bin" / "sac-gmm").read_text()
+        assert str(folder) not in (ROOT / ".venv" / "pyvenv.cfg").read_text()
+    finally:
+        subprocess.run(["rm", "-rf", str(folder)], check=True)

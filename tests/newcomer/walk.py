@@ -1,0 +1,114 @@
+"""Walk the newcomer's path: a fresh clone, and then what README and the tutorials tell a reader to type, in that order.
+
+    python3 tests/newcomer/walk.py                  # an empty machine: everything is set up anew, the demo in full length
+    python3 tests/newcomer/walk.py --quick          # the packages of this checkout, a demo of few episodes, no `make test`
+    python3 tests/newcomer/walk.py --folder /tmp/w  # keep the clone there
+
+It clones the last commit of this checkout, reads the commands out of the clone's pages (tests/pages.py), and runs them with
+nothing of this shell but PATH, HOME and what pip needs. The quick walk links the packages of this checkout's .venv into
+the clone if its lock is the same; the packages of the workspace are built anew in any case. The exit code is 0 when every
+command worked. Needs nothing but Python and git.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tests"))
+
+import pages  # noqa: E402
+
+# In the order in which a newcomer reads them.
+WAY = ("README.md", "docs/index.md", "docs/your_task.md")
+QUICK = "--base-episodes 1 --training-episodes 1 --test-episodes 1"
+_KEPT = re.compile(
+    r"PATH|HOME|LANG|TERM|USER|TMPDIR|PIP_\w+|SSL_\w+|\w*_proxy|\w*_PROXY|PYTHON|TORCH_INDEX_URL|ROS_DOMAIN_ID"
+)
+
+
+def main() -> int:
+    """Walk, and say how long each page took."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="few episodes, the packages of this checkout")
+    parser.add_argument("--folder", type=Path, help="where the clone goes and stays; a temporary folder by default")
+    options = parser.parse_args()
+    if options.folder is not None:
+        return walk(options.folder, options.quick)
+    with tempfile.TemporaryDirectory(prefix="newcomer-") as folder:
+        return walk(Path(folder), options.quick)
+
+
+def walk(folder: Path, quick: bool) -> int:
+    """Clone into `folder` and go the way there.
+
+    Returns:
+        0, or the exit code of the first command that failed; the commands and what they said are on standard output.
+    """
+    clone = folder / "sac_gmm"
+    subprocess.run(["git", "clone", "--quiet", str(ROOT), str(clone)], check=True)
+    if quick:
+        share_packages(clone)
+    environment = {name: value for name, value in clean_environment().items() if _KEPT.fullmatch(name)}
+    environment["DEMO_ARGS"] = QUICK if quick else ""
+    environment["NEWCOMER"] = "1"  # `make test` must not begin another walk
+    for name in WAY:
+        start = time.monotonic()
+        commands = pages.script(clone / name, without=("make test",) if quick else (), announced=True)
+        done = subprocess.run(["bash", "-c", commands], cwd=clone, env=environment, check=False)
+        if done.returncode:
+            print(f"newcomer: {name} failed at the last command above ({done.returncode})", flush=True)
+            return done.returncode
+        print(f"newcomer: {name} works, {time.monotonic() - start:.0f} s", flush=True)
+    return 0
+
+
+def clean_environment() -> dict[str, str]:
+    """This shell's environment without what a sourced workspace has put on PATH."""
+    path = [
+        entry for entry in os.environ["PATH"].split(os.pathsep) if "/.venv/" not in entry and "/install/" not in entry
+    ]
+    return {**os.environ, "PATH": os.pathsep.join(path)}
+
+
+def share_packages(clone: Path) -> bool:
+    """Give the clone an environment whose files are links to those of this checkout's, if the lock is the same.
+
+    What `make setup` writes anew, and what names the folder, becomes files of the clone's own.
+    """
+    ours, theirs = ROOT / ".venv", clone / ".venv"
+    same_lock = (ROOT / "requirements.txt").read_bytes() == (clone / "requirements.txt").read_bytes()
+    if not (ours / "setup-stamp").exists() or not same_lock:
+        return False
+    shutil.copytree(ours, theirs, symlinks=True, copy_function=link)
+    for path in (theirs / "setup-stamp", theirs / "bin" / "sac-gmm", *theirs.glob("local_setup.*")):
+        path.unlink(missing_ok=True)
+    scripts = (path for path in (theirs / "bin").iterdir() if path.is_file() and not path.is_symlink())
+    for path in (theirs / "pyvenv.cfg", *scripts):
+        data = path.read_bytes()
+        if str(ours).encode() in data:
+            mode = path.stat().st_mode
+            path.unlink()
+            path.write_bytes(data.replace(str(ours).encode(), str(theirs).encode()))
+            path.chmod(mode)
+    return True
+
+
+def link(source: str, target: str) -> None:
+    """A second name for a file; a copy where the two places are on different disks."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
