@@ -2,7 +2,6 @@
 
 import ast
 import importlib
-import os
 import re
 import subprocess
 import sys
@@ -15,18 +14,8 @@ from tests.pages import PAGES, README, ROOT, blocks, script
 from sac_gmm.cli.launch_yaml import declared_arguments
 from sac_gmm.cli.main import COMMANDS
 
-# What is bash in a page and starts nodes.
-STARTS_NODES = ("make demo", "demos record", "sac-gmm up", "sac-gmm demo")
 # The others are run by a newcomer, in a fresh clone: tests/newcomer.
 RUN = [page for page in PAGES if blocks(page, "bash") and str(page.relative_to(ROOT)) not in WAY]
-
-
-def starts_nodes(page):
-    return any(words in script(page) for words in STARTS_NODES)
-
-
-def named(pages):
-    return [pytest.param(page, id=page.name, marks=[pytest.mark.ros] if starts_nodes(page) else []) for page in pages]
 
 
 @pytest.fixture
@@ -42,12 +31,9 @@ def checkout(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.timeout(290)
-@pytest.mark.parametrize("page", named(RUN))
+@pytest.mark.parametrize("page", RUN, ids=lambda page: page.name)
 def test_the_commands_of_a_page_work_one_after_the_other(page, checkout):
-    environment = {**os.environ, "ROS_DOMAIN_ID": str(80 + os.getpid() % 20)}
-    done = subprocess.run(
-        ["bash", "-c", script(page)], cwd=checkout, env=environment, capture_output=True, text=True, timeout=280
-    )
+    done = subprocess.run(["bash", "-c", script(page)], cwd=checkout, capture_output=True, text=True, timeout=280)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
 
 

@@ -1,4 +1,4 @@
-"""A newcomer's path from a fresh clone on: set-up, README, quick start and the tutorial, as they stand in the last commit."""
+"""A newcomer's path from a fresh clone on: set-up, README, quick start, tutorial, as they stand in the last commit."""
 
 import os
 import subprocess
@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[2]
 WALK = ROOT / "tests" / "newcomer" / "walk.py"
 
 
-@pytest.mark.ros
+# Not among the nodes' tests, though it starts nodes: all of them run in lock-step, so that others may work beside it.
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 @pytest.mark.skipif(bool(os.environ.get("NEWCOMER")), reason="this is run by a walk")

@@ -1,13 +1,13 @@
-"""Walk the newcomer's path: a fresh clone, and then what README and the tutorials tell a reader to type, in that order.
+"""Walk the newcomer's path: a fresh clone, then what README and the tutorials tell a reader to type, in that order.
 
-    python3 tests/newcomer/walk.py                  # an empty machine: everything is set up anew, the demo in full length
-    python3 tests/newcomer/walk.py --quick          # the packages of this checkout, a demo of few episodes, no `make test`
+    python3 tests/newcomer/walk.py                  # as on an empty machine: all is set up anew, the demo whole
+    python3 tests/newcomer/walk.py --quick          # the packages of this checkout, a short demo, no `make test`
     python3 tests/newcomer/walk.py --folder /tmp/w  # keep the clone there
 
-It clones the last commit of this checkout, reads the commands out of the clone's pages (tests/pages.py), and runs them with
-nothing of this shell but PATH, HOME and what pip needs. The quick walk links the packages of this checkout's .venv into
-the clone if its lock is the same; the packages of the workspace are built anew in any case. The exit code is 0 when every
-command worked. Needs nothing but Python and git.
+It clones the last commit of this checkout, reads the commands out of the clone's pages (tests/pages.py), and runs them
+with nothing of this shell but PATH, HOME and what pip needs. The quick walk links the packages of this checkout's .venv
+into the clone if its lock is the same; the packages of the workspace are built anew in any case. The exit code is 0
+when every command worked. Needs nothing but Python and git.
 """
 
 from __future__ import annotations
