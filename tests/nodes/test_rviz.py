@@ -25,14 +25,15 @@ ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "config" / "rviz"
 FILES = sorted(FOLDER.glob("*.rviz"))
 
-# rviz_default_plugins of ROS 2 Jazzy: the class of a display, and the message that its topic must have, or None.
+# From plugins_description.xml of rviz_default_plugins in ROS 2 Jazzy: the class of a display; and the message that its
+# topic must have, or None.
 DISPLAYS = {
     "Grid": None,
     "TF": None,  # /tf and /tf_static, by themselves
     "RobotModel": "std_msgs/msg/String",
     "MarkerArray": "visualization_msgs/msg/MarkerArray",
     "Image": "sensor_msgs/msg/Image",
-    "WrenchStamped": "geometry_msgs/msg/WrenchStamped",
+    "Wrench": "geometry_msgs/msg/WrenchStamped",
 }
 OTHERS = {"Orbit", "Interact", "MoveCamera", "Select", "FocusCamera", "Measure"}
 PANELS = {"rviz_common/Displays", "rviz_common/Views", "rviz_common/Time"}

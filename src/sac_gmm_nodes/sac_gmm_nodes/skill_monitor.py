@@ -171,6 +171,8 @@ class SkillMonitor(BaseNode):
 
     def _on_limits(self, future: Any) -> None:
         low, high, speed = map(parameter_value_to_python, future.result().values)
+        if low is None or high is None or speed is None:
+            return  # a node of that name, but not this controller
         self._box, self._max_speed_m_s = (np.array(low), np.array(high)), speed
         self._asking.cancel()
         self._show_scene()
