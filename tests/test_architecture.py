@@ -26,7 +26,8 @@ MAY_IMPORT = {
     "perception": {"models"},
     "skills": {"rl", "models", "control", "perception", "demos"},
     "evaluation": {"skills", "rl", "models", "control", "perception", "demos", "tasks"},
-    "cli": {"evaluation", "skills", "rl", "models", "control", "perception", "demos", "tasks"},
+    "view": {"evaluation", "skills", "models", "control", "perception", "demos", "tasks"},
+    "cli": {"view", "evaluation", "skills", "rl", "models", "control", "perception", "demos", "tasks"},
 }
 MODELS_MAY_IMPORT = {"numpy", "scipy", "numba", "clarabel"}
 WITHOUT_TORCH = ("models", "tasks", "control", "demos", "perception")
@@ -118,11 +119,14 @@ def test_nodes_use_relative_topic_names():
 
 @pytest.mark.parametrize(
     "modules",
-    [[f"sac_gmm.{name}" for name in WITHOUT_TORCH], ["sac_gmm_nodes.gmm_controller"]],
-    ids=["library", "controller"],
+    [[f"sac_gmm.{name}" for name in WITHOUT_TORCH], ["sac_gmm_nodes.gmm_controller"], ["sac_gmm.view.run_source"]],
+    ids=["library", "controller", "page"],
 )
 def test_torch_is_not_loaded(modules):
-    """Not even by way of somebody else's package: learning never runs where the arm is controlled."""
+    """Not even by way of somebody else's package: learning never runs where the arm is controlled.
+
+    The page opens before it: what plays a policy loads it then.
+    """
     script = f"import sys, {', '.join(modules)}; sys.exit('torch' in sys.modules)"
     result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr or f"{modules} load torch"

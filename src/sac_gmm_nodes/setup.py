@@ -37,6 +37,7 @@ setup(
             "discovery_probe = sac_gmm_nodes.discovery_probe:main",
             "skill_monitor = sac_gmm_nodes.skill_monitor:main",
             "skill_client = sac_gmm_nodes.skill_client:main",
+            "live_view = sac_gmm_nodes.live_view:main",
             "teleoperator = sac_gmm_nodes.teleoperator:main",
         ],
     },

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image, ImageSequence
 
 from sac_gmm.cli.main import main
-from sac_gmm.evaluation.film import sensor_pictures
+from sac_gmm.perception.pictures import sensor_pictures
 
 
 @pytest.fixture(scope="module")

@@ -25,6 +25,7 @@ COMMANDS = {
     "calibrate": "measure how often the skills as fitted succeed, over the noise on the target",
     "urdf": "print the simulated arm for robot_state_publisher and RViz",
     "report": "write one page about one run",
+    "view": "watch a robot, a bag or a training run in a browser",
     "film": "film an episode of a skill, with what its sensors see",
     "bench": "measure ours and a peer in the same run",
 }

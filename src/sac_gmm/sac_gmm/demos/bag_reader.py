@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import contextlib
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -66,13 +67,12 @@ def read_demonstration(bag: Path | str, names: TopicNames | None = None) -> Demo
             a number that is not finite; frames that disagree; stamps that run backwards.
     """
     path = Path(bag)
-    storage = _storage_path(path)
     sidecar = _read_sidecar(path if path.is_dir() else path.parent)
     names = names or TopicNames()
     wanted = [(names.pose_topic, POSITION_IN, True), (names.twist_topic, VELOCITY_IN, False)]
     if names.target is None:
         wanted.append((names.target_topic, POSITION_IN, True))
-    pose, twist, *detected = _read_streams(path, storage, wanted)
+    pose, twist, *detected = _read_streams(path, wanted)
     if detected and not detected[0].messages:
         raise SacGmmError(
             f"{path}: topic {detected[0].topic} holds no message: record with the target detector running"
@@ -125,12 +125,12 @@ def find_bags(paths: Iterable[Path | str]) -> list[Path]:
     """
     bags: list[Path] = []
     for path in map(Path, paths):
-        if _is_bag(path):
+        if is_bag(path):
             bags.append(path)
             continue
         if not path.exists():
             raise SacGmmError(f"{path}: there is no such bag; give a rosbag2 folder or an .mcap file")
-        inside = sorted(child for child in path.iterdir() if _is_bag(child)) if path.is_dir() else []
+        inside = sorted(child for child in path.iterdir() if is_bag(child)) if path.is_dir() else []
         if not inside and path.is_dir() and any(path.glob(".*.partial")):
             raise SacGmmError(
                 f"{path} holds unfinished recordings only: make bags of them with `sac-gmm demos salvage {path}`"
@@ -141,10 +141,42 @@ def find_bags(paths: Iterable[Path | str]) -> list[Path]:
     return bags
 
 
-def _is_bag(path: Path) -> bool:
+def is_bag(path: Path) -> bool:
+    """Whether a path is a finished bag."""
     if path.name.startswith("."):  # an unfinished recording
         return False
     return path.suffix in (".mcap", ".db3") if path.is_file() else (path / "metadata.yaml").exists()
+
+
+@contextlib.contextmanager
+def open_bag(path: Path) -> Iterator[AnyReader]:
+    """A bag, open for reading.
+
+    Args:
+        path: A rosbag2 folder, or a bare `.mcap` (or `.db3`) file.
+
+    Raises:
+        SacGmmError: The bag is missing, truncated or damaged; also later, while it is read.
+    """
+    storage = _storage_path(path)
+    try:
+        with AnyReader([storage], default_typestore=typestore()) as reader:
+            yield reader
+    except SacGmmError:
+        raise
+    except Exception as error:  # a damaged file can make the parser stumble in any way at all
+        text = str(error).strip().rstrip(".") or type(error).__name__
+        raise SacGmmError(
+            f"{path} cannot be read: it was cut short (a power cut, a copy that stopped) or is damaged ({text}); "
+            "`sac-gmm demos salvage` recovers what is whole in it"
+        ) from error
+
+
+def deserialise(reader: AnyReader, connection: Connection, raw: bytes) -> Any:
+    """A message of a bag. Standard types are read by their known definitions: those in the file may be damaged."""
+    if connection.msgtype in typestore().fielddefs:
+        return typestore().deserialize_cdr(raw, connection.msgtype)
+    return reader.deserialize(raw, connection.msgtype)
 
 
 def _storage_path(path: Path) -> Path:
@@ -183,32 +215,21 @@ class _Stream:
     messages: list[Any]
 
 
-def _read_streams(path: Path, storage: Path, wanted: list[tuple[str, dict[str, str], bool]]) -> list[_Stream]:
+def _read_streams(path: Path, wanted: list[tuple[str, dict[str, str], bool]]) -> list[_Stream]:
     """The messages of some topics: each a name, the types it may have, and whether the bag must have it."""
-    try:
-        with AnyReader([storage], default_typestore=typestore()) as reader:
-            streams: list[_Stream] = []
-            stream_of: dict[int, _Stream] = {}
-            chosen: list[Connection] = []
-            for name, types, required in wanted:
-                connections = _find_topic(path, reader.connections, name, types, required)
-                field = types[connections[0].msgtype] if connections else ""
-                streams.append(_Stream(connections[0].topic if connections else name, field, []))
-                stream_of |= {connection.id: streams[-1] for connection in connections}
-                chosen += connections
-            for connection, _, raw in reader.messages(connections=chosen):
-                # Standard types: read by their known definitions, not by those in the file, which may be damaged.
-                message = typestore().deserialize_cdr(raw, connection.msgtype)
-                stream_of[connection.id].messages.append(message)
-            return streams
-    except SacGmmError:
-        raise
-    except Exception as error:  # a damaged file can make the parser stumble in any way at all
-        text = str(error).strip().rstrip(".") or type(error).__name__
-        raise SacGmmError(
-            f"{path} cannot be read: it was cut short (a power cut, a copy that stopped) or is damaged ({text}); "
-            "`sac-gmm demos salvage` recovers what is whole in it"
-        ) from error
+    with open_bag(path) as reader:
+        streams: list[_Stream] = []
+        stream_of: dict[int, _Stream] = {}
+        chosen: list[Connection] = []
+        for name, types, required in wanted:
+            connections = _find_topic(path, reader.connections, name, types, required)
+            field = types[connections[0].msgtype] if connections else ""
+            streams.append(_Stream(connections[0].topic if connections else name, field, []))
+            stream_of |= {connection.id: streams[-1] for connection in connections}
+            chosen += connections
+        for connection, _, raw in reader.messages(connections=chosen):
+            stream_of[connection.id].messages.append(deserialise(reader, connection, raw))
+        return streams
 
 
 def _find_topic(

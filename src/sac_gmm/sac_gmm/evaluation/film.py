@@ -5,21 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from sac_gmm.errors import SacGmmError
 from sac_gmm.evaluation.episodes import Outcome, Policy, follow_truth, run_episode
 from sac_gmm.files import atomic_file
 from sac_gmm.models import SkillModel
+from sac_gmm.perception.pictures import Picture, sensor_pictures
 from sac_gmm.rl import Observation
 from sac_gmm.skills import Gmm, MacroEnv, MacroStep
 from sac_gmm.tasks import Task
-
-Picture = NDArray[np.uint8]
 
 _HEIGHT = 480  # of a frame
 _SIDE = 240  # of a sensor's picture
@@ -147,27 +144,6 @@ def compose(task: Task, caption: str) -> Picture:
     return np.vstack((picture, bar))
 
 
-def sensor_pictures(group: str, reading: NDArray[Any]) -> list[tuple[str, Picture]]:
-    """What a sensor read, as titled pictures that a person can look at.
-
-    Args:
-        group: `rgb`, `depth` or `tactile`.
-        reading: As `Task.read` gives it: RGB (H, W, 3); depth (H, W), m; tactile (2, H, W), m of indentation.
-    """
-    if group == "rgb":
-        return [("wrist camera", np.ascontiguousarray(reading))]
-    if group == "depth":
-        low, high = np.quantile(reading, (0.01, 0.95))
-        return [(f"depth {low:.2f}-{high:.2f} m", _coloured(1.0 - (reading - low) / max(high - low, 1e-6)))]
-    if group == "tactile":
-        full_m = 1.5e-3
-        return [
-            (f"{side} finger, 0-{1e3 * full_m:g} mm", _coloured(image / full_m))
-            for side, image in zip(("left", "right"), reading, strict=True)
-        ]
-    raise SacGmmError(f"there is no picture of '{group}'")
-
-
 def write_film(path: Path, frames: Sequence[Frame], frames_per_s: float) -> None:
     """Write frames as .gif or .mp4; the last one stands for a second.
 
@@ -218,12 +194,6 @@ def _write_mp4(path: Path, pictures: Sequence[Picture], frames_per_s: float) -> 
             writer.write(cv2.cvtColor(picture[:height, :width], cv2.COLOR_RGB2BGR))
         writer.release()
         named.replace(partial)
-
-
-def _coloured(share: NDArray[Any]) -> Picture:
-    """Numbers from 0 (dark) to 1 (bright) as colours."""
-    grey = (255 * np.clip(share, 0.0, 1.0)).astype(np.uint8)
-    return cv2.cvtColor(cv2.applyColorMap(grey, cv2.COLORMAP_VIRIDIS), cv2.COLOR_BGR2RGB)
 
 
 def _caption(task: str, seed: int, sigma_m: float, time_s: float, success: bool, ended: bool) -> str:

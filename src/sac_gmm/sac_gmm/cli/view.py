@@ -1,0 +1,124 @@
+"""Watch the robot, a recording or a training run in a browser on this machine.
+
+    sac-gmm view
+    sac-gmm view runs/door_0
+    sac-gmm view demos/door/door_00
+
+Without a folder it shows the robot or the simulation that runs over ROS 2, and its buttons halt that. With the folder
+of a training run it follows the run and plays episodes of its newest policy; with a bag it plays the bag. The page is
+served to this machine alone, and nothing on it comes from elsewhere. Ctrl-C closes it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from sac_gmm.cli.command_line import help_text, stop_process
+from sac_gmm.errors import SacGmmError
+
+_STOP_S = 10.0  # for the node to end by itself
+
+
+@dataclass(frozen=True)
+class View:
+    """What to look at."""
+
+    # Folder of a run, or a bag; nothing for what runs over ROS 2.
+    what: Annotated[Path | None, tyro.conf.Positional] = None
+    port: int = 8080
+    # Address to listen at. With 0.0.0.0 everybody in the network sees the page and can press its buttons.
+    host: str = "127.0.0.1"
+    # Of the page, Hz.
+    rate_hz: float = 10.0
+    # The skill as fitted, where it is not to be heard: for a bag without it.
+    skill: Path | None = None
+    # The task of what runs over ROS 2: its gripper and its demonstrations are drawn.
+    task: str = "door"
+    # Folder with one folder of bags per task.
+    demonstrations: Path = Path("demos")
+    # Take a picture of the page once it shows something, and end. Needs Chromium.
+    screenshot: Path | None = None
+    # What that picture shows: the tab of the panel, and what the scene's camera looks at.
+    tab: Literal["Scene", "Sensors", "Learning", "Timing"] = "Scene"
+    look_at: Literal["robot", "skill"] = "robot"
+    # How long the page runs before that picture, s.
+    after_s: float = 8.0
+
+
+def main(args: list[str]) -> int:
+    """Open the page."""
+    return run(tyro.cli(View, args=args, prog="sac-gmm view", description=help_text(__doc__)))
+
+
+def run(asked: View) -> int:
+    """Show the page until Ctrl-C."""
+    if not 0.2 <= asked.rate_hz <= 60.0:
+        raise SacGmmError(f"rate_hz = {asked.rate_hz:g} is out of range: expected 0.2 to 60 Hz")
+    if asked.what is None:
+        return _watch_ros(asked)
+
+    from sac_gmm.view.open_source import open_source
+    from sac_gmm.view.page import LivePage
+
+    source = open_source(asked.what, asked.demonstrations, asked.skill)
+    with contextlib.closing(source), contextlib.closing(LivePage(source, asked.host, asked.port)) as page:
+        print(f"{source.title}: open {page.address} in a browser on this machine; Ctrl-C closes it", flush=True)
+        stopping = threading.Event()
+        if asked.screenshot is None:
+            page.run(stopping, asked.rate_hz)
+            return 0
+        showing = threading.Thread(target=page.run, args=(stopping, asked.rate_hz), daemon=True)
+        showing.start()
+        try:
+            _take_picture(asked, page.address)
+        finally:
+            stopping.set()
+            showing.join()
+    return 0
+
+
+def _watch_ros(asked: View) -> int:
+    """Have the node show the page: it alone knows ROS."""
+    from sac_gmm.cli.launch_yaml import find_package
+
+    executable = find_package("sac_gmm_nodes") / "lib" / "sac_gmm_nodes" / "live_view"
+    parameters: dict[str, object] = {"host": asked.host, "port": asked.port, "rate_hz": asked.rate_hz}
+    parameters["task"] = asked.task
+    if (bags := asked.demonstrations / asked.task.split("_")[0]).is_dir():
+        parameters["demonstrations"] = bags.resolve()
+    if asked.skill is not None:
+        parameters["skill_file"] = asked.skill.resolve()
+    command = [str(executable), "--ros-args"]
+    for name, value in parameters.items():
+        command += ["-p", f"{name}:={value}"]
+    node = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)
+    try:
+        if asked.screenshot is None:
+            return node.wait()
+        _take_picture(asked, f"http://{asked.host}:{asked.port}", lambda: node.poll() is None)
+        return 0
+    finally:
+        stop_process(node, _STOP_S)
+
+
+def _take_picture(asked: View, address: str, serving: Callable[[], bool] = lambda: True) -> None:
+    from sac_gmm.view.browser import look, open_browser, take_picture, wait_for_page
+
+    assert asked.screenshot is not None
+    wait_for_page(address, serving)
+    with open_browser() as browser:
+        look(browser, address)
+        if asked.look_at != "robot":
+            browser.get_by_role("button", name=asked.look_at, exact=True).click()
+        browser.get_by_role("tab", name=asked.tab, exact=True).click()
+        browser.wait_for_timeout(1e3 * asked.after_s)
+        take_picture(browser, asked.screenshot)
+    print(f"wrote {asked.screenshot}")

@@ -1,0 +1,40 @@
+"""Sensors' readings as pictures that a person can look at."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from sac_gmm.errors import SacGmmError
+
+Picture = NDArray[np.uint8]
+
+
+def sensor_pictures(group: str, reading: NDArray[Any]) -> list[tuple[str, Picture]]:
+    """What a sensor read, as titled pictures that a person can look at.
+
+    Args:
+        group: `rgb`, `depth` or `tactile`.
+        reading: As `Task.read` gives it: RGB (H, W, 3); depth (H, W), m; tactile (2, H, W), m of indentation.
+    """
+    if group == "rgb":
+        return [("wrist camera", np.ascontiguousarray(reading))]
+    if group == "depth":
+        low, high = np.quantile(reading, (0.01, 0.95))
+        return [(f"depth {low:.2f}-{high:.2f} m", _coloured(1.0 - (reading - low) / max(high - low, 1e-6)))]
+    if group == "tactile":
+        full_m = 1.5e-3
+        return [
+            (f"{side} finger, 0-{1e3 * full_m:g} mm", _coloured(image / full_m))
+            for side, image in zip(("left", "right"), reading, strict=True)
+        ]
+    raise SacGmmError(f"there is no picture of '{group}'")
+
+
+def _coloured(share: NDArray[Any]) -> Picture:
+    """Numbers from 0 (dark) to 1 (bright) as colours."""
+    grey = (255 * np.clip(share, 0.0, 1.0)).astype(np.uint8)
+    return cv2.cvtColor(cv2.applyColorMap(grey, cv2.COLORMAP_VIRIDIS), cv2.COLOR_BGR2RGB)

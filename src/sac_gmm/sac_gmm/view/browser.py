@@ -1,0 +1,82 @@
+"""A headless Chromium that looks at the page: for pictures of it, and to measure and test it."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sac_gmm.errors import SacGmmError
+from sac_gmm.files import atomic_file
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+# WebGL without a graphics card; and no word to anybody while it runs.
+_FLAGS = ("--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--disable-background-networking")
+_NAMES = ("chromium", "chromium-browser", "google-chrome")
+_CONNECT_MS = 20_000
+SIZE = (1500, 900)  # of the window, pixels
+
+
+def find_chromium() -> str | None:
+    """The browser's executable; None where there is none."""
+    return next((path for name in _NAMES if (path := shutil.which(name))), None)
+
+
+@contextlib.contextmanager
+def open_browser() -> Iterator[Page]:
+    """An empty page of a headless Chromium, closed in the end.
+
+    Raises:
+        SacGmmError: There is no Chromium, or nothing that drives it.
+    """
+    executable = find_chromium()
+    if executable is None:
+        raise SacGmmError("no Chromium was found: install it, for example with `make browser`")
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError as error:
+        raise SacGmmError("the package playwright, which drives the browser, is missing: run `make setup`") from error
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=executable, args=[*_FLAGS, "--no-sandbox"], chromium_sandbox=False
+        )
+        try:
+            yield browser.new_page(viewport={"width": SIZE[0], "height": SIZE[1]})
+        finally:
+            browser.close()
+
+
+def wait_for_page(address: str, serving: Callable[[], bool] = lambda: True, timeout_s: float = 60.0) -> None:
+    """Wait until somebody listens at an address.
+
+    Raises:
+        SacGmmError: Nobody does in time, or `serving()` has become false.
+    """
+    end_s = time.monotonic() + timeout_s
+    while time.monotonic() < end_s and serving():
+        with contextlib.suppress(OSError), urllib.request.urlopen(address, timeout=5.0):
+            return
+        time.sleep(0.05)
+    raise SacGmmError(f"nobody serves a page at {address}")
+
+
+def look(page: Page, address: str) -> None:
+    """Open the live page and wait until it has come whole."""
+    page.goto(address, timeout=_CONNECT_MS)
+    page.get_by_role("button", name="Stop", exact=True).wait_for(timeout=_CONNECT_MS)
+
+
+def take_picture(page: Page, path: Path) -> None:
+    """Write what the browser shows as .png, without the notes that it is drawn without a graphics card."""
+    for note in page.locator(".mantine-Notification-closeButton").all():
+        note.click()
+    page.mouse.move(1, SIZE[1] - 1)  # else a hint may be shown
+    page.wait_for_timeout(500)
+    with atomic_file(path) as partial:
+        page.screenshot(path=partial, type="png")

@@ -1,0 +1,59 @@
+"""The log of a run, read as it grows."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from sac_gmm.errors import SacGmmError
+from sac_gmm.view.snapshot import EpisodeRow
+
+
+class EpisodeLog:
+    """Reads `episodes.jsonl` of `sac-gmm train` and of `sac-gmm demo`.
+
+    Args:
+        path: The file; it may come later.
+        control_dt_s: Of a control step, where the log counts steps.
+    """
+
+    def __init__(self, path: Path, control_dt_s: float) -> None:
+        self._path, self._control_dt_s = path, control_dt_s
+        self._read_bytes = 0
+        self.episodes: list[EpisodeRow] = []
+
+    def read(self) -> list[EpisodeRow]:
+        """The episodes that have been added since the last call; a resumed run may have taken some back.
+
+        Raises:
+            SacGmmError: The file is not a log of episodes.
+        """
+        try:
+            if self._path.stat().st_size < self._read_bytes:
+                self._read_bytes = 0
+                self.episodes.clear()
+            with self._path.open("rb") as file:
+                file.seek(self._read_bytes)
+                lines = [line for line in file if line.endswith(b"\n")]  # the last one may be half written
+        except FileNotFoundError:
+            return []
+        self._read_bytes += sum(map(len, lines))
+        try:
+            new = [self._row(json.loads(line)) for line in lines]
+        except (ValueError, KeyError, TypeError) as error:
+            raise SacGmmError(f"{self._path} is not a log of episodes ({error!r}): give the folder of a run") from error
+        self.episodes += new
+        return new
+
+    def _row(self, line: dict[str, object]) -> EpisodeRow:
+        duration = line.get("duration_s")
+        if duration is None and "steps" in line:
+            duration = float(str(line["steps"])) * self._control_dt_s
+        number = line.get("number", len(self.episodes))
+        return EpisodeRow(
+            int(str(number)),
+            str(line["mode"]),
+            int(str(line["seed"])),
+            bool(line["success"]),
+            None if duration is None else float(str(duration)),
+        )

@@ -1,0 +1,221 @@
+"""What the project's topics say, taken in piece by piece; the messages come from rclpy or from a bag, all the same.
+
+Nothing here imports ROS: a message is anything with the fields of its type.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from sac_gmm.control import Limit, Reason, State
+from sac_gmm.errors import SacGmmError
+from sac_gmm.models import GaussianMixture, SkillModel
+from sac_gmm.perception.pictures import sensor_pictures
+from sac_gmm.view.collector import Collector
+from sac_gmm.view.snapshot import Array, EpisodeRow, Status
+
+# Every topic that is looked at, by its relative name, and its type.
+TOPICS = {
+    "joint_states": "sensor_msgs/msg/JointState",
+    "state/pose": "geometry_msgs/msg/PoseStamped",
+    "target_pose": "geometry_msgs/msg/PoseStamped",
+    "pybullet_bridge/true_target_pose": "geometry_msgs/msg/PoseStamped",
+    "model": "sac_gmm_interfaces/msg/MixtureModel",
+    "controller_status": "sac_gmm_interfaces/msg/ControllerStatus",
+    "episode_state": "sac_gmm_interfaces/msg/EpisodeState",
+    "wrist_camera/image": "sensor_msgs/msg/Image",
+    "fixed_camera/image": "sensor_msgs/msg/Image",
+    "depth_camera/image": "sensor_msgs/msg/Image",
+    "tactile/image": "sensor_msgs/msg/Image",
+    "/diagnostics": "diagnostic_msgs/msg/DiagnosticArray",
+}
+# Of these every message counts; of the others the newest is enough.
+WHOLE_STREAMS = ("state/pose", "episode_state")
+_MODES = ("base", "train", "evaluate")
+# What a person asked for, or what is as it should be.
+_NO_TROUBLE = (Reason.NONE, Reason.NO_EPISODE, Reason.PAUSED, Reason.STOPPED)
+# Of the controller's own digest of all its ticks, in /diagnostics: what is shown, and how it is called.
+_DIGEST = {
+    "ticks": "control ticks",
+    "ticks_on_time": "of these on time",
+    "late_ms_median": "late, median (ms)",
+    "late_ms_p999": "late, 99.9th percentile (ms)",
+    "late_ms_max": "late, worst (ms)",
+    "compute_us_median": "computing, median (µs)",
+    "compute_us_p99": "computing, 99th percentile (µs)",
+    "compute_us_max": "computing, worst (µs)",
+    "updates_accepted": "updates accepted",
+    "updates_refused": "updates refused",
+    "last_refusal": "last refusal",
+}
+
+
+class Listener:
+    """Makes snapshots of messages.
+
+    Attributes:
+        episode_running: Whether an episode is being reset or is running.
+
+    Args:
+        collector: Takes in what they say.
+    """
+
+    def __init__(self, collector: Collector) -> None:
+        self._collector = collector
+        self._base_id = ""
+        self.episode_running = False
+        self._episode = ""
+        self._ended = 0
+        self._handlers: dict[str, Callable[[Any], None]] = {
+            "joint_states": self._on_joints,
+            "state/pose": self._on_pose,
+            "target_pose": self._on_target,
+            "pybullet_bridge/true_target_pose": self._on_true_target,
+            "model": self._on_model,
+            "controller_status": self._on_status,
+            "episode_state": self._on_episode,
+            "wrist_camera/image": lambda message: self._on_picture("wrist", message),
+            "fixed_camera/image": lambda message: self._on_picture("fixed", message),
+            "depth_camera/image": lambda message: self._on_picture("depth", message),
+            "tactile/image": lambda message: self._on_picture("tactile", message),
+            "/diagnostics": self._on_diagnostics,
+        }
+
+    def take_in(self, topic: str, message: Any) -> None:
+        """A message of one of `TOPICS` has come."""
+        self._handlers[topic](message)
+
+    def _on_joints(self, message: Any) -> None:
+        self._collector.change(joints_rad=np.array(message.position, dtype=np.float64))
+
+    def _on_pose(self, message: Any) -> None:
+        stamp = message.header.stamp
+        self._collector.change(time_s=stamp.sec + 1e-9 * stamp.nanosec)
+        self._collector.tip(_point(message.pose.position))
+
+    def _on_target(self, message: Any) -> None:
+        self._collector.change(target_m=_point(message.pose.position))
+
+    def _on_true_target(self, message: Any) -> None:
+        self._collector.change(true_target_m=_point(message.pose.position))
+
+    def _on_model(self, message: Any) -> None:
+        n, d = message.n_components, message.state_dim
+        mixture = GaussianMixture(
+            np.array(message.priors),
+            np.array(message.means).reshape(n, 2 * d),
+            np.array(message.covariances).reshape(n, 2 * d, 2 * d),
+        )
+        model = SkillModel(message.kind, mixture, np.array(message.attractor))
+        fields: dict[str, Any] = {"current": model}
+        if message.version == 0:
+            self._base_id = message.model_id
+            fields["base"] = model
+        elif message.model_id != self._base_id:
+            fields["base"] = None  # the one known is another skill's
+        self._collector.change(**fields)
+
+    def _on_status(self, message: Any) -> None:
+        reason, limit = Reason(message.reason), Limit(message.limit)
+        velocity = message.velocity
+        self._collector.change(
+            status=Status(
+                State(message.state).name.lower(),
+                _in_words(reason.name) if reason else f"limited by {_in_words(limit.name)}" if limit else "",
+                message.remedy,
+                reason not in _NO_TROUBLE,
+                self._episode,
+                float(np.hypot(np.hypot(velocity.x, velocity.y), velocity.z)),
+                message.speed_scale,
+                message.version,
+            )
+        )
+        self._collector.tick(time.monotonic(), message.tick_time_s, message.late_s)
+
+    def _on_episode(self, message: Any) -> None:
+        phase = message.phase
+        self.episode_running = phase in (message.PHASE_RESETTING, message.PHASE_RUNNING)
+        mode = _MODES[message.mode] if message.mode < len(_MODES) else str(message.mode)
+        about = f"episode {message.episode_id} ({mode}), seed {message.seed}"
+        self._episode = {
+            message.PHASE_RESETTING: f"{about}: being reset",
+            message.PHASE_RUNNING: f"{about}: running, at most {message.time_limit_s:g} s",
+            message.PHASE_ENDED: f"{about}: {'success' if message.success else 'failure'}",
+        }.get(phase, message.text)
+        if phase == message.PHASE_RUNNING:
+            self._collector.begin_episode()
+        if phase == message.PHASE_ENDED and message.episode_id != self._ended:
+            self._ended = message.episode_id
+            took_s = _seconds(message.end_stamp) - _seconds(message.start_stamp)
+            row = EpisodeRow(message.episode_id, mode, message.seed, bool(message.success), took_s)
+            self._collector.end_episode(row.success)
+            self._collector.add_episodes(row)
+
+    def _on_picture(self, sensor: str, message: Any) -> None:
+        if sensor in ("wrist", "fixed"):
+            self._collector.picture(sensor, f"{sensor} camera", _rgb(message))
+            return
+        reading = _metres(message)
+        if sensor == "tactile":  # both fingers, one above the other
+            reading = reading.reshape(2, -1, reading.shape[1])
+        for number, (title, rgb) in enumerate(sensor_pictures(sensor, reading)):
+            self._collector.picture(f"{sensor} {number}", title, rgb)
+
+    def _on_diagnostics(self, message: Any) -> None:
+        for status in message.status:
+            values = {entry.key: entry.value for entry in status.values}
+            if "ticks_on_time" in values:  # the controller's
+                shown = tuple((name, values[key]) for key, name in _DIGEST.items() if values.get(key))
+                self._collector.change(timing=shown)
+
+
+def _in_words(name: str) -> str:
+    return name.lower().replace("_", " ")
+
+
+def _point(point: Any) -> Array:
+    return np.array((point.x, point.y, point.z))
+
+
+def _seconds(stamp: Any) -> float:
+    return float(stamp.sec) + 1e-9 * float(stamp.nanosec)
+
+
+def _bytes(data: ArrayLike) -> Array:
+    return np.frombuffer(data, dtype=np.uint8)  # type: ignore[arg-type]
+
+
+def _rgb(message: Any) -> Array:
+    """The picture of an rgb8, bgr8 or mono8 message, (H, W, 3).
+
+    Raises:
+        SacGmmError: It is coded otherwise.
+    """
+    channels = {"rgb8": 3, "bgr8": 3, "mono8": 1}.get(message.encoding)
+    if channels is None:
+        raise SacGmmError(f"pictures coded as {message.encoding} cannot be shown: publish rgb8, bgr8 or mono8")
+    rows = _bytes(message.data).reshape(message.height, message.step)
+    picture = rows[:, : message.width * channels].reshape(message.height, message.width, channels)
+    if channels == 1:
+        return np.repeat(picture, 3, axis=2)
+    return picture[..., ::-1].copy() if message.encoding == "bgr8" else picture
+
+
+def _metres(message: Any) -> Array:
+    """The metres of a 32FC1 or 16UC1 (millimetres) message, (H, W).
+
+    Raises:
+        SacGmmError: It is coded otherwise.
+    """
+    kinds = {"32FC1": ("f4", 1.0), "16UC1": ("u2", 1e-3)}
+    if message.encoding not in kinds:
+        raise SacGmmError(f"distances coded as {message.encoding} cannot be shown: publish 32FC1 or 16UC1")
+    kind, metres = kinds[message.encoding]
+    order = (">" if message.is_bigendian else "<") + kind
+    values = np.frombuffer(message.data, dtype=order).reshape(message.height, -1)[:, : message.width]
+    return values.astype(np.float32) * np.float32(metres)

@@ -1,0 +1,217 @@
+"""A training run in its folder, without ROS: its log as it grows, and episodes of its newest policy.
+
+The run may be going on: lines that are added to the log appear, and a policy that is written anew is played next.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sac_gmm.control import SafetyLimits
+from sac_gmm.errors import SacGmmError
+from sac_gmm.files import read_json
+from sac_gmm.models import load_model
+from sac_gmm.perception.pictures import sensor_pictures
+from sac_gmm.tasks import Task
+from sac_gmm.view.collector import Collector, workspace
+from sac_gmm.view.demonstrations import relative_paths
+from sac_gmm.view.episode_log import EpisodeLog
+from sac_gmm.view.playback import InterruptedPlaybackError, Playback
+from sac_gmm.view.robot import iiwa_urdf
+from sac_gmm.view.snapshot import EpisodeRow, Snapshot, Status
+
+if TYPE_CHECKING:  # they load torch, which takes seconds: the page opens first
+    from sac_gmm.evaluation.episodes import Policy
+    from sac_gmm.skills import Decoder, MacroEnv
+
+State = dict[str, NDArray[np.float64]]
+
+_LOG_S = 0.5  # between two looks at the log
+_PICTURE_STEPS = 6  # control steps from picture to picture
+_AGAIN = 10  # the last episodes of the log are played in turn
+_REST_S = 1.5  # between two episodes
+_RATE_HZ = 30.0  # of control steps
+
+
+class RunSource:
+    """Plays and follows a run of `sac-gmm train` or `sac-gmm demo`.
+
+    Args:
+        folder: With `config.json`, `skill.npz`, `episodes.jsonl` and, once there is one, `policy.bin`.
+        demonstrations: Folder with one folder of bags per task; they are left out where it is missing.
+
+    Raises:
+        SacGmmError: There is no run in the folder, or a file of it cannot be read.
+    """
+
+    def __init__(self, folder: Path, demonstrations: Path = Path("demos")) -> None:
+        config = read_json(folder / "config.json")
+        if not isinstance(config, dict) or "task" not in config:
+            raise SacGmmError(f"{folder / 'config.json'} names no task: is {folder} the folder of a run?")
+        self._folder, self._config, self._task = folder, config, str(config["task"])
+        base = load_model(folder / "skill.npz")
+        limits = SafetyLimits()
+        self.title = f"training run {folder}, task {self._task}"
+        self.urdf = iiwa_urdf(self._task)
+        self.controls = Playback("the episode")
+        self._log = EpisodeLog(folder / "episodes.jsonl", 1 / _RATE_HZ)
+        self._log.read()
+        self._collector = Collector(
+            base=base,
+            current=base,
+            workspace_m=workspace(limits.workspace_min_m, limits.workspace_max_m),
+            demonstrations=relative_paths(demonstrations / self._task.split("_")[0]),
+            status=Status("starting", "loading the policy and the simulation"),
+        )
+        self._collector.add_episodes(*self._log.episodes)
+        self._base = base
+        self._threads = [threading.Thread(target=work, daemon=True) for work in (self._follow, self._play)]
+        for thread in self._threads:
+            thread.start()
+
+    def snapshot(self) -> Snapshot:
+        """What there is to see now."""
+        return self.controls.marked(self._collector.snapshot())
+
+    def close(self) -> None:
+        """Leave the simulation."""
+        self.controls.close()
+        for thread in self._threads:
+            thread.join(5.0)
+
+    # The log ---------------------------------------------------------------------------------------------------
+
+    def _follow(self) -> None:
+        while not self.controls.ended:
+            self._collector.add_episodes(*self._log.read())
+            time.sleep(_LOG_S)
+
+    # Episodes --------------------------------------------------------------------------------------------------
+
+    def _play(self) -> None:
+        try:
+            for row in self._episodes():
+                while not self._play_episode(row) and not self.controls.ended:
+                    pass  # it was asked for again
+                self.controls.idle(_REST_S / self.controls.speed)
+        except SacGmmError as error:
+            self._tell(Status("failed", str(error), troubled=True))
+        except Exception:
+            traceback.print_exc()
+            self._tell(Status("failed", "the simulation has ended with an error; see the terminal", troubled=True))
+
+    def _episodes(self) -> Iterator[EpisodeRow]:
+        """The newest of the log, then those before it, in turn; a newer one comes first."""
+        newest, turn = -1, 0
+        while not self.controls.ended:
+            rows = self._log.episodes[-_AGAIN:] or [EpisodeRow(0, "base", 0, False)]
+            turn = 0 if rows[-1].number > newest else (turn + 1) % len(rows)
+            newest = rows[-1].number
+            yield rows[-1 - turn]
+
+    def _play_episode(self, row: EpisodeRow) -> bool:
+        """Play an episode again, with the newest policy; whether it was played to its end."""
+        from sac_gmm.evaluation.episodes import run_episode
+
+        env, policy, by = self._open_policy()
+        task = env.task
+        assert isinstance(task, Task)
+        doing = f"seed {row.seed} of episode {row.number} ({row.mode}), played by the {by}"
+        try:
+            exact, _ = task.reset(seed=row.seed, options={"target_noise_std_m": 0.0})
+            self._collector.change(true_target_m=exact["target_m"])
+            self._collector.begin_episode()
+            self.controls.begin()
+            env.task = _Watched(task, partial(self._on_step, task, env.decoder, doing))
+            outcome = run_episode(env, policy, row.seed)
+        except InterruptedPlaybackError:
+            return False
+        finally:
+            task.close()
+        self._collector.end_episode(outcome.success)
+        ended = "success" if outcome.success else "the time ran out"
+        self._tell(Status("idle", f"{ended} after {outcome.steps * task.control_dt_s:.1f} s", episode=doing))
+        return True
+
+    def _open_policy(self) -> tuple[MacroEnv, Policy, str]:
+        """The simulation, the policy as it is now, and what to call it."""
+        from sac_gmm.evaluation.contenders import make_env, still
+        from sac_gmm.evaluation.measuring import deterministic_policy, open_candidate
+        from sac_gmm.skills.settings import AgentSettings
+
+        options = dict(self._config.get("task_options", {}))
+        if not (self._folder / "policy.bin").exists():
+            env = make_env(self._task, "gmm", AgentSettings(), self._base, options)
+            return env, still(env.decoder.action_dim), "skill as fitted (there is no policy.bin)"
+        found = open_candidate(str(self._folder), None, Path())
+        assert found.policy is not None
+        env = make_env(self._task, found.skill, found.settings, self._base, options)
+        by = f"policy after {found.about['episodes_trained']} training episodes"
+        return env, deterministic_policy(found.policy), by
+
+    def _on_step(self, task: Task, decoder: Decoder, doing: str, state: State, compute_s: float) -> None:
+        """A control step was taken: tell of it, and wait until it is time for the next one."""
+        controls, collector = self.controls, self._collector
+        controller = getattr(decoder, "controller", None)  # a skill without a mixture has none
+        fields: dict[str, Any] = {"joints_rad": state["joint_position_rad"].copy()}
+        if task.elapsed_steps == 0:
+            fields["target_m"] = state["target_m"].copy()
+        if controller is not None:
+            fields["current"] = controller.model
+        status = Status(
+            "active",
+            episode=doing,
+            speed_m_s=float(np.linalg.norm(state["ee_velocity_m_s"])),
+            speed_scale=controls.speed,
+            version=0 if controller is None else controller.version,
+        )
+        collector.change(time_s=task.elapsed_steps * task.control_dt_s, status=status, **fields)
+        collector.tip(state["ee_position_m"].copy())
+        if task.elapsed_steps % _PICTURE_STEPS == 0:
+            for name in ("fixed", "scene"):
+                if name in task.cameras:
+                    collector.picture(name, f"{name} camera", task.camera(name))
+                    break
+            for group in task.sensors:
+                for number, (title, rgb) in enumerate(sensor_pictures(group, task.read(group))):
+                    collector.picture(f"{group} {number}", title, rgb)
+        collector.tick(time.monotonic(), compute_s, controls.wait(task.control_dt_s))
+
+    def _tell(self, status: Status) -> None:
+        self._collector.change(status=status)
+
+
+class _Watched:
+    """A task that is watched while it is played.
+
+    Args:
+        task: The task.
+        on_step: Called with the state after each control step and the time that it took to compute.
+    """
+
+    def __init__(self, task: Task, on_step: Callable[[State, float], None]) -> None:
+        self.control_dt_s = task.control_dt_s
+        self.read = task.read
+        self._task, self._on_step = task, on_step
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict]:
+        """Start an episode."""
+        state, about = self._task.reset(seed=seed, options=options)
+        self._on_step(state, 0.0)
+        return state, about
+
+    def step(self, action: NDArray[np.float64]) -> tuple[Any, float, bool, bool, dict]:
+        """Follow a twist for one control period."""
+        begun_s = time.perf_counter()
+        result = self._task.step(action)
+        self._on_step(result[0], time.perf_counter() - begun_s)
+        return result
