@@ -7,7 +7,6 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-from scipy.signal import savgol_filter
 
 from sac_gmm.demos.demonstration import Demonstration
 from sac_gmm.errors import SacGmmError
@@ -78,6 +77,8 @@ def _smooth(
     demonstration: Demonstration, rate_hz: float, velocity: str
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """Times (G,), positions (G, 3) and velocities (G, 3) on an even grid at the recording's own rate or faster."""
+    from scipy.signal import savgol_filter  # takes a second to load, which whoever only reads bags need not wait for
+
     time_s = demonstration.time_s - demonstration.time_s[0]
     step_s = min(float(np.median(np.diff(time_s))), 1.0 / rate_hz)
     n_grid = max(int(np.ceil(time_s[-1] / step_s - 1e-9)) + 1, 4)

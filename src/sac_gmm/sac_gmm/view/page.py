@@ -19,6 +19,7 @@ from sac_gmm.view.snapshot import Source
 LOOPBACK = "127.0.0.1"
 _ROBOT_VIEW_M = (1.9, -1.6, 1.15), (0.33, 0.0, 0.38)  # where the camera is, and what it looks at
 _FIELD_OF_VIEW_RAD = 0.7
+_PANEL_PX = 384
 _SKILL_VIEW_M = np.array([0.24, -0.44, 0.26])  # the camera, relative to the target
 
 
@@ -41,9 +42,9 @@ class LivePage:
         self._source = source
         with contextlib.redirect_stdout(io.StringIO()):  # whoever opens the page says where it is
             self._server = viser.ViserServer(host, port, label="SAC-GMM", verbose=False)
-        self._server.gui.configure_theme(
-            control_layout="fixed", control_width="large", show_logo=False, show_share_button=False
-        )
+        self._server.gui.configure_theme(show_logo=False, show_share_button=False)
+        self._server.gui.main_panel.dock_right()
+        self._server.gui.main_panel.set_width(_PANEL_PX)
         camera = self._server.initial_camera
         camera.position, camera.look_at, camera.up = *_ROBOT_VIEW_M, (0.0, 0.0, 1.0)
         camera.fov = _FIELD_OF_VIEW_RAD

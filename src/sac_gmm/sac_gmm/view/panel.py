@@ -21,6 +21,8 @@ LOST_S = 2.5  # without news from the robot
 _TEXT_S = 0.2  # between two changes of numbers that a person reads
 _PICTURE_S = 0.2
 _PLOT_S = 1.0
+_BEAT_S = 1.0
+_PAGE_LOST_S = 4.0  # without a beat
 _WINDOW = 20  # episodes of the moving average
 _FEWEST = 5  # below that an average says nothing
 _ROWS = 12  # of the table of episodes
@@ -54,6 +56,7 @@ class Panel:
         self._shown = Snapshot()
         self._due_s: dict[str, float] = {}
         self._pictures: dict[str, Any] = {}
+        self._page_lost = gui.add_html("")
         self._status = gui.add_html("")
         self._add_buttons()
         tabs = gui.add_tab_group()
@@ -84,6 +87,8 @@ class Panel:
     def show(self, snapshot: Snapshot) -> None:
         """Show what has changed, each kind no more often than it can be read."""
         now_s, before = time.monotonic(), self._shown
+        if self._is_due("beat", now_s, _BEAT_S):
+            self._page_lost.content = _page_lost_html(now_s)
         if self._is_due("text", now_s, _TEXT_S):
             lost_s = 0.0 if snapshot.heard_s is None else now_s - snapshot.heard_s
             _put(self._status, _status_html(self._title, snapshot.status, lost_s))
@@ -203,6 +208,14 @@ def _status_html(title: str, status: Status, lost_s: float) -> str:
         lines.append(f'<div style="margin-top:0.3em">{html.escape(status.episode)}</div>')
     caption = f'<div style="font-size:0.8em;color:{_GREY};padding:0 0.8em">{html.escape(title)}</div>'
     return caption + _box("".join(lines), colour)
+
+
+def _page_lost_html(now_s: float) -> str:
+    """Shows itself when it is not replaced in time: the browser alone can say that it hears nothing any more."""
+    text = "<b>This page has lost its server.</b> What is shown is old, and the buttons reach nobody."
+    hidden = f"max-height:0;overflow:hidden;animation:page-lost 0s linear {_PAGE_LOST_S:g}s forwards"
+    style = "<style>@keyframes page-lost{to{max-height:10em}}</style>"
+    return f'{style}<div id="page-lost" data-beat="{now_s:.0f}" style="{hidden}">{_box(text, _RED)}</div>'
 
 
 def _box(content: str, colour: str) -> str:
