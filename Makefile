@@ -4,7 +4,7 @@
 SHELL := bash
 .SHELLFLAGS := -e -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint bench faults reference docs pictures clean
+.PHONY: help setup browser demo test lint bench faults reference docs pictures clean
 
 SEED ?= 0
 RESUME ?=
@@ -23,6 +23,9 @@ help:  ## list the verbs
 
 setup:  ## make .venv from requirements.txt, ROS 2 Jazzy included where it is missing, and build the packages
 	@tools/setup
+
+browser:  ## install Chromium where there is none, for the live page's tests and pictures; needs root and apt
+	@tools/install_browser
 
 demo: setup  ## fit, measure, adapt, measure again over ROS 2; SEED=0 chooses the seed, RESUME=1 goes on where it stopped
 	@$(IN_WORKSPACE) exec sac-gmm demo --seed $(SEED) $(if $(RESUME),--resume) $(DEMO_ARGS)

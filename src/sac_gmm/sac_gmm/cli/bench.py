@@ -29,6 +29,7 @@ BENCHMARKS = {
     "hand_demos": ("sac_gmm.cli.bench_hand_demos", "the door, shown with a hand before a camera or with the robot"),
     "loop": ("sac_gmm.cli.bench_loop", "the control loop: deadlines, computing, state to command, against a timer"),
     "soak": ("sac_gmm.cli.bench_soak", "the whole chain for a long time: memory, missed messages, a clean end"),
+    "view": ("sac_gmm.cli.bench_view", "the live page: processor time, how soon it opens, an hour of 100 Gaussians"),
     "bag": ("sac_gmm.cli.bench_bag", "bags: rates of writing and reading; what a recording of two cameras drops"),
     "async": ("sac_gmm.cli.bench_async", "learner beside a 30 Hz loop: deadlines, waits, updates per decision"),
     "contacts": ("sac_gmm.cli.bench_contacts", "tunnelling and explosions over many episodes of random actions"),

@@ -73,7 +73,8 @@ def run(asked: View) -> int:
         print(f"{source.title}: open {page.address} in a browser on this machine; Ctrl-C closes it", flush=True)
         stopping = threading.Event()
         if asked.screenshot is None:
-            page.run(stopping, asked.rate_hz)
+            with contextlib.suppress(KeyboardInterrupt):  # how a person closes it
+                page.run(stopping, asked.rate_hz)
             return 0
         showing = threading.Thread(target=page.run, args=(stopping, asked.rate_hz), daemon=True)
         showing.start()
@@ -102,7 +103,9 @@ def _watch_ros(asked: View) -> int:
     node = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)
     try:
         if asked.screenshot is None:
-            return node.wait()
+            with contextlib.suppress(KeyboardInterrupt):  # how a person closes it
+                return node.wait()
+            return 0
         _take_picture(asked, f"http://{asked.host}:{asked.port}", lambda: node.poll() is None)
         return 0
     finally:
