@@ -15,11 +15,33 @@ from scipy.spatial.transform import Rotation
 from sac_gmm.errors import SacGmmError
 from sac_gmm.view.snapshot import Array
 
+_STILL = 1e-4  # rad or m
 _NO_COLOUR = (0.7, 0.7, 0.72, 1.0)
 
 
+class _Joint:
+    """A joint that moves, and the frame that moves with it."""
+
+    def __init__(self, frame: viser.FrameHandle, number: int, pose: Array, axis: Array, prismatic: bool) -> None:
+        self.number = number
+        self._frame, self._prismatic, self._axis = frame, prismatic, np.asarray(axis, dtype=np.float64)
+        self._position, self._rotation = pose[:3, 3], Rotation.from_matrix(pose[:3, :3])
+        self._at = 0.0
+
+    def move(self, to: float) -> None:
+        """Move it to a position, rad or m; what nobody could see is left undone."""
+        if abs(to - self._at) < _STILL:
+            return
+        self._at = to
+        if self._prismatic:
+            self._frame.position = self._position + self._rotation.apply(to * self._axis)
+        else:
+            turned = self._rotation * Rotation.from_rotvec(to * self._axis)
+            self._frame.wxyz = turned.as_quat(scalar_first=True)
+
+
 class RobotModel:
-    """The visuals of a URDF, each link a frame that is moved.
+    """The visuals of a URDF. Each link is a frame below that of the link before it, so that only joints are moved.
 
     Args:
         scene: Where it is drawn, below `/robot`.
@@ -35,33 +57,33 @@ class RobotModel:
             self._urdf = yourdfpy.URDF.load(
                 io.BytesIO(_without_collisions(urdf)),
                 mesh_dir=str(folder),
-                build_scene_graph=True,
-                load_meshes=True,
+                build_scene_graph=False,
+                load_meshes=False,
                 build_collision_scene_graph=False,
             )
         except Exception as error:  # parser and mesh readers raise what they like
             raise SacGmmError(f"the robot's description cannot be drawn: {error}") from error
+        robot = self._urdf.robot
         self.joint_names: tuple[str, ...] = tuple(self._urdf.actuated_joint_names)
-        self._frames: dict[str, viser.FrameHandle] = {}
-        self._colours = {material.name: material.color for material in self._urdf.robot.materials}
-        for link in self._urdf.robot.links:
-            drawn = [visual for visual in link.visuals if visual.geometry is not None]
-            if drawn:
-                self._frames[link.name] = scene.add_frame(f"/robot/{link.name}", show_axes=False)
-            for number, visual in enumerate(drawn):
-                self._draw(scene, f"/robot/{link.name}/{number}", visual)
-        self.show(np.zeros(len(self.joint_names)))
+        self._colours = {material.name: material.color for material in robot.materials}
+        joint_to = {joint.child: joint for joint in robot.joints}
+        self._joints: list[_Joint] = []
+        for link in robot.links:
+            path = _path(link.name, joint_to)
+            joint = joint_to.get(link.name)
+            pose = np.eye(4) if joint is None or joint.origin is None else joint.origin
+            frame = scene.add_frame(path, show_axes=False, position=pose[:3, 3], wxyz=_wxyz(pose))
+            if joint is not None and joint.name in self.joint_names:
+                prismatic = joint.type == "prismatic"
+                self._joints.append(_Joint(frame, self.joint_names.index(joint.name), pose, joint.axis, prismatic))
+            for number, visual in enumerate(visual for visual in link.visuals if visual.geometry is not None):
+                self._draw(scene, f"{path}/visual_{number}", visual)
 
     def show(self, joints_rad: Array) -> None:
-        """Move it to joint positions in the order of `joint_names`; what is missing at the end counts as zero."""
-        given = np.zeros(len(self.joint_names))
-        n = min(len(given), len(joints_rad))
-        given[:n] = joints_rad[:n]
-        self._urdf.update_cfg(given)
-        for name, frame in self._frames.items():
-            pose = self._urdf.get_transform(name)
-            frame.position = pose[:3, 3]
-            frame.wxyz = Rotation.from_matrix(pose[:3, :3]).as_quat(scalar_first=True)
+        """Move it to joint positions (rad or m) in the order of `joint_names`; what is missing at the end stays."""
+        for joint in self._joints:
+            if joint.number < len(joints_rad):
+                joint.move(float(joints_rad[joint.number]))
 
     def _draw(self, scene: viser.SceneApi, name: str, visual: Any) -> None:
         geometry, pose = visual.geometry, np.eye(4) if visual.origin is None else visual.origin
@@ -72,7 +94,7 @@ class RobotModel:
         look: dict[str, Any] = {
             "color": tuple(round(255 * share) for share in rgba[:3]),
             "position": pose[:3, 3],
-            "wxyz": Rotation.from_matrix(pose[:3, :3]).as_quat(scalar_first=True),
+            "wxyz": _wxyz(pose),
             "opacity": rgba[3] if rgba[3] < 1.0 else None,
         }
         if geometry.box is not None:
@@ -96,6 +118,15 @@ class RobotModel:
         if mesh.scale is not None:
             loaded.apply_scale(mesh.scale)
         return loaded
+
+
+def _path(link: str, joint_to: dict[str, Any]) -> str:
+    """The name in the scene of a link: below that of the link before it, with which it moves."""
+    return f"{_path(joint_to[link].parent, joint_to)}/{link}" if link in joint_to else f"/robot/{link}"
+
+
+def _wxyz(pose: Array) -> Array:
+    return Rotation.from_matrix(pose[:3, :3]).as_quat(scalar_first=True)
 
 
 def _without_collisions(urdf: str) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import numpy as np
@@ -13,8 +14,9 @@ from sac_gmm.view.robot import RobotModel
 from sac_gmm.view.snapshot import Array, Snapshot
 
 N_SIGMA = 2.0
-_PREVIEW_S = 10.0  # ahead of the tip
-_PREVIEW_STEP_S = 0.05
+_PREVIEW_S = 8.0  # ahead of the tip
+_PREVIEW_STEP_S = 0.1
+_PREVIEW_PERIOD_S = 0.5  # it takes longer to compute than all the rest
 
 Colour = tuple[int, int, int]
 # What is drawn, in the order of the legend: its colour and its name.
@@ -46,6 +48,7 @@ class SkillScene:
         self._hidden: set[str] = set()
         self._handles: dict[str, Any] = {}
         self._previewed: tuple[Any, ...] = ()
+        self._preview_due_s = 0.0
         self._sphere = _icosphere()
         scene.set_up_direction("+z")
         scene.configure_default_lights(cast_shadow=False)
@@ -91,11 +94,12 @@ class SkillScene:
         """The way ahead; where it begins moves with the tip, so it is drawn anew as long as the tip moves."""
         now = self._shown
         given = (now.tip_m, now.target_m, now.current)
-        if now.tip_m is None or now.target_m is None or now.current is None:
+        if now.tip_m is None or now.target_m is None or now.current is None or time.monotonic() < self._preview_due_s:
             return
         if len(self._previewed) == 3 and all(a is b for a, b in zip(given, self._previewed, strict=True)):
             return
         self._previewed = given
+        self._preview_due_s = time.monotonic() + _PREVIEW_PERIOD_S
         ahead = path_preview(now.current, now.tip_m - now.target_m, dt_s=_PREVIEW_STEP_S, duration_s=_PREVIEW_S)
         self._lines("preview", "/at_target/preview", _segments((ahead,)), 2.0)
 
