@@ -47,7 +47,10 @@ def open_browser() -> Iterator[Page]:
             executable_path=executable, args=[*_FLAGS, "--no-sandbox"], chromium_sandbox=False
         )
         try:
-            yield browser.new_page(viewport={"width": SIZE[0], "height": SIZE[1]})
+            page = browser.new_page(viewport={"width": SIZE[0], "height": SIZE[1]})
+            # Now, not when the page is opened, it starts what draws: a person's browser has been running for long.
+            page.evaluate("document.createElement('canvas').getContext('webgl2')")
+            yield page
         finally:
             browser.close()
 
