@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from sac_gmm.errors import SacGmmError
 from sac_gmm.evaluation.episodes import Outcome, Policy, follow_truth, run_episode

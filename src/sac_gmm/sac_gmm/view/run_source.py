@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -74,6 +74,7 @@ class RunSource:
         )
         self._collector.add_episodes(*self._log.episodes)
         self._base = base
+        self._stepped_s = 0.0  # when the last control step was over
         self._threads = [threading.Thread(target=work, daemon=True) for work in (self._follow, self._play)]
         for thread in self._threads:
             thread.start()
@@ -127,11 +128,10 @@ class RunSource:
         assert isinstance(task, Task)
         doing = f"seed {row.seed} of episode {row.number} ({row.mode}), played by the {by}"
         try:
-            exact, _ = task.reset(seed=row.seed, options={"target_noise_std_m": 0.0})
-            self._collector.change(true_target_m=exact["target_m"])
             self._collector.begin_episode()
             self.controls.begin()
-            env.task = _Watched(task, partial(self._on_step, task, env.decoder, doing))
+            self._stepped_s = time.perf_counter()
+            env.on_state = partial(self._on_state, task, env.decoder, doing)
             outcome = run_episode(env, policy, row.seed)
         except InterruptedPlaybackError:
             return False
@@ -158,13 +158,14 @@ class RunSource:
         by = f"policy after {found.about['episodes_trained']} training episodes"
         return env, deterministic_policy(found.policy), by
 
-    def _on_step(self, task: Task, decoder: Decoder, doing: str, state: State, compute_s: float) -> None:
+    def _on_state(self, task: Task, decoder: Decoder, doing: str, state: State) -> None:
         """A control step was taken: tell of it, and wait until it is time for the next one."""
+        compute_s = time.perf_counter() - self._stepped_s
         controls, collector = self.controls, self._collector
         controller = getattr(decoder, "controller", None)  # a skill without a mixture has none
         fields: dict[str, Any] = {"joints_rad": state["joint_position_rad"].copy()}
         if task.elapsed_steps == 0:
-            fields["target_m"] = state["target_m"].copy()
+            fields["target_m"], fields["true_target_m"] = state["target_m"].copy(), task.true_target_m.copy()
         if controller is not None:
             fields["current"] = controller.model
         status = Status(
@@ -185,33 +186,7 @@ class RunSource:
                 for number, (title, rgb) in enumerate(sensor_pictures(group, task.read(group))):
                     collector.picture(f"{group} {number}", title, rgb)
         collector.tick(time.monotonic(), compute_s, controls.wait(task.control_dt_s))
+        self._stepped_s = time.perf_counter()
 
     def _tell(self, status: Status) -> None:
         self._collector.change(status=status)
-
-
-class _Watched:
-    """A task that is watched while it is played.
-
-    Args:
-        task: The task.
-        on_step: Called with the state after each control step and the time that it took to compute.
-    """
-
-    def __init__(self, task: Task, on_step: Callable[[State, float], None]) -> None:
-        self.control_dt_s = task.control_dt_s
-        self.read = task.read
-        self._task, self._on_step = task, on_step
-
-    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict]:
-        """Start an episode."""
-        state, about = self._task.reset(seed=seed, options=options)
-        self._on_step(state, 0.0)
-        return state, about
-
-    def step(self, action: NDArray[np.float64]) -> tuple[Any, float, bool, bool, dict]:
-        """Follow a twist for one control period."""
-        begun_s = time.perf_counter()
-        result = self._task.step(action)
-        self._on_step(result[0], time.perf_counter() - begun_s)
-        return result
