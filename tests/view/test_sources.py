@@ -152,7 +152,7 @@ def test_a_run_is_followed_and_its_episodes_are_played(run_folder):
     now = source.snapshot()
     assert now.status.state == "active" and "skill as fitted" in now.status.episode
     assert 0.001 < np.linalg.norm(now.target_m - now.true_target_m) < 0.06
-    assert set(now.pictures) == {"fixed", "rgb 0"}
+    assert set(now.pictures) == {"fixed", "rgb"}
 
     log = run_folder / "episodes.jsonl"
     log.write_text(log_line(0, False))

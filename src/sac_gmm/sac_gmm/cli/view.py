@@ -121,6 +121,7 @@ def _take_picture(asked: View, address: str, serving: Callable[[], bool] = lambd
         look(browser, address)
         if asked.look_at != "robot":
             browser.get_by_role("button", name=asked.look_at, exact=True).click()
+            browser.get_by_label("See through the robot").click()
         browser.get_by_role("tab", name=asked.tab, exact=True).click()
         browser.wait_for_timeout(1e3 * asked.after_s)
         take_picture(browser, asked.screenshot)

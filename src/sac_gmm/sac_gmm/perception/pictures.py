@@ -34,6 +34,14 @@ def sensor_pictures(group: str, reading: NDArray[Any]) -> list[tuple[str, Pictur
     raise SacGmmError(f"there is no picture of '{group}'")
 
 
+def sensor_picture(group: str, reading: NDArray[Any]) -> tuple[str, Picture]:
+    """The same as one titled picture: what has several parts, side by side."""
+    titles, parts = zip(*sensor_pictures(group, reading), strict=True)
+    gap = np.full((parts[0].shape[0], max(parts[0].shape[1] // 16, 1), 3), 255, np.uint8)
+    joined = [part for picture in parts for part in (picture, gap)][:-1]
+    return "; ".join(titles), np.hstack(joined)
+
+
 def _coloured(share: NDArray[Any]) -> Picture:
     """Numbers from 0 (dark) to 1 (bright) as colours."""
     grey = (255 * np.clip(share, 0.0, 1.0)).astype(np.uint8)

@@ -54,12 +54,14 @@ class Collector:
             self._path_changed = True
 
     def end_episode(self, success: bool) -> None:
-        """Keep the path of the tip as a rollout."""
+        """The path of the tip becomes a rollout."""
         with self._lock:
             target = self._now.target_m
             if target is not None and len(self._path) > 1:
                 self._rollouts.append(Rollout(np.array(self._path) - target, success))
                 self._now = dataclasses.replace(self._now, rollouts=tuple(self._rollouts))
+            self._path.clear()
+            self._path_changed = True
 
     def add_episodes(self, *rows: EpisodeRow) -> None:
         """Episodes that have ended, in their order."""

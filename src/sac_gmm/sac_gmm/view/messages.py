@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 from sac_gmm.control import Limit, Reason, State
 from sac_gmm.errors import SacGmmError
 from sac_gmm.models import GaussianMixture, SkillModel
-from sac_gmm.perception.pictures import sensor_pictures
+from sac_gmm.perception.pictures import sensor_picture
 from sac_gmm.view.collector import Collector
 from sac_gmm.view.snapshot import Array, EpisodeRow, Status
 
@@ -163,8 +163,7 @@ class Listener:
         reading = _metres(message)
         if sensor == "tactile":  # both fingers, one above the other
             reading = reading.reshape(2, -1, reading.shape[1])
-        for number, (title, rgb) in enumerate(sensor_pictures(sensor, reading)):
-            self._collector.picture(f"{sensor} {number}", title, rgb)
+        self._collector.picture(sensor, *sensor_picture(sensor, reading))
 
     def _on_diagnostics(self, message: Any) -> None:
         for status in message.status:

@@ -50,7 +50,7 @@ class LivePage:
         camera.fov = _FIELD_OF_VIEW_RAD
         with self._server.atomic():
             self._scene = SkillScene(self._server.scene, source.urdf)
-            self._panel = Panel(self._server.gui, source.title, source.controls, self._scene.hide, self._look)
+            self._panel = Panel(self._server.gui, source.title, source.controls, self._scene, self._look)
 
     @property
     def address(self) -> str:

@@ -14,7 +14,7 @@ import viser
 from viser import uplot
 
 from sac_gmm.errors import SacGmmError
-from sac_gmm.view.scene import LAYERS
+from sac_gmm.view.scene import LAYERS, SkillScene
 from sac_gmm.view.snapshot import Array, Controls, EpisodeRow, Picture, Snapshot, Status, Ticks
 
 LOST_S = 2.5  # without news from the robot
@@ -26,7 +26,7 @@ _PAGE_LOST_S = 4.0  # without a beat
 _WINDOW = 20  # episodes of the moving average
 _FEWEST = 5  # below that an average says nothing
 _ROWS = 12  # of the table of episodes
-_PICTURE_PX = 320  # width at which a picture is sent; a small one is enlarged so that its pixels can be seen
+_PICTURE_PX = (320, 180)  # what a picture is sent to fit in; a small one is enlarged so that its pixels can be seen
 VIEWS = ("robot", "skill")
 _GREY, _GREEN, _AMBER, _RED = "#6b7280", "#1a7f37", "#b45309", "#b91c1c"
 _BLUE_LINE, _ORANGE_LINE, _GREEN_LINE = "#4682c8", "#d97706", "#1a7f37"
@@ -40,7 +40,7 @@ class Panel:
         gui: Of the page.
         title: What is looked at.
         controls: What the buttons do.
-        hide: Called with a layer of the scene and whether it is to be hidden.
+        scene: Whose layers it shows and hides.
         look: Called with a browser and the one of `VIEWS` from which it wants to look.
     """
 
@@ -49,7 +49,7 @@ class Panel:
         gui: viser.GuiApi,
         title: str,
         controls: Controls,
-        hide: Callable[[str, bool], None],
+        scene: SkillScene,
         look: Callable[[viser.ClientHandle, str], None],
     ) -> None:
         self._gui, self._title, self._controls = gui, title, controls
@@ -67,7 +67,9 @@ class Panel:
             self._numbers = gui.add_html("")
             with gui.add_folder("Show and hide", expand_by_default=False):
                 for layer, (_, name) in LAYERS.items():
-                    self._add_layer(layer, name, hide)
+                    self._add_layer(layer, name, scene)
+            ghost = gui.add_checkbox("See through the robot", False)
+            ghost.on_update(lambda _: scene.see_through_robot(ghost.value))
         with tabs.add_tab("Sensors") as self._sensors:
             self._no_picture = gui.add_html(_note("No picture has come yet."))
         with tabs.add_tab("Learning"):
@@ -121,10 +123,10 @@ class Panel:
             if shown is None:
                 with self._sensors:
                     self._pictures[sensor] = self._gui.add_image(
-                        _to_width(picture.rgb), label=picture.title, format="jpeg", jpeg_quality=85
+                        _to_size(picture.rgb), label=picture.title, format="jpeg", jpeg_quality=85
                     )
             elif before.get(sensor) is not picture:
-                shown.image = _to_width(picture.rgb)
+                shown.image = _to_size(picture.rgb)
                 if shown.label != picture.title:
                     shown.label = picture.title
 
@@ -158,9 +160,9 @@ class Panel:
             text, colour = f"refused: {error}", _RED
         self._answer.content = _box(f"<b>{name}</b>: {html.escape(text)}", colour)
 
-    def _add_layer(self, layer: str, name: str, hide: Callable[[str, bool], None]) -> None:
+    def _add_layer(self, layer: str, name: str, scene: SkillScene) -> None:
         box = self._gui.add_checkbox(name, True)
-        box.on_update(lambda _: hide(layer, not box.value))
+        box.on_update(lambda _: scene.hide(layer, not box.value))
 
     def _add_plot(
         self, title: str, x_label: str, lines: list[uplot.Series], y_range: tuple[float, float] | None = None
@@ -308,10 +310,9 @@ def _tick_data(ticks: Ticks) -> tuple[Array, ...]:
     return ticks.time_s - ticks.time_s[0], ticks.compute_ms, ticks.late_ms
 
 
-def _to_width(rgb: Array) -> Array:
-    """A picture at the width at which it is sent."""
+def _to_size(rgb: Array) -> Array:
+    """A picture at the size at which it is sent."""
     height, width = rgb.shape[:2]
-    if width == _PICTURE_PX:
-        return rgb
-    way = cv2.INTER_NEAREST if width < _PICTURE_PX else cv2.INTER_AREA
-    return cv2.resize(rgb, (_PICTURE_PX, round(height * _PICTURE_PX / width)), interpolation=way)
+    scale = min(_PICTURE_PX[0] / width, _PICTURE_PX[1] / height)
+    way = cv2.INTER_NEAREST if scale > 1 else cv2.INTER_AREA
+    return cv2.resize(rgb, (round(scale * width), round(scale * height)), interpolation=way)

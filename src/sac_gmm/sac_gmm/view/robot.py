@@ -16,6 +16,7 @@ from sac_gmm.errors import SacGmmError
 from sac_gmm.view.snapshot import Array
 
 _STILL = 1e-4  # rad or m
+_GHOST_OPACITY = 0.25
 _NO_COLOUR = (0.7, 0.7, 0.72, 1.0)
 
 
@@ -68,6 +69,7 @@ class RobotModel:
         self._colours = {material.name: material.color for material in robot.materials}
         joint_to = {joint.child: joint for joint in robot.joints}
         self._joints: list[_Joint] = []
+        self._visuals: list[tuple[Any, float | None]] = []  # and their opacity
         for link in robot.links:
             path = _path(link.name, joint_to)
             joint = joint_to.get(link.name)
@@ -85,6 +87,11 @@ class RobotModel:
             if joint.number < len(joints_rad):
                 joint.move(float(joints_rad[joint.number]))
 
+    def see_through(self, wanted: bool) -> None:
+        """Draw it so that what is behind it can be seen, or as it is."""
+        for handle, opacity in self._visuals:
+            handle.opacity = _GHOST_OPACITY if wanted else opacity
+
     def _draw(self, scene: viser.SceneApi, name: str, visual: Any) -> None:
         geometry, pose = visual.geometry, np.eye(4) if visual.origin is None else visual.origin
         rgba = _NO_COLOUR
@@ -97,15 +104,17 @@ class RobotModel:
             "wxyz": _wxyz(pose),
             "opacity": rgba[3] if rgba[3] < 1.0 else None,
         }
+        handle: Any
         if geometry.box is not None:
-            scene.add_box(name, dimensions=tuple(geometry.box.size), **look)
+            handle = scene.add_box(name, dimensions=tuple(geometry.box.size), **look)
         elif geometry.cylinder is not None:
-            scene.add_cylinder(name, geometry.cylinder.radius, geometry.cylinder.length, **look)
+            handle = scene.add_cylinder(name, geometry.cylinder.radius, geometry.cylinder.length, **look)
         elif geometry.sphere is not None:
-            scene.add_icosphere(name, geometry.sphere.radius, **look)
-        elif geometry.mesh is not None:
+            handle = scene.add_icosphere(name, geometry.sphere.radius, **look)
+        else:
             mesh = self._mesh(geometry.mesh)
-            scene.add_mesh_simple(name, mesh.vertices, mesh.faces, **look)
+            handle = scene.add_mesh_simple(name, mesh.vertices, mesh.faces, **look)
+        self._visuals.append((handle, look["opacity"]))
 
     def _mesh(self, mesh: Any) -> Any:
         import trimesh

@@ -9,6 +9,7 @@ import threading
 import time
 import traceback
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +21,7 @@ from sac_gmm.control import SafetyLimits
 from sac_gmm.errors import SacGmmError
 from sac_gmm.files import read_json
 from sac_gmm.models import load_model
-from sac_gmm.perception.pictures import sensor_pictures
+from sac_gmm.perception.pictures import sensor_picture
 from sac_gmm.tasks import Task
 from sac_gmm.view.collector import Collector, workspace
 from sac_gmm.view.demonstrations import relative_paths
@@ -139,7 +140,8 @@ class RunSource:
             task.close()
         self._collector.end_episode(outcome.success)
         ended = "success" if outcome.success else "the time ran out"
-        self._tell(Status("idle", f"{ended} after {outcome.steps * task.control_dt_s:.1f} s", episode=doing))
+        last = self._collector.snapshot().status
+        self._tell(replace(last, state="idle", reason=f"{ended} after {outcome.steps * task.control_dt_s:.1f} s"))
         return True
 
     def _open_policy(self) -> tuple[MacroEnv, Policy, str]:
@@ -183,8 +185,7 @@ class RunSource:
                     collector.picture(name, f"{name} camera", task.camera(name))
                     break
             for group in task.sensors:
-                for number, (title, rgb) in enumerate(sensor_pictures(group, task.read(group))):
-                    collector.picture(f"{group} {number}", title, rgb)
+                collector.picture(group, *sensor_picture(group, task.read(group)))
         collector.tick(time.monotonic(), compute_s, controls.wait(task.control_dt_s))
         self._stepped_s = time.perf_counter()
 

@@ -23,7 +23,7 @@ Colour = tuple[int, int, int]
 LAYERS: dict[str, tuple[Colour, str]] = {
     "base": ((70, 130, 200), f"skill as fitted, {N_SIGMA:g} σ"),
     "current": ((245, 140, 30), f"skill in force, {N_SIGMA:g} σ"),
-    "demonstrations": ((120, 120, 120), "demonstrations"),
+    "demonstrations": ((90, 90, 105), "demonstrations"),
     "succeeded": ((40, 160, 60), "last episodes that succeeded"),
     "failed": ((205, 45, 45), "last episodes that failed"),
     "path": ((20, 20, 20), "way gone in this episode"),
@@ -57,6 +57,10 @@ class SkillScene:
         # All that a skill says is relative to the target, so it hangs below it and moves with it.
         self._at_target = scene.add_frame("/at_target", show_axes=False, visible=False)
 
+    def see_through_robot(self, wanted: bool) -> None:
+        """Draw the robot so that the skill behind it can be seen."""
+        self._robot.see_through(wanted)
+
     def hide(self, layer: str, hidden: bool) -> None:
         """Hide a layer of `LAYERS`, or show it again."""
         (self._hidden.add if hidden else self._hidden.discard)(layer)
@@ -77,9 +81,9 @@ class SkillScene:
         if now.true_target_m is not None and now.true_target_m is not before.true_target_m:
             self._ball("true_target", now.true_target_m)
         if now.base is not before.base:
-            self._ellipsoids("base", now.base, 0.35)
+            self._ellipsoids("base", now.base, 0.5)
         if now.current is not before.current:
-            self._ellipsoids("current", now.current, 0.45)
+            self._ellipsoids("current", now.current, 0.6)
         if now.demonstrations is not before.demonstrations:
             self._lines("demonstrations", "/at_target/demonstrations", _segments(now.demonstrations), 2.0)
         if now.rollouts is not before.rollouts:
