@@ -64,6 +64,7 @@ NODES = {
     "lifecycle_manager": Kind(("nodes:=[gmm_controller]",)),
     "pybullet_bridge": Kind(),
     "skill_monitor": Kind(),
+    "live_view": Kind(("port:=18481",)),
     "demo_recorder": Kind((), (("follow_episodes:=true",),)),
     "demo_player": Kind(("bag:={root}/demos/door/door_00",), (("mode:=motion",),)),
     "hand_demo_recorder": Kind(("backend:=marker",), (("use_depth:=true",), ("follow_episodes:=true",))),
