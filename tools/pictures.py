@@ -2,6 +2,7 @@
 
     python tools/pictures.py concepts   docs/images/concepts: field, adaptation, blend
     python tools/pictures.py report     docs/images/report: a page about a real training run, photographed by Chromium
+    python tools/pictures.py view       docs/images/view: the live page of two training runs and of the simulation
     python tools/pictures.py diagrams   docs/images/diagrams: the mermaid diagrams of the pages as SVG
 
 Without a name all of them are drawn. The report takes some minutes: it trains the door for a hundred episodes.
@@ -12,8 +13,10 @@ from __future__ import annotations
 import base64
 import html
 import io
+import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -178,6 +181,33 @@ def report() -> None:
     print(f"wrote {shot} and {episode}")
 
 
+def view() -> None:
+    """Photograph the live page: of two training runs, and of the simulation over ROS 2."""
+    door, peg = Path("runs/pictures"), Path("runs/pictures_peg")
+    for run_dir, task, episodes in ((door, "door", 100), (peg, "peg", 40)):
+        resume = ["--resume"] if (ROOT / run_dir / "config.json").exists() else []
+        sac_gmm("train", task, "--episodes", episodes, "--out", run_dir, *resume)
+    folder = IMAGES / "view"
+    folder.mkdir(parents=True, exist_ok=True)
+    sac_gmm("view", door, "--screenshot", folder / "skill.png", "--look-at", "skill", "--after-s", "13")
+    sac_gmm("view", door, "--screenshot", folder / "learning.png", "--tab", "Learning", "--after-s", "6")
+    sac_gmm("view", peg, "--screenshot", folder / "sensors.png", "--tab", "Sensors", "--after-s", "6")
+    os.environ.update(ROS_AUTOMATIC_DISCOVERY_RANGE="LOCALHOST", ROS_DOMAIN_ID=str(1 + os.getpid() % 50))
+    arguments = (f"model:={door / 'skill.npz'}", "adapt:=false", "lockstep:=false")
+    nodes = subprocess.Popen(
+        [sys.executable, "-m", "sac_gmm.cli.main", "up", "launch/simulation.launch.yaml", *arguments], cwd=ROOT
+    )
+    client = [sys.executable, "-m", "sac_gmm_nodes.skill_client", "base", "--episodes", "20", "--first-seed", "0"]
+    running = subprocess.Popen(client, cwd=ROOT, stdout=subprocess.DEVNULL)
+    try:
+        for tab in ("Scene", "Timing"):
+            sac_gmm("view", "--screenshot", folder / f"live_{tab.lower()}.png", "--tab", tab, "--after-s", "20")
+    finally:
+        for process in (running, nodes):
+            process.send_signal(signal.SIGINT)
+            process.wait()
+
+
 def picture_in(page: Path, caption: str) -> bytes:
     """The PNG of a page whose caption holds these words."""
     found = re.search(
@@ -257,7 +287,7 @@ def chromium(*options: str) -> str:
         return subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
 
 
-DRAWN = {"concepts": concepts, "report": report, "diagrams": diagrams}
+DRAWN = {"concepts": concepts, "report": report, "view": view, "diagrams": diagrams}
 
 
 if __name__ == "__main__":

@@ -138,7 +138,6 @@ class SkillScene:
         if not len(segments):
             self._remove(layer)
         elif handle is not None:
-            handle.colors = np.full(segments.shape, LAYERS[layer][0], np.uint8)
             handle.points = segments.astype(np.float32)
         else:
             self._handles[layer] = self._scene.add_line_segments(
