@@ -14,7 +14,7 @@ import json
 import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import safetensors.torch
@@ -27,6 +27,8 @@ from sac_gmm.rl.sac import Policy, SacAgent
 
 FORMAT = "sac_gmm.rl"
 VERSION = 1
+
+_Members = dict[str, bytes | dict[str, np.ndarray]]
 
 
 @dataclass(frozen=True)
@@ -50,11 +52,9 @@ def save_checkpoint(
         extra: JSON values, such as the episode counter or `Ar1Noise.state_dict()`.
     """
     state = agent.state_dict()
-    members = {"tensors.safetensors": safetensors.torch.save(state["tensors"])}
+    members: _Members = {"tensors.safetensors": safetensors.torch.save(state["tensors"])}
     if replay is not None:
-        buffer = io.BytesIO()
-        np.savez(buffer, allow_pickle=False, **replay.state_dict())
-        members["replay.npz"] = buffer.getvalue()
+        members["replay.npz"] = replay.state_dict()
     header = {
         "kind": "agent",
         "seed": agent.seed,
@@ -128,18 +128,44 @@ def _describe(policy: Policy, config: SacConfig) -> dict[str, Any]:
     return {"spec": policy.spec.to_json(), "action_dim": policy.action_dim, "config": config.to_json()}
 
 
-def _write(path: Path | str, header: dict[str, Any], members: dict[str, bytes]) -> None:
-    header = {
-        "format": FORMAT,
-        "version": VERSION,
-        **header,
-        "sha256": {name: hashlib.sha256(content).hexdigest() for name, content in members.items()},
-    }
-    text = json.dumps(header, indent=1, allow_nan=False)
+def _write(path: Path | str, header: dict[str, Any], members: _Members) -> None:
+    """Write header and members."""
+    header = {"format": FORMAT, "version": VERSION, **header, "sha256": {}}
     with atomic_file(path) as partial, zipfile.ZipFile(partial, "w", zipfile.ZIP_STORED) as archive:
-        archive.writestr("header.json", text)
         for name, content in members.items():
-            archive.writestr(name, content)
+            with archive.open(name, "w", force_zip64=True) as member:
+                hashed = _Hashed(member)
+                if isinstance(content, bytes):
+                    hashed.write(content)
+                else:
+                    _save_arrays(hashed, content)
+            header["sha256"][name] = hashed.sha256.hexdigest()
+        archive.writestr("header.json", json.dumps(header, indent=1, allow_nan=False))
+
+
+def _save_arrays(file: io.RawIOBase, arrays: dict[str, np.ndarray]) -> None:
+    """Write what `numpy.load` reads, as `numpy.savez` does, but without a copy: a replay may fill half the memory."""
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+        for name, array in arrays.items():
+            values = np.asarray(array, order="C")
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                np.lib.format.write_array_header_1_0(member, np.lib.format.header_data_from_array_1_0(values))
+                member.write(values.reshape(-1).view(np.uint8).data)
+
+
+class _Hashed(io.RawIOBase):
+    """A stream into a file that knows the checksum of what went through it."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self.sha256 = hashlib.sha256()
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        self.sha256.update(data)
+        return self._file.write(data)
 
 
 def _read(path: Path | str, kind: str) -> tuple[dict[str, Any], dict[str, bytes]]:
