@@ -10,7 +10,7 @@ from sac_gmm.cli.main import main
 OPTIONS = all_options()
 COMMANDS = sorted(set(OPTIONS) - {""})
 # Ends of names, and words of texts, that say what a number counts in.
-UNIT_IN_NAME = re.compile(r"-(s|m|hz|px|rad|m-s|mm|seconds|minutes)$")
+UNIT_IN_NAME = re.compile(r"-(s|m|hz|px|rad|m-s|mm|seconds|minutes|hours)$")
 UNIT_IN_TEXT = re.compile(r"\b(m|s|Hz|rad|metres|seconds|minutes|pixels|degrees|radians|0 to 1|samples a second)\b")
 
 

@@ -33,6 +33,7 @@ class View:
 
     # Folder of a run, or a bag; nothing for what runs over ROS 2.
     what: Annotated[Path | None, tyro.conf.Positional] = None
+    # Port of the page; one that is taken is refused.
     port: int = 8080
     # Address to listen at. With 0.0.0.0 everybody in the network sees the page and can press its buttons.
     host: str = "127.0.0.1"
@@ -46,8 +47,9 @@ class View:
     demonstrations: Path = Path("demos")
     # Take a picture of the page once it shows something, and end. Needs Chromium.
     screenshot: Path | None = None
-    # What that picture shows: the tab of the panel, and what the scene's camera looks at.
+    # The tab of the panel that this picture shows.
     tab: Literal["Scene", "Sensors", "Learning", "Timing"] = "Scene"
+    # What the scene's camera looks at in it.
     look_at: Literal["robot", "skill"] = "robot"
     # How long the page runs before that picture, s.
     after_s: float = 8.0
