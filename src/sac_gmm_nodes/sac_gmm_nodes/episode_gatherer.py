@@ -183,7 +183,8 @@ class EpisodeGatherer:
     def _observe(self, stamp_ns: int) -> Observation:
         elapsed_s = round((stamp_ns - self._start_ns) / self._period_ns) * self._period_ns / 1e9
         wanted = self._image_max_age_ns is not None
-        return self._observer.observe(self._image[1] if wanted and self._image is not None else None, elapsed_s)
+        reading = self._image[1] if wanted and self._image is not None else None
+        return self._observer.observe(reading, elapsed_s, None if self._target is None else self._target[1])
 
     def _show(self, until_ns: int) -> None:
         """Show the observer the ticks up to and including `until_ns`."""

@@ -87,6 +87,7 @@ class SacAdapter(BaseNode):
             memory=own.memory,
             history=own.history,
             touch=own.touch,
+            camera=own.camera,
             action_shift=shift if shift.any() else None,
         )
         self._gatherer = EpisodeGatherer(self._observer, rate_hz, image_age_s if image else None)

@@ -124,6 +124,7 @@ def make_env(task: str, skill: str, settings: AgentSettings, model: SkillModel, 
         memory=own.memory,
         history=own.history,
         touch=own.touch,
+        camera=own.camera,
         action_shift=shift,
     )
     return MacroEnv(made, decoder, observer)

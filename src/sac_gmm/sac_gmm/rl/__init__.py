@@ -1,7 +1,7 @@
 """Reinforcement learning on decisions: it knows spaces, never tasks."""
 
 from sac_gmm.rl.checkpoint import Checkpoint, load_checkpoint, load_policy, read_extra, save_checkpoint, save_policy
-from sac_gmm.rl.config import ObservationSpec, SacConfig
+from sac_gmm.rl.config import ObservationSpec, SacConfig, Sight
 from sac_gmm.rl.learners import AsyncLearner, FixedPolicy, SyncLearner
 from sac_gmm.rl.noise import Ar1Noise
 from sac_gmm.rl.replay import Observation, Replay, Transition
@@ -19,6 +19,7 @@ __all__ = [
     "Replay",
     "SacAgent",
     "SacConfig",
+    "Sight",
     "SyncLearner",
     "Transition",
     "load_checkpoint",

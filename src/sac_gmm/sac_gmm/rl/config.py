@@ -6,7 +6,37 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from sac_gmm.errors import SacGmmError
+
+
+@dataclass(frozen=True)
+class Sight:
+    """A calibrated camera whose picture shows where the target is.
+
+    Attributes:
+        focal_px: Focal length; the optical axis goes through the middle of the picture.
+        rotation: (3, 3) from the base's axes to the camera's (x right, y down, z forwards).
+        first: First of the three entries of "vector" that hold the detected target in the camera's frame, in metres.
+        depth_range_m: Distances of the bytes 0 and 255 of a depth picture; None for other pictures.
+    """
+
+    focal_px: float
+    rotation: tuple[tuple[float, ...], ...]
+    first: int
+    depth_range_m: tuple[float, float] | None = None
+
+    def __post_init__(self) -> None:
+        rotation = tuple(tuple(float(v) for v in row) for row in self.rotation)
+        object.__setattr__(self, "rotation", rotation)
+        if self.depth_range_m is not None:
+            object.__setattr__(self, "depth_range_m", tuple(float(v) for v in self.depth_range_m))
+        R = np.array(rotation)
+        if R.shape != (3, 3) or not np.allclose(R @ R.T, np.eye(3), atol=1e-4):
+            raise SacGmmError(f"the camera's rotation is {rotation}: it must be an orthonormal 3 x 3 matrix")
+        if not self.focal_px > 0.0:
+            raise SacGmmError(f"the camera's focal length is {self.focal_px} pixels; it must be greater than 0")
 
 
 @dataclass(frozen=True)
@@ -29,6 +59,8 @@ class ObservationSpec:
     # skill that sees positions relative to a detected target, d is another error of that detection, in metres.
     vector_shift: tuple[tuple[float, ...], ...] = ()
     action_shift: tuple[tuple[float, ...], ...] = ()
+    # The camera that "image" is from, where it is calibrated: the picture is then read for the error of the detection.
+    sight: Sight | None = None
 
     def __post_init__(self) -> None:
         for name in ("vector_centre", "vector_scale"):
@@ -50,6 +82,8 @@ class ObservationSpec:
             assert self.image_shape is not None
             if len(self.image_shape) != 3 or min(self.image_shape[1:]) < 24 or self.image_shape[0] < 1:
                 raise SacGmmError(f"image_shape is {self.image_shape}, expected (channels, height, width) of >= 24 px")
+        if self.sight is not None and (self.image_shape is None or self.sight.first + 3 > self.vector_size):
+            raise SacGmmError("sight needs an image, and three entries of the vector for the detected target")
         if self.vector_size < 0 or (self.vector_size == 0 and self.image_shape is None):
             raise SacGmmError("an observation needs a vector (vector_size > 0), an image (image_shape) or both")
 
@@ -60,7 +94,11 @@ class ObservationSpec:
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> ObservationSpec:
         """Rebuild from `to_json`."""
-        return cls(**{**value, "image_shape": tuple(value["image_shape"]) if value.get("image_shape") else None})
+        changed = {
+            "image_shape": tuple(value["image_shape"]) if value.get("image_shape") else None,
+            "sight": Sight(**value["sight"]) if value.get("sight") else None,
+        }
+        return cls(**{**value, **changed})
 
 
 @dataclass(frozen=True)
@@ -121,6 +159,8 @@ class SacConfig:
     polyak: float = 0.01
     # Every how many critic updates the actor and the temperature are updated.
     actor_interval: int = 1
+    # Updates with which the critics begin alone, while the actor still is what it started as.
+    critic_head_start: int = 1500
     # Weight of the squared length of the mean action in the actor's loss: holds the policy near the base skill.
     anchor_weight: float = 0.0
     # Weight of the squared distance of the mean action to the actions of episodes that succeeded (self-imitation).
@@ -152,6 +192,11 @@ class SacConfig:
     # Every how many updates the encoder is trained (reconstruction and critic gradients together). 0: never after its
     # pre-training; then every image is encoded once and an update costs no more than one without images.
     encoder_interval: int = 0
+    # Gradient steps of the pre-training: of the autoencoder, of the locator that takes its place where the camera is
+    # calibrated, and of the latter again whenever the number of episodes has doubled.
+    encoder_steps: int = 400
+    locator_steps: int = 1500
+    locator_refit_steps: int = 500
 
     # --- memory
     # Transitions that the replay buffer holds.
@@ -183,6 +228,7 @@ class SacConfig:
             "updates_per_decision": (0, 10_000),
             "polyak": (0.0, 1.0),
             "actor_interval": (1, 1000),
+            "critic_head_start": (0, 1_000_000),
             "anchor_weight": (0.0, float("inf")),
             "imitation_weight": (0.0, float("inf")),
             "value_weight": (0.0, float("inf")),
@@ -196,6 +242,9 @@ class SacConfig:
             "reconstruction_size": (4, 256),
             "reconstruction_weight": (0.0, float("inf")),
             "encoder_interval": (0, 10_000),
+            "encoder_steps": (0, 1_000_000),
+            "locator_steps": (0, 1_000_000),
+            "locator_refit_steps": (0, 1_000_000),
             "replay_capacity": (1, 100_000_000),
         }
         for name, (low, high) in bounds.items():

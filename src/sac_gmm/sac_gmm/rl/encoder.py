@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -110,44 +112,46 @@ class ImageDecoder(nn.Module):
         return functional.mse_loss(self.layers(latent).view(target.shape), target)
 
 
-class LatentCache:
-    """Latents of everything in a replay buffer, for an encoder that no longer changes: each image is encoded once.
+class SeenCache:
+    """What was seen in everything in a replay buffer, by networks that no longer change: each picture is read once.
 
-    Images go through the encoder one by one, so that a latent does not depend on what it was encoded with and a resumed
-    run equals an unbroken one.
+    Pictures are read one by one, so that what is seen does not depend on what else is read and a resumed run equals an
+    unbroken one.
 
     Args:
-        encoder: Makes the latents.
+        see: What is seen (B, L) of vectors (B, n) and images uint8 (B, C, H, W).
+        size: L.
     """
 
-    def __init__(self, encoder: ImageEncoder) -> None:
-        self._encoder = encoder
+    def __init__(self, see: Callable[[Tensor, Tensor], Tensor], size: int) -> None:
+        self._see, self._size = see, size
         self.clear()
 
     def clear(self) -> None:
         """Forget everything: the encoder or the replay buffer has changed."""
         self._replay: Replay | None = None
         self._n_encoded = 0
-        self._latents = self._next_latents = torch.zeros(0)
+        self._seen = self._next_seen = torch.zeros(0)
 
     @torch.no_grad()
     def follow(self, replay: Replay) -> None:
-        """Encode what was added to the buffer since the last call."""
+        """Read what was added to the buffer since the last call."""
         if replay is not self._replay:
             self._replay = replay
-            self._latents = torch.zeros(replay.capacity, len(self._encoder.latent_mean))
-            self._next_latents = torch.zeros_like(self._latents)
+            self._seen = torch.zeros(replay.capacity, self._size)
+            self._next_seen = torch.zeros_like(self._seen)
             self._n_encoded = 0
         first = max(self._n_encoded, replay.n_added - replay.size)
         for row in (np.arange(first, replay.n_added) % replay.capacity).tolist():
             rows = np.array([row])
-            self._latents[row] = self._encoder(torch.from_numpy(replay.images(rows)))[0]
-            self._next_latents[row] = self._encoder(torch.from_numpy(replay.next_images(rows)))[0]
+            vector, next_vector = torch.from_numpy(replay.vectors(rows)), torch.from_numpy(replay.next_vectors(rows))
+            self._seen[row] = self._see(vector, torch.from_numpy(replay.images(rows)))[0]
+            self._next_seen[row] = self._see(next_vector, torch.from_numpy(replay.next_images(rows)))[0]
         self._n_encoded = replay.n_added
 
     def get(self, rows: Tensor, next_rows: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the latents of observations and next observations (B, L), of rows of the buffer."""
-        return self._latents[rows], self._next_latents[next_rows]
+        """Return what was seen in observations and in next observations (B, L), of rows of the buffer."""
+        return self._seen[rows], self._next_seen[next_rows]
 
 
 def to_unit_range(images: Tensor) -> Tensor:

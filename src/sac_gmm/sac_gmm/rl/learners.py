@@ -63,9 +63,9 @@ class SyncLearner:
         if learn:
             self._metrics = self.agent.update_many(self.replay, self.agent.config.updates_per_decision)
 
-    def pretrain_encoder(self, steps: int) -> None:
-        """Train the image autoencoder on the images stored so far."""
-        self.agent.pretrain_encoder(self.replay.images(), steps)
+    def learn_to_see(self) -> None:
+        """Train what reads the pictures on those stored so far."""
+        self.agent.learn_to_see(self.replay)
 
     def policy(self) -> Policy:
         """Return the newest policy."""
@@ -101,8 +101,8 @@ class FixedPolicy:
     def observe(self, transition: Transition, *, learn: bool = True) -> None:
         """Nothing is kept."""
 
-    def pretrain_encoder(self, steps: int) -> None:
-        """The encoder stays as it is."""
+    def learn_to_see(self) -> None:
+        """What reads the pictures stays as it is."""
 
     def policy(self) -> Policy:
         """Return the policy."""
@@ -237,9 +237,9 @@ class AsyncLearner:
         """Hand over a transition; returns at once. See `SyncLearner.observe`."""
         self._inbox.put(("observe", transition, learn))
 
-    def pretrain_encoder(self, steps: int) -> None:
-        """Have the image autoencoder trained on the images handed over so far; returns at once."""
-        self._inbox.put(("pretrain", steps))
+    def learn_to_see(self) -> None:
+        """Have what reads the pictures trained on those handed over so far; returns at once."""
+        self._inbox.put(("see",))
 
     def remember(self, extra: dict[str, Any]) -> None:
         """Have these JSON values stored with every later checkpoint, such as the episode counter; returns at once."""
@@ -350,8 +350,8 @@ def _learn(orders: _Orders, board: _Board, inbox: Any, answers: Any) -> None:
                 per_decision = orders.config.updates_per_decision
                 outstanding = min(outstanding + per_decision, orders.max_backlog * per_decision)
             continue  # take in all that has come before the next update
-        if order[0] == "pretrain":
-            agent.pretrain_encoder(replay.images(), order[1])
+        if order[0] == "see":
+            agent.learn_to_see(replay)
             publish()
         elif order[0] == "checkpoint":
             extra = order[2] or extra

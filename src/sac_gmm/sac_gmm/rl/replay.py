@@ -160,6 +160,23 @@ class Replay:
             raise SacGmmError("the observations of this replay buffer have no image")
         return self._image[: self.size] if rows is None else self._image[rows]
 
+    def episode_starts(self) -> np.ndarray:
+        """Return the rows (E,) of the first transitions of all episodes that are held from their start, in order."""
+        newest_first = (self.n_added - 1 - np.arange(self.size)) % self.capacity
+        rows = newest_first[::-1]
+        begins = np.ones(self.size, bool)
+        begins[1:] = self._last[rows[:-1]]
+        begins[0] = self.n_added == self.size  # what came before the oldest row is overwritten
+        return rows[begins]
+
+    def vectors(self, rows: np.ndarray) -> np.ndarray:
+        """Return the vectors that were observed (N, n), of the given rows."""
+        return self._vector[rows]
+
+    def next_vectors(self, rows: np.ndarray) -> np.ndarray:
+        """Return the vectors of the next observations (N, n), of the given rows."""
+        return self._next_vector[rows]
+
     def next_images(self, rows: np.ndarray) -> np.ndarray:
         """Return the images of the next observations of the given rows, uint8 (N, C, H, W)."""
         found = self._image[(rows + 1) % self.capacity]

@@ -16,7 +16,8 @@ from torch import Tensor, nn
 
 from sac_gmm.errors import SacGmmError
 from sac_gmm.rl.config import ObservationSpec, SacConfig
-from sac_gmm.rl.encoder import ImageDecoder, ImageEncoder, LatentCache
+from sac_gmm.rl.encoder import ImageDecoder, ImageEncoder, SeenCache
+from sac_gmm.rl.locator import UNIT_M, Locator, train_locator
 from sac_gmm.rl.networks import Actor, CriticEnsemble, FlatParameters
 from sac_gmm.rl.optimiser import FlatAdam
 from sac_gmm.rl.replay import Observation, Replay
@@ -50,7 +51,12 @@ class _Batch(NamedTuple):
 
 
 class Policy(nn.Module):
-    """Observation to action: normaliser, image encoder and actor.
+    """Observation to action: normaliser, what reads the picture, and actor.
+
+    A picture becomes latents by an autoencoder's encoder or, where the camera is calibrated (`ObservationSpec.sight`),
+    the error of the detected target by a locator. Where the action has the symmetry of the detected frame, actor and
+    critics then work in the frame of the target as seen: position and action are expressed in it by the symmetry, so
+    that the error is gone as far as it can be seen. Otherwise the error is one more thing they see.
 
     Args:
         spec: Shapes of the observations.
@@ -61,6 +67,8 @@ class Policy(nn.Module):
 
     vector_centre: Tensor
     vector_scale: Tensor
+    vector_shift: Tensor
+    action_shift: Tensor
 
     def __init__(self, spec: ObservationSpec, action_dim: int, config: SacConfig, seed: int = 0) -> None:
         super().__init__()
@@ -69,8 +77,15 @@ class Policy(nn.Module):
         self.version = 0
         self.rng = np.random.default_rng(seed)
         self.encoder: ImageEncoder | None = None
+        self.locator: Locator | None = None
         self.n_features = spec.vector_size
-        if spec.image_shape is not None:
+        # Whether the error seen moves the frame, instead of being a feature.
+        self.in_seen_frame = spec.sight is not None and bool(spec.vector_shift)
+        if spec.sight is not None:
+            assert spec.image_shape is not None
+            self.locator = Locator(spec.image_shape, spec.sight, config.encoder_channels, config.n_keypoints)
+            self.n_features += -3 if self.in_seen_frame else 0  # the target in the camera's frame is for the locator
+        elif spec.image_shape is not None:
             self.encoder = ImageEncoder(
                 spec.image_shape, config.encoder_channels, config.n_keypoints, config.latent_size
             )
@@ -86,15 +101,50 @@ class Policy(nn.Module):
         )
         self.register_buffer("vector_centre", torch.tensor(spec.vector_centre or [0.0] * spec.vector_size))
         self.register_buffer("vector_scale", torch.tensor(spec.vector_scale or [1.0] * spec.vector_size))
+        for name in ("vector_shift", "action_shift"):
+            self.register_buffer(name, torch.tensor(getattr(spec, name)), persistent=False)
 
     def normalise(self, vector: Tensor) -> Tensor:
         """Return vectors (B, n) centred and scaled."""
         return (vector - self.vector_centre) / self.vector_scale
 
-    def features(self, vector: Tensor, images: Tensor | None) -> Tensor:
-        """Return what actor and critics see (B, n_features)."""
+    @property
+    def seen_size(self) -> int:
+        """How many numbers a picture becomes."""
+        if self.locator is not None:
+            return 3
+        return 0 if self.encoder is None else len(self.encoder.latent_mean)
+
+    def see(self, vector: Tensor, images: Tensor | None) -> Tensor:
+        """Return what the picture tells (B, seen_size): the latent, or the error of the detected target in metres.
+
+        Args:
+            vector: As observed (B, n).
+            images: uint8 (B, C, H, W); None where there are none.
+        """
+        if images is None or self.seen_size == 0:
+            return vector.new_zeros(len(vector), 0)
+        if self.locator is not None:
+            first = self.locator.sight.first
+            return self.locator(images, vector[:, first : first + 3])
+        assert self.encoder is not None
+        return self.encoder(images)
+
+    def features(self, vector: Tensor, seen: Tensor) -> Tensor:
+        """Return what actor and critics see (B, n_features), of vectors as observed (B, n) and what `see` returned."""
+        if self.locator is None:
+            return torch.cat([self.normalise(vector), seen], dim=1)
+        # The target in the camera's frame is for the locator alone.
+        first = self.locator.sight.first
+        if self.in_seen_frame:
+            vector = self.normalise(vector - seen @ self.vector_shift.T)
+            return torch.cat([vector[:, :first], vector[:, first + 3 :]], dim=1)
         vector = self.normalise(vector)
-        return vector if self.encoder is None else torch.cat([vector, self.encoder(images)], dim=1)
+        return torch.cat([vector[:, :first], vector[:, first + 3 :], seen / UNIT_M], dim=1)
+
+    def to_seen_frame(self, action: Tensor, seen: Tensor) -> Tensor:
+        """Return actions (B, m) as actor and critics mean them, of actions as taken."""
+        return action - seen @ self.action_shift.T if self.in_seen_frame else action
 
     @torch.no_grad()
     def act(self, obs: Observation, deterministic: bool = False, noise: np.ndarray | None = None) -> np.ndarray:
@@ -106,13 +156,18 @@ class Policy(nn.Module):
             noise: Standard normal sample (m,) to explore with, such as `Ar1Noise.sample()`; None draws a fresh one.
         """
         vector = torch.as_tensor(np.asarray(obs["vector"], np.float32) if self.spec.vector_size else np.zeros(0, "f4"))
-        image = None if self.encoder is None else torch.as_tensor(obs["image"]).unsqueeze(0)
-        mean, log_std = self.actor(self.features(vector.unsqueeze(0), image))
+        image = torch.as_tensor(obs["image"]).unsqueeze(0) if self.seen_size else None
+        vector = vector.unsqueeze(0)
+        seen = self.see(vector, image)
+        mean, log_std = self.actor(self.features(vector, seen))
         if not deterministic:
             if noise is None:
                 noise = self.rng.standard_normal(self.action_dim).astype(np.float32)
             mean = mean + log_std.exp() * torch.as_tensor(noise, dtype=torch.float32)
-        return torch.tanh(mean).squeeze(0).numpy()
+        action = torch.tanh(mean)
+        if self.in_seen_frame:
+            action = (action + seen @ self.action_shift.T).clamp(-1.0, 1.0)
+        return action.squeeze(0).numpy()
 
     def snapshot(self) -> PolicySnapshot:
         """Return a copy of all numbers."""
@@ -167,7 +222,8 @@ class SacAgent:
             self.critics = CriticEnsemble(n_inputs, config.critic_hidden, config.n_critics, config.layer_norm)
             self.target_critics = CriticEnsemble(n_inputs, config.critic_hidden, config.n_critics, config.layer_norm)
             self.decoder: ImageDecoder | None = None
-            if spec.image_shape is not None:
+            if self.policy.encoder is not None:
+                assert spec.image_shape is not None
                 self.decoder = ImageDecoder(spec.image_shape, config.latent_size, config.reconstruction_size)
 
         self._vector_shift = torch.tensor(spec.vector_shift)
@@ -183,7 +239,8 @@ class SacAgent:
         if self.policy.encoder is not None and self.decoder is not None:
             self.encoder_parameters = FlatParameters([self.policy.encoder, self.decoder])
             self.optimisers["encoder"] = FlatAdam(self.encoder_parameters, config.encoder_learning_rate)
-            self._latents = LatentCache(self.policy.encoder)
+        self._seen = SeenCache(self.policy.see, self.policy.seen_size)
+        self._n_located = 0  # episodes on which the locator was trained last
 
     def act(self, obs: Observation, deterministic: bool = False, noise: np.ndarray | None = None) -> np.ndarray:
         """Return the action (m,) in [-1, 1]; see `Policy.act`."""
@@ -205,8 +262,12 @@ class SacAgent:
             self.policy.vector_centre.copy_(torch.from_numpy(centre))
             self.policy.vector_scale.copy_(torch.from_numpy(scale))
         with_images = self.policy.encoder is not None and config.encoder_interval > 0
-        if self.policy.encoder is not None and not with_images:
-            self._latents.follow(replay)
+        if self.policy.locator is not None:
+            starts = replay.episode_starts()
+            if len(starts) >= max(2 * self._n_located, 2):
+                self._train_locator(replay, starts)
+        if self.policy.seen_size and not with_images:
+            self._seen.follow(replay)
         # All that need not wait for the update before is done for many updates at once.
         at_once = 1 if with_images else BATCHES_AT_ONCE
         metrics: dict[str, float] = {}
@@ -230,19 +291,16 @@ class SacAgent:
         """Shift, normalise and encode what was drawn, and cut it into n batches."""
         if self.spec.vector_shift and self.config.shift_std > 0.0:
             self._shift(drawn)
-        vector, next_vector = (self.policy.normalise(drawn[name]) for name in ("vector", "next_vector"))
-        images: Tensor | None = None
-        encoder = self.policy.encoder
-        if encoder is None:
-            features, next_features = vector, next_vector
+        vector, next_vector = drawn["vector"], drawn["next_vector"]
+        images = drawn.get("image")
+        if images is not None:
+            seen, next_seen = self.policy.see(vector, images), self.policy.see(next_vector, drawn["next_image"])
+        elif self.policy.seen_size:
+            seen, next_seen = self._seen.get(drawn["row"], drawn["next_row"])
         else:
-            if "image" in drawn:
-                images = drawn["image"]
-                latent, next_latent = encoder(images), encoder(drawn["next_image"])
-            else:
-                latent, next_latent = self._latents.get(drawn["row"], drawn["next_row"])
-            features = torch.cat([vector, latent], dim=1)
-            next_features = torch.cat([next_vector, next_latent], dim=1)
+            seen = next_seen = vector.new_zeros(len(vector), 0)
+        features, next_features = self.policy.features(vector, seen), self.policy.features(next_vector, next_seen)
+        drawn["action"] = self.policy.to_seen_frame(drawn["action"], seen)
         size = len(vector) // n
         noise = torch.randn(n, 2, size, self.action_dim, generator=self.generator)
         chance = torch.rand(n, self.config.n_critics, generator=self.generator)
@@ -259,12 +317,30 @@ class SacAgent:
     def _update(self, batch: _Batch, *, wants_metrics: bool) -> dict[str, float]:
         metrics: dict[str, float] = {}
         self._update_critics(batch, metrics, wants_metrics)
-        if self.n_updates % self.config.actor_interval == 0:
+        if self.n_updates >= self.config.critic_head_start and self.n_updates % self.config.actor_interval == 0:
             self._update_actor(batch, metrics)
         self.n_updates += 1
         self.policy.version += 1
         metrics["temperature"] = self.temperature
         return metrics
+
+    def learn_to_see(self, replay: Replay) -> None:
+        """Train what reads the pictures on those of the buffer, before anything else is learned."""
+        if self.policy.locator is not None:
+            self._train_locator(replay, replay.episode_starts())
+        elif self.policy.encoder is not None:
+            self.pretrain_encoder(replay.images(), self.config.encoder_steps)
+
+    def _train_locator(self, replay: Replay, starts: np.ndarray) -> None:
+        """Train the locator on the first picture of every episode; go on where it was trained already."""
+        locator = self.policy.locator
+        assert locator is not None
+        target_m = replay.vectors(starts)[:, locator.sight.first : locator.sight.first + 3]
+        steps = self.config.locator_refit_steps if self._n_located else self.config.locator_steps
+        train_locator(locator, replay.images(starts), target_m, steps, self.rng)
+        self._n_located = len(starts)
+        self._seen.clear()
+        self.policy.version += 1
 
     def pretrain_encoder(self, images: np.ndarray, steps: int) -> float:
         """Train the autoencoder alone, then set the statistics of the latents from all images.
@@ -289,7 +365,7 @@ class SacAgent:
         with torch.no_grad():
             chunks = [encoder.raw_latent(torch.from_numpy(images[i : i + 256])) for i in range(0, len(images), 256)]
             encoder.follow_statistics(torch.cat(chunks), 1.0)
-        self._latents.clear()
+        self._seen.clear()
         self.policy.version += 1
         return loss.item()
 
@@ -392,6 +468,7 @@ class SacAgent:
         tensors["generator"] = self.generator.get_state()
         values = {
             "n_updates": self.n_updates,
+            "n_located": self._n_located,
             "policy_version": self.policy.version,
             "temperature": self.temperature,
             "rng": self.rng.bit_generator.state,
@@ -420,8 +497,8 @@ class SacAgent:
         for name, optimiser in self.optimisers.items():
             prefix = f"optimiser.{name}."
             optimiser.load_state_dict({k.removeprefix(prefix): tensors[k] for k in tensors if k.startswith(prefix)})
-        if self.policy.encoder is not None:
-            self._latents.clear()
+        self._seen.clear()
+        self._n_located = values["n_located"]
         self.n_updates = values["n_updates"]
         self.policy.version = values["policy_version"]
         self.temperature = values["temperature"]

@@ -11,8 +11,6 @@ from numpy.typing import NDArray
 
 from sac_gmm.rl import Ar1Noise, Observation, Policy, Transition
 
-ENCODER_STEPS = 400  # gradient steps on the pictures of the base episodes
-
 
 class Mode(enum.IntEnum):
     """What an episode is for; the numbers are those of EpisodeState.msg."""
@@ -28,8 +26,8 @@ class Learner(Protocol):
     def observe(self, transition: Transition, *, learn: bool = True) -> None:
         """Take a transition; without `learn` it is only remembered."""
 
-    def pretrain_encoder(self, steps: int) -> None:
-        """Train the image encoder on the pictures seen so far."""
+    def learn_to_see(self) -> None:
+        """Train what reads the pictures on those seen so far."""
 
     def metrics(self) -> dict[str, float]:
         """Counters, `transitions` and `updates` among them."""
@@ -41,7 +39,7 @@ class Learner(Protocol):
 class AdaptingAgent:
     """Turns observations into actions and episodes into transitions.
 
-    Base episodes fill the memory and show the image encoder what there is to see; learning begins with the first
+    Base episodes fill the memory and show what there is to see; learning begins with the first
     training episode.
 
     Args:
@@ -49,7 +47,7 @@ class AdaptingAgent:
         action_dim: Entries of an action.
         noise_correlation: From decision to decision, of the exploration noise; near 1 an episode explores one change.
         seed: Of the exploration.
-        sees_images: Whether the learner has an image encoder to prepare.
+        sees_images: Whether the learner must learn to see first.
         base_action: What is done in base episodes, from the observation; nothing (zeros) where it is not given.
     """
 
@@ -69,7 +67,7 @@ class AdaptingAgent:
         self._base_action = base_action
         self._mode = Mode.BASE
         self._last: tuple[Observation, NDArray[np.float32]] | None = None
-        self._encoder_waits = sees_images
+        self._sight_waits = sees_images
         self._remembers = False
         self._measured: Policy | None = None  # the policy of the evaluation in progress
 
@@ -83,11 +81,11 @@ class AdaptingAgent:
         elif self._measured is None:
             # One policy for all episodes that are measured in a row, even while a learner works off its backlog.
             self._measured = self._learner.policy()
-        if mode is Mode.TRAIN and self._encoder_waits:
-            self._encoder_waits = False
+        if mode is Mode.TRAIN and self._sight_waits:
+            self._sight_waits = False
             known = self._learner.metrics()  # a resumed learner remembers episodes that this agent has not seen
             if (self._remembers or known.get("transitions")) and not known.get("updates"):
-                self._learner.pretrain_encoder(ENCODER_STEPS)
+                self._learner.learn_to_see()
 
     def decide(self, observation: Observation, steps: int) -> NDArray[np.float32]:
         """The action for this observation, shape (action_dim,), entries in [-1, 1].
@@ -122,12 +120,12 @@ class AdaptingAgent:
 
     def state_dict(self) -> dict[str, Any]:
         """What the next episode depends on, ready for JSON; taken between two episodes."""
-        return {"noise": self._noise.state_dict(), "encoder_waits": self._encoder_waits, "remembers": self._remembers}
+        return {"noise": self._noise.state_dict(), "sight_waits": self._sight_waits, "remembers": self._remembers}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue exactly where `state_dict` was taken."""
         self._noise.load_state_dict(state["noise"])
-        self._encoder_waits, self._remembers = state["encoder_waits"], state["remembers"]
+        self._sight_waits, self._remembers = state["sight_waits"], state["remembers"]
 
     def _remember(self, observation: Observation, reward: float, terminated: bool, truncated: bool, steps: int) -> None:
         if self._last is None or self._mode is Mode.EVALUATE:

@@ -89,5 +89,5 @@ class MacroEnv:
 
     def _observe(self) -> Observation:
         coding = self.observer.coding
-        reading = None if coding is None else self.task.read(coding.group)
-        return self.observer.observe(reading, self._elapsed_steps * self.task.control_dt_s)
+        reading = self.task.read(coding.group) if coding is not None and self.observer.looks else None
+        return self.observer.observe(reading, self._elapsed_steps * self.task.control_dt_s, self._arm.target_m)

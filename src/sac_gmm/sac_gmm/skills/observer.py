@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sac_gmm.rl import Observation, ObservationSpec
-from sac_gmm.skills.images import image_coding
+from sac_gmm.errors import SacGmmError
+from sac_gmm.rl import Observation, ObservationSpec, Sight
+from sac_gmm.skills.images import CameraPlace, image_coding
 
 # Typical sizes, by which the entries are divided before the networks see them.
 _POSITION_M = 0.1
@@ -26,8 +27,11 @@ class WindowObserver:
     largest force over the window per axis and sign (3), the last action (m), the share of the time limit used (1); with
     `memory`, the way here from the middle of all places where the arm was held up in this episode (3) and the share of
     decisions at which it was (1); and for each of the `history` decisions before, the latest first: the way from there
-    to here (3) and the mean wrench of the window before it (6), zeros where there was none. Nothing in it depends on
-    the true pose of the target.
+    to here (3) and the mean wrench of the window before it (6), zeros where there was none; with `camera`, the detected
+    target in the camera's frame at the first look (3). Nothing in it depends on the true pose of the target.
+
+    With `camera` the picture is that of the first look in the episode, before the arm moves: where the target is does
+    not change afterwards, while what moves it, or hides it, does. Otherwise it is the newest one.
 
     Args:
         action_dim: m.
@@ -36,6 +40,7 @@ class WindowObserver:
         memory: Whether it remembers where it was held up: what was tried in vain and need not be tried again.
         history: Earlier decisions of the episode that it repeats.
         touch: Whether it feels the wrench; without, its entries are zero.
+        camera: Where the camera of `image` is, if it is calibrated.
         action_shift: How an action must change for the same motion when the target is detected elsewhere, per metre,
             shape (m, 3): the symmetry in the ObservationSpec. None where there is no such action.
     """
@@ -49,22 +54,32 @@ class WindowObserver:
         memory: bool = False,
         history: int = 0,
         touch: bool = True,
+        camera: CameraPlace | None = None,
         action_shift: NDArray[np.floating] | None = None,
     ) -> None:
         self._time_limit_s = time_limit_s
         self._touch = touch
         self.coding = None if image is None else image_coding(image)
         wrench = [_FORCE_N] * 3 + [_TORQUE_NM] * 3
-        scale = [_POSITION_M] * 3 + wrench + [_FORCE_N] * 3 + [1.0] * (action_dim + 1)
+        scale = [_POSITION_M] * 3 + wrench + [_FORCE_N] * 3 + [float(__import__('os').environ.get('LA','1'))] * action_dim + [1.0]
         scale += ([_PAST_M] * 3 + [1.0]) * memory + ([_PAST_M] * 3 + wrench) * history
+        self._camera = camera if self.coding is not None else None
+        sight: Sight | None = None
+        if self._camera is not None and self.coding is not None:
+            depth_range_m = (self.coding.low, self.coding.high) if self.coding.group == "depth" else None
+            rotation = tuple(tuple(row) for row in self._camera.rotation.tolist())
+            sight = Sight(self._camera.focal_px, rotation, len(scale), depth_range_m)
+            scale += [1.0] * 3
         shifts: dict[str, Any] = {}
         if action_shift is not None and action_dim:
             vector_shift = np.zeros((len(scale), 3))
             vector_shift[:3] = np.eye(3)
             vector_shift[12 : 12 + action_dim] = action_shift
+            if self._camera is not None:
+                vector_shift[-3:] = -self._camera.rotation
             shifts = {"vector_shift": vector_shift.tolist(), "action_shift": np.asarray(action_shift).tolist()}
         shape = None if self.coding is None else self.coding.shape
-        self.spec = ObservationSpec(len(scale), shape, vector_scale=tuple(scale), **shifts)
+        self.spec = ObservationSpec(len(scale), shape, vector_scale=tuple(scale), sight=sight, **shifts)
         self._position_m = np.zeros(3)
         self._last_action = np.zeros(action_dim)
         self._memory = memory
@@ -77,6 +92,7 @@ class WindowObserver:
         self._last_action[:] = 0.0
         self._past.clear()
         self._held_m, self._n_held, self._n_decisions = np.zeros(3), 0, 0
+        self._look: tuple[NDArray[np.float64], NDArray[np.uint8]] | None = None  # the first: target and picture
         self._begin_window()
 
     def tick(self, relative_m: NDArray[np.floating], wrench: NDArray[np.floating]) -> None:
@@ -88,12 +104,20 @@ class WindowObserver:
             stronger = np.abs(wrench[:3]) > np.abs(self._peak_n)
             self._peak_n[stronger] = wrench[:3][stronger]
 
-    def observe(self, reading: NDArray[Any] | None, elapsed_s: float) -> Observation:
+    @property
+    def looks(self) -> bool:
+        """Whether the next observation takes in a picture."""
+        return self.coding is not None and self._look is None
+
+    def observe(
+        self, reading: NDArray[Any] | None, elapsed_s: float, target_m: NDArray[np.floating] | None = None
+    ) -> Observation:
         """The observation for the decision due now; begins the next window.
 
         Args:
-            reading: Latest of the image sensor, as `Task.read` gives it, or None where the agent sees none.
+            reading: Latest of the image sensor, as `Task.read` gives it, or None where it is not looked at (`looks`).
             elapsed_s: Since the start of the episode.
+            target_m: The detected target (3,), base frame; only a camera that stands asks for it.
         """
         wrench = self._wrench_sum / max(self._ticks, 1)
         clock = np.array([elapsed_s / self._time_limit_s])
@@ -105,10 +129,24 @@ class WindowObserver:
         parts += [np.zeros(9)] * (self._n_past - len(self._past))
         self._past.appendleft((self._position_m.copy(), wrench))
         self._begin_window()
+        picture = None if self.coding is None or reading is None else self.coding.encode(reading)
+        if self._camera is not None:
+            if self._look is None and picture is not None:
+                self._look = self._target_in_camera(target_m), picture
+            target_in_camera_m, picture = self._look or (np.zeros(3), picture)
+            parts.append(target_in_camera_m)
         observation: Observation = {"vector": np.concatenate(parts).astype(np.float32)}
-        if self.coding is not None and reading is not None:
-            observation["image"] = self.coding.encode(reading)
+        if picture is not None:
+            observation["image"] = picture
         return observation
+
+    def _target_in_camera(self, target_m: NDArray[np.floating] | None) -> NDArray[np.float64]:
+        assert self._camera is not None
+        if self._camera.rides:
+            return self._camera.in_camera(np.zeros(3), self._position_m)
+        if target_m is None:
+            raise SacGmmError("a camera that stands is asked where the target is: give target_m in the base frame")
+        return self._camera.in_camera(np.asarray(target_m), np.zeros(3))
 
     def _recall(self, wrench: NDArray[np.float64]) -> list[NDArray[np.float64]]:
         """Take in this decision, and give what is remembered of the episode."""

@@ -14,6 +14,7 @@ from typing import Any
 from sac_gmm.errors import SacGmmError
 from sac_gmm.files import read_json
 from sac_gmm.rl import SacConfig
+from sac_gmm.skills.images import CameraPlace
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,8 @@ class SkillSettings:
     interval: int = 16
     # Group of image sensors that the agent sees: rgb, depth, tactile; None for none.
     image: str | None = None
+    # Where the camera of those pictures is: then the target is looked for in the first of them. None: not calibrated.
+    camera: CameraPlace | None = None
     # Whether the agent remembers where it was held up in this episode.
     memory: bool = True
     # Earlier decisions of the episode that the observation repeats.
@@ -65,7 +68,10 @@ class AgentSettings:
         known = {item.name for item in dataclasses.fields(SkillSettings)}
         if unknown := sorted(set(value.get("skill", {})) - known):
             raise SacGmmError(f"the skill has no setting {', '.join(unknown)}: known are {', '.join(sorted(known))}")
-        return cls(SacConfig.from_json(value.get("agent", {})), SkillSettings(**value.get("skill", {})))
+        skill = dict(value.get("skill", {}))
+        if skill.get("camera") is not None:
+            skill["camera"] = CameraPlace(**skill["camera"])
+        return cls(SacConfig.from_json(value.get("agent", {})), SkillSettings(**skill))
 
     def changed(self, **fields: Any) -> AgentSettings:
         """The same with other values, given by their names, whichever part they belong to.
