@@ -90,7 +90,7 @@ def test_latents_kept_for_a_fixed_encoder_are_those_of_the_images(image_spec, tr
         agent.update_many(replay, 1)
     batch = replay.sample(64, np.random.default_rng(0))
     rows = (torch.from_numpy(batch[name]) for name in ("row", "next_row"))
-    for latent, name in zip(agent._latents.get(*rows), ("image", "next_image"), strict=True):
+    for latent, name in zip(agent._seen.get(*rows), ("image", "next_image"), strict=True):
         torch.testing.assert_close(latent, agent.policy.encoder(torch.from_numpy(batch[name])), rtol=1e-4, atol=1e-4)
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from sac_gmm.errors import SacGmmError
 from sac_gmm.skills import WindowObserver
-from sac_gmm.skills.images import CODINGS, image_coding
+from sac_gmm.skills.images import CODINGS, CameraPlace, image_coding
 
 
 def window(observer, position, wrench, action):
@@ -84,3 +84,63 @@ def test_it_remembers_the_middle_of_the_places_where_it_was_held_up():
     np.testing.assert_allclose(window(observer, [0.1, 0.05, 0.0], free, [0, 0])[15:18], [0.0, 0.04, 0.0], atol=1e-6)
     observer.begin()
     assert not window(observer, [0.1, 0.0, 0.0], free, [0, 0])[15:].any()
+
+
+RIDING = CameraPlace(80.0, True, (-0.07, 0.0, 0.14), (0.3, 0.0, -1.0), (1.0, 0.0, 0.0))
+STANDING = CameraPlace(130.0, False, (1.0, 0.0, 0.45), (-0.43, 0.0, -0.185), (0.0, 0.0, 1.0))
+
+
+def test_a_calibrated_camera_is_looked_through_once_before_the_arm_moves():
+    observer = WindowObserver(3, image="rgb", camera=RIDING)
+    pictures = np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3), dtype=np.uint8)
+    seen = []
+    for relative_m, picture in zip(([0.0, 0.01, 0.1], [0.0, 0.0, 0.02]), pictures, strict=True):
+        observer.tick(np.array(relative_m), np.zeros(6))
+        seen.append(observer.observe(picture if observer.looks else None, 0.0))
+        assert not observer.looks
+    for observation in seen:
+        np.testing.assert_array_equal(observation["image"], pictures[0].transpose(2, 0, 1))
+        np.testing.assert_array_equal(observation["vector"][-3:], seen[0]["vector"][-3:])
+    assert observer.spec.sight is not None and observer.spec.sight.first == observer.spec.vector_size - 3
+    observer.begin()
+    assert observer.looks
+
+
+@pytest.mark.parametrize("camera", [RIDING, STANDING])
+def test_where_the_target_is_for_the_camera_moves_with_its_detection(camera):
+    shift = np.eye(3) / 0.05
+    tip_m, target_m, by_m = np.array([0.55, 0.01, 0.4]), np.array([0.6, 0.0, 0.25]), np.array([0.01, -0.02, 0.005])
+    picture = np.zeros((64, 64, 3), np.uint8)
+    found = []
+    for detected_m in (target_m, target_m - by_m):
+        observer = WindowObserver(3, image="rgb", camera=camera, action_shift=shift)
+        observer.tick(tip_m - detected_m, np.zeros(6))
+        found.append(observer.observe(picture, 0.0, detected_m)["vector"])
+    moved = np.array(observer.spec.vector_shift) @ by_m
+    moved[12:15] = 0.0  # no action was taken yet
+    np.testing.assert_allclose(found[1] - found[0], moved, atol=1e-6)
+    eye_m = np.array(camera.position_m) + (tip_m if camera.rides else 0.0)
+    np.testing.assert_allclose(found[0][-3:], camera.rotation @ (target_m - eye_m), atol=1e-6)
+    assert found[0][-1] > 0.1, "the target is before the camera"
+
+
+def test_a_standing_camera_asks_where_the_target_is():
+    observer = WindowObserver(3, image="rgb", camera=STANDING)
+    with pytest.raises(SacGmmError, match="target_m"):
+        observer.observe(np.zeros((64, 64, 3), np.uint8), 0.0)
+
+
+def test_cameras_that_cannot_be_are_refused():
+    with pytest.raises(SacGmmError, match="two different directions"):
+        CameraPlace(80.0, True, (0, 0, 0), (0, 0, 1), (0, 0, 2))
+    with pytest.raises(SacGmmError, match="position_m"):
+        CameraPlace(80.0, True, (0, 0), (0, 0, 1), (1, 0, 0))
+    with pytest.raises(SacGmmError, match="focal_px"):
+        CameraPlace(0.0, True, (0, 0, 0), (0, 0, 1), (1, 0, 0))
+
+
+def test_without_its_last_action_it_moves_the_same_way_from_everywhere():
+    observer = WindowObserver(3, last_action=False, action_shift=np.eye(3))
+    assert not window(observer, [0.1, 0.0, 0.0], np.zeros(6), [0.5, 0.5, 0.5])[12:15].any()
+    assert not window(observer, [0.1, 0.0, 0.0], np.zeros(6), [0.5, 0.5, 0.5])[12:15].any()
+    assert not np.array(observer.spec.vector_shift)[12:15].any()

@@ -87,6 +87,7 @@ class SacAdapter(BaseNode):
             memory=own.memory,
             history=own.history,
             touch=own.touch,
+            last_action=own.last_action,
             camera=own.camera,
             action_shift=shift if shift.any() else None,
         )

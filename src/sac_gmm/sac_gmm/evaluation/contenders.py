@@ -124,6 +124,7 @@ def make_env(task: str, skill: str, settings: AgentSettings, model: SkillModel, 
         memory=own.memory,
         history=own.history,
         touch=own.touch,
+        last_action=own.last_action,
         camera=own.camera,
         action_shift=shift,
     )

@@ -80,14 +80,15 @@ def collect(
     """What the agent saw at every decision, with the error of the detection beside it.
 
     Returns:
-        "vector" (N, n), "latent" (N, L), "error_m" (N, 3), "episode" (N,), "decision" (N,).
+        "vector" (N, n), "seen" (N, L): the latent or the error told by the locator, "error_m" (N, 3), "episode" (N,),
+        "decision" (N,).
     """
     import torch
 
     env = make_env(candidate.task, candidate.skill, candidate.settings, candidate.model, {})
     task: Any = env.task
     true_m = follow_truth(task)
-    rows: dict[str, list[Any]] = {name: [] for name in ("vector", "latent", "error_m", "episode", "decision")}
+    rows: dict[str, list[Any]] = {name: [] for name in ("vector", "seen", "error_m", "episode", "decision")}
     for episode, seed in enumerate(seeds):
         seen: list[Any] = []
 
@@ -97,11 +98,10 @@ def collect(
 
         run_episode(env, act, seed)
         for decision, observation in enumerate(seen):
-            latent = np.zeros(0)
-            if policy.encoder is not None:
-                with torch.no_grad():
-                    latent = policy.encoder(torch.as_tensor(observation["image"])[None])[0].numpy()
-            values = (observation["vector"], latent, task.target_m - true_m, episode, decision)
+            with torch.no_grad():
+                image = torch.as_tensor(observation["image"])[None] if policy.seen_size else None
+                told = policy.see(torch.as_tensor(observation["vector"])[None], image)[0].numpy()
+            values = (observation["vector"], told, task.target_m - true_m, episode, decision)
             for name, value in zip(rows, values, strict=True):
                 rows[name].append(value)
         on_episode()
@@ -111,17 +111,19 @@ def collect(
 
 def _parts(candidate: Candidate, rows: dict[str, Array]) -> dict[str, Array]:
     """Inputs of the regression, each with more of the view."""
-    vector, latent = rows["vector"], rows["latent"]
     own_settings = candidate.settings.skill
+    vector, seen = rows["vector"], rows["seen"]
+    if own_settings.camera is not None and own_settings.image is not None:
+        vector = vector[:, :-3]  # the target in the camera's frame, which is for the locator
     n_memory = 4 * own_settings.memory + 9 * own_settings.history
     n_actions = vector.shape[1] - 13 - n_memory
     own = np.r_[0:3, 12 : 13 + n_actions]  # position, last action, clock
     window = np.arange(13 + n_actions)
-    choices = [vector[:, own], vector[:, window], vector, np.hstack((vector, latent))]
+    choices = [vector[:, own], vector[:, window], vector, np.hstack((vector, seen))]
     named = dict(zip(PARTS, choices, strict=True))
     if not n_memory:
         del named["with memory"]
-    if not latent.shape[1]:
+    if not seen.shape[1]:
         del named["with picture"]
     return named
 

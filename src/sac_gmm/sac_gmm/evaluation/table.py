@@ -53,6 +53,14 @@ ABLATIONS: dict[str, dict[str, Any]] = {
     "N = 64": {"interval": 64},
 }
 
+# Where a calibrated camera sees the target: what sight alone does, and what the autoencoder does in its place.
+SIGHT_TASKS = ("door", "lever")
+SIGHT_ABLATIONS: dict[str, dict[str, Any]] = {
+    "sight alone": {"updates_per_decision": 0},
+    "autoencoder": {"camera": None},
+    "with last action": {"last_action": True},
+}
+
 
 @dataclass(frozen=True)
 class Cell:
@@ -90,7 +98,8 @@ def cells(tasks: Iterable[str], skills: Iterable[str], seeds: int, ablations: bo
                 if contender(skill).learns or seed == 0:
                     found.append(Cell(task, skill, seed))
             if ablations:
-                found += [Cell(task, "sac_gmm", seed, variant) for variant in ABLATIONS]
+                variants = [*ABLATIONS, *(SIGHT_ABLATIONS if task in SIGHT_TASKS else ())]
+                found += [Cell(task, "sac_gmm", seed, variant) for variant in variants]
     return found
 
 
@@ -109,7 +118,7 @@ def run_cell(cell: Cell, conditions: Conditions, on_progress: Callable[[str], No
         return path
     settings = load_settings(conditions.config, cell.task)
     if cell.variant:
-        settings = settings.changed(**ABLATIONS[cell.variant])
+        settings = settings.changed(**(ABLATIONS | SIGHT_ABLATIONS)[cell.variant])
     if contender(cell.skill).learns:
         result = _trained(cell, conditions, settings, on_progress)
     else:

@@ -1,9 +1,10 @@
 """Where the target really is: the error of its detection, read off one picture of a calibrated camera.
 
-The picture is cut out around the place where the detected target would appear, at a fixed metric scale, so that an error
-of the detection shows as a displacement of what is seen. A small network tells the displacement. It needs no labels:
-moving the cut-out by a known vector is the same as another error of the detection, so pairs of cut-outs of one picture
-say how its output must differ; and since detection is right on average, the outputs of all episodes have mean zero.
+The picture is cut out around the place where the detected target would appear, at a fixed metric scale, so that an
+error of the detection shows as a displacement of what is seen. A small network tells the displacement. It needs no
+labels: moving the cut-out by a known vector is the same as another error of the detection, so pairs of cut-outs of one
+picture say how its output must differ; and since detection is right on average, the outputs of all episodes have mean
+zero.
 """
 
 from __future__ import annotations
@@ -61,7 +62,7 @@ class Locator(nn.Module):
         self.hidden = nn.Sequential(nn.Linear(2 * n_keypoints, 32), nn.ReLU(), nn.Linear(32, 3))
 
     def forward(self, images: Tensor, target_m: Tensor) -> Tensor:
-        """Return the errors (B, 3) in metres, of images uint8 (B, C, H, W) and detected targets (B, 3), camera frame."""
+        """Return the errors (B, 3), of images uint8 (B, C, H, W) and detected targets in the camera's frame (B, 3)."""
         return self.trained * (self.raw_error(self.cut_out(images, target_m)) - self.centre)
 
     def raw_error(self, views: Tensor) -> Tensor:
@@ -84,7 +85,9 @@ class Locator(nn.Module):
         line = torch.linspace(-HALF_M, HALF_M, SIDE_PX)
         offset_m = torch.stack(torch.meshgrid(line, line, indexing="xy"), dim=-1)
         wanted_px = at_px[:, None, None] + offset_m * scale[:, None, None, None]
-        source_px = at_px[:, None, None] + (wanted_px - seen_px[:, None, None]) * (scale / seen_scale)[:, None, None, None]
+        source_px = (
+            at_px[:, None, None] + (wanted_px - seen_px[:, None, None]) * (scale / seen_scale)[:, None, None, None]
+        )
         half = 0.5 * torch.tensor([self.size_px[1], self.size_px[0]])
         grid = source_px / half - 1.0
         depth_range = self.sight.depth_range_m

@@ -40,6 +40,7 @@ class WindowObserver:
         memory: Whether it remembers where it was held up: what was tried in vain and need not be tried again.
         history: Earlier decisions of the episode that it repeats.
         touch: Whether it feels the wrench; without, its entries are zero.
+        last_action: Whether it knows its last action; without, its entries are zero.
         camera: Where the camera of `image` is, if it is calibrated.
         action_shift: How an action must change for the same motion when the target is detected elsewhere, per metre,
             shape (m, 3): the symmetry in the ObservationSpec. None where there is no such action.
@@ -54,14 +55,16 @@ class WindowObserver:
         memory: bool = False,
         history: int = 0,
         touch: bool = True,
+        last_action: bool = True,
         camera: CameraPlace | None = None,
         action_shift: NDArray[np.floating] | None = None,
     ) -> None:
         self._time_limit_s = time_limit_s
         self._touch = touch
+        self._knows_action = last_action
         self.coding = None if image is None else image_coding(image)
         wrench = [_FORCE_N] * 3 + [_TORQUE_NM] * 3
-        scale = [_POSITION_M] * 3 + wrench + [_FORCE_N] * 3 + [float(__import__('os').environ.get('LA','1'))] * action_dim + [1.0]
+        scale = [_POSITION_M] * 3 + wrench + [_FORCE_N] * 3 + [1.0] * (action_dim + 1)
         scale += ([_PAST_M] * 3 + [1.0]) * memory + ([_PAST_M] * 3 + wrench) * history
         self._camera = camera if self.coding is not None else None
         sight: Sight | None = None
@@ -74,7 +77,8 @@ class WindowObserver:
         if action_shift is not None and action_dim:
             vector_shift = np.zeros((len(scale), 3))
             vector_shift[:3] = np.eye(3)
-            vector_shift[12 : 12 + action_dim] = action_shift
+            if last_action:
+                vector_shift[12 : 12 + action_dim] = action_shift
             if self._camera is not None:
                 vector_shift[-3:] = -self._camera.rotation
             shifts = {"vector_shift": vector_shift.tolist(), "action_shift": np.asarray(action_shift).tolist()}
@@ -159,7 +163,8 @@ class WindowObserver:
 
     def acted(self, action: NDArray[np.floating]) -> None:
         """Remember the action that was taken, for the next observation."""
-        self._last_action[:] = action
+        if self._knows_action:
+            self._last_action[:] = action
 
     def _begin_window(self) -> None:
         self._wrench_sum = np.zeros(6)

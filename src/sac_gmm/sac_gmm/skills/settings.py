@@ -37,6 +37,8 @@ class SkillSettings:
     history: int = 0
     # Whether the agent feels the wrench at the wrist.
     touch: bool = True
+    # Whether the agent knows its last action.
+    last_action: bool = True
     # Episodes of the base skill that fill the replay buffer and show the encoder what there is to see.
     base_episodes: int = 20
 
