@@ -41,6 +41,8 @@ class SkillSettings:
     last_action: bool = True
     # Episodes of the base skill that fill the replay buffer and show the encoder what there is to see.
     base_episodes: int = 20
+    # Standard deviation of the detected target's error in training episodes; None: what the task has.
+    training_noise_m: float | None = None
 
     def __post_init__(self) -> None:
         bounds = {"reach_m": (1e-3, 0.2), "interval": (1, 300), "history": (0, 20), "base_episodes": (0, 10_000)}
