@@ -159,8 +159,6 @@ class SacConfig:
     polyak: float = 0.01
     # Every how many critic updates the actor and the temperature are updated.
     actor_interval: int = 1
-    # Weight of the actor in each step of its running average, which is what acts deterministically.
-    actor_average: float = 0.001
     # Updates with which the critics begin alone, while the actor still is what it started as.
     critic_head_start: int = 0
     # Weight of the squared length of the mean action in the actor's loss: holds the policy near the base skill.
@@ -230,7 +228,6 @@ class SacConfig:
             "updates_per_decision": (0, 10_000),
             "polyak": (0.0, 1.0),
             "actor_interval": (1, 1000),
-            "actor_average": (0.0, 1.0),
             "critic_head_start": (0, 1_000_000),
             "anchor_weight": (0.0, float("inf")),
             "imitation_weight": (0.0, float("inf")),

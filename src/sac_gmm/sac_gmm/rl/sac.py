@@ -90,20 +90,15 @@ class Policy(nn.Module):
                 spec.image_shape, config.encoder_channels, config.n_keypoints, config.latent_size
             )
             self.n_features += config.latent_size
-        # The second follows the first slowly and is what acts deterministically: no single update decides what it does.
-        self.actor, self.steady_actor = (
-            Actor(
-                self.n_features,
-                config.actor_hidden,
-                action_dim,
-                config.initial_std,
-                config.min_std,
-                config.max_std,
-                config.zero_init,
-            )
-            for _ in range(2)
+        self.actor = Actor(
+            self.n_features,
+            config.actor_hidden,
+            action_dim,
+            config.initial_std,
+            config.min_std,
+            config.max_std,
+            config.zero_init,
         )
-        self.steady_actor.load_state_dict(self.actor.state_dict())
         self.register_buffer("vector_centre", torch.tensor(spec.vector_centre or [0.0] * spec.vector_size))
         self.register_buffer("vector_scale", torch.tensor(spec.vector_scale or [1.0] * spec.vector_size))
         for name in ("vector_shift", "action_shift"):
@@ -164,8 +159,7 @@ class Policy(nn.Module):
         image = torch.as_tensor(obs["image"]).unsqueeze(0) if self.seen_size else None
         vector = vector.unsqueeze(0)
         seen = self.see(vector, image)
-        actor = self.steady_actor if deterministic else self.actor
-        mean, log_std = actor(self.features(vector, seen))
+        mean, log_std = self.actor(self.features(vector, seen))
         if not deterministic:
             if noise is None:
                 noise = self.rng.standard_normal(self.action_dim).astype(np.float32)
@@ -235,7 +229,6 @@ class SacAgent:
         self._vector_shift = torch.tensor(spec.vector_shift)
         self._action_shift = torch.tensor(spec.action_shift)
         self.actor_parameters = FlatParameters([self.policy.actor])
-        self.steady_parameters = FlatParameters([self.policy.steady_actor], trainable=False)
         self.critic_parameters = FlatParameters([self.critics])
         self.target_parameters = FlatParameters([self.target_critics], trainable=False)
         self.target_parameters.copy_(self.critic_parameters.vector.data)
@@ -443,7 +436,6 @@ class SacAgent:
             of_mean = 2.0 * pull * (1.0 - middle.square())
         actor.backward(of_inputs[:, -self.action_dim :], weight * self.temperature, drawn, trace, of_mean)
         self.optimisers["actor"].step()
-        self.steady_parameters.vector.data.lerp_(self.actor_parameters.vector.data, config.actor_average)
         entropy = -drawn.log_prob.mean().item()
         if config.automatic_temperature:
             # Descent on log(temperature) * (entropy - target), with a bounded step.
