@@ -1,5 +1,6 @@
 """Training runs: stopped and gone on with, and what comes out is the same; measured afterwards."""
 
+import contextlib
 import json
 import os
 import signal
@@ -153,3 +154,27 @@ def test_windows_are_means_over_seeds():
 def test_a_plan_that_learns_nothing_is_refused():
     with pytest.raises(SacGmmError, match="learns nothing"):
         training.Plan("door", "spiral_gmm", 0, 1, training.AgentSettings())
+
+
+@pytest.mark.slow
+def test_the_workers_of_a_killed_table_end_with_it(tmp_path):
+    arguments = ["--tasks", "door", "--skills", "gmm", "random_gmm", "--json", str(tmp_path / "table.json")]
+    command = [sys.executable, "-m", "sac_gmm.cli.main", "table", *arguments, "--demonstrations", str(ROOT / "demos")]
+    table = subprocess.Popen([*command, "--config", str(ROOT / "config/agent.json")], start_new_session=True)
+    children = Path(f"/proc/{table.pid}/task/{table.pid}/children")
+    try:
+        wait_for(lambda: len(children.read_text().split()) >= 3)  # two workers, and what watches over their memory
+        workers = children.read_text().split()
+        table.kill()
+        table.wait()
+        wait_for(lambda: not any(Path(f"/proc/{worker}/cmdline").exists() for worker in workers))
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(table.pid, signal.SIGKILL)
+
+
+def wait_for(condition, patience_s=60.0):
+    give_up = time.monotonic() + patience_s
+    while not condition():
+        assert time.monotonic() < give_up
+        time.sleep(0.05)

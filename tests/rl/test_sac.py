@@ -142,9 +142,7 @@ def test_a_shift_of_the_frame_changes_the_mean_action_by_as_much_once_it_has_lea
 
     def slope(shift_std):
         spec = ObservationSpec(1, vector_shift=((1.0,),), action_shift=((1.0,),))
-        config = SacConfig(
-            critic_hidden=(32, 32), actor_hidden=(), shift_std=shift_std, initial_std=0.3
-        )
+        config = SacConfig(critic_hidden=(32, 32), actor_hidden=(), shift_std=shift_std, initial_std=0.3)
         agent, replay = SacAgent(spec, 1, config, seed=1), Replay(spec, 1, 500)
         rng = np.random.default_rng(0)
         for _ in range(300):

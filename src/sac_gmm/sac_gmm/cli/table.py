@@ -98,9 +98,11 @@ def _in_processes(workers: int, missing: list[Any], conditions: Any, done: Any) 
     """Run cells in processes; when one fails the others finish theirs, and its error is told."""
     import multiprocessing
 
+    from sac_gmm.evaluation.parallel import end_with_parent
     from sac_gmm.evaluation.table import run_cell
 
-    pool = ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"))
+    context = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=end_with_parent)
     try:
         running: dict[Future[Path], Any] = {pool.submit(run_cell, cell, conditions): cell for cell in missing}
         while running:

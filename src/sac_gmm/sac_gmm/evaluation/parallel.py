@@ -122,11 +122,16 @@ def _begin_worker(
     global _player
     torch.set_num_threads(1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which stops its workers
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    end_with_parent()
     _player = _Player(make_env, make_policy, options)
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
+    """Make this worker process end when its parent does, however that ends."""
+    threading.Thread(target=_wait_for_parents_end, daemon=True).start()
+
+
+def _wait_for_parents_end() -> None:
     parent = multiprocessing.parent_process()
     assert parent is not None
     wait([parent.sentinel])
