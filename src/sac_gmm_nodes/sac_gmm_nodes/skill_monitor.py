@@ -6,7 +6,7 @@
 It only listens: nothing that moves or learns hears it. Three topics: `~/skill`, the mixture as fitted and the one in
 force, around the detected target; `~/scene`, what stands still for an episode; `~/motion`, what changes all the time.
 The first two are kept for whoever comes later. The true target and the fixed camera's place are shown where a
-simulation says them, and nobody else listens to these topics.
+simulation says them; nothing that decides listens to these topics.
 """
 
 from __future__ import annotations
