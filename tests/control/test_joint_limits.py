@@ -79,13 +79,15 @@ def test_joint_speeds_move_the_tip_as_asked_and_do_not_turn_it(kinematics, q, di
 @given(q=JOINTS, direction=DIRECTIONS)
 @example(q=HOME_RAD, direction=np.array([1.0, 0, 0]))  # to the edge of its reach
 @example(q=HOME_RAD, direction=np.array([-1.0, 0, 0]))  # an elbow that folds up
+# A start beside a singularity, which slows it for three seconds before it goes on.
+@example(q=np.array([2.125, 0, 0, -0.21875, 0, -0.25, 0]), direction=np.array([0.453125, 0, -0.640625]))
 def test_an_arm_driven_to_the_end_passes_no_limit(guard, q, direction):
     guard.update(q)
     assume(guard.singular_value > SETTINGS.singularity_stop + 0.005)
     assume((np.minimum(q - guard.lower_rad, guard.upper_rad - q) > 0.01).all())
     asked = 0.24 * direction / np.linalg.norm(direction)
     before, met = np.zeros(3), set()
-    for joints, velocity, limit, value in run(guard, q, lambda _: asked, 8.0):
+    for joints, velocity, limit, value in run(guard, q, lambda _: asked, 16.0):
         assert (joints > guard.lower_rad - 1e-3).all() and (joints < guard.upper_rad + 1e-3).all()
         assert value > SETTINGS.singularity_stop - 2e-3
         assert (np.abs(guard.joint_velocity(velocity)) < guard.max_joint_speed_rad_s * 1.001).all()
@@ -97,7 +99,7 @@ def test_an_arm_driven_to_the_end_passes_no_limit(guard, q, direction):
         if np.linalg.norm(velocity) > 0.01:
             assert np.linalg.norm(np.cross(velocity, asked)) < 1e-3 * np.linalg.norm(velocity)  # direction kept
     assert met & {Limit.JOINT, Limit.SINGULARITY}
-    assert np.linalg.norm(before) < 0.12, "after eight seconds in one direction every iiwa is near its end"
+    assert np.linalg.norm(before) < 0.12, "after sixteen seconds in one direction every iiwa is near its end"
 
 
 def test_what_stopped_it_is_named_and_the_way_back_is_free(guard):
