@@ -13,7 +13,7 @@ from sac_gmm.errors import SacGmmError
 from sac_gmm.view.bag_source import BagSource
 from sac_gmm.view.page import LOOPBACK, LivePage
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(200)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(280)]
 
 
 def scene(browser) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,7 +13,9 @@ from tests.view.conftest import BAG, ROOT, wait
 from sac_gmm.errors import SacGmmError
 from sac_gmm.models import GaussianMixture, SkillModel, save_model
 from sac_gmm.view.bag_source import BagSource
+from sac_gmm.view.collector import Collector
 from sac_gmm.view.episode_log import EpisodeLog
+from sac_gmm.view.messages import Listener
 from sac_gmm.view.open_source import open_source
 from sac_gmm.view.run_source import RunSource
 
@@ -139,6 +142,28 @@ def test_a_recorded_session_shows_episode_model_update_and_status(session_bag):
     source.close()
 
 
+def test_a_skill_that_was_given_stays_the_one_as_fitted_for_whoever_comes_late():
+    collector = Collector(base=skill())
+    changed = skill(0.01)
+    message = SimpleNamespace(
+        n_components=3,
+        state_dim=3,
+        kind="gmm",
+        version=7,
+        model_id=skill().model_id,
+        priors=changed.mixture.priors,
+        means=changed.mixture.means.ravel(),
+        covariances=changed.mixture.covariances.ravel(),
+        attractor=changed.attractor,
+    )
+    Listener(collector).take_in("model", message)
+    now = collector.snapshot()
+    assert now.base.model_id == skill().model_id and now.current.model_id == changed.model_id
+    message.model_id = "another"  # a controller with another skill: the one given is not its base
+    Listener(collector).take_in("model", message)
+    assert collector.snapshot().base is None
+
+
 # Runs ------------------------------------------------------------------------------------------------------------
 
 
@@ -177,11 +202,11 @@ def test_a_log_that_was_taken_back_is_read_anew(tmp_path):
     path = tmp_path / "episodes.jsonl"
     path.write_text(log_line(0, True) + log_line(1, False) + log_line(2, False))
     log = EpisodeLog(path, 1 / 30)
-    assert len(log.read()) == 3
-    assert log.read() == []
+    assert log.read() and len(log.episodes) == 3
+    assert not log.read()
     path.write_text(log_line(0, True))
-    assert [row.number for row in log.read()] == [0]
-    assert len(log.episodes) == 1
+    assert log.read()
+    assert [(row.number, row.success) for row in log.episodes] == [(0, True)]
 
 
 # Bad input -------------------------------------------------------------------------------------------------------

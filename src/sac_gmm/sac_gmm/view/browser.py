@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 # WebGL without a graphics card; and no word to anybody while it runs.
 _FLAGS = ("--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--disable-background-networking")
 _NAMES = ("chromium", "chromium-browser", "google-chrome")
-_CONNECT_MS = 20_000
+_CONNECT_MS = 60_000  # a busy machine draws slowly
 SIZE = (1500, 900)  # of the window, pixels
 
 

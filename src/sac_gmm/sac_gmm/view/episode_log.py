@@ -22,28 +22,30 @@ class EpisodeLog:
         self._read_bytes = 0
         self.episodes: list[EpisodeRow] = []
 
-    def read(self) -> list[EpisodeRow]:
-        """The episodes that have been added since the last call; a resumed run may have taken some back.
+    def read(self) -> bool:
+        """Read what has been added since the last call; whether `episodes` has changed.
+
+        A run that was killed and resumed may have taken some back.
 
         Raises:
             SacGmmError: The file is not a log of episodes.
         """
         try:
-            if self._path.stat().st_size < self._read_bytes:
+            if shrunk := self._path.stat().st_size < self._read_bytes:
                 self._read_bytes = 0
                 self.episodes.clear()
             with self._path.open("rb") as file:
                 file.seek(self._read_bytes)
                 lines = [line for line in file if line.endswith(b"\n")]  # the last one may be half written
         except FileNotFoundError:
-            return []
+            return False
         self._read_bytes += sum(map(len, lines))
         try:
             new = [self._row(json.loads(line)) for line in lines]
         except (ValueError, KeyError, TypeError) as error:
             raise SacGmmError(f"{self._path} is not a log of episodes ({error!r}): give the folder of a run") from error
         self.episodes += new
-        return new
+        return shrunk or bool(new)
 
     def _row(self, line: dict[str, object]) -> EpisodeRow:
         duration = line.get("duration_s")

@@ -67,7 +67,8 @@ class Listener:
 
     def __init__(self, collector: Collector) -> None:
         self._collector = collector
-        self._base_id = ""
+        given = collector.snapshot().base
+        self._base_id = "" if given is None else given.model_id
         self.episode_running = False
         self._episode = ""
         self._ended = 0

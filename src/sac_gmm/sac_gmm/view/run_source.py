@@ -72,8 +72,8 @@ class RunSource:
             workspace_m=workspace(limits.workspace_min_m, limits.workspace_max_m),
             demonstrations=relative_paths(demonstrations / self._task.split("_")[0]),
             status=Status("starting", "loading the policy and the simulation"),
+            episodes=tuple(self._log.episodes),
         )
-        self._collector.add_episodes(*self._log.episodes)
         self._base = base
         self._stepped_s = 0.0  # when the last control step was over
         self._threads = [threading.Thread(target=work, daemon=True) for work in (self._follow, self._play)]
@@ -93,9 +93,13 @@ class RunSource:
     # The log ---------------------------------------------------------------------------------------------------
 
     def _follow(self) -> None:
-        while not self.controls.ended:
-            self._collector.add_episodes(*self._log.read())
-            time.sleep(_LOG_S)
+        try:
+            while not self.controls.ended:
+                if self._log.read():
+                    self._collector.change(episodes=tuple(self._log.episodes))
+                time.sleep(_LOG_S)
+        except SacGmmError as error:
+            self._tell(Status("failed", str(error), troubled=True))
 
     # Episodes --------------------------------------------------------------------------------------------------
 
@@ -146,10 +150,13 @@ class RunSource:
 
     def _open_policy(self) -> tuple[MacroEnv, Policy, str]:
         """The simulation, the policy as it is now, and what to call it."""
+        import torch
+
         from sac_gmm.evaluation.contenders import make_env, still
         from sac_gmm.evaluation.measuring import deterministic_policy, open_candidate
         from sac_gmm.skills.settings import AgentSettings
 
+        torch.set_num_threads(1)  # a training run beside it wants its cores
         options = dict(self._config.get("task_options", {}))
         if not (self._folder / "policy.bin").exists():
             env = make_env(self._task, "gmm", AgentSettings(), self._base, options)
