@@ -69,7 +69,7 @@ def browser():
     """A browser with an empty page, which notes the addresses that it asks for in `asked`."""
     if find_chromium() is None:
         pytest.skip("no Chromium is installed: `make browser` installs it")
-    with open_browser() as page:
+    with open_browser((900, 600)) as page:
         page.asked = []
         page.on("request", lambda request: page.asked.append(request.url))
         page.on("websocket", lambda websocket: page.asked.append(websocket.url))

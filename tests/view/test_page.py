@@ -18,8 +18,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(280)]
 
 def scene(browser) -> np.ndarray:
     """What the three-dimensional view shows now."""
-    size = browser.viewport_size
-    shot = browser.screenshot(clip={"x": 320, "y": 200, "width": size["width"] - 800, "height": size["height"] - 200})
+    shot = browser.screenshot(clip={"x": 100, "y": 100, "width": 400, "height": 480})
     return np.asarray(Image.open(io.BytesIO(shot)).convert("RGB"), dtype=int)
 
 
@@ -46,7 +45,7 @@ def test_the_robot_moves_and_the_buttons_hold_it(serve, browser):
     served = serve(BagSource(BAG))
     look(browser, served.page.address)
     before = scene(browser)
-    wait(lambda: changed(before, scene(browser)) > 300, "the robot to move")
+    wait(lambda: changed(before, scene(browser)) > 100, "the robot to move")
 
     browser.get_by_role("button", name="Reset", exact=True).click()
     shows(browser, "from the start")

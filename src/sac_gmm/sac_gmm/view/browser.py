@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 # WebGL without a graphics card; and no word to anybody while it runs.
 _FLAGS = ("--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--disable-background-networking")
 _NAMES = ("chromium", "chromium-browser", "google-chrome")
-_CONNECT_MS = 60_000  # a busy machine draws slowly
+_PATIENCE_MS = 60_000  # a busy machine draws slowly
 SIZE = (1500, 900)  # of the window, pixels
 
 
@@ -29,8 +29,11 @@ def find_chromium() -> str | None:
 
 
 @contextlib.contextmanager
-def open_browser() -> Iterator[Page]:
+def open_browser(size: tuple[int, int] = SIZE) -> Iterator[Page]:
     """An empty page of a headless Chromium, closed in the end.
+
+    Args:
+        size: Of the window in pixels; without a graphics card a small one is drawn much sooner.
 
     Raises:
         SacGmmError: There is no Chromium, or nothing that drives it.
@@ -47,7 +50,8 @@ def open_browser() -> Iterator[Page]:
             executable_path=executable, args=[*_FLAGS, "--no-sandbox"], chromium_sandbox=False
         )
         try:
-            page = browser.new_page(viewport={"width": SIZE[0], "height": SIZE[1]})
+            page = browser.new_page(viewport={"width": size[0], "height": size[1]})
+            page.set_default_timeout(_PATIENCE_MS)
             # Now, not when the page is opened, it starts what draws: a person's browser has been running for long.
             page.evaluate("document.createElement('canvas').getContext('webgl2')")
             yield page
@@ -71,15 +75,15 @@ def wait_for_page(address: str, serving: Callable[[], bool] = lambda: True, time
 
 def look(page: Page, address: str) -> None:
     """Open the live page and wait until it has come whole."""
-    page.goto(address, timeout=_CONNECT_MS)
-    page.get_by_role("button", name="Stop", exact=True).wait_for(timeout=_CONNECT_MS)
+    page.goto(address)
+    page.get_by_role("button", name="Stop", exact=True).wait_for()
 
 
 def take_picture(page: Page, path: Path) -> None:
     """Write what the browser shows as .png, without the notes that it is drawn without a graphics card."""
     for note in page.locator(".mantine-Notification-closeButton").all():
         note.click()
-    page.mouse.move(1, SIZE[1] - 1)  # else a hint may be shown
+    page.mouse.move(1, 1)  # else a hint may be shown
     page.wait_for_timeout(500)
     with atomic_file(path) as partial:
         page.screenshot(path=partial, type="png")
