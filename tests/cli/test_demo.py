@@ -84,6 +84,9 @@ def test_a_demo_is_interrupted_resumed_and_finished(tmp_path):
     page = (run_dir / "report.html").read_text()
     assert page.count("data:image/png") >= 2
     assert len(list((run_dir / "films" / "base").glob("*.jpg"))) == 2
+    assert len(list((run_dir / "films" / "evaluate").glob("*.npz"))) == 2  # the skill in force at their ends
+    assert all(0.0 < e["tick_ms_median"] <= e["tick_ms_most"] for e in episodes(run_dir))
+    assert "tick, ms" in page
 
 
 def test_the_run_before_is_kept(tmp_path):

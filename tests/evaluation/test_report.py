@@ -13,6 +13,7 @@ import pytest
 from sac_gmm.cli.main import main
 from sac_gmm.evaluation.report import write_report, write_summary
 from sac_gmm.files import write_json
+from sac_gmm.models import GaussianMixture, SkillModel, save_model
 
 ROOT = Path(__file__).parents[2]
 # Short: few updates, small networks, no pictures.
@@ -72,21 +73,25 @@ def demo_dir(tmp_path):
         for seed in range(count)
     ]
     (tmp_path / "episodes.jsonl").write_text("".join(json.dumps(e) + "\n" for e in episodes))
+    fitted = GaussianMixture(np.ones(1), np.zeros((1, 6)), np.eye(6)[None])
+    save_model(tmp_path / "skill.npz", SkillModel("gmm", fitted, np.zeros(3)))
     for mode, outcome in (("base", "failure"), ("evaluate", "success"), ("evaluate", "failure")):
         (tmp_path / "films" / mode).mkdir(parents=True, exist_ok=True)
         cv2.imwrite(str(tmp_path / "films" / mode / f"12_{outcome}.jpg"), np.zeros((60, 80, 3), np.uint8))
+    shutil.copy(tmp_path / "skill.npz", tmp_path / "films" / "evaluate" / "12_success.npz")
     return tmp_path
 
 
 def test_the_report_of_a_demo(demo_dir):
     page = Reader(write_report(demo_dir).read_text())
     assert page.needs_nothing_else
-    assert page.kinds == ["png", "jpeg", "jpeg", "jpeg"]  # the curve, before and after, a failure
+    assert page.kinds == ["png", "jpeg", "jpeg", "png", "jpeg"]  # curve, before, after, mixture, a failure
     assert len(page.squares) == 38
     assert page.sections == [
         "Learning curve",
         "Against baselines",
         "Before and after, seen by the fixed camera",
+        "What the agent did to the mixture",
         "Failures of the adapted skill",
         "Every episode",
         "Timing",
@@ -135,12 +140,12 @@ def test_the_report_of_a_training_run(training_dir, tmp_path, capsys):
 def test_a_browser_shows_it_from_disk_without_a_network(demo_dir, tmp_path):
     write_report(demo_dir)
     shot = tmp_path / "report.png"
-    options = ["--headless", "--no-sandbox", "--disable-gpu", "--window-size=1000,2000", "--proxy-server=127.0.0.1:9"]
+    options = ["--headless", "--no-sandbox", "--disable-gpu", "--window-size=1000,3500", "--proxy-server=127.0.0.1:9"]
     options += [f"--user-data-dir={tmp_path / 'browser'}", f"--screenshot={shot}"]
     page = (demo_dir / "report.html").as_uri()
     subprocess.run(["chromium", *options, page], check=True, capture_output=True, timeout=90)
     picture = cv2.imread(str(shot))
-    assert picture.shape[:2] == (2000, 1000)
+    assert picture.shape[:2] == (3500, 1000)
     green = (np.abs(picture.astype(int) - [87, 139, 46]).max(axis=2) < 8).sum()
     assert green > 14 * 14 * 5  # the squares of episodes that succeeded
 

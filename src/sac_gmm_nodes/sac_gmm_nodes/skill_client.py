@@ -20,12 +20,13 @@ import rclpy
 from rclpy.action import ActionClient
 from rclpy.action.client import ClientGoalHandle
 from sac_gmm_interfaces.action import AdaptSkill
-from sac_gmm_interfaces.msg import EpisodeState
+from sac_gmm_interfaces.msg import ControllerStatus, EpisodeState, MixtureModel
 from sensor_msgs.msg import Image
 
 from sac_gmm.errors import SacGmmError
-from sac_gmm_nodes.conversions import image_array, nanoseconds
-from sac_gmm_nodes.node_helpers import EPISODE, RELIABLE, BaseNode, run_node
+from sac_gmm.models import save_model
+from sac_gmm_nodes.conversions import image_array, model_of, nanoseconds
+from sac_gmm_nodes.node_helpers import EPISODE, LATCHED, RELIABLE, BaseNode, run_node
 
 MODES = {
     "base": EpisodeState.MODE_BASE,
@@ -44,6 +45,8 @@ class SkillClient(BaseNode):
         self._done = 0
         self._successes = 0
         self._films = _Films(self, options.films) if options.films is not None else None
+        self._tick_times_s: list[float] = []  # of the controller, since the last episode that was told of
+        self.create_subscription(ControllerStatus, "controller_status", self._on_status, RELIABLE)
         self._client = ActionClient(self, AdaptSkill, "adapt_skill")
         self.run_thread(self._run)
 
@@ -99,8 +102,13 @@ class SkillClient(BaseNode):
         while any(thread.is_alive() for thread in self._threads):
             executor.spin_once(timeout_sec=0.05)
 
+    def _on_status(self, message: ControllerStatus) -> None:
+        if message.state == ControllerStatus.STATE_ACTIVE:
+            self._tick_times_s.append(message.tick_time_s)
+
     def _on_feedback(self, message: AdaptSkill.Impl.FeedbackMessage) -> None:
         feedback = message.feedback
+        tick_times_ms, self._tick_times_s = 1e3 * np.array(self._tick_times_s or [0.0]), []
         _say(
             {
                 "event": "episode",
@@ -108,24 +116,31 @@ class SkillClient(BaseNode):
                 "seed": self._options.first_seed + feedback.episode - 1,
                 "success": bool(feedback.last_success),
                 "duration_s": round(feedback.last_duration_s, 3),
+                "tick_ms_median": round(float(np.median(tick_times_ms)), 3),
+                "tick_ms_most": round(float(tick_times_ms.max()), 3),
             }
         )
 
 
 class _Films:
-    """Keeps what the fixed camera saw of each episode as one strip of pictures."""
+    """Keeps what the fixed camera saw of each episode as one strip of pictures, and the skill in force at its end."""
 
     def __init__(self, node: BaseNode, folder: Path) -> None:
         self._folder = folder
         self._frames: list[tuple[int, Image]] = []
         self._running = False
+        self._model: MixtureModel | None = None
         folder.mkdir(parents=True, exist_ok=True)
         node.create_subscription(Image, "fixed_camera/image", self._on_image, RELIABLE)
         node.create_subscription(EpisodeState, "episode_state", self._on_state, EPISODE)
+        node.create_subscription(MixtureModel, "model", self._on_model, LATCHED)
 
     def _on_image(self, message: Image) -> None:
         if self._running:
             self._frames.append((nanoseconds(message.header.stamp), message))
+
+    def _on_model(self, message: MixtureModel) -> None:
+        self._model = message
 
     def _on_state(self, message: EpisodeState) -> None:
         if message.phase == EpisodeState.PHASE_ENDED and self._frames:
@@ -136,6 +151,8 @@ class _Films:
             outcome = "success" if message.success else "failure"
             path = self._folder / f"{message.seed}_{outcome}.jpg"
             cv2.imwrite(str(path), cv2.cvtColor(strip, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 85])
+            if self._model is not None and self._model.version > 0:
+                save_model(path.with_suffix(".npz"), model_of(self._model))
         self._running = message.phase in (EpisodeState.PHASE_RESETTING, EpisodeState.PHASE_RUNNING)
         if message.phase != EpisodeState.PHASE_RUNNING:
             self._frames.clear()

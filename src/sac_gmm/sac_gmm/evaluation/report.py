@@ -32,6 +32,7 @@ from sac_gmm.evaluation.report_sections import (
 )
 from sac_gmm.evaluation.report_table import table_page
 from sac_gmm.files import atomic_file, read_json
+from sac_gmm.models import load_model
 
 _FAILURES = 6  # strips of failures that are shown
 
@@ -113,6 +114,14 @@ def _demo_page(run_dir: Path) -> Page:
             [(found[0].read_bytes(), f"{text} (episode {found[0].stem}).") for found, text in strips if found], "jpeg"
         )
     skill_section(page, run_dir)
+    changed = sorted((run_dir / "films" / "evaluate").glob("*_success.npz"))
+    if changed:
+        page.section("What the agent did to the mixture")
+        page.picture(
+            mixture_figure(load_model(run_dir / "skill.npz"), load_model(changed[0]), None, None),
+            f"Episode {changed[0].stem}: the mixture as fitted, and as it was when the door stood open; from the side "
+            "and from the front.",
+        )
     failed = sorted((run_dir / "films" / "evaluate").glob("*_failure.jpg"))
     if failed:
         page.section("Failures of the adapted skill")

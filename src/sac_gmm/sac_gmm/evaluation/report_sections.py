@@ -110,6 +110,7 @@ def timing_section(page: Page, episodes: Sequence[Episode]) -> None:
             walls_s = np.array([episode["wall_s"] for episode in mine])
             unit, field = ("steps", "steps") if "steps" in mine[0] else ("s simulated", "duration_s")
             lengths = np.array([episode[field] for episode in mine])
+            ticks_ms = np.array([(e["tick_ms_median"], e["tick_ms_most"]) for e in mine if "tick_ms_most" in e])
             rows.append(
                 (
                     title,
@@ -118,10 +119,19 @@ def timing_section(page: Page, episodes: Sequence[Episode]) -> None:
                     f"{lengths.mean():.1f} {unit}",
                     f"{lengths.sum() / walls_s.sum():.1f} {unit} per s",
                     f"{walls_s.sum() / 60:.1f}",
+                    f"{np.median(ticks_ms[:, 0]):.2f} / {ticks_ms[:, 1].max():.2f}" if len(ticks_ms) else "–",
                 )
             )
     page.table(
-        ("phase", "episodes", "wall time of an episode, s: median / 95 % / most", "mean length", "pace", "minutes"),
+        (
+            "phase",
+            "episodes",
+            "wall time of an episode, s: median / 95 % / most",
+            "mean length",
+            "pace",
+            "minutes",
+            "controller's tick, ms: median / most",
+        ),
         rows,
     )
 
