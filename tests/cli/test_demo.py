@@ -16,11 +16,25 @@ ROOT = Path(__file__).parents[2]
 FEW = ["--base-episodes", "2", "--training-episodes", "3", "--test-episodes", "2"]
 
 
+started = []
+
+
+@pytest.fixture(autouse=True)
+def ends_what_it_started():
+    """Also after a failure: a demo that goes on would disturb what is tested next."""
+    yield
+    while started:
+        demo = started.pop()
+        if demo.poll() is None:
+            demo.send_signal(signal.SIGINT)
+            demo.communicate(timeout=60)
+
+
 def start(run_dir, *options):
     # A domain of its own, away from those of the other tests.
     environment = {**os.environ, "ROS_DOMAIN_ID": str(60 + os.getpid() % 20)}
     command = [sys.executable, "-m", "sac_gmm.cli.main", "demo", "--run-dir", str(run_dir), *FEW, *options]
-    return subprocess.Popen(
+    demo = subprocess.Popen(
         command,
         cwd=ROOT,
         env=environment,
@@ -31,6 +45,8 @@ def start(run_dir, *options):
         # A test run in the background of a shell ignores Ctrl-C and would hand that on.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
+    started.append(demo)
+    return demo
 
 
 def episodes(run_dir):

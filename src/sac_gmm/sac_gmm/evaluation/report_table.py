@@ -25,62 +25,55 @@ def table_page(folder: Path, films: int) -> Page:
         f"brackets the Wilson 95 % interval. {len(table['missing'])} cells are not known yet. Source {table['git']}.",
     )
     for task in tasks:
-        page.section(task)
-        mine = [row for row in rows if row["task"] == task]
-        page.table(
-            (
-                "skill",
-                "training seeds",
-                "success",
-                "each seed (%)",
-                "steps to success",
-                "worst 25 in training",
-                "paper",
-            ),
-            [_table_row(row) for row in mine],
-        )
-        names = [name for name in dict.fromkeys(n for row in mine for n in row["tests"]) if name != "test"]
-        if names:
-            page.text("The same policies under other conditions, success in per cent:")
-            page.table(("skill", *names), [(_title(row), *(_percent(row, name) for name in names)) for row in mine])
+        _task_section(page, task, [row for row in rows if row["task"] == task])
     page.section("Learning curves and noise")
     pictures = [folder / "learning.png", folder / "noise.png"]
     if not all(picture.exists() for picture in pictures):
         pictures = draw_all(folder, table)
-    captions = {"learning": "success while exploring, mean and spread over seeds", "noise": "success against noise"}
     for picture in pictures:
-        page.picture(picture.read_bytes(), captions[picture.stem])
-    for task in tasks:
-        run_dir, cell = folder / "runs" / f"{task}-sac_gmm-0", folder / "cells" / f"{task}-sac_gmm-0.json"
-        if films and (run_dir / "policy.bin").exists() and cell.exists():
-            test = read_json(cell)["tests"]["test"]
-            page.section(f"{task}: failures of SAC-GMM, training seed 0")
-            seeds = episode_seeds("test", test["episodes"])
-            failed = [seed for seed, won in zip(seeds, test["outcomes"], strict=True) if won == "0"]
-            candidate = open_candidate(str(run_dir), None, Path())
-            show_films(page, [("", watch_candidate(candidate, seed, None, {})) for seed in failed[:films]])
+        page.picture(picture.read_bytes(), _CAPTIONS.get(picture.stem, picture.stem))
+    for task in tasks if films else ():
+        _failures_section(page, folder, task, films)
     page.section("Every episode")
     for path in sorted((folder / "cells").glob("*.json")):
         test = read_json(path)["tests"]["test"]
         page.outcomes(path.stem, named_outcomes(test["outcomes"], episode_seeds("test", test["episodes"])))
     page.section("Timing")
-    learned = [row for row in rows if "training" in row]
     page.table(
         ("task", "skill", "training episodes", "control steps", "wall time, minutes"),
-        [
-            (
-                row["task"],
-                _title(row),
-                row["training"]["episodes"],
-                f"{row['training']['control_steps']:.0f}",
-                f"{row['training']['wall_s'] / 60:.1f}",
-            )
-            for row in learned
-        ],
+        [_timing_row(row) for row in rows if "training" in row],
     )
     page.section("Configuration")
     page.configuration({name: value for name, value in table.items() if name != "rows"})
     return page
+
+
+_CAPTIONS = {
+    "learning": "Success while exploring: mean and spread over training seeds.",
+    "noise": "Success against noise on the detected target, with Wilson 95 % intervals.",
+}
+_HEADS = ("skill", "training seeds", "success", "each seed (%)", "steps to success", "worst 25 in training", "paper")
+
+
+def _task_section(page: Page, task: str, rows: list[dict[str, Any]]) -> None:
+    page.section(task)
+    page.table(_HEADS, [_table_row(row) for row in rows])
+    names = [name for name in dict.fromkeys(n for row in rows for n in row["tests"]) if name != "test"]
+    if names:
+        page.text("The same policies under other conditions, success in per cent:")
+        page.table(("skill", *names), [(_title(row), *(_percent(row, name) for name in names)) for row in rows])
+
+
+def _failures_section(page: Page, folder: Path, task: str, films: int) -> None:
+    """Films of what SAC-GMM's first training seed fails at, where its run has been kept."""
+    run_dir, cell = folder / "runs" / f"{task}-sac_gmm-0", folder / "cells" / f"{task}-sac_gmm-0.json"
+    if (run_dir / "policy.bin").exists() and cell.exists():
+        test = read_json(cell)["tests"]["test"]
+        seeds = episode_seeds("test", test["episodes"])
+        failed = [seed for seed, won in zip(seeds, test["outcomes"], strict=True) if won == "0"]
+        candidate = open_candidate(str(run_dir), None, Path())
+        page.section(f"{task}: failures of SAC-GMM, training seed 0")
+        show_films(page, [("", watch_candidate(candidate, seed, None, {})) for seed in failed[:films]])
 
 
 def _table_row(row: dict[str, Any]) -> tuple[object, ...]:
@@ -96,6 +89,12 @@ def _table_row(row: dict[str, Any]) -> tuple[object, ...]:
         "–" if worst is None else f"{100 * worst:.0f} %",
         "–" if published is None else f"{100 * published:.0f} %",
     )
+
+
+def _timing_row(row: dict[str, Any]) -> tuple[object, ...]:
+    training = row["training"]
+    minutes = training["wall_s"] / 60
+    return row["task"], _title(row), training["episodes"], f"{training['control_steps']:.0f}", f"{minutes:.1f}"
 
 
 def _title(row: dict[str, Any]) -> str:
