@@ -110,9 +110,9 @@ def _demo_page(run_dir: Path) -> Page:
     strips = _strips(run_dir)
     if any(found for found, _ in strips):
         page.section("Before and after, seen by the fixed camera")
-        page.pictures(
-            [(found[0].read_bytes(), f"{text} (episode {found[0].stem}).") for found, text in strips if found], "jpeg"
-        )
+        for found, text in strips:
+            if found:
+                page.picture(found[0].read_bytes(), f"{text} (episode {found[0].stem}).", "jpeg")
     skill_section(page, run_dir)
     changed = sorted((run_dir / "films" / "evaluate").glob("*_success.npz"))
     if changed:
@@ -126,7 +126,8 @@ def _demo_page(run_dir: Path) -> Page:
     if failed:
         page.section("Failures of the adapted skill")
         page.text(f"{len(failed)} episodes; the first {min(len(failed), _FAILURES)} of them, seen by the fixed camera.")
-        page.pictures([(strip.read_bytes(), f"episode {strip.stem}") for strip in failed[:_FAILURES]], "jpeg")
+        for strip in failed[:_FAILURES]:
+            page.picture(strip.read_bytes(), f"episode {strip.stem}", "jpeg")
     episodes_section(page, episodes)
     timing_section(page, episodes)
     page.section("Configuration")

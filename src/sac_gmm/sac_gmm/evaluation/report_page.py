@@ -90,6 +90,7 @@ table { border-collapse: collapse; margin: 1rem 0; font-size: 15px; }
 td, th { padding: .2rem .9rem .2rem 0; text-align: left; vertical-align: middle; border-bottom: 1px solid #eee; }
 .episodes { display: flex; flex-wrap: wrap; gap: 2px; } .episodes span { width: 14px; height: 14px; }
 .yes { background: #2e8b57; } .no { background: #d9d9d9; }
+.nobreak { white-space: nowrap; }
 .rate { display: inline-block; position: relative; width: 200px; height: 14px; background: #f0f0f0; margin-right: .7rem;
   vertical-align: middle; } .rate i { position: absolute; top: 4px; height: 6px; background: #8fc3a6; }
 .rate b { position: absolute; top: 0; width: 3px; height: 14px; background: #2e8b57; }
@@ -104,7 +105,7 @@ def _cell(value: object) -> str:
         return html.escape(str(value))
     low, high = (100.0 * bound for bound in value.interval)
     bar = f'<i style="left:{low:.1f}%;width:{high - low:.1f}%"></i><b style="left:{100 * value.rate:.1f}%"></b>'
-    return f'<span class="rate">{bar}</span>{value}'
+    return f'<span class="nobreak"><span class="rate">{bar}</span>{value}</span>'
 
 
 def _flat(values: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:

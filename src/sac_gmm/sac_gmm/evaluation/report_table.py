@@ -71,6 +71,8 @@ def _failures_section(page: Page, folder: Path, task: str, films: int) -> None:
         test = read_json(cell)["tests"]["test"]
         seeds = episode_seeds("test", test["episodes"])
         failed = [seed for seed, won in zip(seeds, test["outcomes"], strict=True) if won == "0"]
+        if not failed:
+            return
         candidate = open_candidate(str(run_dir), None, Path())
         page.section(f"{task}: failures of SAC-GMM, training seed 0")
         show_films(page, [("", watch_candidate(candidate, seed, None, {})) for seed in failed[:films]])
