@@ -42,7 +42,7 @@ def main() -> int:
     parser.add_argument("--folder", type=Path, help="where the clone goes and stays; a temporary folder by default")
     options = parser.parse_args()
     if options.folder is not None:
-        return walk(options.folder, options.quick)
+        return walk(options.folder.resolve(), options.quick)
     with tempfile.TemporaryDirectory(prefix="newcomer-") as folder:
         return walk(Path(folder), options.quick)
 
