@@ -46,6 +46,8 @@ class SkillSettings:
 
     def __post_init__(self) -> None:
         bounds = {"reach_m": (1e-3, 0.2), "interval": (1, 300), "history": (0, 20), "base_episodes": (0, 10_000)}
+        if self.training_noise_m is not None:
+            bounds["training_noise_m"] = (0.0, 0.2)
         for name, (low, high) in bounds.items():
             if not low <= getattr(self, name) <= high:
                 raise SacGmmError(f"{name} is {getattr(self, name)}, it must lie in [{low}, {high}]")
