@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sac_gmm.rl import Observation
 from sac_gmm.skills import MacroEnv, MacroStep
@@ -61,22 +60,3 @@ def run_episodes(
     """Run one episode per seed, one after the other."""
     for seed in seeds:
         yield run_episode(env, policy, seed, options)
-
-
-def follow_truth(task: Any) -> NDArray[np.float64]:
-    """Where the target of the running episode truly is, to measure and to show; no skill sees it.
-
-    Args:
-        task: A `Task`; from now on each of its resets renews what is returned.
-
-    Returns:
-        Position, shape (3,), base frame, m.
-    """
-    place, true_m = task.place_scene, np.zeros(3)
-
-    def remember(rng: np.random.Generator) -> NDArray[np.float64]:
-        true_m[:] = place(rng)
-        return true_m.copy()
-
-    task.place_scene = remember
-    return true_m

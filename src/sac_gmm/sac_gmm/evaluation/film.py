@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sac_gmm.errors import SacGmmError
-from sac_gmm.evaluation.episodes import Outcome, Policy, follow_truth, run_episode
+from sac_gmm.evaluation.episodes import Outcome, Policy, run_episode
 from sac_gmm.files import atomic_file
 from sac_gmm.models import SkillModel
 from sac_gmm.perception.pictures import Picture, sensor_pictures
@@ -96,7 +96,6 @@ def watch(
     """
     task: Any = env.task
     noise_m = task.target_noise_std_m if sigma_m is None else sigma_m
-    true_m = follow_truth(task)
     frames: list[Frame] = []
     tip_m: list[NDArray[np.float64]] = []
     models: list[tuple[float, SkillModel]] = []
@@ -124,7 +123,7 @@ def watch(
     if frames and frames[-1].time_s == duration_s and most_frames is None:
         frames.pop()  # the same moment, without the word on how it ended
     draw(ended=True)
-    return Watched(outcome, noise_m, duration_s, np.array(tip_m), task.target_m - true_m, models, frames)
+    return Watched(outcome, noise_m, duration_s, np.array(tip_m), task.target_m - task.true_target_m, models, frames)
 
 
 def compose(task: Task, caption: str) -> Picture:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sac_gmm.evaluation.contenders import make_env
-from sac_gmm.evaluation.episodes import follow_truth, run_episode
+from sac_gmm.evaluation.episodes import run_episode
 from sac_gmm.evaluation.measuring import Candidate, episode_seeds
 from sac_gmm.evaluation.record import provenance
 from sac_gmm.rl import Observation, Policy, load_policy
@@ -87,7 +87,6 @@ def collect(
 
     env = make_env(candidate.task, candidate.skill, candidate.settings, candidate.model, {})
     task: Any = env.task
-    true_m = follow_truth(task)
     rows: dict[str, list[Any]] = {name: [] for name in ("vector", "seen", "error_m", "episode", "decision")}
     for episode, seed in enumerate(seeds):
         seen: list[Any] = []
@@ -101,7 +100,7 @@ def collect(
             with torch.no_grad():
                 image = torch.as_tensor(observation["image"])[None] if policy.seen_size else None
                 told = policy.see(torch.as_tensor(observation["vector"])[None], image)[0].numpy()
-            values = (observation["vector"], told, task.target_m - true_m, episode, decision)
+            values = (observation["vector"], told, task.target_m - task.true_target_m, episode, decision)
             for name, value in zip(rows, values, strict=True):
                 rows[name].append(value)
         on_episode()
