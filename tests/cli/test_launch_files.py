@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from sac_gmm.cli.demo import Demo
 from sac_gmm.cli.launch_yaml import declared_arguments, read_launch_file
+from sac_gmm.skills.settings import load_settings
 
 ROOT = Path(__file__).parents[2]
 FILES = sorted((ROOT / "launch").glob("*.launch.yaml"))
@@ -36,6 +38,15 @@ def test_a_robot_begins_slowly_and_only_with_somebodys_word():
     assert "pybullet_bridge" not in nodes
     rehearsal = {node.label for node in read_launch_file(path, {"model": "m.npz", "simulate": "true"})}
     assert "pybullet_bridge" in rehearsal, "without a driver, whatever start_driver says"
+
+
+def test_the_controller_asks_as_often_as_the_doors_agent_is_made_for():
+    interval = load_settings(ROOT / "config" / "agent.json", "door").skill.interval
+    path = ROOT / "launch" / "simulation.launch.yaml"
+    nodes = {node.label: node for node in read_launch_file(path, {"model": "m.npz"})}
+    assert parameters_of(nodes["gmm_controller"])["decision_interval"] == interval == Demo().decision_interval
+    robot = yaml.safe_load((ROOT / "config" / "robot.yaml").read_text())["gmm_controller"]["ros__parameters"]
+    assert robot["decision_interval"] / robot["rate_hz"] == pytest.approx(interval / 30, rel=0.05)
 
 
 def test_the_driver_is_told_to_take_twists_in_base_axes():

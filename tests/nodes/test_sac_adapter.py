@@ -151,6 +151,7 @@ def test_a_trained_policy_is_used_as_it_is(graph, model_file, tmp_path):
     once = world.episode(EpisodeState.MODE_TRAIN, success=True)
     assert once.any()
     np.testing.assert_array_equal(world.episode(EpisodeState.MODE_TRAIN)[0], once[0])  # no exploration
+    assert "decisions come every 0.13 s, the agent is made for one every 0.53 s" in graph.output("sac_adapter")
     assert graph.stop("sac_adapter") == 0
     assert not (world.run_dir / "agent.checkpoint").exists()  # nothing was learned
 

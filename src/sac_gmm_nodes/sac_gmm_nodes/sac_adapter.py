@@ -38,6 +38,8 @@ from sac_gmm_nodes.node_helpers import EPISODE, LATCHED, RELIABLE, BaseNode, run
 IMAGE_TOPICS = {None: "", "rgb": "wrist_camera/image", "depth": "depth_camera/image", "tactile": "tactile/image"}
 _ENCODINGS = {"rgb": "rgb8", "depth": "32FC1", "tactile": "32FC1"}  # metres; the pads one below the other
 _LEARNER_START_S = 120.0  # a start of Python and torch on a busy machine
+_SKILL_RATE_HZ = 30.0  # of the control steps that the configuration counts
+_PACE = (0.8, 1.25)  # of the time between two decisions that the agent is made for: what still is the same
 
 
 class SacAdapter(BaseNode):
@@ -91,6 +93,7 @@ class SacAdapter(BaseNode):
             camera=own.camera,
             action_shift=shift if shift.any() else None,
         )
+        self._rate_hz, self._decision_s = rate_hz, own.interval / _SKILL_RATE_HZ
         self._gatherer = EpisodeGatherer(self._observer, rate_hz, image_age_s if image else None)
         self._checkpoint = Path(run_dir) / "agent.checkpoint" if run_dir else None
         self._learner: AsyncLearner | SyncLearner | FixedPolicy
@@ -168,6 +171,8 @@ class SacAdapter(BaseNode):
                 self._end(event)
 
     def _decide(self, event: Decide) -> None:
+        if event.decision > 0:
+            self._check_pace(event.steps / self._rate_hz)
         action = self._agent.decide(event.observation, event.steps)
         self._observer.acted(action)
         self._version = max(self._version, event.version) + 1
@@ -182,6 +187,16 @@ class SacAdapter(BaseNode):
                 stamp=stamp_of(event.stamp_ns),
             )
         )
+
+    def _check_pace(self, since_s: float) -> None:
+        """Say so when the controller asks much more often or more rarely than the agent is made for."""
+        least, most = _PACE
+        if not least * self._decision_s <= since_s <= most * self._decision_s:
+            self.get_logger().warning(
+                f"decisions come every {since_s:.2f} s, the agent is made for one every {self._decision_s:.2f} s: set "
+                "decision_interval of the controller",
+                once=True,
+            )
 
     def _end(self, event: End) -> None:
         self._agent.end(event.observation, success=event.success, truncated=event.truncated, steps=event.steps)

@@ -54,8 +54,8 @@ class Demo:
     training_episodes: int = 100
     # Episodes with the adapted skill.
     test_episodes: int = 50
-    # Control steps between two decisions of the agent.
-    decision_interval: int = 16
+    # Control steps between two decisions of the agent; config/agent.json: 8 for the door, else 16.
+    decision_interval: int = 8
 
 
 @dataclass(frozen=True)
