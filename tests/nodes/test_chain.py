@@ -208,12 +208,13 @@ def test_lockstep_repeats_itself_and_agrees_with_one_process(graph, model_file, 
 
 
 def test_in_real_time_decisions_are_made_on_fresh_pictures(graph, model_file, tmp_path):
-    chain = Chain(graph, model_file, tmp_path, lockstep="false", use_image="true", time_limit_s="4.0")
+    chain = Chain(graph, model_file, tmp_path, lockstep="false", use_image="true", time_limit_s="3.8")
     outcome = chain.run_episode()
     assert outcome.success, outcome.message
-    assert outcome.duration_s == pytest.approx(4.0)
-    graph.wait(lambda: len(chain.answers) >= 8, "eight decisions in four seconds")
-    assert [update.decision for update in chain.updates] == list(range(8))
+    assert outcome.duration_s == pytest.approx(3.8)
+    n_decisions = ceil(114 / INTERVAL)
+    graph.wait(lambda: len(chain.answers) >= n_decisions, "all decisions of 3.8 seconds")
+    assert [update.decision for update in chain.updates] == list(range(n_decisions))
     assert all(answer.accepted for answer in chain.answers)
     ticks = np.diff([status.tick for status in chain.statuses])
     assert np.mean(ticks == 1) > 0.95
