@@ -40,11 +40,13 @@ def test_a_robot_begins_slowly_and_only_with_somebodys_word():
     assert "pybullet_bridge" in rehearsal, "without a driver, whatever start_driver says"
 
 
-def test_the_controller_asks_as_often_as_the_doors_agent_is_made_for():
-    interval = load_settings(ROOT / "config" / "agent.json", "door").skill.interval
+def test_the_door_is_practised_as_its_agent_is_made_for():
+    skill = load_settings(ROOT / "config" / "agent.json", "door").skill
+    interval = skill.interval
     path = ROOT / "launch" / "simulation.launch.yaml"
     nodes = {node.label: node for node in read_launch_file(path, {"model": "m.npz"})}
     assert parameters_of(nodes["gmm_controller"])["decision_interval"] == interval == Demo().decision_interval
+    assert parameters_of(nodes["episode_manager"])["training_noise_std_m"] == skill.training_noise_m
     robot = yaml.safe_load((ROOT / "config" / "robot.yaml").read_text())["gmm_controller"]["ros__parameters"]
     assert robot["decision_interval"] / robot["rate_hz"] == pytest.approx(interval / 30, rel=0.05)
 

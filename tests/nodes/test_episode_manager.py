@@ -60,9 +60,9 @@ class World:
 
 
 def test_success_comes_from_the_reward_and_time_from_the_stamps(graph):
-    world = World(graph, target_noise_std_m=0.02)
+    world = World(graph, target_noise_std_m=0.02, training_noise_std_m=0.03)
     world.ready()
-    outcome = world.run_episode(EpisodeState.MODE_TRAIN)
+    outcome = world.run_episode(EpisodeState.MODE_EVALUATE)
     assert (outcome.success, outcome.task_success) == (True, True)
     assert outcome.duration_s == pytest.approx(0.5)
     assert [(r.seed, r.target_noise_std_m) for r in world.requests] == [(7, pytest.approx(0.02))]
@@ -74,15 +74,21 @@ def test_success_comes_from_the_reward_and_time_from_the_stamps(graph):
     ]
     graph.wait(lambda: world.phases() == expected, "all phases")
     ended = world.states[-1]
-    assert (ended.success, ended.timed_out, ended.mode, ended.episode_id) == (True, False, EpisodeState.MODE_TRAIN, 1)
+    assert (ended.success, ended.timed_out, ended.mode, ended.episode_id) == (
+        True,
+        False,
+        EpisodeState.MODE_EVALUATE,
+        1,
+    )
     assert nanoseconds(ended.end_stamp) - nanoseconds(ended.start_stamp) == SECOND_NS // 2
 
     world.success_after_s = None
-    outcome = world.run_episode()
+    outcome = world.run_episode(EpisodeState.MODE_TRAIN)
     assert (outcome.success, outcome.task_success) == (True, False)
     assert outcome.duration_s == pytest.approx(2.0)
     graph.wait(lambda: world.states[-1].phase == EpisodeState.PHASE_ENDED, "the end")
     assert world.states[-1].timed_out
+    assert world.requests[-1].target_noise_std_m == pytest.approx(0.03)
     assert graph.stop("episode_manager") == 0
 
 

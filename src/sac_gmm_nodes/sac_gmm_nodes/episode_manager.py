@@ -59,6 +59,9 @@ class EpisodeManager(BaseNode):
         self._target_noise_std_m = self.real(
             "target_noise_std_m", -1.0, -1.0, 0.1, "m", "noise on the detected target per axis; -1: the task's own"
         )
+        self._training_noise_std_m = self.real(
+            "training_noise_std_m", -1.0, -1.0, 0.1, "m", "the same in training episodes; -1: as in all others"
+        )
         self._expect_adapter = self.flag("expect_adapter", False, "start no episode before the adapter is there")
 
         calls = ReentrantCallbackGroup()  # one that waits must not keep the others from being answered
@@ -117,7 +120,7 @@ class EpisodeManager(BaseNode):
         self._state.mode, self._state.seed, self._state.time_limit_s = mode, seed, self._time_limit_s
         self._publish(EpisodeState.PHASE_RESETTING)
         try:
-            start_ns = await self._reset(seed, check)
+            start_ns = await self._reset(mode, seed, check)
             self._start_ns, self._success_ns, self._rewarded_at_s = start_ns, None, time.monotonic()
             self._state.start_stamp = stamp_of(start_ns)
             self._publish(EpisodeState.PHASE_RUNNING, stamp_ns=start_ns)
@@ -156,9 +159,11 @@ class EpisodeManager(BaseNode):
             self.get_logger().info(f"waiting for {', '.join(what)}", throttle_duration_sec=_TELL_EVERY_S)
             await Turn()
 
-    async def _reset(self, seed: int, check: Callable[[], None]) -> int:
+    async def _reset(self, mode: int, seed: int, check: Callable[[], None]) -> int:
         """Have the scene put back; the stamp of the first state, in nanoseconds."""
-        request = ResetTask.Request(seed=seed, target_noise_std_m=self._target_noise_std_m)
+        practises = mode == EpisodeState.MODE_TRAIN and self._training_noise_std_m >= 0
+        noise_std_m = self._training_noise_std_m if practises else self._target_noise_std_m
+        request = ResetTask.Request(seed=seed, target_noise_std_m=noise_std_m)
         future = self._reset_task.call_async(request)
         end_s = time.monotonic() + self._ready_timeout_s
         try:
