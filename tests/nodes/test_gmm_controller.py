@@ -35,17 +35,25 @@ class Robot:
         self.position = np.array([0.5, 0.0, 0.5])
         self.streaming = False
         self.now_ns = START_NS
-        node.create_timer(0.01, self._send_state)
+        node.create_timer(0.01, self._stream)
         graph.start("gmm_controller", model_file=model_file, autostart=True, **parameters)
-        graph.wait(lambda: self.models and self.statuses, "the controller")
+        in_step = parameters.get("lockstep")  # then it says nothing before an episode
+        graph.wait(lambda: self.models and (self.statuses or in_step), "the controller")
 
-    def _send_state(self):
+    def _stream(self):
         if self.streaming:
-            self.now_ns += 10_000_000
-            self.poses.publish(pose_message(self.position, NO_TURN, header(stamp_of(self.now_ns))))
+            self.send_state()
+
+    def send_state(self):
+        self.now_ns += 10_000_000
+        self.poses.publish(pose_message(self.position, NO_TURN, header(stamp_of(self.now_ns))))
 
     def run_episode(self, episode_id=1, time_limit_s=60.0):
         self.streaming = True
+        self.start_episode(episode_id, time_limit_s)
+        self.graph.wait(lambda: self.status(State.ACTIVE), "motion")
+
+    def start_episode(self, episode_id=1, time_limit_s=60.0):
         target = np.array([0.5, 0.0, 0.4])
         self.targets.publish(pose_message(target, NO_TURN, header(stamp_of(self.now_ns))))
         self.episodes.publish(
@@ -56,7 +64,6 @@ class Robot:
                 time_limit_s=time_limit_s,
             )
         )
-        self.graph.wait(lambda: self.status(State.ACTIVE), "motion")
 
     def status(self, state, reason=None):
         last = self.statuses[-1]
@@ -78,6 +85,26 @@ class Robot:
         self.updates.publish(message)
         self.graph.wait(lambda: len(self.answers) > count, "an answer")
         return self.answers[-1]
+
+
+def test_in_lockstep_the_state_of_the_next_episode_waits_for_its_model(graph, model_file):
+    robot = Robot(graph, model_file, lockstep=True, expect_adapter=True, lockstep_timeout_s=60.0)
+    robot.send_state()
+    robot.start_episode(1)
+    graph.wait(lambda: robot.statuses and robot.statuses[-1].decision_due, "a decision to be due")
+    # The scene is reset while the adapter is still waited for, and only then the end of the episode is heard.
+    robot.send_state()
+    announced = len(robot.statuses)
+    graph.wait(lambda: len(robot.statuses) > announced + 1, "the decision to be announced again")
+    robot.episodes.publish(EpisodeState(phase=EpisodeState.PHASE_ENDED, episode_id=1))
+    robot.start_episode(2)
+    graph.wait(lambda: robot.statuses[-1].episode_id == 2, "the next episode")
+    assert robot.statuses[-1].decision_due and robot.statuses[-1].decision == 0
+    assert robot.statuses[-1].header.stamp == stamp_of(robot.now_ns)
+    assert not robot.twists
+    assert robot.update(episode_id=2, base_version=0).accepted
+    graph.wait(lambda: robot.twists, "the command for that state")
+    assert robot.twists[0].header.stamp == stamp_of(robot.now_ns)
 
 
 def test_from_silence_to_motion_to_rest(graph, model_file):

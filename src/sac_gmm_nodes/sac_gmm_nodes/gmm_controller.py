@@ -247,7 +247,7 @@ class GmmController(ManagedNode):
         begun_s = time.perf_counter()
         self._reading = self.link.poll()
         self._follow_episode(moving=True)
-        self._tick(begun_s, late_s)
+        self._tick(self._reading, begun_s, late_s)
         self.link.tell()
 
     def _rehearse(self) -> None:
@@ -268,17 +268,23 @@ class GmmController(ManagedNode):
         )
 
     def _lockstep_loop(self) -> None:
-        """Tick once for every new state of a running episode."""
+        """Tick once for every new state of a running episode.
+
+        Before its tick a state gives way to another only when the scene is reset. That one is the next episode's: it
+        must not be answered with the model of this one.
+        """
         claim_processor(self._priority, self._cores, self._lock_memory, self.get_logger())
         while not self._loop_ended:
             with self._news:
                 self._news.wait_for(lambda: self._loop_ended or self._state_is_new())
+                reading = self._reading
             if self._loop_ended:
                 return
             self._follow_episode(moving=False)
             if self._step % self._interval == 0:
-                self._wait_for_adapter()
-            self._tick(time.perf_counter(), late_s=0.0)
+                self._wait_for_adapter(reading)
+            if reading is self._reading:
+                self._tick(reading, time.perf_counter(), late_s=0.0)
 
     def _state_is_new(self) -> bool:
         """Whether a state of the running episode waits for its tick, with a target that belongs to that episode."""
@@ -324,8 +330,8 @@ class GmmController(ManagedNode):
             return Reason.NO_TARGET
         return Reason.NONE if self._running else Reason.NO_EPISODE
 
-    def _tick(self, begun_s: float, late_s: float) -> None:
-        controller, reading, target = self._controller, self._reading, self._target
+    def _tick(self, reading: ArmReading | None, begun_s: float, late_s: float) -> None:
+        controller, target = self._controller, self._target
         assert controller is not None
         now_s = self._ticked_s = time.monotonic()
         hold, age_s, state = self._reason_to_hold(now_s), 0.0, None
@@ -350,9 +356,9 @@ class GmmController(ManagedNode):
         if tick.state is State.ACTIVE:
             self._step += 1
 
-    def _wait_for_adapter(self) -> None:
+    def _wait_for_adapter(self, reading: ArmReading | None) -> None:
         """In lock-step: say that a decision is due and hold the tick until the adapter's update has been answered."""
-        controller, reading, episode = self._controller, self._reading, self._episode
+        controller, episode = self._controller, self._episode
         if controller is None or reading is None or episode is None or self._hold is not Reason.NONE:
             return
         if reached(reading.stamp_ns, episode.end_ns):
