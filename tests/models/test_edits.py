@@ -65,6 +65,15 @@ def test_log_and_exp_undo_each_other(seed, angle):
     assert np.allclose(orientation.log_map(-q, base.as_quat()), u, atol=1e-9)
 
 
+@given(st.integers(0, 10**6))
+def test_a_rotation_matrix_and_its_quaternion_are_the_same_turn(seed):
+    turns = Rotation.random(5, rng=np.random.default_rng(seed))
+    q = orientation.from_matrix(turns.as_matrix())
+    assert np.allclose(q, turns.as_quat(canonical=True), atol=1e-9)
+    about_x = orientation.from_matrix(np.diag([1.0, -1.0, -1.0]))
+    assert np.allclose(np.abs(about_x), [1.0, 0.0, 0.0, 0.0])
+
+
 @settings(max_examples=40, deadline=None)
 @given(st.integers(0, 10**6), st.floats(1e-6, 3.0))
 def test_angular_velocity_is_the_derivative_of_the_turn(seed, angle):

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from sac_gmm.errors import SacGmmError
+from sac_gmm.models import orientation
 from sac_gmm.models.mixture import Array, GaussianMixture
 from sac_gmm.models.model import SkillModel
 from sac_gmm.models.rollout import rollout
@@ -44,12 +45,10 @@ def position_ellipsoids(mixture: GaussianMixture, n_sigma: float = 2.0) -> Ellip
     Raises:
         SacGmmError: The mixture has no position in space.
     """
-    from scipy.spatial.transform import Rotation
-
     if mixture.dim < 6:
         raise SacGmmError(f"ellipsoids need positions in space: the skill's state has {mixture.dim // 2} coordinates")
     centres, half_axes, rotations = mixture.ellipsoids(slice(0, 3), n_sigma)
-    quaternions = Rotation.from_matrix(rotations).as_quat()
+    quaternions = orientation.from_matrix(rotations)
     return Ellipsoids(centres, np.maximum(half_axes, MIN_HALF_AXIS_M), quaternions, mixture.priors)
 
 

@@ -30,6 +30,25 @@ def normalised(q: ArrayLike) -> Array:
     return quaternion / length
 
 
+def from_matrix(rotation: ArrayLike) -> Array:
+    """Quaternions (..., 4) of rotation matrices (..., 3, 3), with w >= 0 (Bar-Itzhack, J. Guidance 2000).
+
+    Here because scipy's fails in a thread while another loads torch (it asks a half-loaded module for its tensors),
+    which is what happens while the live page opens.
+    """
+    r = np.asarray(rotation, dtype=np.float64)
+    trace = np.trace(r, axis1=-2, axis2=-1)
+    k = np.empty((*r.shape[:-2], 4, 4))
+    k[..., :3, :3] = r + np.swapaxes(r, -1, -2) - trace[..., None, None] * np.eye(3)
+    k[..., 3, 0] = r[..., 2, 1] - r[..., 1, 2]
+    k[..., 3, 1] = r[..., 0, 2] - r[..., 2, 0]
+    k[..., 3, 2] = r[..., 1, 0] - r[..., 0, 1]
+    k[..., :3, 3] = k[..., 3, :3]
+    k[..., 3, 3] = trace
+    q = np.linalg.eigh(k)[1][..., -1]  # of the largest eigenvalue
+    return np.where(q[..., 3:] < 0.0, -q, q)
+
+
 def multiply(p: Array, q: Array) -> Array:
     """Hamilton product p q, (..., 4)."""
     a, s = p[..., :3], p[..., 3:]

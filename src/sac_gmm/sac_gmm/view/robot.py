@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 import numpy as np
 import viser
 import yourdfpy
-from scipy.spatial.transform import Rotation
+from viser.transforms import SO3
 
 from sac_gmm.errors import SacGmmError
 from sac_gmm.view.snapshot import Array
@@ -26,7 +26,7 @@ class _Joint:
     def __init__(self, frame: viser.FrameHandle, number: int, pose: Array, axis: Array, prismatic: bool) -> None:
         self.number = number
         self._frame, self._prismatic, self._axis = frame, prismatic, np.asarray(axis, dtype=np.float64)
-        self._position, self._rotation = pose[:3, 3], Rotation.from_matrix(pose[:3, :3])
+        self._position, self._rotation = pose[:3, 3], SO3.from_matrix(pose[:3, :3])
         self._at = 0.0
 
     def move(self, to: float) -> None:
@@ -37,8 +37,7 @@ class _Joint:
         if self._prismatic:
             self._frame.position = self._position + self._rotation.apply(to * self._axis)
         else:
-            turned = self._rotation * Rotation.from_rotvec(to * self._axis)
-            self._frame.wxyz = turned.as_quat(scalar_first=True)
+            self._frame.wxyz = (self._rotation @ SO3.exp(to * self._axis)).wxyz
 
 
 class RobotModel:
@@ -135,7 +134,7 @@ def _path(link: str, joint_to: dict[str, Any]) -> str:
 
 
 def _wxyz(pose: Array) -> Array:
-    return Rotation.from_matrix(pose[:3, :3]).as_quat(scalar_first=True)
+    return np.asarray(SO3.from_matrix(pose[:3, :3]).wxyz)
 
 
 def _without_collisions(urdf: str) -> bytes:
