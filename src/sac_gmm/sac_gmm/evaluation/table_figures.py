@@ -7,9 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from sac_gmm.evaluation.contenders import CONTENDERS
 from sac_gmm.evaluation.protocol import wilson_interval
 from sac_gmm.evaluation.table import WINDOW
 from sac_gmm.files import atomic_file, read_json
+
+_COLOURS = {skill: f"C{number}" for number, skill in enumerate(CONTENDERS)}  # the same in every panel
 
 
 def draw_all(folder: Path, table: dict[str, Any]) -> list[Path]:
@@ -42,11 +45,12 @@ def _draw_curves(path: Path, table: dict[str, Any], tasks: list[str], folder: Pa
             kernel = np.ones(min(WINDOW, n)) / min(WINDOW, n)
             each = np.array([np.convolve(seed, kernel, "valid") for seed in won])
             x = np.arange(each.shape[1]) + len(kernel)
-            (line,) = axis.plot(x, each.mean(axis=0), lw=1.5, label=row["title"])
-            axis.fill_between(x, each.min(axis=0), each.max(axis=0), color=line.get_color(), alpha=0.15, lw=0)
+            colour = _COLOURS[row["skill"]]
+            axis.plot(x, each.mean(axis=0), lw=1.5, color=colour, label=row["title"])
+            axis.fill_between(x, each.min(axis=0), each.max(axis=0), color=colour, alpha=0.15, lw=0)
         axis.set(title=task, xlabel="training episode", ylim=(-0.02, 1.02))
     axes[0].set_ylabel(f"success, windows of {WINDOW} (exploring)")
-    axes[-1].legend(fontsize=7, loc="lower right")
+    _name(figure, axes)
     return _save(figure, path)
 
 
@@ -64,12 +68,11 @@ def _draw_noise(path: Path, table: dict[str, Any], tasks: list[str]) -> Path:
             sigmas = sorted(points)
             rates = [points[s]["rate"] for s in sigmas]
             bounds = np.array([wilson_interval(points[s]["successes"], points[s]["episodes"]) for s in sigmas]).T
-            axis.errorbar(
-                sigmas, rates, np.abs(bounds - rates), marker="o", ms=3, lw=1.2, capsize=2, label=row["title"]
-            )
+            look = {"marker": "o", "ms": 3, "lw": 1.2, "capsize": 2, "color": _COLOURS[row["skill"]]}
+            axis.errorbar(sigmas, rates, np.abs(bounds - rates), label=row["title"], **look)
         axis.set(title=task, xlabel="noise on the target, cm", ylim=(-0.02, 1.02))
     axes[0].set_ylabel("success")
-    axes[-1].legend(fontsize=7)
+    _name(figure, axes)
     return _save(figure, path)
 
 
@@ -82,8 +85,14 @@ def _curves(folder: Path, row: dict[str, Any]) -> list[str]:
 def _panels(n: int) -> tuple[Any, list[Any]]:
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(3.6 * n + 0.6, 3.4), layout="constrained")
+    figure = Figure(figsize=(3.6 * n + 0.6, 3.7), layout="constrained")
     return figure, list(figure.subplots(1, n, sharey=True, squeeze=False)[0])
+
+
+def _name(figure: Any, axes: list[Any]) -> None:
+    """One legend below all panels: not every panel has every skill."""
+    named = {label: handle for axis in axes for handle, label in zip(*axis.get_legend_handles_labels(), strict=True)}
+    figure.legend(named.values(), named.keys(), fontsize=8, loc="outside lower center", ncols=len(named))
 
 
 def _save(figure: Any, path: Path) -> Path:
