@@ -19,8 +19,9 @@ from sac_gmm.evaluation.table import window_rates
 from sac_gmm.rl import load_checkpoint, load_policy
 
 ROOT = Path(__file__).parents[2]
-# Short: few updates, small networks, no pictures.
-SMALL = ["critic_hidden=[16,16]", "actor_hidden=[8]", "updates_per_decision=2", "base_episodes=2", "image=null"]
+# Short: few updates, small networks, no pictures; with all else that an agent may see.
+SMALL = ["critic_hidden=[16,16]", "actor_hidden=[8]", "updates_per_decision=2", "base_episodes=2"]
+SMALL += ["image=null", "touch=true", "memory=true"]
 
 
 def train(folder, episodes, *options):

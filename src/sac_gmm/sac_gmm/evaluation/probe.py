@@ -120,6 +120,8 @@ def _parts(candidate: Candidate, rows: dict[str, Array]) -> dict[str, Array]:
     window = np.arange(13 + n_actions)
     choices = [vector[:, own], vector[:, window], vector, np.hstack((vector, seen))]
     named = dict(zip(PARTS, choices, strict=True))
+    if not own_settings.touch:
+        del named["with touch"]
     if not n_memory:
         del named["with memory"]
     if not seen.shape[1]:
