@@ -50,7 +50,7 @@ def _draw_curves(path: Path, table: dict[str, Any], tasks: list[str], folder: Pa
             axis.fill_between(x, each.min(axis=0), each.max(axis=0), color=colour, alpha=0.15, lw=0)
         axis.set(title=task, xlabel="training episode", ylim=(-0.02, 1.02))
     axes[0].set_ylabel(f"success, windows of {WINDOW} (exploring)")
-    _name(figure, axes)
+    _draw_legend(figure, axes)
     return _save(figure, path)
 
 
@@ -72,7 +72,7 @@ def _draw_noise(path: Path, table: dict[str, Any], tasks: list[str]) -> Path:
             axis.errorbar(sigmas, rates, np.abs(bounds - rates), label=row["title"], **look)
         axis.set(title=task, xlabel="noise on the target, cm", ylim=(-0.02, 1.02))
     axes[0].set_ylabel("success")
-    _name(figure, axes)
+    _draw_legend(figure, axes)
     return _save(figure, path)
 
 
@@ -89,7 +89,7 @@ def _panels(n: int) -> tuple[Any, list[Any]]:
     return figure, list(figure.subplots(1, n, sharey=True, squeeze=False)[0])
 
 
-def _name(figure: Any, axes: list[Any]) -> None:
+def _draw_legend(figure: Any, axes: list[Any]) -> None:
     """One legend below all panels: not every panel has every skill."""
     named = {label: handle for axis in axes for handle, label in zip(*axis.get_legend_handles_labels(), strict=True)}
     figure.legend(named.values(), named.keys(), fontsize=8, loc="outside lower center", ncols=len(named))
