@@ -36,11 +36,12 @@ MERMAID = "mermaid@11.12.0"
 def concepts() -> None:
     """What a skill is, what an action changes, how a change takes over."""
     from sac_gmm.demos import find_bags, read_demonstration, to_training_set
-    from sac_gmm.evaluation.base_skill import RATE_HZ, fit_base_skill
+    from sac_gmm.evaluation.base_skill import fit_base_skill
+    from sac_gmm.skills.settings import CONTROL_RATE_HZ
 
     skill = fit_base_skill("door", demonstrations=ROOT / "demos")
     demonstrations = [read_demonstration(path) for path in find_bags((ROOT / "demos" / "door",))]
-    x, _, lengths = to_training_set(demonstrations, RATE_HZ)
+    x, _, lengths = to_training_set(demonstrations, CONTROL_RATE_HZ)
     demos = np.split(x, np.cumsum(lengths)[:-1])
     folder = IMAGES / "concepts"
     folder.mkdir(parents=True, exist_ok=True)

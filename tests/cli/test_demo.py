@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = [pytest.mark.ros, pytest.mark.slow, pytest.mark.timeout(290)]
+# In lock-step no wall clock is kept, so that this need not run alone.
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(290)]
 
 ROOT = Path(__file__).parents[2]
 FEW = ["--base-episodes", "2", "--training-episodes", "3", "--test-episodes", "2"]

@@ -15,8 +15,9 @@ import pytest
 from sac_gmm.cli.main import main
 from sac_gmm.errors import SacGmmError
 from sac_gmm.evaluation import training
-from sac_gmm.evaluation.table import window_rates
+from sac_gmm.evaluation.table import cells, variants, window_rates
 from sac_gmm.rl import load_checkpoint, load_policy
+from sac_gmm.skills.settings import load_settings
 
 ROOT = Path(__file__).parents[2]
 # Short: few updates, small networks, no pictures; with all else that an agent may see.
@@ -150,6 +151,15 @@ def test_windows_are_means_over_seeds():
     assert len(rates) == 26
     assert rates[[0, -1]] == pytest.approx([0.5, 1.0])
     assert len(window_rates(["1" * 10])) == 0
+
+
+def test_an_ablation_that_changes_nothing_is_none():
+    door, peg = (variants(load_settings(ROOT / "config/agent.json", task)) for task in ("door", "peg"))
+    assert "with touch" in door and "no touch" not in door  # it has none
+    assert "neither picture nor touch" not in door  # the same as "no picture"
+    assert "no touch" in peg and "with touch" not in peg
+    assert "sight alone" in door and not {"sight alone", "autoencoder"} & set(peg)  # which no camera sees
+    assert len(cells(("door",), ("gmm", "sac_gmm"), 2, lambda task: ["priors"])) == 5
 
 
 def test_a_plan_that_learns_nothing_is_refused():

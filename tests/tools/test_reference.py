@@ -17,7 +17,6 @@ def test_the_messages_are_those_of_the_package():
     assert (ROOT / "docs/reference/messages.md").read_text() == reference.messages_page(), ANEW
 
 
-@pytest.mark.ros
 @pytest.mark.slow
 @pytest.mark.timeout(290)
 def test_the_nodes_are_as_they_are_made():

@@ -21,7 +21,7 @@ from sac_gmm.errors import SacGmmError
 from sac_gmm.models import load_model
 from sac_gmm.rl import AsyncLearner, FixedPolicy, Policy, Replay, SacAgent, SacConfig, SyncLearner, load_policy
 from sac_gmm.skills import AdaptingAgent, Mode, WindowObserver, make_adaptation
-from sac_gmm.skills.settings import AgentSettings, load_settings
+from sac_gmm.skills.settings import CONTROL_RATE_HZ, AgentSettings, load_settings
 from sac_gmm_nodes.conversions import (
     depth_array,
     image_array,
@@ -38,7 +38,6 @@ from sac_gmm_nodes.node_helpers import EPISODE, LATCHED, RELIABLE, BaseNode, run
 IMAGE_TOPICS = {None: "", "rgb": "wrist_camera/image", "depth": "depth_camera/image", "tactile": "tactile/image"}
 _ENCODINGS = {"rgb": "rgb8", "depth": "32FC1", "tactile": "32FC1"}  # metres; the pads one below the other
 _LEARNER_START_S = 120.0  # a start of Python and torch on a busy machine
-_SKILL_RATE_HZ = 30.0  # of the control steps that the configuration counts
 _PACE = (0.8, 1.25)  # of the time between two decisions that the agent is made for: what still is the same
 
 
@@ -93,7 +92,7 @@ class SacAdapter(BaseNode):
             camera=own.camera,
             action_shift=shift if shift.any() else None,
         )
-        self._rate_hz, self._decision_s = rate_hz, own.interval / _SKILL_RATE_HZ
+        self._rate_hz, self._decision_s = rate_hz, own.interval / CONTROL_RATE_HZ
         self._gatherer = EpisodeGatherer(self._observer, rate_hz, image_age_s if image else None)
         self._checkpoint = Path(run_dir) / "agent.checkpoint" if run_dir else None
         self._learner: AsyncLearner | SyncLearner | FixedPolicy
@@ -107,6 +106,7 @@ class SacAdapter(BaseNode):
             self._learner, self._adaptation.action_dim, config.noise_correlation, seed, sees_images=image is not None
         )
         self._mode = Mode.BASE
+        self._decision: int | None = None  # the last one of this episode
         self._version = 0  # the highest number of a version seen or sent
 
         self.create_subscription(PoseStamped, "state/pose", self._on_pose, stream(reliable))
@@ -165,14 +165,16 @@ class SacAdapter(BaseNode):
                 fixed = isinstance(self._learner, FixedPolicy) and event.mode == Mode.TRAIN
                 self._mode = Mode.EVALUATE if fixed else Mode(event.mode)
                 self._agent.begin(self._mode)
+                self._decision = None
             elif isinstance(event, Decide):
                 self._decide(event)
             else:
                 self._end(event)
 
     def _decide(self, event: Decide) -> None:
-        if event.decision > 0:
+        if self._decision is not None and event.decision == self._decision + 1:  # none was missed between the two
             self._check_pace(event.steps / self._rate_hz)
+        self._decision = event.decision
         action = self._agent.decide(event.observation, event.steps)
         self._observer.acted(action)
         self._version = max(self._version, event.version) + 1

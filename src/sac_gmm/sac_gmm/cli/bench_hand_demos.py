@@ -94,8 +94,9 @@ def fit(folder: Path, source: str, group: int) -> SkillModel:
     import numpy as np
 
     from sac_gmm.demos import find_bags, read_demonstration, to_training_set
-    from sac_gmm.evaluation.base_skill import RATE_HZ, base_skill
+    from sac_gmm.evaluation.base_skill import base_skill
     from sac_gmm.models import fit_skill
+    from sac_gmm.skills.settings import CONTROL_RATE_HZ
 
     bags = find_bags([folder / source.split("+")[0] / TASK])[group * FIVE : (group + 1) * FIVE]
     shown = [read_demonstration(bag) for bag in bags]
@@ -103,7 +104,7 @@ def fit(folder: Path, source: str, group: int) -> SkillModel:
         rng = np.random.default_rng(0)
         noise = [NOISE_M * rng.standard_normal(one.position_m.shape) for one in shown]
         shown = [replace(one, position_m=one.position_m + n) for one, n in zip(shown, noise, strict=True)]
-    x, v, lengths = to_training_set(shown, RATE_HZ)
+    x, v, lengths = to_training_set(shown, CONTROL_RATE_HZ)
     return fit_skill("lpv_ds", x, v, lengths.tolist(), base_skill(TASK).components)
 
 

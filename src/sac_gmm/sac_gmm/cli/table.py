@@ -58,6 +58,7 @@ def run(asked: Table) -> int:
     from sac_gmm.evaluation.contenders import CONTENDERS, contender
     from sac_gmm.evaluation.table_figures import draw_all
     from sac_gmm.files import write_json
+    from sac_gmm.skills.settings import load_settings
 
     tasks, skills = asked.tasks or tuple(tables.BUDGETS), asked.skills or tuple(CONTENDERS)
     for task in tasks:
@@ -69,7 +70,11 @@ def run(asked: Table) -> int:
     conditions = tables.Conditions(
         asked.json.parent, asked.config, asked.demonstrations, asked.episodes, asked.training_episodes
     )
-    wanted = tables.cells(tasks, skills, asked.seeds, asked.ablations)
+
+    def variants_of(task: str) -> list[str]:
+        return tables.variants(load_settings(asked.config, task)) if asked.ablations else []
+
+    wanted = tables.cells(tasks, skills, asked.seeds, variants_of)
     missing = [cell for cell in wanted if not tables.result_file(cell, conditions).exists()]
     with counting_progress(34) as progress:
         bar = progress.add_task("cells", total=len(wanted), completed=len(wanted) - len(missing))

@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Literal
 
 from sac_gmm.models import Kind, SkillModel, fit_skill
+from sac_gmm.skills.settings import CONTROL_RATE_HZ
 from sac_gmm.tasks import task_class
-
-RATE_HZ = 30.0  # of the field
 
 
 @dataclass(frozen=True)
@@ -63,9 +62,9 @@ def fit_base_skill(task: str, kind: Kind = "lpv_ds", demonstrations: Path = Path
     chosen = base_skill(task)
     paths = find_bags((demonstrations / chosen.bags,))
     episodes = [read_demonstration(path) for path in paths]
-    x, v, lengths = to_training_set(episodes, RATE_HZ)
+    x, v, lengths = to_training_set(episodes, CONTROL_RATE_HZ)
     skill = fit_skill(kind, x, v, lengths.tolist(), chosen.components)
     skill.meta.update(
-        task=task, frame=episodes[0].frame_id, rate_hz=RATE_HZ, demonstrations=[path.name for path in paths]
+        task=task, frame=episodes[0].frame_id, rate_hz=CONTROL_RATE_HZ, demonstrations=[path.name for path in paths]
     )
     return skill

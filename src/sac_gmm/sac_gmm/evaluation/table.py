@@ -34,13 +34,16 @@ WINDOW = 25  # training episodes, for the promise of no regret
 SIGMAS_M = (0.005, 0.02)  # beside the paper's
 START_SHIFT_M = (-0.02, 0.03, 0.02)  # another start pose
 
-# SAC-GMM with one thing changed.
+# SAC-GMM with one thing changed; what changes nothing for a task is not one of its variants.
 ABLATIONS: dict[str, dict[str, Any]] = {
     "no picture": {"image": None},
     "no touch": {"touch": False},
+    "with touch": {"touch": True},
     "neither picture nor touch": {"image": None, "touch": False},
     "no memory": {"memory": False},
+    "with memory": {"memory": True},
     "last four decisions": {"history": 4},
+    "with last action": {"last_action": True},
     "no pre-fill": {"base_episodes": 0},
     "no zero start": {"zero_init": False},
     "no shifts": {"shift_std": 0.0},
@@ -51,14 +54,9 @@ ABLATIONS: dict[str, dict[str, Any]] = {
     "N = 16": {"interval": 16},
     "N = 32": {"interval": 32},
     "N = 64": {"interval": 64},
-}
-
-# Where a calibrated camera sees the target: what sight alone does, and what the autoencoder does in its place.
-SIGHT_TASKS = ("door", "lever")
-SIGHT_ABLATIONS: dict[str, dict[str, Any]] = {
-    "sight alone": {"updates_per_decision": 0},
+    # What the autoencoder does where a calibrated camera sees the target, and what sight alone does.
     "autoencoder": {"camera": None},
-    "with last action": {"last_action": True},
+    "sight alone": {"updates_per_decision": 0},
 }
 
 
@@ -89,17 +87,29 @@ class Conditions:
     training_episodes: int | None = None  # the task's budget where None
 
 
-def cells(tasks: Iterable[str], skills: Iterable[str], seeds: int, ablations: bool = False) -> list[Cell]:
-    """The cells of a table, seed by seed, so that a first answer comes early."""
+def variants(settings: AgentSettings) -> list[str]:
+    """The ablations that change something in a task's settings, each another thing."""
+    differing = {settings: ""}
+    for name, changes in ABLATIONS.items():
+        if name != "sight alone" or settings.skill.camera is not None:
+            differing.setdefault(settings.changed(**changes), name)
+    return list(differing.values())[1:]
+
+
+def cells(
+    tasks: Iterable[str],
+    skills: Iterable[str],
+    seeds: int,
+    variants_of: Callable[[str], list[str]] = lambda task: [],
+) -> list[Cell]:
+    """The cells of a table, seed by seed, so that a first answer comes early; `variants_of` names ablations."""
     found = []
     for seed in range(seeds):
         for task in tasks:
             for skill in skills:
                 if contender(skill).learns or seed == 0:
                     found.append(Cell(task, skill, seed))
-            if ablations:
-                variants = [*ABLATIONS, *(SIGHT_ABLATIONS if task in SIGHT_TASKS else ())]
-                found += [Cell(task, "sac_gmm", seed, variant) for variant in variants]
+            found += [Cell(task, "sac_gmm", seed, variant) for variant in variants_of(task)]
     return found
 
 
@@ -118,7 +128,7 @@ def run_cell(cell: Cell, conditions: Conditions, on_progress: Callable[[str], No
         return path
     settings = load_settings(conditions.config, cell.task)
     if cell.variant:
-        settings = settings.changed(**(ABLATIONS | SIGHT_ABLATIONS)[cell.variant])
+        settings = settings.changed(**ABLATIONS[cell.variant])
     if contender(cell.skill).learns:
         result = _trained(cell, conditions, settings, on_progress)
     else:
@@ -254,4 +264,15 @@ def _pooled(tests: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-__all__ = ["ABLATIONS", "Cell", "Conditions", "assemble", "cells", "run_cell", "summary", "text_table", "window_rates"]
+__all__ = [
+    "ABLATIONS",
+    "Cell",
+    "Conditions",
+    "assemble",
+    "cells",
+    "run_cell",
+    "summary",
+    "text_table",
+    "variants",
+    "window_rates",
+]

@@ -16,6 +16,8 @@ from sac_gmm.files import read_json
 from sac_gmm.rl import SacConfig
 from sac_gmm.skills.images import CameraPlace
 
+CONTROL_RATE_HZ = 30.0  # of the control steps that `interval` counts; the base skills are fitted at it
+
 
 @dataclass(frozen=True)
 class SkillSettings:
