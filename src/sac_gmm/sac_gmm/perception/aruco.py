@@ -237,8 +237,11 @@ def square_corners(size_m: float) -> npt.NDArray[np.float64]:
 def noise_std(grey: npt.NDArray[np.uint8]) -> float:
     """Standard deviation of the noise of a grey picture, in grey values: robust, from second differences in rows."""
     rows = grey[::8].astype(np.int16)
-    differences = np.abs(rows[:, :-2] - 2 * rows[:, 1:-1] + rows[:, 2:])
-    return float(np.median(differences)) / 0.6745 / np.sqrt(6.0)
+    differences = np.abs(rows[:, :-2] - 2 * rows[:, 1:-1] + rows[:, 2:]).ravel()
+    # The median by counting: of so few values it is twice as fast as by sorting.
+    up_to = np.cumsum(np.bincount(differences))
+    middle = np.searchsorted(up_to, [(len(differences) - 1) // 2, len(differences) // 2], side="right")
+    return float(middle.mean()) / 0.6745 / np.sqrt(6.0)
 
 
 def _without_specks(grey: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:

@@ -22,6 +22,11 @@ _MIN_CONTRAST = 10.0  # grey values between inside and outside
 _MAX_RESIDUAL_PX = 0.7  # of the edge points about their line
 _PASSES = 6
 _SETTLED_PX = 0.05
+# What every pass needs, made once: this runs several times for every marker in every picture.
+_SHARE = np.linspace(_MARGIN, 1.0 - _MARGIN, _SAMPLES)  # of the edge, for each profile
+_ACROSS = np.linspace(-1.0, 1.0, _PROFILE)  # of the reach, for each grey value
+_NEXT, _OPPOSITE, _LAST = np.array([1, 2, 3, 0]), np.array([2, 3, 0, 1]), np.array([3, 0, 1, 2])
+_CLOCKWISE = np.array([1.0, -1.0])
 
 
 def refine_corners(grey: npt.NDArray[np.uint8], corners_px: npt.ArrayLike, modules: int) -> Array:
@@ -58,22 +63,26 @@ def refine_corners(grey: npt.NDArray[np.uint8], corners_px: npt.ArrayLike, modul
 
 def _intersections(grey: npt.NDArray[np.uint8], corners: Array, modules: int) -> Array | None:
     """Where the lines through the four edges meet, (4, 2); None where an edge cannot be made out."""
-    ends = np.roll(corners, -1, axis=0)
+    ends = corners[_NEXT]
     along = ends - corners
-    length = np.linalg.norm(along, axis=1, keepdims=True)
+    length = np.sqrt((along * along).sum(axis=1, keepdims=True))
     along = along / length
-    outward = np.column_stack([along[:, 1], -along[:, 0]])  # y points down and the corners go round clockwise
-    share = np.linspace(_MARGIN, 1.0 - _MARGIN, _SAMPLES)
+    outward = along[:, ::-1] * _CLOCKWISE  # y points down and the corners go round clockwise
     # How far a profile may reach: a module is as wide as the marker across this edge, seen from the side, allows.
-    across = ((corners - np.roll(corners, -2, axis=0)) * outward).sum(axis=1)
-    across = np.minimum(across, ((ends - np.roll(ends, -2, axis=0)) * outward).sum(axis=1))
+    across = ((corners - corners[_OPPOSITE]) * outward).sum(axis=1)
+    across = np.minimum(across, ((ends - ends[_OPPOSITE]) * outward).sum(axis=1))
     reach_px = np.clip(_REACH_MODULES * across / modules, *_REACH_PX)
-    offset = reach_px[:, None] * np.linspace(-1.0, 1.0, _PROFILE)  # (4, T)
-    feet = corners[:, None, :] + share[None, :, None] * (ends - corners)[:, None, :]  # (4, S, 2)
-    points = feet[:, :, None, :] + offset[:, None, :, None] * outward[:, None, None, :]  # (4, S, T, 2)
-    flat = points.reshape(4 * _SAMPLES, -1, 2).astype(np.float32)
-    profiles = cv2.remap(grey, flat[..., 0], flat[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    profile = profiles.reshape(4, _SAMPLES, -1).astype(np.float64)
+    offset = reach_px[:, None] * _ACROSS  # (4, T)
+    feet = corners[:, None, :] + _SHARE[None, :, None] * (ends - corners)[:, None, :]  # (4, S, 2)
+    # (4, S, T) where each grey value is read, its columns and its rows.
+    columns, rows = (
+        (feet[:, :, None, axis] + (offset * outward[:, None, axis])[:, None, :]).astype(np.float32) for axis in (0, 1)
+    )
+    flat = (4 * _SAMPLES, _PROFILE)
+    profiles = cv2.remap(
+        grey, columns.reshape(flat), rows.reshape(flat), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+    )
+    profile = profiles.reshape(4, _SAMPLES, _PROFILE).astype(np.float64)
     inside = profile[:, :, :2].mean(axis=(1, 2))
     outside = profile[:, :, -2:].mean(axis=(1, 2))
     contrast = outside - inside
@@ -83,24 +92,26 @@ def _intersections(grey: npt.NDArray[np.uint8], corners: Array, modules: int) ->
     white[:, :, [0, -1]] *= 0.5  # trapezoids
     step_px = 2.0 * reach_px / (_PROFILE - 1)
     edge = reach_px[:, None] - white.sum(axis=2) * step_px[:, None]  # (4, S) offset of the edge from the assumed one
-    at = share * length  # (4, S) along the edge
+    at = _SHARE * length  # (4, S) along the edge
     # A line for each edge: offset = a + b * at, once with all points, once without those that lie off.
     weight = np.ones_like(edge)
     for _ in range(2):
-        mean_at = (weight * at).sum(axis=1) / weight.sum(axis=1)
-        mean_edge = (weight * edge).sum(axis=1) / weight.sum(axis=1)
-        d = at - mean_at[:, None]
-        b = (weight * d * (edge - mean_edge[:, None])).sum(axis=1) / (weight * d * d).sum(axis=1)
-        residual = edge - mean_edge[:, None] - b[:, None] * d
-        spread = np.sqrt((weight * residual**2).sum(axis=1) / weight.sum(axis=1))
+        total = weight.sum(axis=1)
+        mean_at = (weight * at).sum(axis=1) / total
+        mean_edge = (weight * edge).sum(axis=1) / total
+        d, off = at - mean_at[:, None], edge - mean_edge[:, None]
+        weighted = weight * d
+        b = (weighted * off).sum(axis=1) / (weighted * d).sum(axis=1)
+        residual = off - b[:, None] * d
+        spread = np.sqrt((weight * residual**2).sum(axis=1) / total)
         weight = (np.abs(residual) <= 2.0 * spread[:, None] + 1e-9).astype(np.float64)
     if spread.max() > _MAX_RESIDUAL_PX:
         return None
     foot = corners + mean_at[:, None] * along + mean_edge[:, None] * outward
     direction = along + b[:, None] * outward
-    normal = np.column_stack([-direction[:, 1], direction[:, 0]])
+    normal = direction[:, ::-1] * -_CLOCKWISE
     distance = (normal * foot).sum(axis=1)
-    before, behind = np.roll(normal, 1, axis=0), np.roll(distance, 1)
+    before, behind = normal[_LAST], distance[_LAST]
     determinant = before[:, 0] * normal[:, 1] - before[:, 1] * normal[:, 0]
     if np.abs(determinant).min() < 1e-3:
         return None
