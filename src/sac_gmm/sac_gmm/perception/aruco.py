@@ -29,6 +29,10 @@ _MIN_MODULE_PX = 2.0
 # Noise from which on a picture is smoothed before markers are looked for, in grey values, and how much, in pixels. Less
 # noise costs little time, and smoothing costs the smallest markers.
 _SMOOTHING = ((45.0, 1.5), (25.0, 1.0), (7.0, 0.8))
+# How much darker than its surroundings a pixel must be to be taken for black, in grey values. In a picture with
+# contrast (standard deviation of its grey values) a marker's edges are steep, and the larger step leaves less than half
+# of the specks that little noise makes; in a dim one it would leave nothing of the marker.
+_CONTRAST, _STEP, _DIM_STEP = 40.0, 10.0, 7.0
 
 
 def dictionary_names() -> list[str]:
@@ -127,12 +131,10 @@ class MarkerFinder:
             modules = table.markerSize + 4  # black border and one quiet module on either side
             self._drawn[marker_id] = marker_image(dictionary, marker_id, modules * _MODULE_PX).astype(np.float32)
         self._modules = modules - 2
-        parameters = cv2.aruco.DetectorParameters()
-        parameters.cornerRefinementMethod = cv2.aruco.CORNER_REFINE_NONE  # `refine_corners` does it
-        parameters.adaptiveThreshWinSizeStep = 20  # windows of 3 and 23 px find as much as all three do, a third faster
         smallest_px = _MIN_MODULE_PX * (table.markerSize + 2)
-        parameters.minMarkerPerimeterRate = 4.0 * smallest_px / max(camera.width, camera.height)
-        self._detector = cv2.aruco.ArucoDetector(table, parameters)
+        smallest = 4.0 * smallest_px / max(camera.width, camera.height)
+        self._detector = _opencv_detector(table, smallest, _STEP)
+        self._dim_detector = _opencv_detector(table, smallest, _DIM_STEP)
         edge = _MODULE_PX - 0.5  # corner of the black square; pixel centres lie on whole numbers
         far = (modules - 1) * _MODULE_PX - 0.5
         self._drawn_corners = np.array([[edge, edge], [far, edge], [far, far], [edge, far]], np.float32)
@@ -157,7 +159,9 @@ class MarkerFinder:
             )
         grey = np.ascontiguousarray(image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), np.uint8)
         smooth = _without_specks(grey)
-        corners, ids, _ = self._detector.detectMarkers(smooth)
+        contrast = float(cv2.meanStdDev(grey[::8])[1][0, 0])
+        detector = self._detector if contrast >= _CONTRAST else self._dim_detector
+        corners, ids, _ = detector.detectMarkers(smooth)
         if ids is None:
             return []
         best: dict[int, Sighting] = {}
@@ -255,6 +259,16 @@ def _without_specks(grey: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
         if noise >= least:
             return np.asarray(cv2.GaussianBlur(grey, (0, 0), sigma_px), np.uint8)
     return grey
+
+
+def _opencv_detector(table: cv2.aruco.Dictionary, smallest: float, step: float) -> cv2.aruco.ArucoDetector:
+    """OpenCV's detector for markers whose perimeter is at least this share of the picture's longer side."""
+    parameters = cv2.aruco.DetectorParameters()
+    parameters.cornerRefinementMethod = cv2.aruco.CORNER_REFINE_NONE  # `refine_corners` does it
+    parameters.adaptiveThreshWinSizeStep = 20  # windows of 3 and 23 px find as much as all three do, a third faster
+    parameters.minMarkerPerimeterRate = smallest
+    parameters.adaptiveThreshConstant = step
+    return cv2.aruco.ArucoDetector(table, parameters)
 
 
 def _dictionary(name: str, marker_id: int) -> cv2.aruco.Dictionary:
