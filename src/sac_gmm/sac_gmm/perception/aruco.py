@@ -32,7 +32,7 @@ _SMOOTHING = ((45.0, 1.5), (25.0, 1.0), (7.0, 0.8))
 # How much darker than its surroundings a pixel must be to be taken for black, in grey values. In a picture with
 # contrast (standard deviation of its grey values) a marker's edges are steep, and the larger step leaves less than half
 # of the specks that little noise makes; in a dim one it would leave nothing of the marker.
-_CONTRAST, _STEP, _DIM_STEP = 40.0, 10.0, 7.0
+_CONTRAST, _STEP, _DIM_STEP = 40.0, 12.0, 7.0
 
 
 def dictionary_names() -> list[str]:
