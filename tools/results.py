@@ -91,9 +91,9 @@ ROWS = (
         "Markers",
         "perception/aruco.json",
         "sac-gmm bench aruco --json FILE",
-        "{latency[1][ours][wall_ms_median]:.1f} ms a picture with a noise of {latency[1][noise]:.0f} grey values, OpenCV "
-        "{latency[1][opencv][wall_ms_median]:.1f} ms; {false_rewards[rewards]} false rewards in {false_rewards[frames]} "
-        "pictures without the marker",
+        "{latency[1][ours][wall_ms_median]:.1f} ms a picture with a noise of {latency[1][noise]:.0f} grey values, "
+        "OpenCV {latency[1][opencv][wall_ms_median]:.1f} ms; {false_rewards[rewards]} false rewards in "
+        "{false_rewards[frames]} pictures without the marker",
     ),
     (
         "Recording",
