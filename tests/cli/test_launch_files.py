@@ -34,6 +34,7 @@ def test_a_robot_begins_slowly_and_only_with_somebodys_word():
     assert controller["robot"] == "lbr" and controller["check_driver"] is True
     assert controller["speed_scale"] == 0.1 and controller["deadman"] is True
     assert controller["max_speed_m_s"] <= 0.05
+    assert controller["realtime_priority"] > 0  # without one its ticks are late now and then
     assert parameters_of(nodes["lifecycle_manager"])["reactivate"] is False
     assert "pybullet_bridge" not in nodes
     rehearsal = {node.label for node in read_launch_file(path, {"model": "m.npz", "simulate": "true"})}
