@@ -54,7 +54,7 @@ class Demo:
     training_episodes: int = 100
     # Episodes with the adapted skill.
     test_episodes: int = 50
-    # Control steps between two decisions of the agent; config/agent.json: 8 for the door, 4 for the hard peg, else 16.
+    # Control steps between two decisions: the task's `interval` in config/agent.json, 8 for the door.
     decision_interval: int = 8
 
 
