@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
-from rclpy.serialization import serialize_message
+from geometry_msgs.msg import Twist, TwistStamped
+from rclpy.serialization import deserialize_message, serialize_message
 from sac_gmm_interfaces.msg import ControllerStatus, EpisodeState, MixtureUpdateAnswer
 from std_msgs.msg import Header
 
@@ -59,3 +60,13 @@ def test_a_pose_is_read_off_its_bytes(frame_id):
     position = np.array((0.1, -2.0, 3.5))
     message = c.pose_message(position, np.array((0.0, 0.0, 0.0, 1.0)), c.header(c.stamp_of(12_345_678_901), frame_id))
     assert c.stamp_and_position(serialize_message(message)) == (12_345_678_901, (0.1, -2.0, 3.5))
+
+
+@pytest.mark.parametrize("frame_id", ["", "a", "base", "lbr_link_0", "a" * 31, "a" * 32])
+def test_a_twist_written_as_bytes_is_the_message(frame_id):
+    twist = np.array((0.1, -2.0, 3.5, 1e-9, np.pi, -0.0))
+    written = c.TwistStampedBytes(frame_id)(twist, 12_345_678_901)
+    assert deserialize_message(written, TwistStamped) == c.twist_message(
+        twist, c.header(c.stamp_of(12_345_678_901), frame_id)
+    )
+    assert deserialize_message(c.twist_bytes(twist), Twist) == c.twist_message(twist, Header()).twist

@@ -21,6 +21,8 @@ from sac_gmm.models import GaussianMixture, SkillModel
 
 Array = NDArray[np.float64]
 _SECOND_NS = 1_000_000_000
+_PLAIN_CDR = b"\0\1\0\0"  # what the bytes of a message begin with
+_TWIST = struct.Struct("<4s6d")
 STAMP_TOLERANCE_NS = 1000  # stamps of a rate that does not divide a second are rounded
 
 
@@ -68,6 +70,29 @@ def stamp_and_position(cdr: bytes) -> tuple[int, tuple[float, float, float]]:
     seconds, nanoseconds_, length = struct.unpack_from(f"{order}iII", cdr, 4)
     begin = 4 + -(-(12 + length) // 8) * 8
     return seconds * _SECOND_NS + nanoseconds_, struct.unpack_from(f"{order}3d", cdr, begin)
+
+
+class TwistStampedBytes:
+    """Writes serialised TwistStamped messages of one frame, without making a message first.
+
+    A loop that wakes up to send finds nothing of itself in the processor's cache: to fill a message and have it taken
+    apart again takes about 60 µs there. Plain little-endian CDR, which every middleware reads.
+    """
+
+    def __init__(self, frame_id: str) -> None:
+        self._frame = frame_id.encode() + b"\0"
+        before = 12 + len(self._frame)
+        self._layout = struct.Struct(f"<4siII{len(self._frame)}s{-before % 8}x6d")
+
+    def __call__(self, twist: Array, stamp_ns: int) -> bytes:
+        """A twist (6,) [vx vy vz wx wy wz] with its stamp."""
+        seconds, rest = divmod(stamp_ns, _SECOND_NS)
+        return self._layout.pack(_PLAIN_CDR, seconds, rest, len(self._frame), self._frame, *twist.tolist())
+
+
+def twist_bytes(twist: Array) -> bytes:
+    """A serialised Twist (6,) [vx vy vz wx wy wz]; see `TwistStampedBytes`."""
+    return _TWIST.pack(_PLAIN_CDR, *twist.tolist())
 
 
 def twist_message(twist: Array, header_: Header) -> TwistStamped:

@@ -30,7 +30,7 @@ from sac_gmm.control.lbr_state import LbrJudge, LbrSettings, LbrState
 from sac_gmm.control.safety import JointLimiter
 from sac_gmm.control.settings import check_settings, number
 from sac_gmm.errors import SacGmmError
-from sac_gmm_nodes.conversions import header, nanoseconds, point_array, stamp_of
+from sac_gmm_nodes.conversions import header, nanoseconds, point_array, stamp_of, twist_bytes
 from sac_gmm_nodes.node_helpers import COMMAND, LATCHED, SENSOR, BaseNode
 from sac_gmm_nodes.robot_link import ArmReading, Polled, RobotLink, take
 from sac_gmm_nodes.robot_messages import LBRJointPositionCommand, LBRState, TFMessage
@@ -132,15 +132,15 @@ class JointLink:
 
     def _make_output(self, prefix: str) -> None:
         if self._output == "twist":
-            self._message: Any = Twist()
-            topic = f"{prefix}command/twist"
+            kind, topic = Twist, f"{prefix}command/twist"
         elif self._output == "joint_position":
             if LBRJointPositionCommand is None:
                 raise SacGmmError("command is joint_position, but lbr_fri_idl is not installed: take forward_position")
-            self._message, topic = LBRJointPositionCommand(), f"{prefix}command/joint_position"
+            kind, topic = LBRJointPositionCommand, f"{prefix}command/joint_position"
         else:
-            self._message, topic = Float64MultiArray(), f"{prefix}forward_position_controller/commands"
-        self._commands = self._node.create_publisher(type(self._message), topic, COMMAND)
+            kind, topic = Float64MultiArray, f"{prefix}forward_position_controller/commands"
+        self._message: Any = kind()  # filled with joint positions; a twist is written as bytes
+        self._commands = self._node.create_publisher(kind, topic, COMMAND)
 
     def prepare(self, limits: SafetyLimits, dt_s: float) -> JointLimiter:
         """Called when the node is configured. What needs the robot's description is made when that is there.
@@ -219,32 +219,28 @@ class JointLink:
 
     def send(self, twist: np.ndarray, stamp_ns: int) -> None:
         """Command a twist (6,), m/s and rad/s in base axes."""
-        message = self._message
         if self._output == "twist":
-            self._fill(twist)
+            self._commands.publish(twist_bytes(self._tip.twist_gain * twist))
+            return
+        if self._integrator is None or self._reading is None:
+            return  # before the first state there is no position that could be commanded
+        now_s = time.monotonic()
+        if now_s - self._sent_s > _PAUSE_S:
+            self._integrator.forget()
+        self._sent_s = now_s
+        positions = self._integrator.step(twist[:3])
+        if self._output == "joint_position":
+            self._message.joint_position = positions
         else:
-            if self._integrator is None or self._reading is None:
-                return  # before the first state there is no position that could be commanded
-            now_s = time.monotonic()
-            if now_s - self._sent_s > _PAUSE_S:
-                self._integrator.forget()
-            self._sent_s = now_s
-            positions = self._integrator.step(twist[:3])
-            if self._output == "joint_position":
-                message.joint_position = positions
-            else:
-                message.data = positions.tolist()
-        self._commands.publish(message)
-
-    def _fill(self, twist: np.ndarray) -> None:
-        linear, angular = self._message.linear, self._message.angular
-        linear.x, linear.y, linear.z, angular.x, angular.y, angular.z = (self._tip.twist_gain * twist).tolist()
+            self._message.data = positions.tolist()
+        self._commands.publish(self._message)
 
     def rehearse(self, twist: np.ndarray) -> None:
         """Go the way of `send` as far as leads nowhere; called by the loop, shortly before a tick."""
         if self._output == "twist":
-            self._fill(twist)
-        serialize_message(self._message)
+            twist_bytes(self._tip.twist_gain * twist)
+        else:
+            serialize_message(self._message)
 
     def tell(self) -> None:
         """Publish the pose, and the wrench felt last, for those who learn from it; called when the tick is over."""

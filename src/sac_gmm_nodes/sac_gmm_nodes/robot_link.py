@@ -15,12 +15,11 @@ from rclpy.callback_groups import CallbackGroup
 from rclpy.duration import Duration
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
-from rclpy.serialization import serialize_message
 from rclpy.subscription import Subscription
 
 from sac_gmm.control import Reason, SafetyLimits
 from sac_gmm.control.safety import JointLimiter
-from sac_gmm_nodes.conversions import nanoseconds, stamp_and_position
+from sac_gmm_nodes.conversions import TwistStampedBytes, nanoseconds, stamp_and_position
 from sac_gmm_nodes.node_helpers import COMMAND
 
 
@@ -61,8 +60,7 @@ class RobotLink:
                 PoseStamped, "state/pose", self._on_pose, qos, callback_group=Polled(), raw=True
             )
         self._commands = node.create_publisher(TwistStamped, "command/twist", COMMAND)
-        self._message = TwistStamped()
-        self._message.header.frame_id = frame_id
+        self._bytes = TwistStampedBytes(frame_id)
 
     def prepare(self, limits: SafetyLimits, dt_s: float) -> JointLimiter | None:
         """Called when the node is configured; gives what the joints have to say, which nobody knows here."""
@@ -84,18 +82,11 @@ class RobotLink:
 
     def send(self, twist: np.ndarray, stamp_ns: int) -> None:
         """Command a twist (6,), m/s and rad/s in base axes, as the answer to the state with this stamp."""
-        self._commands.publish(self._filled(twist, stamp_ns))
-
-    def _filled(self, twist: np.ndarray, stamp_ns: int) -> TwistStamped:
-        message = self._message
-        stamp, linear, angular = message.header.stamp, message.twist.linear, message.twist.angular
-        stamp.sec, stamp.nanosec = divmod(stamp_ns, 1_000_000_000)
-        linear.x, linear.y, linear.z, angular.x, angular.y, angular.z = twist.tolist()
-        return message
+        self._commands.publish(self._bytes(twist, stamp_ns))
 
     def rehearse(self, twist: np.ndarray) -> None:
         """Go the way of `send` as far as leads nowhere; called by the loop, shortly before a tick."""
-        serialize_message(self._filled(twist, 0))
+        self._bytes(twist, 0)
 
     def tell(self) -> None:
         """Called when a tick is over: everybody hears the plain topics as they are."""
