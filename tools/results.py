@@ -116,8 +116,8 @@ ROWS = (
     ),
 )
 
-PROBE_HEAD = """`sac-gmm probe models/TASK/policy.bin --json FILE` (`benchmarks/results/probe/`): the hidden error of the
-detected target, 10 mm in each axis, regressed at every decision of the trained policy on what it sees; judged on
+PROBE_HEAD = """`sac-gmm probe models/TASK/policy.bin --json FILE` (`benchmarks/results/probe/`): the hidden error of
+the detected target, 10 mm in each axis, regressed at every decision of the trained policy on what it sees; judged on
 episodes that the regression has not seen. Each row has all that the row above has. Pose and action tell something
 because the policy has already acted upon the rest. What the door and the lever see, they see at once; on the pegs
 nothing can be told before the first touch.
