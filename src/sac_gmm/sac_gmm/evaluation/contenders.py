@@ -114,7 +114,7 @@ def make_env(task: str, skill: str, settings: AgentSettings, model: SkillModel, 
     elif skill.startswith("residual_gmm"):
         decoder = ResidualGmm(model, authority_m_s=PAPER_RESIDUAL_M_S if "paper" in skill else RESIDUAL_M_S)
     else:
-        decoder = SacGmm(model, adaptation)
+        decoder = SacGmm(model, adaptation, blend_s=own.blend_s)
     decoder.interval = SPIRAL_INTERVAL if skill == "spiral_gmm" else own.interval
     shift = adaptation.action_shift if skill == "sac_gmm" and adaptation.action_shift.any() else None
     observer = WindowObserver(

@@ -55,10 +55,11 @@ class Gmm(Decoder):
         dt_s: float = 1 / 30,
         limits: SafetyLimits | None = None,
         interval: int = DECISION_INTERVAL,
+        blend_s: float = BlendSettings.blend_s,
     ) -> None:
         self.interval = interval
         # Another way for the adapter's time-out is not needed here: the decisions come in step with the control.
-        self.controller = VelocityController(model, limits, dt_s, BlendSettings(adapter_timeout_s=600.0))
+        self.controller = VelocityController(model, limits, dt_s, BlendSettings(blend_s, adapter_timeout_s=600.0))
 
     def begin(self) -> None:
         """Put the base model in force."""
@@ -78,6 +79,7 @@ class SacGmm(Gmm):
     Args:
         model: The base skill.
         adaptation: What the action changes; the common translation where none is given.
+        blend_s: Time over which a change takes over from the one before.
     """
 
     def __init__(
@@ -88,8 +90,9 @@ class SacGmm(Gmm):
         dt_s: float = 1 / 30,
         limits: SafetyLimits | None = None,
         interval: int = DECISION_INTERVAL,
+        blend_s: float = BlendSettings.blend_s,
     ) -> None:
-        super().__init__(model, dt_s=dt_s, limits=limits, interval=interval)
+        super().__init__(model, dt_s=dt_s, limits=limits, interval=interval, blend_s=blend_s)
         self.adaptation = adaptation or Translation(model)
         self.action_dim = self.adaptation.action_dim
 

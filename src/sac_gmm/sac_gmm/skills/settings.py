@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from sac_gmm.control import BlendSettings
 from sac_gmm.errors import SacGmmError
 from sac_gmm.files import read_json
 from sac_gmm.rl import SacConfig
@@ -29,6 +30,8 @@ class SkillSettings:
     reach_m: float = 0.03
     # Control steps between two decisions.
     interval: int = 16
+    # Time over which a changed mixture takes over from the one before, in seconds.
+    blend_s: float = BlendSettings.blend_s
     # Group of image sensors that the agent sees: rgb, depth, tactile; None for none.
     image: str | None = None
     # Where the camera of those pictures is: then the target is looked for in the first of them. None: not calibrated.
@@ -47,7 +50,7 @@ class SkillSettings:
     training_noise_m: float | None = None
 
     def __post_init__(self) -> None:
-        bounds = {"reach_m": (1e-3, 0.2), "interval": (1, 300), "history": (0, 20), "base_episodes": (0, 10_000)}
+        bounds = {"reach_m": (1e-3, 0.2), "interval": (1, 300), "blend_s": (0.0, 2.0), "history": (0, 20), "base_episodes": (0, 10_000)}
         if self.training_noise_m is not None:
             bounds["training_noise_m"] = (0.0, 0.2)
         for name, (low, high) in bounds.items():
