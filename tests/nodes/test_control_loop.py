@@ -30,10 +30,11 @@ def run(ticks, arrival=lambda: None, work=lambda number: None, rehearse=lambda: 
 
 def test_a_slow_tick_does_not_move_the_deadlines():
     begun, late = run(200, work=lambda number: time.sleep(2.5 * PERIOD_S) if number == 50 else None)
-    assert late[50] > PERIOD_S
-    deadlines = begun - late
-    # All but where the machine itself paused for more than ten periods.
-    assert np.quantile(np.abs(np.diff(deadlines) - PERIOD_S), 0.98) < 3e-4
+    assert late[50] < PERIOD_S, "a deadline that has passed is given up"
+    deadlines = (begun - late - begun[0] + late[0]) / PERIOD_S
+    # All but where the machine itself paused.
+    assert np.quantile(np.abs(deadlines - np.round(deadlines)), 0.98) < 0.06
+    assert deadlines[50] - deadlines[49] >= 1.9, "by whole periods"
 
 
 def test_a_pause_of_the_machine_is_not_made_up_for():

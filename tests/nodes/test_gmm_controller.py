@@ -54,16 +54,20 @@ class Robot:
         self.graph.wait(lambda: self.status(State.ACTIVE), "motion")
 
     def start_episode(self, episode_id=1, time_limit_s=60.0):
-        target = np.array([0.5, 0.0, 0.4])
-        self.targets.publish(pose_message(target, NO_TURN, header(stamp_of(self.now_ns))))
+        now_ns = self.now_ns
+        self.detect(now_ns)
         self.episodes.publish(
             EpisodeState(
                 phase=EpisodeState.PHASE_RUNNING,
                 episode_id=episode_id,
-                start_stamp=stamp_of(self.now_ns),
+                start_stamp=stamp_of(now_ns),
                 time_limit_s=time_limit_s,
             )
         )
+
+    def detect(self, stamp_ns):
+        target = np.array([0.5, 0.0, 0.4])
+        self.targets.publish(pose_message(target, NO_TURN, header(stamp_of(stamp_ns))))
 
     def status(self, state, reason=None):
         last = self.statuses[-1]
@@ -135,6 +139,35 @@ def test_from_silence_to_motion_to_rest(graph, model_file):
     graph.wait(lambda: robot.statuses[-1].tick > ticks + 30, "more ticks")
     assert len(robot.twists) <= count + 10
     assert not twist_array(robot.twists[-1]).any()
+
+
+def test_each_episode_waits_for_a_target_of_its_own(graph, model_file):
+    robot = Robot(graph, model_file, rate_hz=100.0)
+    robot.run_episode()
+    robot.episodes.publish(EpisodeState(phase=EpisodeState.PHASE_ENDED, episode_id=1))
+    graph.wait(lambda: robot.status(State.IDLE, Reason.NO_EPISODE), "rest")
+    graph.wait(lambda: robot.statuses[-1].reason == Reason.NO_EPISODE and not robot.statuses[-1].velocity.z, "rest")
+    sent = len(robot.twists)
+    start = stamp_of(robot.now_ns)
+    robot.episodes.publish(
+        EpisodeState(phase=EpisodeState.PHASE_RUNNING, episode_id=2, start_stamp=start, time_limit_s=60.0)
+    )
+    graph.wait(lambda: robot.status(State.WAITING, Reason.NO_TARGET), "the target of the last episode to be too old")
+    ticks = robot.statuses[-1].tick
+    graph.wait(lambda: robot.statuses[-1].tick > ticks + 30, "more ticks")
+    assert not any(twist_array(message).any() for message in robot.twists[sent:])
+    robot.detect(robot.now_ns)
+    graph.wait(lambda: robot.status(State.ACTIVE), "motion")
+
+
+def test_an_episode_is_new_by_its_start_when_its_number_is_not(graph, model_file):
+    """A manager that was started again counts from one again."""
+    robot = Robot(graph, model_file, rate_hz=100.0)
+    robot.run_episode(1)
+    assert robot.update().accepted
+    graph.wait(lambda: robot.statuses[-1].version == 1, "the update in force")
+    robot.run_episode(1)
+    graph.wait(lambda: robot.statuses[-1].version == 0, "the base model for another episode 1")
 
 
 def test_pause_stop_and_the_last_command(graph, model_file):

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+import sys
 import time
 
 import numpy as np
 import pytest
 import robot_interfaces
 from geometry_msgs.msg import PoseStamped, Twist
+from rcl_interfaces.srv import GetParameters
 from rclpy.qos import QoSProfile
 from sac_gmm_interfaces.msg import ControllerStatus, EpisodeState
 from sac_gmm_interfaces.srv import SetFault
+from sensor_msgs.msg import JointState
 from std_msgs.msg import Float64MultiArray
 from std_srvs.srv import SetBool
 from tests.nodes.faults.conftest import stop_of
 
 from sac_gmm.control import Limit, Reason, SafetyLimits, State
 from sac_gmm.models import GaussianMixture, SkillModel, save_model
-from sac_gmm.tasks.iiwa import describe_iiwa
-from sac_gmm_nodes.conversions import point_array, stamp_of, twist_array
-from sac_gmm_nodes.node_helpers import COMMAND, EPISODE, SENSOR
+from sac_gmm.tasks.iiwa import HOME_RAD, describe_iiwa
+from sac_gmm_nodes.conversions import header, nanoseconds, point_array, pose_message, stamp_of, twist_array
+from sac_gmm_nodes.node_helpers import COMMAND, EPISODE, LATCHED, SENSOR
 
 pytestmark = [pytest.mark.ros, pytest.mark.slow]
 RATE_HZ = 100.0
@@ -58,15 +61,17 @@ class Lab:
         self.statuses = graph.listen("controller_status", ControllerStatus, EVERY_ONE)
         graph.node.create_subscription(Twist, "lbr/command/twist", self._on_twist, EVERY_ONE)
         episodes = graph.node.create_publisher(EpisodeState, "episode_state", EPISODE)
-        start = stamp_of(time.time_ns())
+        graph.start("pybullet_bridge", driver="only", control_rate_hz=120, **(bridge or {}))
+        targets = graph.listen("target_pose", PoseStamped, LATCHED)
+        graph.wait(lambda: targets, "the target")
+        start = targets[-1].header.stamp
         episodes.publish(EpisodeState(phase=2, episode_id=1, start_stamp=start, time_limit_s=3600.0))
         assert EpisodeState.PHASE_RUNNING == 2
-        graph.start("pybullet_bridge", driver="only", control_rate_hz=120, **(bridge or {}))
         graph.start(
             "gmm_controller",
             model_file=model_file,
             autostart=True,
-            **({"robot": "lbr", "rate_hz": RATE_HZ, "tip_frame": "tcp"} | controller),
+            **({"robot": "lbr", "rate_hz": RATE_HZ, "tip_frame": "tcp", "use_sim_time": True} | controller),
         )
 
     def _on_twist(self, message):
@@ -219,6 +224,28 @@ def test_a_driver_that_takes_twists_in_the_axes_of_its_tip_is_not_sent_any(graph
     table.add("the LBR: a driver that takes twists in its tip's axes", "is not moved at all", "WRONG_DRIVER_SETTING")
 
 
+def test_a_driver_that_does_not_say_in_which_axes_it_takes_twists_is_not_sent_any(graph, model_file, table):
+    """As rclcpp answers when it is asked for what was not declared: with nothing at all."""
+    graph.node.create_service(GetParameters, "another/twist_controller/get_parameters", lambda asked, answer: answer)
+    graph.env |= robot_interfaces.environment()
+    graph.run(
+        "gmm_controller",
+        [
+            *(sys.executable, "-m", "sac_gmm_nodes.gmm_controller", "--ros-args", "-p", f"model_file:={model_file}"),
+            *("-p", "autostart:=true", "-p", "robot:=lbr", "-p", "tip_frame:=tcp"),
+            *("-r", "lbr/twist_controller/get_parameters:=another/twist_controller/get_parameters"),
+        ],
+    )
+    statuses = graph.listen("controller_status", ControllerStatus, EVERY_ONE)
+    graph.start("pybullet_bridge", driver="only", control_rate_hz=120)
+    graph.wait(lambda: "knows none of" in graph.output("gmm_controller"), "an error in the log")
+    graph.wait(
+        lambda: statuses and statuses[-1].reason == Reason.WRONG_DRIVER_SETTING, "the arm to be held", timeout_s=30.0
+    )
+    assert "takes twists in base axes" not in graph.output("gmm_controller")
+    table.add("the LBR: a driver that does not say in which axes", "is not moved at all", "WRONG_DRIVER_SETTING")
+
+
 def test_an_arm_with_joint_states_and_a_position_controller(graph, model_file):
     """No LBR's driver: joint states in, positions for a forward controller out."""
     lab = Lab(graph, model_file, robot="joints", command="forward_position")
@@ -227,6 +254,53 @@ def test_an_arm_with_joint_states_and_a_position_controller(graph, model_file):
     start = lab.position()
     graph.wait(lambda: lab.position()[2] < start[2] - 0.03, "the way down")
     assert len(commands[-1].data) == 7
+
+
+@pytest.fixture
+def joints(graph, outward_model, tmp_path):
+    """Joint states of an arm that stands, 100 a second, and a controller that sends positions."""
+    (tmp_path / "arm.urdf").write_text(describe_iiwa())
+    message = JointState(name=[f"lbr_A{i}" for i in range(1, 8)], position=HOME_RAD.tolist())
+    message.header.stamp = stamp_of(10**9)
+    publisher = graph.node.create_publisher(JointState, "joint_states", SENSOR)
+    advance = [True]
+
+    def stream():
+        if advance[0]:
+            message.header.stamp = stamp_of(nanoseconds(message.header.stamp) + 10_000_000)
+        publisher.publish(message)
+
+    graph.node.create_timer(0.01, stream)
+    targets = graph.node.create_publisher(PoseStamped, "target_pose", LATCHED)
+    targets.publish(pose_message(np.array([0.5, 0.0, 0.3]), np.array([0.0, 0.0, 0.0, 1.0]), header(stamp_of(10**9))))
+    episodes = graph.node.create_publisher(EpisodeState, "episode_state", EPISODE)
+    episodes.publish(EpisodeState(phase=2, episode_id=1, start_stamp=stamp_of(10**9), time_limit_s=3600.0))
+    statuses = graph.listen("controller_status", ControllerStatus, EVERY_ONE)
+    commands = graph.listen("forward_position_controller/commands", Float64MultiArray, EVERY_ONE)
+    parameters = {"robot": "joints", "robot_name": '""', "command": "forward_position", "tip_frame": "tcp"}
+    graph.start(
+        "gmm_controller", model_file=outward_model, urdf_file=tmp_path / "arm.urdf", autostart=True, **parameters
+    )
+    return message, advance, statuses, commands
+
+
+def test_a_joint_state_said_again_is_as_old_as_before(graph, joints, table):
+    _, advance, statuses, _ = joints
+    graph.wait(lambda: statuses and statuses[-1].state == State.ACTIVE, "motion")
+    advance[0] = False
+    graph.wait(lambda: statuses[-1].reason == Reason.STALE_STATE, "stale states to be noticed")
+    table.add("joint states that repeat themselves", "ramps to zero, as for states that stop", "STALE_STATE")
+
+
+def test_joints_that_are_not_numbers_are_not_commanded(graph, joints, table):
+    message, _, statuses, commands = joints
+    message.position = [float("nan")] * 7
+    commands.clear()
+    graph.wait(lambda: statuses and statuses[-1].reason == Reason.NOT_A_NUMBER, "the numbers to be noticed")
+    tick = statuses[-1].tick
+    graph.wait(lambda: statuses[-1].tick > tick + 30, "more ticks")
+    assert not commands
+    table.add("joint states that are not numbers", "is not moved at all", "NOT_A_NUMBER")
 
 
 @pytest.mark.parametrize(

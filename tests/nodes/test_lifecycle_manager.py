@@ -39,6 +39,19 @@ def test_it_brings_up_and_down_on_request(graph, model_file):
     assert state(graph) == "active", "an operator may start the manager again"
 
 
+def test_a_no_while_it_still_waits_is_heard(graph, model_file):
+    graph.start("lifecycle_manager", nodes="[gmm_controller]", startup_timeout_s=60.0)
+    graph.wait(lambda: "waiting for heartbeat" in graph.output("lifecycle_manager"), "the manager")
+    graph.call(SetBool, "lifecycle_manager/set_active", SetBool.Request(data=False))
+    graph.wait(lambda: "inactive: call" in graph.output("lifecycle_manager"), "the manager to rest")
+    beats = graph.listen("heartbeat", Heartbeat, RELIABLE)
+    graph.start("gmm_controller", model_file=model_file)
+    graph.wait(lambda: sum(beat.node == "/gmm_controller" for beat in beats) > 2, "heartbeats")
+    assert state(graph) == "unconfigured"
+    graph.call(SetBool, "lifecycle_manager/set_active", SetBool.Request(data=True))
+    graph.wait(lambda: state(graph) == "active", "the activation")
+
+
 def test_a_node_that_refuses_ends_it_with_a_sentence(graph, tmp_path):
     (tmp_path / "broken.npz").write_bytes(b"no model")
     graph.start("gmm_controller", model_file=tmp_path / "broken.npz")

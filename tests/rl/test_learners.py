@@ -111,6 +111,35 @@ def test_it_saves_itself_at_intervals(tmp_path, transitions):
         learner.close()
 
 
+def test_a_checkpoint_that_cannot_be_written_does_not_end_the_learning(tmp_path, transitions):
+    (tmp_path / "file").write_text("not a folder")
+    path = tmp_path / "file" / "agent.checkpoint"
+    learner = AsyncLearner(SPEC, 2, CONFIG, checkpoint_path=path, checkpoint_interval_s=0.1)
+    try:
+        learner.wait_until_ready()
+        with pytest.raises(SacGmmError, match="cannot write"):
+            learner.checkpoint(path)
+        time.sleep(0.3)
+        learner.observe(transitions(SPEC, 1)[0])
+        wait_for(lambda: learner.metrics().get("updates") == 10)
+        assert learner.alive
+    finally:
+        learner.close()
+
+
+def test_what_ended_the_learning_is_told(transitions):
+    learner = AsyncLearner(SPEC, 2, CONFIG)
+    try:
+        learner.wait_until_ready()
+        broken = transitions(SPEC, 1)[0]
+        broken.next_obs["vector"][0] = np.nan
+        learner.observe(broken)
+        wait_for(lambda: not learner.alive)
+        assert "not finite" in learner.why_ended()
+    finally:
+        learner.close()
+
+
 def test_a_resume_with_another_configuration_is_refused(tmp_path):
     path = tmp_path / "agent.checkpoint"
     SyncLearner(SacAgent(SPEC, 2, CONFIG), Replay(SPEC, 2, CONFIG.replay_capacity)).checkpoint(path)

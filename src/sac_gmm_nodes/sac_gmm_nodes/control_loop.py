@@ -60,6 +60,9 @@ class LoopStatistics:
 class DeadlineLoop:
     """Calls `tick(late_s)` at absolute deadlines: a late tick does not make the next one late.
 
+    Deadlines that have passed meanwhile are given up, not made up for: the limits of a tick hold for one period, and
+    many ticks in a row would do in no time what they allow in many periods.
+
     When the states come at the loop's own rate, the deadlines are moved, by at most a hundredth of a period at a time,
     until each comes shortly after a state: the arm's clock is the master.
 
@@ -102,8 +105,9 @@ class DeadlineLoop:
             self._tick(max(late_s, 0.0))
             if late_s > 10 * self._period_s:
                 self._fell_behind(late_s)
-                deadline_s = time.monotonic()
             deadline_s += self._period_s + self._phase_correction_s(deadline_s)
+            missed = (time.monotonic() - deadline_s) // self._period_s
+            deadline_s += max(missed, 0.0) * self._period_s
 
     def _wait(self, deadline_s: float) -> None:
         left_s = deadline_s - time.monotonic()

@@ -25,7 +25,7 @@ from rosbags.highlevel import AnyReader
 from rosgraph_msgs.msg import Clock
 from std_srvs.srv import Trigger
 
-from sac_gmm.control import SafetyLimits
+from sac_gmm.control import DRIVER_TIMEOUT_S, SafetyLimits
 from sac_gmm.control.replay import MotionReplay, ReplaySettings, ReplayState
 from sac_gmm.demos import TopicNames, read_demonstration
 from sac_gmm.demos.messages import COMMAND_TWIST, EPISODE_TOPICS, LATCHED_TOPICS, has_header, typestore
@@ -187,7 +187,10 @@ class DemoPlayer(BaseNode):
         while not self.stopping.is_set():
             player = self._player
             assert player is not None
-            age_s = 0.0 if self._pose is None else time.monotonic() - self._pose[0]
+            now_s = time.monotonic()
+            if now_s - deadline_s > DRIVER_TIMEOUT_S:
+                player.start_from_rest()
+            age_s = 0.0 if self._pose is None else now_s - self._pose[0]
             tick = player.tick(None if self._pose is None else self._pose[1], age_s)
             if tick.publish:
                 self._command.publish(twist_message(tick.twist, header(self.get_clock().now().to_msg(), self._frame)))
@@ -197,6 +200,8 @@ class DemoPlayer(BaseNode):
                 logged = tick.share
                 self.get_logger().info(f"{tick.state.value}: {100 * tick.share:.0f} % of the way")
             deadline_s += period_s
+            # Deadlines that have passed are given up: what a tick may do, it may do once in a period.
+            deadline_s += max((time.monotonic() - deadline_s) // period_s, 0.0) * period_s
             while (left_s := deadline_s - time.monotonic()) > 0.0:
                 executor.spin_once(timeout_sec=left_s)
             executor.spin_once(timeout_sec=0.0)

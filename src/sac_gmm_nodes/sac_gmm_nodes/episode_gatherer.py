@@ -160,7 +160,7 @@ class EpisodeGatherer:
 
     def _begin(self, begin: Begin) -> Begin:
         self._episode, self._next, self._ended = begin, None, None
-        self._start_ns, self._decided_ns = self._next_start_ns, None
+        self._start_ns, self._decided, self._decided_ns = self._next_start_ns, None, None
         self._observer.begin()
         while self._ticks and self._ticks[0].stamp_ns < self._start_ns:
             self._ticks.popleft()
@@ -210,6 +210,8 @@ class EpisodeGatherer:
         if stamp_ns <= self._joined_ns:
             return
         mine[stamp_ns] = value
+        if len(mine) > _KEPT_TICKS:  # there is nobody who sends the partners
+            del mine[min(mine)]
         if stamp_ns not in self._poses or stamp_ns not in self._wrenches:
             return
         self._ticks.append(_Tick(stamp_ns, self._poses[stamp_ns], self._wrenches[stamp_ns]))

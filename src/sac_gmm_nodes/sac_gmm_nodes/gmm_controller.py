@@ -27,6 +27,7 @@ from std_msgs.msg import Bool
 from std_srvs.srv import SetBool, Trigger
 
 from sac_gmm.control import (
+    DRIVER_TIMEOUT_S,
     Answer,
     ArmState,
     BlendSettings,
@@ -128,6 +129,7 @@ class GmmController(ManagedNode):
         self._silent = True  # the last tick sent nothing
         self._commanded = False  # something has been sent since the node was activated
         self._episode_id = 0
+        self._begun: tuple[int, int] | None = None  # number and start of the episode last taken in
         self._running = False
         self._step = 0
         self._published_version: int | None = None
@@ -161,7 +163,7 @@ class GmmController(ManagedNode):
         self._base = base
         self._statistics = LoopStatistics()
         self._hold = Reason.NONE
-        self._episode_id, self._running, self._published_version = 0, False, None
+        self._episode_id, self._begun, self._running, self._published_version = 0, None, False, None
         self.get_logger().info(
             f"{base.kind} skill {base.model_id} of {base.mixture.n_components} components, "
             + ("lock-step" if self._lockstep else f"{self._rate_hz:g} Hz")
@@ -245,6 +247,8 @@ class GmmController(ManagedNode):
 
     def _wall_tick(self, late_s: float) -> None:
         begun_s = time.perf_counter()
+        if self._controller is not None and time.monotonic() - self._ticked_s > DRIVER_TIMEOUT_S:
+            self._controller.start_from_rest()
         self._reading = self.link.poll()
         self._follow_episode(moving=True)
         self._tick(self._reading, begun_s, late_s)
@@ -298,21 +302,24 @@ class GmmController(ManagedNode):
         """Take in the start or the end of an episode."""
         assert self._controller is not None
         running = self._running_episode()
-        if running is not None and running != self._episode_id:
-            self._episode_id = running
+        # By its start as well: a manager that was started again counts from one again.
+        if running is not None and (running.number, running.start_ns) != self._begun:
+            self._begun = running.number, running.start_ns
+            self._episode_id = running.number
             self._step = 0
             self._adapter_missed = False
+            self._answered = None
             self._controller.reset(moving=moving)
         self._running = running is not None
 
-    def _running_episode(self) -> int | None:
-        """The number of the episode that is running, as last heard; one whose manager is gone ends all the same."""
+    def _running_episode(self) -> _Episode | None:
+        """The episode that is running, as last heard; one whose manager is gone ends all the same."""
         episode, reading = self._episode, self._reading
         if episode is None or not episode.running:
             return None
         if reading is not None and reached(reading.stamp_ns, episode.end_ns + _OVERTIME_NS):
             return None
-        return episode.number
+        return episode
 
     def _reason_to_hold(self, now_s: float) -> Reason:
         """Why the arm must not move, but for what the controller finds in the state itself."""
@@ -326,9 +333,12 @@ class GmmController(ManagedNode):
             return driver
         if self._needs_deadman and now_s - self._deadman_s > self._deadman_timeout_s:
             return Reason.NO_DEADMAN
-        if self._target is None:
+        episode, target = self._episode, self._target
+        if target is None:
             return Reason.NO_TARGET
-        return Reason.NONE if self._running else Reason.NO_EPISODE
+        if not self._running or episode is None:
+            return Reason.NO_EPISODE
+        return Reason.NONE if target[0] >= episode.start_ns else Reason.NO_TARGET  # where it was in another episode
 
     def _tick(self, reading: ArmReading | None, begun_s: float, late_s: float) -> None:
         controller, target = self._controller, self._target
@@ -370,8 +380,9 @@ class GmmController(ManagedNode):
         end_s = time.monotonic() + (self._lockstep_timeout_s if expected else 0.0)
 
         def settled() -> bool:
-            answered = self._answered == decision or self._running_episode() != decision[0]
-            return answered or self._loop_ended or not self._moving_allowed
+            running = self._running_episode()
+            over = running is None or (running.number, running.start_ns) != self._begun
+            return self._answered == decision or over or self._loop_ended or not self._moving_allowed
 
         while not settled():
             # Said again from time to time: an adapter that was only just found by the middleware has missed it.
@@ -431,7 +442,9 @@ class GmmController(ManagedNode):
             verdict = Verdict(False, Answer.NOT_READY, "the controller is not configured")
         else:
             position = None if target is None else target[1]
-            verdict = gate.judge(update_of(message), controller.version, position, self._running_episode())
+            running = self._running_episode()
+            number = None if running is None else running.number
+            verdict = gate.judge(update_of(message), controller.version, position, number)
             tick = controller.ticks
             if verdict.accepted and verdict.model is not None:
                 tick = controller.swap(verdict.model, message.new_version)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,7 @@ from sac_gmm_nodes.node_helpers import COMMAND, LATCHED, SENSOR, BaseNode
 from sac_gmm_nodes.robot_link import ArmReading, Polled, RobotLink, take
 from sac_gmm_nodes.robot_messages import LBRJointPositionCommand, LBRState, TFMessage
 
-_SETTING_S = 1.0  # at which the driver is asked for its settings until it has answered
+_SETTING_S = 1.0  # at which the driver is asked for its settings; it may be started again with others
 _FRAMES = QoSProfile(depth=100)
 _STATIC_FRAMES = QoSProfile(depth=100, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 _TIP_FRAME = ("inv_jac_ctrl.twist_in_tip_frame", "twist_in_tip_frame")  # newer and older drivers
@@ -95,6 +96,7 @@ class JointLink:
         self._frames = FrameTree()
         self._frames.set(self._tip_frame, _TIP, np.array(self._tip.tip_offset_m), np.array([0.0, 0.0, 0.0, 1.0]), None)
         self._reading: ArmReading | None = None
+        self._joints_ns = 0  # stamp of the last joint state
         self._reason = Reason.NO_STATE if lbr else Reason.NONE
         self._wrench: Any = None
         self._described = ""
@@ -128,7 +130,7 @@ class JointLink:
         self._make_output(prefix)
         if checked:
             self._settings = node.create_client(GetParameters, f"{prefix}twist_controller/get_parameters")
-            self._asking = node.create_timer(_SETTING_S, self._ask_driver, clock=node.steady_clock)
+            node.create_timer(_SETTING_S, self._ask_driver, clock=node.steady_clock)
 
     def _make_output(self, prefix: str) -> None:
         if self._output == "twist":
@@ -168,7 +170,7 @@ class JointLink:
 
     def share(self, velocity_m_s: np.ndarray, committed_m: np.ndarray | None = None) -> tuple[float, Limit]:
         """What the joints allow of a velocity; nothing before they are known."""
-        if self.guard is None:
+        if self.guard is None or not self.guard.known:
             return (0.0, Limit.JOINT) if velocity_m_s.any() else (1.0, Limit.NONE)
         return self.guard.share(velocity_m_s, committed_m)
 
@@ -222,7 +224,7 @@ class JointLink:
         if self._output == "twist":
             self._commands.publish(twist_bytes(self._tip.twist_gain * twist))
             return
-        if self._integrator is None or self._reading is None:
+        if self._integrator is None or self.guard is None or not self.guard.known:
             return  # before the first state there is no position that could be commanded
         now_s = time.monotonic()
         if now_s - self._sent_s > _PAUSE_S:
@@ -297,10 +299,15 @@ class JointLink:
         position, orientation = np.full(3, np.nan), None
         # The LBR's message bears no time of ours: its robot's clock is set by nobody.
         stamp_ns = self._now_ns() if self._judge is not None else nanoseconds(message.header.stamp)
-        if np.isfinite(joints).all():
+        if self._judge is None:
+            if stamp_ns and stamp_ns == self._joints_ns:
+                return  # said again, it is as old as before
+            self._joints_ns = stamp_ns
+        known = bool(np.isfinite(joints).all())
+        if known:
             guard.update(joints)
             position = kinematics.position_m.copy()
-        if self._source == "tf":
+        if self._source == "tf" and known:  # without the joints nobody knows what their limits allow
             pose = self._frames.pose(self._frame_id, _TIP)
             if pose is None:
                 return  # the tree is not whole yet
@@ -325,23 +332,35 @@ class JointLink:
     def _ask_driver(self) -> None:
         """Ask in which axes the driver takes twists: in the tip's, its default, the arm would move the wrong way."""
         if not self._settings.service_is_ready():
+            self._objection = Reason.WRONG_DRIVER_SETTING  # another driver may come back in its place
             self._node.get_logger().info(
                 f"waiting for {self._settings.srv_name} to say in which axes twists are taken",
                 throttle_duration_sec=5.0,
             )
             return
-        future = self._settings.call_async(GetParameters.Request(names=list(_TIP_FRAME)))
-        future.add_done_callback(self._on_settings)
+        # One by one: asked for a name that it does not know, a driver leaves the whole answer empty.
+        answers: list[Any] = []
+        for name in _TIP_FRAME:
+            future = self._settings.call_async(GetParameters.Request(names=[name]))
+            future.add_done_callback(partial(self._on_setting, answers))
 
-    def _on_settings(self, future: Any) -> None:
-        values = future.result().values
-        in_tip_frame = any(v.type == ParameterType.PARAMETER_BOOL and v.bool_value for v in values)
-        if in_tip_frame:
-            self._node.get_logger().error("twist_in_tip_frame is true: the arm is not moved", throttle_duration_sec=5.0)
+    def _on_setting(self, answers: list[Any], future: Any) -> None:
+        """Judge when all names have been answered: only a driver that says false may be sent a twist."""
+        answers.append(future.result().values)
+        if len(answers) < len(_TIP_FRAME):
             return
-        self._objection = Reason.NONE
-        self._asking.cancel()
-        self._node.get_logger().info("the driver takes twists in base axes")
+        told = [v.bool_value for values in answers for v in values if v.type == ParameterType.PARAMETER_BOOL]
+        before, log = self._objection, self._node.get_logger()
+        self._objection = Reason.NONE if told and not any(told) else Reason.WRONG_DRIVER_SETTING
+        if not self._objection and before:
+            log.info("the driver takes twists in base axes")
+        elif any(told):
+            log.error("twist_in_tip_frame is true: the arm is not moved", throttle_duration_sec=5.0)
+        elif not told:
+            log.error(
+                f"{self._settings.srv_name} knows none of {', '.join(_TIP_FRAME)}: the arm is not moved",
+                throttle_duration_sec=5.0,
+            )
 
 
 def _ignore(_message: Any) -> None:

@@ -77,11 +77,22 @@ class LifecycleManager(BaseNode):
         """
         attempts = 0
         while not self.stopping.is_set():
+            while not self.stopping.is_set() and not self._wanted:
+                self.get_logger().warning(
+                    "inactive: call ~/set_active with data: true to go on", throttle_duration_sec=30.0
+                )
+                executor.spin_once(timeout_sec=0.1)
+            if self.stopping.is_set():
+                return
             self._tell(DiagnosticStatus.WARN, "waiting for all nodes")
             self._wait(executor, self._missing, "still missing")
             attempts += 1
             if not self._bring_up(executor):
-                if attempts == _ATTEMPTS and not self.stopping.is_set():
+                if not self._wanted:
+                    self._tell(DiagnosticStatus.WARN, "deactivating all: asked to")
+                    self._bring_down(executor)
+                    attempts = 0
+                elif attempts == _ATTEMPTS and not self.stopping.is_set():
                     raise SacGmmError(f"the nodes were not brought up in {_ATTEMPTS} attempts: see the errors above")
                 continue
             attempts = 0
@@ -94,11 +105,6 @@ class LifecycleManager(BaseNode):
             self._tell(DiagnosticStatus.ERROR if self._wanted else DiagnosticStatus.WARN, f"deactivating all: {why}")
             self._bring_down(executor)
             self._wanted = self._wanted and self._reactivate
-            while not self.stopping.is_set() and not self._wanted:
-                self.get_logger().warning(
-                    "inactive: call ~/set_active with data: true to go on", throttle_duration_sec=30.0
-                )
-                executor.spin_once(timeout_sec=0.1)
 
     # Steps -----------------------------------------------------------------------------------------------------
 
@@ -129,10 +135,10 @@ class LifecycleManager(BaseNode):
         return lost
 
     def _bring_up(self, executor: Executor) -> bool:
-        """Take every node to active, in order; false when one was lost on the way."""
+        """Take every node to active, in order; false when one was lost on the way, or it is not wanted any more."""
         for name in self._names:
             while (state := self._state_of(executor, name)) != State.PRIMARY_STATE_ACTIVE:
-                if state == State.PRIMARY_STATE_UNKNOWN:
+                if state == State.PRIMARY_STATE_UNKNOWN or not self._wanted:
                     return False
                 if state not in _UP:
                     raise SacGmmError(f"{name} is {_STATES.get(state, state)} and cannot be brought up: start it again")
@@ -144,7 +150,7 @@ class LifecycleManager(BaseNode):
                     raise SacGmmError(f"{name} refused to {verb}: the reason is in its log")
                 self.get_logger().info(f"{name}: {verb}d")
         self._active_s = time.monotonic()
-        return True
+        return self._wanted
 
     def _bring_down(self, executor: Executor) -> None:
         """Deactivate what is active, last first; what does not answer is left alone."""
@@ -175,7 +181,7 @@ class LifecycleManager(BaseNode):
 
     def _wait(self, executor: Executor, missing: Callable[[], list[str]], what: str) -> None:
         end_s = time.monotonic() + self._startup_timeout_s
-        while (absent := missing()) and not self.stopping.is_set():
+        while (absent := missing()) and self._wanted and not self.stopping.is_set():
             if time.monotonic() > end_s:
                 raise SacGmmError(f"{what} after {self._startup_timeout_s:g} s: {', '.join(absent)}")
             self._state = (DiagnosticStatus.WARN, f"waiting for {', '.join(absent)}")

@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from geometry_msgs.msg import PoseStamped, WrenchStamped
 from sac_gmm_interfaces.msg import ControllerStatus, EpisodeState, MixtureUpdate, MixtureUpdateAnswer
 from sensor_msgs.msg import Image
@@ -101,6 +102,7 @@ class SacAdapter(BaseNode):
         else:
             self._check_policy(policy_file, trained, about)
             self._learner = FixedPolicy(trained)
+        self._learner_ended = False
         self._saved_at_s = time.monotonic()
         self._agent = AdaptingAgent(
             self._learner, self._adaptation.action_dim, config.noise_correlation, seed, sees_images=image is not None
@@ -205,27 +207,46 @@ class SacAdapter(BaseNode):
         if time.monotonic() - self._saved_at_s > self._save_every_s:
             self._save()
         if isinstance(self._learner, AsyncLearner) and not self._learner.alive:
-            self.get_logger().error("the learner's process has ended: acting with its last policy", once=True)
+            if not self._learner_ended:
+                why = self._learner.why_ended()
+                self.get_logger().error(f"the learner's process has ended ({why}): acting with its last policy")
+            self._learner_ended = True
 
     def _save(self) -> None:
         """Write the checkpoint; a learner in a process of its own does that by itself."""
         if self._checkpoint is not None and isinstance(self._learner, SyncLearner):
-            self._learner.checkpoint(self._checkpoint)
+            try:
+                self._learner.checkpoint(self._checkpoint)
+            except (OSError, SacGmmError) as error:
+                self.get_logger().error(f"not saved, learning goes on: {error}")
         self._saved_at_s = time.monotonic()
 
     # Callbacks -------------------------------------------------------------------------------------------------
 
     def _on_pose(self, message: PoseStamped) -> None:
-        self._gatherer.pose(nanoseconds(message.header.stamp), point_array(message.pose.position))
-        self._proceed()
+        position_m = point_array(message.pose.position)
+        if self._usable(position_m, "state/pose"):
+            self._gatherer.pose(nanoseconds(message.header.stamp), position_m)
+            self._proceed()
 
     def _on_wrench(self, message: WrenchStamped) -> None:
-        self._gatherer.wrench(nanoseconds(message.header.stamp), wrench_array(message))
-        self._proceed()
+        wrench = wrench_array(message)
+        if self._usable(wrench, "wrench"):
+            self._gatherer.wrench(nanoseconds(message.header.stamp), wrench)
+            self._proceed()
 
     def _on_target(self, message: PoseStamped) -> None:
-        self._gatherer.target(nanoseconds(message.header.stamp), point_array(message.pose.position))
-        self._proceed()
+        position_m = point_array(message.pose.position)
+        if self._usable(position_m, "target_pose"):
+            self._gatherer.target(nanoseconds(message.header.stamp), position_m)
+            self._proceed()
+
+    def _usable(self, values: np.ndarray, topic: str) -> bool:
+        """Whether all are numbers; one that is not would spoil all that is learned from here on."""
+        usable = bool(np.isfinite(values).all())
+        if not usable:
+            self.get_logger().error(f"{topic} holds what is not a number: left out", throttle_duration_sec=5.0)
+        return usable
 
     def _on_image(self, message: Image) -> None:
         coding = self._observer.coding

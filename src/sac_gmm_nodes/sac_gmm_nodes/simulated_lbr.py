@@ -21,6 +21,7 @@ from sac_gmm_nodes.node_helpers import COMMAND, LATCHED, RELIABLE
 from sac_gmm_nodes.robot_messages import LBRJointPositionCommand, LBRState, TFMessage
 
 FAULTS = ("none", "session", "connection", "safety", "drives", "tracking")
+_TIP_FRAME = "inv_jac_ctrl.twist_in_tip_frame"  # the one parameter of its twist controller that anybody asks for
 _CLIMB_NS = 100_000_000  # that the session stays in each state on its way up
 _LINKS = (*(f"lbr_link_{i}" for i in range(1, 8)), "tcp")
 
@@ -166,10 +167,10 @@ class DriverTopics:
     def _on_get_parameters(
         self, request: GetParameters.Request, response: GetParameters.Response
     ) -> GetParameters.Response:
-        for name in request.names:
-            asked = name.endswith("twist_in_tip_frame")
-            kind = ParameterType.PARAMETER_BOOL if asked else ParameterType.PARAMETER_NOT_SET
-            response.values.append(ParameterValue(type=kind, bool_value=asked and self._in_tip_frame))
+        # As rclcpp does: a name that was not declared leaves the whole answer empty.
+        if set(request.names) <= {_TIP_FRAME}:
+            value = ParameterValue(type=ParameterType.PARAMETER_BOOL, bool_value=self._in_tip_frame)
+            response.values = [value] * len(request.names)
         return response
 
 

@@ -194,9 +194,10 @@ class Rig:
         self.wait_for(lambda status: status.state != State.ACTIVE and _speed(status) == 0, "rest before the episode")
         self.target, self.position = np.array(target, float), np.array(start, float)
         self.episode += 1
-        self.targets.publish(pose_message(self.target, NO_TURN, header(stamp_of(self.now_ns))))
+        now = stamp_of(self.now_ns)
+        self.targets.publish(pose_message(self.target, NO_TURN, header(now)))
         running = EpisodeState(phase=EpisodeState.PHASE_RUNNING, episode_id=self.episode, time_limit_s=600.0)
-        running.start_stamp = stamp_of(self.now_ns)
+        running.start_stamp = now
         first = len(self.commands)
         self.episodes.publish(running)
         self.wait_for(lambda status: status.episode_id == self.episode and _speed(status) > moving_m_s, "motion")

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import time
+
 import numpy as np
 import pytest
 from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
@@ -79,6 +83,31 @@ def test_states_stop_for_60_ms(rig, table):
     rig.commands.check_limits(sent)
     table.add(
         "states stop for 60 ms", "begins to brake, goes on when they are back; no jump", "STALE_STATE, then ACTIVE"
+    )
+
+
+def test_the_controller_is_frozen_for_a_second(rig, table):
+    rig.begin()
+    controller = rig.graph.processes["gmm_controller"].pid
+    os.kill(controller, signal.SIGSTOP)
+    try:
+        sent = len(rig.commands)
+        rig.graph.wait(lambda: time.monotonic() - rig.commands[-1].at_s > 1.0, "a second without commands")
+    finally:
+        os.kill(controller, signal.SIGCONT)
+    moving_again(rig)
+    after = next(
+        i for i in range(max(sent, 1), len(rig.commands)) if rig.commands[i].at_s - rig.commands[i - 1].at_s > 0.9
+    )
+    first = rig.commands[after]
+    assert np.linalg.norm(first.velocity) <= 0.02 + 1e-9, "the driver has stopped the arm: it begins at zero"
+    rig.commands.check_limits(after)
+    soon = [command for command in rig.commands.since(after) if command.at_s < first.at_s + 0.1]
+    assert len(soon) <= 15, "ticks that were missed are not made up for"
+    table.add(
+        "the controller is frozen for a second",
+        "the driver's time-out stops the arm; afterwards it starts again from zero, and nothing is made up for",
+        "ACTIVE",
     )
 
 

@@ -8,11 +8,12 @@ arm.command(tick.twist)
 """
 
 from sac_gmm.control.codes import Answer, Limit, Reason, State, remedy
-from sac_gmm.control.safety import SafetyLimits, SafetyPipeline
+from sac_gmm.control.safety import DRIVER_TIMEOUT_S, SafetyLimits, SafetyPipeline
 from sac_gmm.control.update_gate import ModelUpdate, UpdateBounds, UpdateGate, Verdict
 from sac_gmm.control.velocity_controller import ArmState, BlendSettings, Tick, VelocityController
 
 __all__ = [
+    "DRIVER_TIMEOUT_S",
     "Answer",
     "ArmState",
     "BlendSettings",

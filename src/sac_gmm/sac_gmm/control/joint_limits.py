@@ -63,6 +63,7 @@ class JointGuard:
     Attributes:
         singular_value: The measure after `update`, m/rad.
         joints_rad: The joint positions of the last `update`, shape (n,).
+        known: Whether there was one.
 
     Args:
         kinematics: Of the arm, base frame as that of the velocities.
@@ -97,6 +98,7 @@ class JointGuard:
         n = len(kinematics.joint_names)
         self.joints_rad = np.zeros(n)
         self.singular_value = 0.0
+        self.known = False
         self._inverse = np.zeros((n, 3))  # joint speeds per speed of the tip, without a turn of it
         self._gradient = np.zeros(n)
         self._nowhere = np.zeros(3)
@@ -107,6 +109,7 @@ class JointGuard:
         """Take in the posture: finite joint positions, shape (n,)."""
         self.kinematics.update(joints_rad)
         self.joints_rad[:] = joints_rad
+        self.known = True
         damping = self.settings.pseudo_inverse_damping
         self.singular_value = self._posture(self.kinematics.jacobian, _LENGTH_M, damping, self._inverse, self._gradient)
 

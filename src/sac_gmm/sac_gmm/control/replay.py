@@ -133,6 +133,11 @@ class MotionReplay:
             self._text = why
             self._state = ReplayState.STOPPING
 
+    def start_from_rest(self) -> None:
+        """Have the next command begin at zero: no command came for so long that the arm has stopped by itself."""
+        self._ramp = 0.0
+        self._pipeline = SafetyPipeline(self.limits, self.dt_s)
+
     def tick(self, position_m: npt.NDArray[np.float64] | None, age_s: float = 0.0) -> ReplayTick:
         """Compute one command.
 

@@ -17,6 +17,7 @@ from sac_gmm.control.codes import Limit
 from sac_gmm.control.settings import check_settings, number
 from sac_gmm.errors import SacGmmError
 
+DRIVER_TIMEOUT_S = 0.2  # without a command for so long, a driver has brought the arm to rest by itself
 _VISIBLE_M_S = 1e-3  # a limit is reported when it changed the command by more than this
 
 

@@ -179,7 +179,15 @@ class VelocityController:
         self._fault = False
         self._ramp = 0.0
         if not moving:
-            self.pipeline = SafetyPipeline(self.limits, self.pipeline.dt_s, self.pipeline.joints)
+            self.start_from_rest()
+
+    def start_from_rest(self) -> None:
+        """Have the next command begin at zero: no command came for so long that the arm has stopped by itself.
+
+        Call it from the thread that ticks.
+        """
+        self._ramp = 0.0
+        self.pipeline = SafetyPipeline(self.limits, self.pipeline.dt_s, self.pipeline.joints)
 
     def clear_fault(self) -> None:
         """Allow motion again after a value that was not a number."""

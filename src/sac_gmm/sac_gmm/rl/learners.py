@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import logging
 import multiprocessing
@@ -279,6 +280,15 @@ class AsyncLearner:
         self._inbox.close()
         self._answers.close()
 
+    def why_ended(self) -> str:
+        """Why the learner's process ended, as far as it could say so."""
+        reason = "it was killed, often for want of memory"
+        with contextlib.suppress(queue.Empty):
+            while True:
+                kind, text = self._answers.get(timeout=0.1)
+                reason = text if kind == "error" else reason
+        return reason
+
     def _wait(self, wanted: str, timeout_s: float) -> None:
         deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline:
@@ -337,6 +347,15 @@ def _learn(orders: _Orders, board: _Board, inbox: Any, answers: Any) -> None:
     def publish() -> None:
         board.write(agent.policy_snapshot(), {**metrics, **_counters(agent, replay)})
 
+    def save(path: str) -> str:
+        """Write a checkpoint; what went wrong, for a disk that is full must not end what is being learned."""
+        try:
+            save_checkpoint(path, agent, replay, extra)
+        except (OSError, SacGmmError) as error:
+            log.error("not saved, learning goes on: %s", error)
+            return str(error)
+        return ""
+
     publish()
     answers.put(("ready", ""))
     while parent.is_alive():
@@ -355,8 +374,8 @@ def _learn(orders: _Orders, board: _Board, inbox: Any, answers: Any) -> None:
             publish()
         elif order[0] == "checkpoint":
             extra = order[2] or extra
-            save_checkpoint(order[1], agent, replay, extra)
-            answers.put(("saved", ""))
+            trouble = save(order[1])
+            answers.put(("error", trouble) if trouble else ("saved", ""))
         elif order[0] == "remember":
             extra = order[1]
         elif order[0] == "stop":
@@ -367,7 +386,7 @@ def _learn(orders: _Orders, board: _Board, inbox: Any, answers: Any) -> None:
             outstanding -= n
             publish()
         if orders.checkpoint_path and time.monotonic() - saved_at > orders.checkpoint_interval_s:
-            save_checkpoint(orders.checkpoint_path, agent, replay, extra)
+            save(orders.checkpoint_path)
             saved_at = time.monotonic()
     if orders.checkpoint_path:
-        save_checkpoint(orders.checkpoint_path, agent, replay, extra)
+        save(orders.checkpoint_path)

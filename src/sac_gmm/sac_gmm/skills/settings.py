@@ -50,7 +50,13 @@ class SkillSettings:
     training_noise_m: float | None = None
 
     def __post_init__(self) -> None:
-        bounds = {"reach_m": (1e-3, 0.2), "interval": (1, 300), "blend_s": (0.0, 2.0), "history": (0, 20), "base_episodes": (0, 10_000)}
+        bounds = {
+            "reach_m": (1e-3, 0.2),
+            "interval": (1, 300),
+            "blend_s": (0.0, 2.0),
+            "history": (0, 20),
+            "base_episodes": (0, 10_000),
+        }
         if self.training_noise_m is not None:
             bounds["training_noise_m"] = (0.0, 0.2)
         for name, (low, high) in bounds.items():
