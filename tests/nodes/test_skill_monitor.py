@@ -71,7 +71,7 @@ def test_it_shows_a_skill_at_work(graph, model_file):
     ways = [points(marker) for marker in seen("scene", "demonstrations")]
     assert len(ways) == 5 and all(np.linalg.norm(way[0] - target) < 0.2 for way in ways)
 
-    start = poses[-1].header.stamp
+    start = targets[-1].header.stamp
     episodes.publish(EpisodeState(phase=1, episode_id=4))
     episodes.publish(
         EpisodeState(phase=2, episode_id=4, mode=EpisodeState.MODE_TRAIN, start_stamp=start, time_limit_s=9.0)
