@@ -56,7 +56,11 @@ def test_it_shows_a_skill_at_work(graph, model_file):
     statuses = graph.listen("controller_status", ControllerStatus, RELIABLE)
     episodes = graph.node.create_publisher(EpisodeState, "episode_state", EPISODE)
 
-    graph.wait(lambda: seen("skill", "current") and seen("scene", "workspace") and truths and poses, "skill and scene")
+    shown = ("workspace", "detected_target", "true_target", "demonstrations")
+    graph.wait(
+        lambda: seen("skill", "current") and all(seen("scene", name) for name in shown) and truths and poses,
+        "skill and scene",
+    )
     target, truth = (point_array(said[-1].pose.position) for said in (targets, truths))
     means = load_model(model_file).mixture.means[:, :3]
     for name in ("base", "current"):
