@@ -106,8 +106,7 @@ class DeadlineLoop:
             if late_s > 10 * self._period_s:
                 self._fell_behind(late_s)
             deadline_s += self._period_s + self._phase_correction_s(deadline_s)
-            missed = (time.monotonic() - deadline_s) // self._period_s
-            deadline_s += max(missed, 0.0) * self._period_s
+            deadline_s = without_missed(deadline_s, self._period_s)
 
     def _wait(self, deadline_s: float) -> None:
         left_s = deadline_s - time.monotonic()
@@ -128,6 +127,11 @@ class DeadlineLoop:
         early_s = (deadline_s - arrived_s - _PHASE_S + half_s) % self._period_s - half_s
         reach_s = _PHASE_REACH * self._period_s
         return min(max(-_PHASE_GAIN * early_s, -reach_s), reach_s)
+
+
+def without_missed(deadline_s: float, period_s: float) -> float:
+    """The deadline, moved on by the whole periods that have passed since: they are given up, not made up for."""
+    return deadline_s + max((time.monotonic() - deadline_s) // period_s, 0.0) * period_s
 
 
 def realtime_allowed() -> bool:

@@ -30,6 +30,7 @@ from sac_gmm.control.replay import MotionReplay, ReplaySettings, ReplayState
 from sac_gmm.demos import TopicNames, read_demonstration
 from sac_gmm.demos.messages import COMMAND_TWIST, EPISODE_TOPICS, LATCHED_TOPICS, has_header, typestore
 from sac_gmm.errors import SacGmmError
+from sac_gmm_nodes.control_loop import without_missed
 from sac_gmm_nodes.conversions import header, point_array, stamp_of, twist_message
 from sac_gmm_nodes.demo_recorder import message_type
 from sac_gmm_nodes.node_helpers import COMMAND, LATCHED, BaseNode, run_node, stream
@@ -199,9 +200,7 @@ class DemoPlayer(BaseNode):
             if tick.share >= logged + 0.25:
                 logged = tick.share
                 self.get_logger().info(f"{tick.state.value}: {100 * tick.share:.0f} % of the way")
-            deadline_s += period_s
-            # Deadlines that have passed are given up: what a tick may do, it may do once in a period.
-            deadline_s += max((time.monotonic() - deadline_s) // period_s, 0.0) * period_s
+            deadline_s = without_missed(deadline_s + period_s, period_s)
             while (left_s := deadline_s - time.monotonic()) > 0.0:
                 executor.spin_once(timeout_sec=left_s)
             executor.spin_once(timeout_sec=0.0)
