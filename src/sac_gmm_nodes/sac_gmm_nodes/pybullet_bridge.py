@@ -73,7 +73,7 @@ class PybulletBridge(BaseNode):
         self._command_timeout_ns = round(timeout_s * 1e9)
         self._periods = {
             name: self.whole(f"{name}_camera_period_steps", default, 0, 10_000, "control steps per picture; 0 for none")
-            for name, default in (("wrist", 32), ("fixed", 5))
+            for name, default in (("wrist", 32), ("fixed", 6))
         }
         for name, parameter in (("depth", "depth_camera_period_steps"), ("tactile", "tactile_period_steps")):
             period = self.whole(
@@ -376,7 +376,17 @@ class PybulletBridge(BaseNode):
         return self._readings[group][1]
 
     def _pictures_due(self, everything: bool) -> list[str]:
-        return [name for name, period in self._periods.items() if period and (everything or self._step % period == 0)]
+        """The fixed camera comes half a period after the others.
+
+        Its picture is what ends an episode. With an odd half (6 steps: 3) it never comes with a state on which a
+        decision is due: whether that decision or the end were first would differ from run to run.
+        """
+        phases = {name: period // 2 if name == "fixed" else 0 for name, period in self._periods.items()}
+        return [
+            name
+            for name, period in self._periods.items()
+            if period and (everything or self._step % period == phases[name])
+        ]
 
 
 def main() -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from geometry_msgs.msg import PoseStamped, WrenchStamped
 from sac_gmm_interfaces.msg import ControllerStatus, EpisodeState, MixtureUpdate, MixtureUpdateAnswer
 from sensor_msgs.msg import Image
@@ -137,6 +138,7 @@ class SacAdapter(BaseNode):
         if resume_from is not None:
             self.get_logger().info(f"going on from {resume_from}")
         if kind == "sync":
+            torch.set_num_threads(1)  # its matrices are too small to be shared among threads
             if resume_from is not None:
                 return SyncLearner.resume(resume_from)[0]
             agent = SacAgent(spec, action_dim, config, seed)

@@ -4,9 +4,9 @@
 
 Episodes of training follow each other until the time is over. Of every process, the memory that it holds (its
 proportional set size) is read every few seconds; growth is from the median of the second fifth of the time to that of
-the last fifth, and more than 5 % is a leak. The learner's replay fills up during the run, as it is meant to: its
-process is measured like the others but does not count. Nothing may be missing either: in lock-step the bridge says when
-a reward or a command did not come. At the end all nodes are asked to stop, and none may be left.
+the last fifth, and more than 5 % is a leak. The learner has a process of its own, whose replay fills up during the run,
+as it is meant to: it is measured like the others but does not count. Nothing may be missing either: in lock-step the
+bridge says when a reward or a command did not come. At the end all nodes are asked to stop, and none may be left.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def soak(seconds: float, model: Path, folder: Path, time_limit_s: float) -> dict
     }
     log = folder / "nodes.log"
     command = [sys.executable, "-m", "sac_gmm.cli.main", "up", "sac_gmm_bringup", "simulation.launch.yaml"]
-    command += [f"model:={model.resolve()}", f"run_dir:={folder / 'run'}", f"time_limit_s:={time_limit_s}"]
+    command += [f"model:={model.resolve()}", f"run_dir:={folder / 'run'}", f"time_limit_s:={time_limit_s}", "learner:=async"]
     samples: dict[str, list[tuple[float, float]]] = defaultdict(list)
     episodes: list[dict[str, Any]] = []
     begun_s = time.monotonic()
