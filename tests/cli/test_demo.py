@@ -70,18 +70,21 @@ def processes_of(run_dir):
 
 def test_a_demo_is_interrupted_resumed_and_finished(tmp_path):
     run_dir = tmp_path / "demo"
-    demo = start(run_dir)
-    deadline = time.monotonic() + 120
-    while len(episodes(run_dir)) < 3 and demo.poll() is None:
-        assert time.monotonic() < deadline, "no three episodes within two minutes"
-        time.sleep(0.1)
-    demo.send_signal(signal.SIGINT)
-    said, _ = demo.communicate(timeout=60)
-    assert demo.returncode == 130, said
-    assert "Traceback" not in said
-    assert processes_of(run_dir) == []
-    before = episodes(run_dir)
-    assert 3 <= len(before) < 7
+    before = []
+    for number in (signal.SIGINT, signal.SIGTERM):
+        demo = start(run_dir, *(["--resume"] if before else []))
+        deadline = time.monotonic() + 120
+        while len(episodes(run_dir)) < len(before) + 2 and demo.poll() is None:
+            assert time.monotonic() < deadline, "no two episodes within two minutes"
+            time.sleep(0.1)
+        demo.send_signal(number)
+        said, _ = demo.communicate(timeout=60)
+        assert demo.returncode == 130, said
+        assert "Traceback" not in said
+        assert processes_of(run_dir) == []
+        assert episodes(run_dir)[: len(before)] == before
+        before = episodes(run_dir)
+    assert 4 <= len(before) < 7
     assert not (run_dir / "result.json").exists()
 
     demo = start(run_dir, "--resume")

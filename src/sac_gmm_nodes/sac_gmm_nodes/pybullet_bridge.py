@@ -49,6 +49,7 @@ from sac_gmm_nodes.node_helpers import COMMAND, EPISODE, LATCHED, RELIABLE, SENS
 from sac_gmm_nodes.simulated_lbr import FAULTS, DriverTopics, FriSession
 
 _IDLE_PERIOD_S = 0.1  # at which the state is sent again while physics is held
+_ABSENT_S = 10.0  # wall time to wait in lock-step for an answer that nobody is there to give
 _REPEAT_S = 1.0  # at which an unanswered state is sent again
 _NO_TURN = np.array([0.0, 0.0, 0.0, 1.0])
 _CAMERAS = ("wrist", "fixed")
@@ -178,13 +179,19 @@ class PybulletBridge(BaseNode):
         def over() -> bool:
             return self._end_ns is None or now_ns != self._now_ns  # ended, or the scene was reset
 
-        end_s = time.monotonic() + self._patience_s
+        def patience_s() -> float:
+            """Who is there may take its time: the controller waits for an agent that may be learning to see."""
+            there = self.count_publishers("command/twist") and (not waits_for_reward or self.count_publishers("reward"))
+            return self._patience_s if there else min(self._patience_s, _ABSENT_S)
+
+        begun_s, waited_s = time.monotonic(), 0.0
         settled = False
-        while not settled and (left_s := end_s - time.monotonic()) > 0 and not self.stopping.is_set():
+        while not (settled or self.stopping.is_set()) and (waited_s == 0.0 or waited_s < patience_s()):
             # Sent again from time to time: who was only just found by the middleware has missed it.
             self._publish_state()
             self._publish_pictures(at_end)
-            settled = self._wait(executor, min(left_s, _REPEAT_S), lambda: answered() or over())
+            settled = self._wait(executor, min(self._patience_s, _REPEAT_S), lambda: answered() or over())
+            waited_s = time.monotonic() - begun_s
         if over() or self.stopping.is_set():
             return
         if answered():
@@ -192,7 +199,7 @@ class PybulletBridge(BaseNode):
         else:
             missing = "reward" if at_end or self._answered_ns >= now_ns else "command/twist"
             self.get_logger().warning(
-                f"no {missing} for the state at {now_ns / 1e9:.3f} s within {self._patience_s:g} s: going on without",
+                f"no {missing} for the state at {now_ns / 1e9:.3f} s within {waited_s:.1f} s: going on without",
                 throttle_duration_sec=1.0,
             )
             self._patience_s = self._period_ns / 1e9  # whoever is gone is not waited for long again

@@ -83,7 +83,12 @@ def soak(seconds: float, model: Path, folder: Path, time_limit_s: float) -> dict
     }
     log = folder / "nodes.log"
     command = [sys.executable, "-m", "sac_gmm.cli.main", "up", "sac_gmm_bringup", "simulation.launch.yaml"]
-    command += [f"model:={model.resolve()}", f"run_dir:={folder / 'run'}", f"time_limit_s:={time_limit_s}", "learner:=async"]
+    command += [
+        f"model:={model.resolve()}",
+        f"run_dir:={folder / 'run'}",
+        f"time_limit_s:={time_limit_s}",
+        "learner:=async",
+    ]
     samples: dict[str, list[tuple[float, float]]] = defaultdict(list)
     episodes: list[dict[str, Any]] = []
     begun_s = time.monotonic()

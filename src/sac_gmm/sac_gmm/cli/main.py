@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import signal
 import sys
 
 from sac_gmm.errors import SacGmmError
@@ -34,6 +35,8 @@ COMMANDS = {
 def main(argv: list[str] | None = None) -> int:
     """Run one command and return its exit code: 0 done, 2 bad input, 130 interrupted."""
     code = 0
+    if argv is None:
+        _end_as_by_ctrl_c()
     try:
         code = _run(sys.argv[1:] if argv is None else argv)
         sys.stdout.flush()
@@ -59,6 +62,13 @@ def _run(arguments: list[str]) -> int:
     except KeyboardInterrupt:
         print(f"\nsac-gmm {name}: stopped", file=sys.stderr)
         return 130
+
+
+def _end_as_by_ctrl_c() -> None:
+    """Take `kill` and a closed terminal for Ctrl-C: what was started must be stopped, what was made must be kept."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_DFL:  # nohup has it ignored
+            signal.signal(number, signal.default_int_handler)
 
 
 def usage() -> str:
