@@ -55,6 +55,8 @@ from sac_gmm_nodes.robot_link import ArmReading
 _SWITCH_INTERVAL_S = 0.0002  # how long a callback may keep the loop's thread from running
 _OVERTIME_NS = 500_000_000  # past its time limit, in which the episode manager should have ended an episode
 _REPEAT_S = 1.0  # at which a decision that nobody has taken is announced again
+_ABSENT_S = 5.0  # wall time to wait in lock-step for an adapter that is not there: it may be on its way back
+_SAID_AFTER_S = 10.0  # at which it is said that the adapter is waited for
 _COLLECT_S = 5.0  # between two collections of garbage, while no episode is running
 _STOP_S = 3.0  # for the arm to come to rest and the zero commands to be sent when the node is deactivated
 _STUCK_S = 2.0  # without a tick the loop hangs, and the heartbeat stops
@@ -377,7 +379,7 @@ class GmmController(ManagedNode):
         self._last_stamp_ns = reading.stamp_ns
         waiting = Tick(np.zeros(6), False, State.ACTIVE, Reason.NONE, Limit.NONE, controller.version)
         expected = not self._adapter_missed and (self._expect_adapter or controller.adapter_alive)
-        end_s = time.monotonic() + (self._lockstep_timeout_s if expected else 0.0)
+        begun_s, waited_s = time.monotonic(), 0.0
 
         def settled() -> bool:
             running = self._running_episode()
@@ -387,15 +389,21 @@ class GmmController(ManagedNode):
         while not settled():
             # Said again from time to time: an adapter that was only just found by the middleware has missed it.
             self._publish_status(waiting, True, 0.0, 0.0, 0.0)
-            left_s = end_s - time.monotonic()
+            # Who is there may take its time: an agent may be learning to see.
+            there = self.count_publishers(self.resolve_topic_name("model_update")) > 0
+            patience_s = self._lockstep_timeout_s if there else min(self._lockstep_timeout_s, _ABSENT_S)
+            waited_s = time.monotonic() - begun_s
+            left_s = patience_s - waited_s if expected else 0.0
             if left_s <= 0:
                 break
+            if waited_s > _SAID_AFTER_S:
+                self.get_logger().info(f"waiting for the adapter, {waited_s:.0f} s", throttle_duration_sec=_SAID_AFTER_S)
             with self._news:
                 self._news.wait_for(settled, min(left_s, _REPEAT_S))
         if expected and not settled():
             self._adapter_missed = True
             self.get_logger().warning(
-                f"no update for decision {decision[1]} of episode {decision[0]} within {self._lockstep_timeout_s:g} s: "
+                f"no update for decision {decision[1]} of episode {decision[0]} within {waited_s:.1f} s: "
                 f"going on with version {controller.version}"
             )
 
