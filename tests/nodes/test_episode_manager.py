@@ -50,7 +50,8 @@ class World:
             self.now_ns += SECOND_NS // 10
             elapsed_s = (self.now_ns - nanoseconds(state.start_stamp)) / SECOND_NS
             success = self.success_after_s is not None and elapsed_s >= self.success_after_s
-        self.rewards.publish(Reward(header=header(stamp_of(self.now_ns)), valid=self.valid, success=success))
+        why = "" if self.valid else "the picture is too old"
+        self.rewards.publish(Reward(header=header(stamp_of(self.now_ns)), valid=self.valid, success=success, text=why))
 
     def run_episode(self, mode=EpisodeState.MODE_BASE, seed=7):
         return self.graph.call(RunEpisode, "run_episode", RunEpisode.Request(mode=mode, seed=seed), 30.0)
@@ -92,11 +93,15 @@ def test_success_comes_from_the_reward_and_time_from_the_stamps(graph):
     assert graph.stop("episode_manager") == 0
 
 
-def test_a_reward_that_is_not_valid_is_no_success(graph):
+def test_a_reward_that_is_not_valid_is_neither_success_nor_failure(graph):
     world = World(graph)
     world.ready()
     world.valid = False
-    assert not world.run_episode().task_success
+    outcome = world.run_episode(EpisodeState.MODE_TRAIN)
+    assert not outcome.success and not outcome.task_success
+    assert outcome.message == "at the end of the episode the reward is not valid: the picture is too old"
+    graph.wait(lambda: world.phases()[-1] == EpisodeState.PHASE_IDLE, "rest")
+    assert EpisodeState.PHASE_ENDED not in world.phases()
 
 
 def test_it_says_what_it_waits_for_and_does_not_wait_for_ever(graph):

@@ -48,7 +48,7 @@ from sac_gmm.perception import (
 )
 from sac_gmm_nodes import robot_messages
 from sac_gmm_nodes.conversions import header, image_message, nanoseconds, stamp_of
-from sac_gmm_nodes.node_helpers import EPISODE, RELIABLE, SENSOR, BaseNode, run_node, stream
+from sac_gmm_nodes.node_helpers import EPISODE, RELIABLE, SENSOR, BaseNode, run_node, stream, take_what_waits
 
 _START_UP_S = 5.0  # silence is not remarked on before the other nodes can have come up
 
@@ -109,7 +109,7 @@ class ArucoReward(BaseNode):
         if self._publish_tf:
             self._tf = self.create_publisher(robot_messages.TFMessage, "/tf", RELIABLE)
         self._debug = self.create_publisher(Image, "~/debug_image", SENSOR)
-        self.create_subscription(EpisodeState, "episode_state", self._on_episode, EPISODE)
+        self._episodes = self.create_subscription(EpisodeState, "episode_state", self._on_episode, EPISODE)
         self.create_subscription(CameraInfo, "fixed_camera/camera_info", self._on_camera_info, qos)
         self.create_subscription(Image, "fixed_camera/image", self._on_image, qos)
         self.create_timer(self._silence_s / 2.0, self._on_silence, clock=Clock(clock_type=ClockType.STEADY_TIME))
@@ -156,6 +156,9 @@ class ArucoReward(BaseNode):
             self._detector, self._no_detector = None, str(error)
 
     def _on_image(self, message: Image) -> None:
+        # A node that was held up finds the new episode and its first picture at once: it must not be judged by what
+        # was seen in the episode before.
+        take_what_waits(self._episodes, EPISODE.depth)
         self._last_image_s = time.monotonic()
         self._last_stamp_ns = nanoseconds(message.header.stamp)
         try:

@@ -28,7 +28,7 @@ from sac_gmm.demos import EpisodeInfo, EpisodeRecorder
 from sac_gmm.demos.messages import BULKY_TYPES, COMMAND_TWIST, EPISODE_TOPICS, IMAGE, LATCHED_TOPICS, STATE_POSE
 from sac_gmm.errors import SacGmmError
 from sac_gmm_nodes.conversions import nanoseconds
-from sac_gmm_nodes.node_helpers import EPISODE, LATCHED, BaseNode, Turn, run_node
+from sac_gmm_nodes.node_helpers import EPISODE, LATCHED, BaseNode, Turn, run_node, take_what_waits
 
 TYPES = {
     "geometry_msgs/msg/PoseStamped": PoseStamped,
@@ -106,12 +106,7 @@ class DemoRecorder(BaseNode):
     def _take_what_waits(self) -> None:
         """Work off what has come already: a service request may overtake the messages sent before it."""
         for subscription in self._inputs:
-            for _ in range(QUEUE):
-                with subscription.handle:
-                    taken = subscription.handle.take_message(subscription.msg_type, subscription.raw)
-                if taken is None:
-                    break
-                subscription.callback(taken[0])
+            take_what_waits(subscription, QUEUE)
 
     async def _hear_everything(self) -> None:
         """Wait until something has come on each topic that somebody publishes on without being told to.

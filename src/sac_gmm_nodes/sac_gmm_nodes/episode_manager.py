@@ -31,6 +31,7 @@ from sac_gmm_nodes.node_helpers import EPISODE, LATCHED, RELIABLE, BaseNode, Tur
 
 _TELL_EVERY_S = 2.0
 _END_S = 2.0  # for the calls in progress to be answered when the node ends
+_GRACE_S = 2.0  # wall time at the end of an episode in which a reward that is not valid may become so
 _MODES = (EpisodeState.MODE_BASE, EpisodeState.MODE_TRAIN, EpisodeState.MODE_EVALUATE)
 
 
@@ -84,6 +85,8 @@ class EpisodeManager(BaseNode):
         self._busy = False  # with an episode, or with all those of an action
         self._model_seen = False
         self._rewarded_ns = 0  # stamp of the last reward
+        self._valid_ns = 0  # of the last one that was valid
+        self._why_invalid = ""
         self._rewarded_at_s = time.monotonic()
         self._success_ns: int | None = None  # stamp of the reward that ended the episode
         self._start_ns = 0
@@ -180,9 +183,18 @@ class EpisodeManager(BaseNode):
         return nanoseconds(response.stamp)
 
     async def _wait_for_the_end(self, end_ns: int, check: Callable[[], None]) -> None:
-        """Until the reward says success, or its pictures have reached the time limit."""
-        while self._success_ns is None and not reached(self._rewarded_ns, end_ns):
+        """Until the reward says success, or its pictures have reached the time limit.
+
+        A reward that is not valid says nothing, not that the task was missed: without a valid one at the end nothing
+        may be learned from the episode.
+        """
+        over_at_s: float | None = None
+        while self._success_ns is None and not reached(self._valid_ns, end_ns):
             check()
+            if reached(self._rewarded_ns, end_ns):
+                over_at_s = over_at_s or time.monotonic()
+                if time.monotonic() - over_at_s >= _GRACE_S:
+                    raise SacGmmError(f"at the end of the episode the reward is not valid: {self._why_invalid}")
             if time.monotonic() - self._rewarded_at_s >= self._silence_timeout_s:
                 raise SacGmmError(
                     f"no reward for a new picture for {self._silence_timeout_s:g} s: "
@@ -205,6 +217,10 @@ class EpisodeManager(BaseNode):
         stamp_ns = nanoseconds(message.header.stamp)
         if stamp_ns != self._rewarded_ns:
             self._rewarded_ns, self._rewarded_at_s = stamp_ns, time.monotonic()
+        if message.valid:
+            self._valid_ns = stamp_ns
+        else:
+            self._why_invalid = message.text
         running = self._state.phase == EpisodeState.PHASE_RUNNING and stamp_ns >= self._start_ns
         if running and message.valid and message.success and self._success_ns is None:
             self._success_ns = stamp_ns

@@ -26,6 +26,7 @@ from rclpy.executors import Executor, ExternalShutdownException, SingleThreadedE
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.signals import SignalHandlerOptions
+from rclpy.subscription import Subscription
 from sac_gmm_interfaces.msg import Heartbeat
 
 from sac_gmm.control.settings import range_text
@@ -46,6 +47,16 @@ _HEARTBEAT_S = 0.5
 def stream(reliable: bool) -> QoSProfile:
     """QoS of states and images: best effort and the latest only, or, in lock-step, every one of them."""
     return RELIABLE if reliable else SENSOR
+
+
+def take_what_waits(subscription: Subscription, most: int) -> None:
+    """Work off up to `most` messages that have come already: topics and services overtake each other in an executor."""
+    for _ in range(most):
+        with subscription.handle:
+            taken = subscription.handle.take_message(subscription.msg_type, subscription.raw)
+        if taken is None:
+            return
+        subscription.callback(taken[0])
 
 
 class Turn:
