@@ -10,6 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from sac_gmm.cli import demo
+from sac_gmm.rl import ObservationSpec, SacAgent, save_checkpoint
+
 # In lock-step no wall clock is kept, so that this need not run alone.
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(290)]
 
@@ -128,3 +131,17 @@ def test_bad_input_is_one_sentence(tmp_path, options, words):
     said, _ = demo.communicate(timeout=60)
     assert demo.returncode == 2 and words in said and "Traceback" not in said
     assert not (tmp_path / "demo").exists()
+
+
+def test_episodes_after_the_last_checkpoint_are_run_again(tmp_path):
+    log = demo._EpisodeLog(tmp_path / "episodes.jsonl")
+    for mode in ("base", "base", "train", "train", "evaluate"):
+        log.add({"mode": mode})
+    checkpoint = tmp_path / "agent.checkpoint"
+    for learned, kept in (({"base": 2, "train": 2}, 5), ({"base": 2, "train": 1}, 3), ({"base": 1, "train": 0}, 1)):
+        save_checkpoint(checkpoint, SacAgent(ObservationSpec(1), 1), None, {"episodes": learned})
+        demo._forget_what_was_lost(log, checkpoint)
+        assert len(log.episodes) == len(episodes(tmp_path)) == kept
+    checkpoint.unlink()
+    demo._forget_what_was_lost(log, checkpoint)
+    assert episodes(tmp_path) == []

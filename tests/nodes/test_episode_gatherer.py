@@ -168,3 +168,26 @@ def test_a_decision_does_not_wait_for_a_state_that_was_lost():
     gatherer.pose(300, np.full(3, 3.0))
     gatherer.wrench(300, np.ones(6))
     np.testing.assert_allclose(gatherer.poll().observation["vector"][:3], 1.0)
+
+
+def test_who_was_started_again_hears_of_episodes_that_were_over():
+    gatherer = EpisodeGatherer(WindowObserver(3), 30.0, None)
+    for episode in (1, 2):
+        gatherer.running(episode, 1, episode * 10_000)
+        assert gatherer.poll() == Begin(episode, 1)
+        gatherer.ended(episode, episode * 10_000 + 100, False, True)
+        assert gatherer.poll() is None  # no target has come
+    gatherer.running(3, 1, 30_000)
+    assert gatherer.poll() == Begin(3, 1)
+
+
+def test_the_target_of_the_next_episode_does_not_move_the_end_of_this_one():
+    gatherer = EpisodeGatherer(WindowObserver(3), 30.0, None)
+    gatherer.running(1, 1, 100)
+    gatherer.poll()
+    gatherer.target(100, np.zeros(3))
+    gatherer.target(20_000, np.ones(3))
+    gatherer.pose(100, np.full(3, 0.1))
+    gatherer.wrench(100, np.zeros(6))
+    gatherer.ended(1, 100, True, False)
+    np.testing.assert_allclose(gatherer.poll().observation["vector"][:3], 0.1)

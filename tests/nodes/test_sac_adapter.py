@@ -6,7 +6,7 @@ from geometry_msgs.msg import PoseStamped, WrenchStamped
 from sac_gmm_interfaces.msg import ControllerStatus, EpisodeState, MixtureUpdate
 
 from sac_gmm.models import load_model, parameters_checksum
-from sac_gmm.rl import SacAgent, load_checkpoint, save_policy
+from sac_gmm.rl import Replay, SacAgent, load_checkpoint, read_extra, save_checkpoint, save_policy
 from sac_gmm.skills import Translation, WindowObserver
 from sac_gmm.skills.settings import AgentSettings
 from sac_gmm_nodes.conversions import header, pose_message, stamp_of, wrench_message
@@ -114,12 +114,32 @@ def test_modes_transitions_and_checkpoints(graph, model_file, tmp_path, learner)
     np.testing.assert_allclose(rows["vector"][1, :3], 0.04, atol=1e-7)  # relative to the target at the decision
     np.testing.assert_allclose(rows["vector"][1, 3:9], np.mean([1, 2, 3, 4]))  # mean wrench since the last one
 
+    beside = read_extra(world.run_dir / "agent.checkpoint")
+    assert beside["episodes"] == {"base": 1, "train": 1}
+
     world.start(learner=learner)
     assert "going on from" in graph.output("sac_adapter")
     world.episode(EpisodeState.MODE_TRAIN)
     world.episode(EpisodeState.MODE_EVALUATE)  # whose decisions come after the end of the one before was taken in
     assert graph.stop("sac_adapter") == 0
     assert world.replay()[0].size == 9
+    beside_now = read_extra(world.run_dir / "agent.checkpoint")
+    assert beside_now["episodes"] == {"base": 1, "train": 2}
+    assert beside_now["agent"]["noise"] != beside["agent"]["noise"]  # went on, and not from its first number
+
+
+@pytest.mark.parametrize("learner", ["sync", "async"])
+def test_the_checkpoint_of_something_else_is_refused(graph, model_file, tmp_path, learner):
+    observer = WindowObserver(3)  # without what the adapter sees by default
+    agent = SacAgent(observer.spec, 3, seed=1)
+    base = load_model(model_file)
+    path = tmp_path / "agent.checkpoint"
+    given = {"model_file": model_file, "run_dir": tmp_path, "use_image": False, "learner": learner}
+    for model_id, words in (("another", "adapts skill another"), (base.model_id, "another observation")):
+        save_checkpoint(path, agent, Replay(observer.spec, 3, 10), {"model_id": model_id, "episodes": {}, "agent": {}})
+        assert graph.start("sac_adapter", **given).wait(60) == 2
+        assert words in graph.output("sac_adapter")
+        assert "Traceback" not in graph.output("sac_adapter")
 
 
 def test_a_checkpoint_survives_a_kill(graph, model_file, tmp_path):

@@ -113,3 +113,14 @@ def test_bad_transitions_are_refused(change, message):
     assert len(replay) == 0
     with pytest.raises(SacGmmError, match="empty"):
         replay.sample(1, np.random.default_rng(0))
+
+
+def test_an_episode_that_was_cut_off_does_not_run_on_into_the_next():
+    replay = Replay(SPEC, 1, 100)
+    for i in range(2):  # never ends
+        replay.add(Transition(vector(i), np.zeros(1), 0.0, vector(i + 1), False, steps=10, first=i == 0))
+    replay.add(Transition(vector(7), np.zeros(1), 1.0, vector(8), True, steps=10, first=True))
+    rows = sample_all(replay, gamma=0.99, n_step=3)
+    assert [rows[i]["succeeded"] for i in (0, 1, 7)] == [0, 0, 1]
+    assert rows[1]["reward"] == 0.0
+    assert list(replay.episode_starts()) == [0, 2]

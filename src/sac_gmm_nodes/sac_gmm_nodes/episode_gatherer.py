@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from sac_gmm.rl import Observation
 from sac_gmm.skills import WindowObserver
 
+_KEPT_TARGETS = 10  # detections; of one episode the last ones matter
 _KEPT_TICKS = 1000  # states held while it is not yet known which episode they belong to
 
 
@@ -55,6 +56,11 @@ class _Tick(NamedTuple):
     wrench: NDArray[np.float64]
 
 
+class _Target(NamedTuple):
+    stamp_ns: int
+    position_m: NDArray[np.float64]
+
+
 class _Due(NamedTuple):
     episode_id: int
     decision: int
@@ -86,7 +92,7 @@ class EpisodeGatherer:
         # Stamp of the last pose and wrench that found each other: nothing older will come, what was lost stays lost.
         self._joined_ns = -1
         self._ticks: deque[_Tick] = deque(maxlen=_KEPT_TICKS)  # not yet shown to the observer
-        self._target: tuple[int, NDArray[np.float64]] | None = None
+        self._targets: deque[_Target] = deque(maxlen=_KEPT_TARGETS)  # by their stamps; the next episode's comes early
         self._image: tuple[int, NDArray[Any]] | None = None
         self._due: _Due | None = None
         self._decided: tuple[int, int] | None = None  # episode and decision
@@ -109,7 +115,9 @@ class EpisodeGatherer:
 
     def target(self, stamp_ns: int, position_m: NDArray[np.float64]) -> None:
         """The target was detected at `position_m`, shape (3,), base frame."""
-        self._target = stamp_ns, position_m
+        while self._targets and self._targets[-1].stamp_ns >= stamp_ns:  # said again, or the clock was set back
+            self._targets.pop()
+        self._targets.append(_Target(stamp_ns, position_m))
 
     def image(self, stamp_ns: int, picture: NDArray[Any]) -> None:
         """A picture: colours (height, width, 3), or metres (channels, height, width)."""
@@ -140,10 +148,12 @@ class EpisodeGatherer:
     def poll(self) -> Begin | Decide | End | None:
         """The next event that everything needed has come for."""
         if self._next is not None:
-            if self._episode is not None and self._ended is not None:
-                return self._end(self._ended)  # with what is here: more of that episode will not come
+            # Who was started again hears of episodes that were over before it: there is nothing to end in them.
+            ended = self._ended if self._episode is not None else None
+            if ended is not None and self._target_at(ended.stamp_ns) is not None:
+                return self._end(ended)  # with what is here: more of that episode will not come
             return self._begin(self._next)
-        if self._episode is None or self._target is None or self._target[0] < self._start_ns:
+        if self._episode is None or self._target_at(self._start_ns) is None:
             return None
         due, ended = self._due, self._ended
         if due is not None and due.episode_id == self._episode.episode_id and not self._past_the_end(due.stamp_ns):
@@ -184,14 +194,21 @@ class EpisodeGatherer:
         elapsed_s = round((stamp_ns - self._start_ns) / self._period_ns) * self._period_ns / 1e9
         wanted = self._image_max_age_ns is not None
         reading = self._image[1] if wanted and self._image is not None else None
-        return self._observer.observe(reading, elapsed_s, None if self._target is None else self._target[1])
+        return self._observer.observe(reading, elapsed_s, self._target_at(stamp_ns))
 
     def _show(self, until_ns: int) -> None:
         """Show the observer the ticks up to and including `until_ns`."""
-        assert self._target is not None
         while self._ticks and self._ticks[0].stamp_ns <= until_ns:
             tick = self._ticks.popleft()
-            self._observer.tick(tick.position_m - self._target[1], tick.wrench)
+            target_m = self._target_at(tick.stamp_ns)
+            assert target_m is not None
+            self._observer.tick(tick.position_m - target_m, tick.wrench)
+
+    def _target_at(self, stamp_ns: int) -> NDArray[np.float64] | None:
+        """Where the target was last detected, of this episode's detections; the first one counts backwards too."""
+        own = [target for target in self._targets if target.stamp_ns >= self._start_ns]
+        known = [target for target in own if target.stamp_ns <= stamp_ns]
+        return (known or own[:1])[-1].position_m if own else None
 
     def _steps_since_decision(self, stamp_ns: int) -> int:
         since_ns = self._start_ns if self._decided_ns is None else self._decided_ns

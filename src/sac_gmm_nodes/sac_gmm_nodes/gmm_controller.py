@@ -397,7 +397,8 @@ class GmmController(ManagedNode):
             if left_s <= 0:
                 break
             if waited_s > _SAID_AFTER_S:
-                self.get_logger().info(f"waiting for the adapter, {waited_s:.0f} s", throttle_duration_sec=_SAID_AFTER_S)
+                text = f"waiting for the adapter since {waited_s:.0f} s"
+                self.get_logger().info(text, throttle_duration_sec=_SAID_AFTER_S)
             with self._news:
                 self._news.wait_for(settled, min(left_s, _REPEAT_S))
         if expected and not settled():

@@ -35,6 +35,7 @@ from sac_gmm.errors import SacGmmError
 Settings = TypeVar("Settings")
 
 RELIABLE = QoSProfile(depth=10)
+EVERY = QoSProfile(depth=80)  # more than the control steps between two decisions, for a node that is held up
 COMMAND = QoSProfile(depth=1)
 SENSOR = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
@@ -46,7 +47,7 @@ _HEARTBEAT_S = 0.5
 
 def stream(reliable: bool) -> QoSProfile:
     """QoS of states and images: best effort and the latest only, or, in lock-step, every one of them."""
-    return RELIABLE if reliable else SENSOR
+    return EVERY if reliable else SENSOR
 
 
 def take_what_waits(subscription: Subscription, most: int) -> None:

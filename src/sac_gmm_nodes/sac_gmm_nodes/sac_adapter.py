@@ -21,7 +21,17 @@ from sensor_msgs.msg import Image
 
 from sac_gmm.errors import SacGmmError
 from sac_gmm.models import load_model
-from sac_gmm.rl import AsyncLearner, FixedPolicy, Policy, Replay, SacAgent, SacConfig, SyncLearner, load_policy
+from sac_gmm.rl import (
+    AsyncLearner,
+    FixedPolicy,
+    Policy,
+    Replay,
+    SacAgent,
+    SacConfig,
+    SyncLearner,
+    load_policy,
+    read_extra,
+)
 from sac_gmm.skills import AdaptingAgent, Mode, WindowObserver, make_adaptation
 from sac_gmm.skills.settings import CONTROL_RATE_HZ, AgentSettings, load_settings
 from sac_gmm_nodes.conversions import (
@@ -98,6 +108,7 @@ class SacAdapter(BaseNode):
         self._gatherer = EpisodeGatherer(self._observer, rate_hz, image_age_s if image else None)
         self._checkpoint = Path(run_dir) / "agent.checkpoint" if run_dir else None
         self._learner: AsyncLearner | SyncLearner | FixedPolicy
+        known = self._known() if trained is None else None
         if trained is None:
             self._learner = self._open_learner(learner, config, seed)
         else:
@@ -108,6 +119,12 @@ class SacAdapter(BaseNode):
         self._agent = AdaptingAgent(
             self._learner, self._adaptation.action_dim, config.noise_correlation, seed, sees_images=image is not None
         )
+        # Episodes that the checkpoint has behind it, by mode: who counts them elsewhere can tell what was lost.
+        self._episodes = {mode.name.lower(): 0 for mode in (Mode.BASE, Mode.TRAIN)}
+        if known is not None:
+            self._agent.load_state_dict(known["agent"])
+            self._episodes = known["episodes"]
+        self._tell_learner()
         self._mode = Mode.BASE
         self._decision: int | None = None  # the last one of this episode
         self._version = 0  # the highest number of a version seen or sent
@@ -131,6 +148,22 @@ class SacAdapter(BaseNode):
             raise SacGmmError(f"policy {path} sees other things than this adapter: is use_image as in its training?")
         self.get_logger().info(f"using {path} as it is, after {about.get('episodes_trained')} training episodes")
 
+    def _known(self) -> dict[str, Any] | None:
+        """What was stored beside the checkpoint that there is; None where there is none.
+
+        Raises:
+            SacGmmError: It belongs to another skill.
+        """
+        if self._checkpoint is None or not self._checkpoint.exists():
+            return None
+        known = read_extra(self._checkpoint)
+        if known.get("model_id") != self._base.model_id:
+            raise SacGmmError(
+                f"checkpoint {self._checkpoint} adapts skill {known.get('model_id')}, this is {self._base.model_id}: "
+                "give another run_dir"
+            )
+        return known
+
     def _open_learner(self, kind: str, config: SacConfig, seed: int) -> AsyncLearner | SyncLearner:
         """A learner that goes on from the checkpoint, where there is one."""
         path, spec, action_dim = self._checkpoint, self._observer.spec, self._adaptation.action_dim
@@ -140,7 +173,7 @@ class SacAdapter(BaseNode):
         if kind == "sync":
             torch.set_num_threads(1)  # its matrices are too small to be shared among threads
             if resume_from is not None:
-                return SyncLearner.resume(resume_from)[0]
+                return SyncLearner.resume(resume_from, (spec, action_dim, config))[0]
             agent = SacAgent(spec, action_dim, config, seed)
             return SyncLearner(agent, Replay(spec, action_dim, config.replay_capacity))
         learner = AsyncLearner(
@@ -206,6 +239,10 @@ class SacAdapter(BaseNode):
 
     def _end(self, event: End) -> None:
         self._agent.end(event.observation, success=event.success, truncated=event.truncated, steps=event.steps)
+        # One without a decision was over before this adapter was started: it only heard of it.
+        if self._mode is not Mode.EVALUATE and self._decision is not None:
+            self._episodes[self._mode.name.lower()] += 1
+        self._tell_learner()
         if time.monotonic() - self._saved_at_s > self._save_every_s:
             self._save()
         if isinstance(self._learner, AsyncLearner) and not self._learner.alive:
@@ -218,10 +255,19 @@ class SacAdapter(BaseNode):
         """Write the checkpoint; a learner in a process of its own does that by itself."""
         if self._checkpoint is not None and isinstance(self._learner, SyncLearner):
             try:
-                self._learner.checkpoint(self._checkpoint)
+                self._learner.checkpoint(self._checkpoint, self._beside())
             except (OSError, SacGmmError) as error:
                 self.get_logger().error(f"not saved, learning goes on: {error}")
         self._saved_at_s = time.monotonic()
+
+    def _tell_learner(self) -> None:
+        """A learner in a process of its own saves by itself, at any time."""
+        if isinstance(self._learner, AsyncLearner):
+            self._learner.remember(self._beside())
+
+    def _beside(self) -> dict[str, Any]:
+        """What the next episode depends on beside the learner, for the checkpoint."""
+        return {"model_id": self._base.model_id, "episodes": self._episodes, "agent": self._agent.state_dict()}
 
     # Callbacks -------------------------------------------------------------------------------------------------
 

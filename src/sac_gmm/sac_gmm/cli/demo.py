@@ -29,7 +29,8 @@ from sac_gmm.errors import SacGmmError
 # The launch file wires the marker detector, and nothing else, to the topic `reward`.
 REWARD_SOURCE = "aruco"
 _ACTIVE_FILE = "episodes.jsonl"
-_STOP_S = 20.0  # for nodes to end by themselves
+_CHECKPOINT = Path("adapter", "agent.checkpoint")  # where sac_adapter writes it, below the run's folder
+_STOP_S = 60.0  # for nodes to end by themselves: the adapter may be learning, and saves itself
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,8 @@ def run(demo: Demo) -> int:
     )
     _prepare_folder(demo)
     log = _EpisodeLog(demo.run_dir / _ACTIVE_FILE)
+    if demo.resume:
+        _forget_what_was_lost(log, demo.run_dir / _CHECKPOINT)
     if any(log.count(phase.mode) < phase.episodes for phase in phases):
         model = _fit(demo)
         with _nodes(demo, model) as check_nodes:
@@ -112,17 +115,25 @@ class _EpisodeLog:
         if path.exists():
             lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
             whole = [line for line in lines if line.endswith("\n")]  # the last one may have been cut by a crash
-            if len(whole) < len(lines):
-                path.write_text("".join(whole), encoding="utf-8")
             try:
                 self.episodes = [json.loads(line) for line in whole]
             except ValueError as error:
                 raise SacGmmError(f"{path} is not a log of episodes ({error}): start again without --resume") from error
+            if len(whole) < len(lines):
+                self.keep(self.episodes)
 
     def add(self, episode: dict[str, Any]) -> None:
         self.episodes.append(episode)
         with self._path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(episode) + "\n")
+
+    def keep(self, episodes: list[dict[str, Any]]) -> None:
+        """Forget all others."""
+        from sac_gmm.files import atomic_file
+
+        self.episodes = episodes
+        with atomic_file(self._path) as partial:
+            partial.write_text("".join(json.dumps(episode) + "\n" for episode in episodes), encoding="utf-8")
 
     def of(self, mode: str) -> list[dict[str, Any]]:
         return [episode for episode in self.episodes if episode["mode"] == mode]
@@ -153,6 +164,22 @@ def _prepare_folder(demo: Demo) -> None:
     write_json(path, config)
 
 
+def _forget_what_was_lost(log: _EpisodeLog, checkpoint: Path) -> None:
+    """Drop from the log what the agent's checkpoint does not have behind it, and all that followed: it is run again."""
+    from sac_gmm.rl import read_extra
+
+    learned = read_extra(checkpoint)["episodes"] if checkpoint.exists() else {"base": 0, "train": 0}
+    kept: list[dict[str, Any]] = []
+    for mode in ("base", "train", "evaluate"):
+        of_mode = log.of(mode)
+        kept += of_mode[: learned.get(mode, len(of_mode))]
+        if len(of_mode) > learned.get(mode, len(of_mode)):
+            break  # what came later was done by another agent
+    if lost := len(log.episodes) - len(kept):
+        print(f"{lost} episodes came after the agent's last checkpoint: they are run again")
+        log.keep(kept)
+
+
 def _fit(demo: Demo) -> Path:
     from sac_gmm.cli.fit import fit
 
@@ -173,7 +200,7 @@ def _nodes(demo: Demo, model: Path) -> Iterator[Callable[[], None]]:
         "model": model.resolve(),
         "task": demo.task,
         "seed": demo.seed,
-        "run_dir": (demo.run_dir / "adapter").resolve(),
+        "run_dir": (demo.run_dir / _CHECKPOINT.parent).resolve(),
         "decision_interval": demo.decision_interval,
     }
     command = [sys.executable, "-m", "sac_gmm.cli.main", "up", "sac_gmm_bringup", "simulation.launch.yaml"]

@@ -46,12 +46,28 @@ class SyncLearner:
         self._metrics: dict[str, float] = {}
 
     @classmethod
-    def resume(cls, path: Path | str) -> tuple[SyncLearner, dict[str, Any]]:
-        """Go on from a checkpoint; return the learner and the JSON values stored beside it."""
+    def resume(
+        cls, path: Path | str, made_for: tuple[ObservationSpec, int, SacConfig] | None = None
+    ) -> tuple[SyncLearner, dict[str, Any]]:
+        """Go on from a checkpoint; return the learner and the JSON values stored beside it.
+
+        Args:
+            path: The checkpoint.
+            made_for: Observation, entries of an action and configuration that it must have; any where not given.
+
+        Raises:
+            SacGmmError: The file cannot be used, or was made for something else.
+        """
         checkpoint = load_checkpoint(path)
-        if checkpoint.replay is None:
+        agent, replay = checkpoint.agent, checkpoint.replay
+        if made_for is not None and (agent.spec, agent.action_dim, agent.config) != made_for:
+            raise SacGmmError(
+                f"checkpoint {path} was made with another observation or configuration: give the same, or another "
+                "folder"
+            )
+        if replay is None:
             raise SacGmmError(f"checkpoint {path} has no replay buffer: it cannot be resumed, only run")
-        return cls(checkpoint.agent, checkpoint.replay), checkpoint.extra
+        return cls(agent, replay), checkpoint.extra
 
     def observe(self, transition: Transition, *, learn: bool = True) -> None:
         """Store a transition and make the configured number of updates.
@@ -329,19 +345,18 @@ def _run(orders: _Orders, board: _Board, inbox: Any, answers: Any) -> None:
 
 def _learn(orders: _Orders, board: _Board, inbox: Any, answers: Any) -> None:
     """Take in transitions, update, publish and save until told to stop or left alone."""
+    extra: dict[str, Any] = {}
     if orders.resume_from is None:
         agent = SacAgent(orders.spec, orders.action_dim, orders.config, orders.seed)
         replay = Replay(orders.spec, orders.action_dim, orders.config.replay_capacity)
     else:
-        learner, _ = SyncLearner.resume(orders.resume_from)
+        made_for = orders.spec, orders.action_dim, orders.config
+        learner, extra = SyncLearner.resume(orders.resume_from, made_for)
         agent, replay = learner.agent, learner.replay
-        if (agent.spec, agent.action_dim, agent.config) != (orders.spec, orders.action_dim, orders.config):
-            raise SacGmmError(f"checkpoint {orders.resume_from} was made with another observation or configuration")
     parent = multiprocessing.parent_process()
     assert parent is not None
     outstanding = 0  # updates that the transitions so far allow
     metrics: dict[str, float] = {}
-    extra: dict[str, Any] = {}
     saved_at = time.monotonic()
 
     def publish() -> None:

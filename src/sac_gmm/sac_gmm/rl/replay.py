@@ -24,6 +24,7 @@ class Transition:
     terminated: bool  # the task ended: nothing can follow, no bootstrap
     truncated: bool = False  # a time-out or an interruption: the episode's last transition, but it bootstraps
     steps: int = 1  # control steps really taken
+    first: bool = False  # of its episode: the one before, if it never ended, was cut off
 
 
 class Replay:
@@ -71,6 +72,8 @@ class Replay:
         self._check(transition)
         i = self.n_added % self.capacity
         previous = (i - 1) % self.capacity
+        if transition.first and self.size:
+            self._last[previous] = True
         self._vector[i] = transition.obs["vector"] if self.spec.vector_size else 0.0
         self._next_vector[i] = transition.next_obs["vector"] if self.spec.vector_size else 0.0
         self._action[i] = transition.action

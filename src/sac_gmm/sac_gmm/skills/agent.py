@@ -67,6 +67,7 @@ class AdaptingAgent:
         self._base_action = base_action
         self._mode = Mode.BASE
         self._last: tuple[Observation, NDArray[np.float32]] | None = None
+        self._first = True  # no transition of this episode has been handed over
         self._sight_waits = sees_images
         self._remembers = False
         self._measured: Policy | None = None  # the policy of the evaluation in progress
@@ -74,7 +75,7 @@ class AdaptingAgent:
     def begin(self, mode: Mode) -> None:
         """Start an episode; one that never ended is forgotten."""
         self._mode = mode
-        self._last = None
+        self._last, self._first = None, True
         self._noise.reset()
         if mode is not Mode.EVALUATE:
             self._measured = None
@@ -132,5 +133,6 @@ class AdaptingAgent:
             return
         before, action = self._last
         self._remembers = True
-        transition = Transition(before, action, reward, observation, terminated, truncated, steps)
+        transition = Transition(before, action, reward, observation, terminated, truncated, steps, self._first)
+        self._first = False
         self._learner.observe(transition, learn=self._mode is Mode.TRAIN)
