@@ -75,7 +75,8 @@ class Arm:
 
     def __init__(self, graph, at):
         self.graph, self.position, self.commands = graph, np.array(at), []
-        self.follows = True
+        self.follows = self.stamps = True
+        self.now = graph.node.get_clock().now().to_msg()
         self.out = graph.node.create_publisher(PoseStamped, "state/pose", RELIABLE)
         graph.node.create_subscription(TwistStamped, "command/twist", self._on_twist, COMMAND)
         self.timer = graph.node.create_timer(0.01, self._tick)
@@ -89,7 +90,9 @@ class Arm:
     def _tick(self):
         if self.follows:
             self.position = self.position + 0.01 * self.velocity
-        message = PoseStamped(header=header(self.graph.node.get_clock().now().to_msg(), FRAME))
+        if self.stamps:
+            self.now = self.graph.node.get_clock().now().to_msg()
+        message = PoseStamped(header=header(self.now, FRAME))
         message.pose.position.x, message.pose.position.y, message.pose.position.z = self.position.tolist()
         self.out.publish(message)
 
@@ -135,6 +138,23 @@ def test_an_arm_that_does_not_follow_ends_it_with_a_sentence(graph, bag):
     graph.processes.pop("demo_player")
     assert "off the recorded way" in graph.output("demo_player")
     assert not arm.commands[-1].any()
+
+
+@pytest.mark.parametrize("trouble", ["a state that only repeats itself", "a second commander"])
+def test_what_goes_wrong_on_the_way_ends_it_with_the_arm_at_rest(graph, bag, trouble):
+    arm = Arm(graph, [0.4, 0.0, 0.3])
+    player = start(graph, bag, autostart=True, state_timeout_s=0.2)
+    graph.wait(lambda: player.poll() is not None or arm.commands, "a command")
+    if trouble == "a second commander":
+        graph.node.create_publisher(TwistStamped, "command/twist", COMMAND)
+        words = "somebody else publishes /command/twist"
+    else:
+        arm.stamps, words = False, "the state of the arm is"
+    assert player.wait(30.0) == 2
+    graph.processes.pop("demo_player")
+    assert words in graph.output("demo_player")
+    assert not arm.commands[-1].any()
+    assert np.linalg.norm(arm.position - [0.46, 0, 0.3]) > 0.02  # it never came to the end
 
 
 def test_two_commanders_and_a_wrong_frame_are_refused(graph, bag):

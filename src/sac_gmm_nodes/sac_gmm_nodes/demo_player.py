@@ -31,7 +31,7 @@ from sac_gmm.demos import TopicNames, read_demonstration
 from sac_gmm.demos.messages import COMMAND_TWIST, EPISODE_TOPICS, LATCHED_TOPICS, has_header, typestore
 from sac_gmm.errors import SacGmmError
 from sac_gmm_nodes.control_loop import without_missed
-from sac_gmm_nodes.conversions import header, point_array, stamp_of, twist_message
+from sac_gmm_nodes.conversions import header, nanoseconds, point_array, stamp_of, twist_message
 from sac_gmm_nodes.demo_recorder import message_type
 from sac_gmm_nodes.node_helpers import COMMAND, LATCHED, BaseNode, run_node, stream
 
@@ -166,6 +166,7 @@ class DemoPlayer(BaseNode):
             self._demonstration.time_s, self._demonstration.position_m + shift, limits, 1.0 / rate_hz, settings
         )
         self._pose: tuple[float, np.ndarray] | None = None  # time of arrival, position
+        self._pose_ns = -1  # its stamp
         self._target: np.ndarray | None = None
         self._command = self.create_publisher(TwistStamped, "command/twist", COMMAND)
         self.create_subscription(PoseStamped, "state/pose", self._on_pose, stream(reliable))
@@ -191,6 +192,8 @@ class DemoPlayer(BaseNode):
             now_s = time.monotonic()
             if now_s - deadline_s > DRIVER_TIMEOUT_S:
                 player.start_from_rest()
+            if player.state is ReplayState.MOVING and (why := self._other_commander()):
+                player.stop(why)
             age_s = 0.0 if self._pose is None else now_s - self._pose[0]
             tick = player.tick(None if self._pose is None else self._pose[1], age_s)
             if tick.publish:
@@ -219,11 +222,8 @@ class DemoPlayer(BaseNode):
         Raises:
             SacGmmError: Somebody else commands the arm, no target has come, or the arm is not where the way begins.
         """
-        others = self.count_publishers("command/twist") - 1
-        if others > 0:
-            raise SacGmmError(
-                f"somebody else publishes {self.resolve_topic_name('command/twist')}: stop the controller first"
-            )
+        if why := self._other_commander():
+            raise SacGmmError(why)
         if self._needs_target:
             raise SacGmmError(
                 "no target has been detected yet: check target_pose, or play with relative_to_target: false"
@@ -236,9 +236,17 @@ class DemoPlayer(BaseNode):
         self._player.start(self._pose[1] if fresh and self._pose is not None else None)
         self.get_logger().info(f"moving along {self._bag}")
 
+    def _other_commander(self) -> str:
+        """Why the arm must not be moved by this node now; empty where nobody else commands it."""
+        topic = self.resolve_topic_name("command/twist")
+        if self.count_publishers(topic) <= 1:
+            return ""
+        return f"somebody else publishes {topic}: stop the controller first"
+
     def _on_pose(self, message: PoseStamped) -> None:
-        if message.header.frame_id == self._frame:
-            self._pose = time.monotonic(), point_array(message.pose.position)
+        stamp_ns = nanoseconds(message.header.stamp)
+        if message.header.frame_id == self._frame and stamp_ns != self._pose_ns:  # said again it is no news
+            self._pose, self._pose_ns = (time.monotonic(), point_array(message.pose.position)), stamp_ns
 
     def _on_target(self, message: PoseStamped) -> None:
         if message.header.frame_id == self._frame:
