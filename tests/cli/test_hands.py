@@ -61,12 +61,55 @@ def test_a_film_becomes_a_demonstration_once(film, extrinsics, tmp_path, capsys)
     assert hands.main([*command[:-4], "--point", "palm", "--focal-px", "601"]) == 1
     assert "never overwritten" in capsys.readouterr().out
 
-    moved = ["retarget", str(tmp_path / "out" / "hand"), "-o", str(tmp_path / "moved"), "--target", "end"]
-    assert hands.main(moved) == 0
-    again = read_demonstration(tmp_path / "moved" / "hand")
-    assert again.frame_id == "camera_optical_frame" and again.n_samples == 60
-    offset = CAMERA.apply(again.position_m) - demonstration.position_m
-    assert np.linalg.norm(offset, axis=1) == pytest.approx(np.linalg.norm([0.01, 0.08, -0.05]), abs=2e-3)
+    save_extrinsics(tmp_path / "other.json", "base", "eye", looking_at([0.13, -0.38, 0.92], [0.45, 0.02, 0.36]))
+    for other in (
+        [*command[:-1], "0.55,0,0.31"],
+        [*command[:-1], "end"],
+        [*command, "--extrinsics", str(tmp_path / "other.json")],
+        [*command, "--tool-offset-m", "0,0.08,-0.05"],
+        [*command, "--point", "palm"],
+        [*command, "--smoothing-s", "0.3"],
+    ):
+        assert hands.main(other) == 1, other
+        assert "is of another film or other settings" in capsys.readouterr().out
+
+
+def test_the_motion_is_made_again_with_what_was_recorded_and_what_is_said_now(film, extrinsics, tmp_path, capsys):
+    bag = tmp_path / "out" / "hand"
+    settings = [*MARKER, *extrinsics, "--point", "wrist", "--task", "wave", "--operator", "ann"]
+    assert hands.main(["track", str(film), "-o", str(bag.parent), *settings, "--target", "0.55,0,0.3"]) == 0
+    before = read_demonstration(bag)
+
+    def retargeted(name, *arguments):
+        assert hands.main(["retarget", str(bag), "-o", str(tmp_path / name), *arguments]) == 0
+        sidecar = yaml.safe_load((tmp_path / name / "hand" / "episode.yaml").read_text())
+        return read_demonstration(tmp_path / name / "hand"), sidecar
+
+    again, sidecar = retargeted("again")
+    assert (again.frame_id, again.task, again.meta["operator"]) == ("base", "wave", "ann")
+    assert np.allclose(again.position_m, before.position_m, atol=1e-5)
+    assert again.target_m.tolist() == [0.55, 0.0, 0.3] and sidecar["target_from"] == f"{bag} (--target)"
+    assert sidecar["setup"]["point"] == "wrist" and sidecar["setup"]["retargeted_from"] == str(bag)
+
+    bare, _ = retargeted("bare", "--tool-offset-m", "0,0,0")
+    offset = np.linalg.norm(bare.position_m - before.position_m, axis=1)
+    assert offset == pytest.approx(np.linalg.norm([0.01, 0.08, -0.05]), abs=2e-3)
+
+    save_extrinsics(tmp_path / "table.json", "table", "eye", CAMERA)
+    table = ["--extrinsics", str(tmp_path / "table.json")]
+    assert main(["hands", "retarget", str(bag), "-o", str(tmp_path / "table"), *table]) == 2
+    said = capsys.readouterr().err
+    assert "its target is in frame 'base', its new motion in 'table'" in said and "--target x,y,z" in said
+    assert not (tmp_path / "table").exists()
+    there, sidecar = retargeted("table", *table, "--target", "0.1,0,0.3")
+    assert there.frame_id == "table" and there.target_m.tolist() == [0.1, 0.0, 0.3]
+    assert sidecar["target_from"] == "--target"
+    end, sidecar = retargeted("end", *table, "--target", "end")
+    assert np.array_equal(end.target_m, end.position_m[-1]) and sidecar["target_from"] == "end of the motion"
+
+    (bag / "episode.yaml").unlink()
+    assert main(["hands", "retarget", str(bag), "-o", str(tmp_path / "unknown")]) == 2
+    assert "its target is in frame 'unknown'" in capsys.readouterr().err
 
 
 def test_stopped_in_the_middle_it_goes_on_and_nothing_is_different(film, tmp_path, monkeypatch, capsys):
@@ -160,6 +203,11 @@ def test_the_camera_is_calibrated_from_a_folder_of_pictures(tmp_path, capsys):
     error = pose.inverse @ truth
     assert np.linalg.norm(error.position_m) < 1.5e-3
     assert Rotation.from_matrix(error.rotation).magnitude() < np.radians(0.2)
+
+    found = (tmp_path / "found.json").read_bytes()
+    assert main([*command, "--mounting", "wrist"]) == 2
+    assert "the views do not fit together" in capsys.readouterr().err
+    assert (tmp_path / "found.json").read_bytes() == found, "the good file is not replaced"
 
     (tmp_path / "poses.yaml").write_text(yaml.safe_dump([{"image": "0.png"}]))
     assert main(command) == 2

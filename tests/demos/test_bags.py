@@ -1,6 +1,7 @@
 import contextlib
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -217,6 +218,22 @@ def test_a_name_taken_while_recording_is_not_overwritten(tmp_path):
     with pytest.raises(SacGmmError, match="come to exist meanwhile; the recording is kept in"):
         writer.close()
     assert (writer.partial_path / "bag.mcap").exists()
+
+
+def test_a_partial_folder_that_another_recorder_makes_meanwhile_is_left_to_it(tmp_path, monkeypatch):
+    theirs, make = tmp_path / ".bag.partial", Path.mkdir
+
+    def another_was_faster(folder, *args, **kwargs):
+        if folder == theirs and not theirs.exists():
+            make(theirs)
+            (theirs / "recording").write_text("alive")
+        make(folder, *args, **kwargs)
+
+    monkeypatch.setattr(Path, "mkdir", another_was_faster)
+    with EpisodeBagWriter(tmp_path / "bag", {"/state/pose": POSE}) as writer:
+        writer.write("/state/pose", pose_stamped(0, "base", [0, 0, 0]))
+        assert writer.partial_path == tmp_path / ".bag.1.partial"
+    assert (theirs / "recording").read_text() == "alive"
 
 
 def test_the_bag_appears_only_when_it_is_complete(tmp_path):

@@ -213,6 +213,30 @@ def test_a_bag_without_metadata_and_one_whose_sqlite_journal_was_left(tmp_path):
     assert sum(salvage(crashed).recovered.values()) == sum(salvage(bag).recovered.values()) == 152
 
 
+def test_a_whole_recording_that_never_got_its_name_is_copied_out(tmp_path, monkeypatch):
+    def recording(name):
+        writer = EpisodeBagWriter(tmp_path / name, POSES, EpisodeInfo("door", "ann"))
+        writer.write("/state/pose", pose_stamped(0, "base", [0, 0, 0]))
+        return writer
+
+    def power_fails(*_):
+        raise OSError("the power failed")
+
+    taken = recording("taken")
+    (tmp_path / "taken").mkdir()
+    with pytest.raises(SacGmmError, match="come to exist meanwhile"):
+        taken.close()
+    crashed = recording("crashed")
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "rename", power_fails)
+        with pytest.raises(SacGmmError, match="demos salvage"):
+            crashed.close()
+    assert demos.main(["salvage", str(tmp_path)]) == 0
+    for writer, bag in ((taken, tmp_path / "taken_salvaged"), (crashed, tmp_path / "crashed")):
+        assert counts(bag)["/state/pose"] == 1 and writer.partial_path.exists()
+        assert yaml.safe_load((bag / "episode.yaml").read_text())["operator"] == "ann"
+
+
 def test_a_recording_in_progress_and_a_whole_bag_are_refused(tmp_path):
     writer = EpisodeBagWriter(tmp_path / "a", POSES)
     writer.write("/state/pose", pose_stamped(0, "base", [0, 0, 0]))

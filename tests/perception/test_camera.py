@@ -44,8 +44,14 @@ def test_a_broken_image_is_named(arguments, words):
         ((640, 480, [np.nan, *K[1:]]), "not finite"),
         ((0, 480, K), "not a\\s+calibrated camera"),
         ((640, 480, K, [0.0] * 3), "3 distortion"),
+        ((640, 480, K, [0.1, 0.0, 0.0, 0.0], "equidistant"), "model is 'equidistant'.*undistort the pictures first"),
     ],
 )
 def test_a_missing_calibration_is_named(arguments, words):
     with pytest.raises(SacGmmError, match=words):
         Camera.create(*arguments)
+
+
+@pytest.mark.parametrize(("model", "n"), [("", 0), ("plumb_bob", 4), ("plumb_bob", 5), ("rational_polynomial", 8)])
+def test_the_models_that_are_known_are_taken(model, n):
+    assert Camera.create(640, 480, K, [0.01] * n, model).distortion.size == n

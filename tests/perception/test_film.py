@@ -101,6 +101,7 @@ def test_calibrations_are_read_as_ros_writes_them(tmp_path):
     path.write_text(
         "image_width: 640\nimage_height: 480\n"
         "camera_matrix: {rows: 3, cols: 3, data: [600, 0, 320, 0, 601, 240, 0, 0, 1]}\n"
+        "distortion_model: plumb_bob\n"
         "distortion_coefficients: {rows: 1, cols: 5, data: [0.1, 0, 0, 0, 0]}\n"
     )
     camera = load_camera(path)
@@ -112,6 +113,11 @@ def test_calibrations_are_read_as_ros_writes_them(tmp_path):
         ("width: 640", "height or image_height"),
         ("width: 640\nheight: 480\nk: [0, 0, 0, 0, 0, 0, 0, 0, 0]\nd: []", "is not a calibrated camera"),
         ("{", "cannot read"),
+        (
+            "width: 640\nheight: 480\nk: [600, 0, 320, 0, 601, 240, 0, 0, 1]\nd: [0.1, 0, 0, 0]\n"
+            "distortion_model: equidistant",
+            "model is 'equidistant'",
+        ),
     ):
         path.write_text(text)
         with pytest.raises(SacGmmError, match=words):

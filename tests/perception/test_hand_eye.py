@@ -59,8 +59,19 @@ def test_the_camera_is_found_where_it_stands(mounting):
     assert Rotation.from_matrix(error.rotation).magnitude() < np.radians(0.1)
     assert found.reprojection_px < 0.3 and found.spread_m < 1e-3 and found.views == 10
 
-    wrong = [*flanges[1:], flanges[0]]
-    assert calibrate_hand_eye(views, wrong, CAMERA, mounting).reprojection_px > 5.0, "poses of other pictures show"
+    nearly = [pose @ transform(rng.normal(0, 5e-4, 3), *rng.normal(0, 1e-3, 3)) for pose in flanges]
+    assert calibrate_hand_eye(views, nearly, CAMERA, mounting).reprojection_px > 0.3, "an arm as arms are is taken"
+
+    other = "wrist" if mounting == "fixed" else "fixed"
+    for poses, named in (
+        ([pose.inverse for pose in flanges], mounting),
+        (flanges, other),
+        ([*flanges[1:], flanges[0]], mounting),
+        ([flanges[1], flanges[0], *flanges[2:]], mounting),
+        ([RigidTransform(1e3 * pose.position_m, pose.rotation) for pose in flanges], mounting),
+    ):
+        with pytest.raises(SacGmmError, match=r"do not fit together.*inverse.*metres.*own picture.*mounting"):
+            calibrate_hand_eye(views, poses, CAMERA, named)
 
 
 def test_what_does_not_determine_the_camera_is_refused():

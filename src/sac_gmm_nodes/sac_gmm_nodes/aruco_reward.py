@@ -145,12 +145,12 @@ class ArucoReward(BaseNode):
             self._judge.episode_running(message.episode_id, nanoseconds(message.start_stamp))
 
     def _on_camera_info(self, message: CameraInfo) -> None:
-        calibration = (message.width, message.height, tuple(message.k), tuple(message.d))
+        calibration = (message.width, message.height, tuple(message.k), tuple(message.d), message.distortion_model)
         if calibration == self._calibration:
             return
         self._calibration = calibration
         try:
-            camera = Camera.create(message.width, message.height, message.k, message.d)
+            camera = Camera.create(message.width, message.height, message.k, message.d, message.distortion_model)
             self._detector = self._make_detector(camera)
         except SacGmmError as error:
             self._detector, self._no_detector = None, str(error)

@@ -12,10 +12,10 @@ The bags are demonstrations as any other, for `sac-gmm demos check` and `sac-gmm
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
@@ -34,12 +34,14 @@ Output = Annotated[Path, tyro.conf.arg(aliases=["-o"])]
 class Placing:
     """Where the camera stands and what the hand holds."""
 
-    # File of `hands calibrate`. Without it the motion is given in the camera's own frame.
+    # File of `hands calibrate`. Without it: the camera's own frame; for `retarget` what was recorded.
     extrinsics: Path | None = None
     # The end-effector in the axes of the hand (x to the fingers, z out of its back) or of the marker: x,y,z in metres.
-    tool_offset_m: str = "0,0,0"
-    # The target in the base frame, x,y,z in metres, or `end`: where the motion ends.
-    target: str = "end"
+    # Without it: 0,0,0; for `retarget` what was recorded.
+    tool_offset_m: str | None = None
+    # The target in the base frame, x,y,z in metres, or `end`: where the motion ends. Without it: the end; for
+    # `retarget` what was recorded.
+    target: str | None = None
     # Longest time without the hand that is bridged.
     max_gap_s: float = 0.3
     # Window of the smoothing, which shifts nothing in time.
@@ -101,6 +103,7 @@ def track(
         min_confidence: Of the hand model, 0 to 1.
     """
     from sac_gmm.cli.hands_track import FilmTracker, Seeing
+    from sac_gmm.perception.hands import Retargeting
 
     if not films:
         raise SacGmmError("there is no film to track: name one or more")
@@ -110,7 +113,8 @@ def track(
             raise SacGmmError(f"{names[film.stem]} and {film} would make the same bag: track them into two folders")
         names[film.stem] = film
     seeing = Seeing(side, palm_width_m, marker, camera, focal_px, model, min_confidence)
-    tracker = FilmTracker(seeing, output, _retargeting(placing), point, _cleaning(placing), _target(placing.target))
+    retargeting = _retargeting(placing, Retargeting())
+    tracker = FilmTracker(seeing, output, retargeting, point, _cleaning(placing), _target(placing.target))
     failed = 0
     for name, film in names.items():
         try:
@@ -129,11 +133,14 @@ def retarget(
 ) -> int:
     """Make new bags of recorded ones, with another camera pose, tool, target, or cleaning; salvaged bags will do.
 
+    Camera pose, tool and target stay what was recorded where no option says otherwise; so do task and operator.
+
     Args:
         bags: Bags that `hand_demo_recorder` or `hands track` made, or folders of such.
         output: Folder for the new bags, under the old names.
         placing: Where the camera stands and what the hand holds.
     """
+    from sac_gmm.cli.hands_track import END_OF_MOTION
     from sac_gmm.demos import EpisodeInfo, find_bags
     from sac_gmm.demos.hand_bag import read_hand_track
     from sac_gmm.demos.hand_recorder import HandRecorder
@@ -141,17 +148,28 @@ def retarget(
 
     for bag in find_bags(bags):
         stamps_ns, seen, said = read_hand_track(bag)
-        recorder = HandRecorder(_retargeting(placing), "palm", _cleaning(placing), {"retargeted_from": str(bag)})
+        sidecar, setup = _recorded(bag)
+        retargeting = _retargeting(placing, _recorded_retargeting(bag, setup))
+        target, target_from = _target(placing.target), "--target"
+        if placing.target is None and said is not None and sidecar.get("target_from") != END_OF_MOTION:
+            frame = setup.get("base_frame", "unknown")
+            if frame != retargeting.base_frame:
+                raise SacGmmError(
+                    f"{bag}: its target is in frame '{frame}', its new motion in '{retargeting.base_frame}': say where "
+                    "the target is there, --target x,y,z, or take the end of the motion, --target end"
+                )
+            target, target_from = said, f"{bag} ({sidecar.get('target_from', 'unknown')})"
+        # What was recorded is of the recorded point already: without landmarks the recorder takes it as it is.
+        setup = {**setup, "retargeted_from": str(bag)}
+        recorder = HandRecorder(retargeting, setup.get("point", "palm"), _cleaning(placing), setup)
         name = bag.name if bag.is_dir() else bag.stem
-        recorder.start(output / name, EpisodeInfo(), allow_mixed=True)
+        info = EpisodeInfo(str(sidecar.get("task", "")), str(sidecar.get("operator", "")))
+        recorder.start(output / name, info, allow_mixed=True)
         for i, stamp_ns in enumerate(stamps_ns.tolist()):
             confidence, opening_m = float(seen.confidence[i]), float(seen.opening_m[i])
             pose = HandPose(seen.position_m[i], seen.rotation[i], confidence, "recording", opening_m)
             recorder.take(stamp_ns, pose)
-        target = _target(placing.target)
-        if target is None and said is not None and placing.extrinsics is None:
-            target = said
-        print(recorder.save(target, "--target").summary())
+        print(recorder.save(target, target_from).summary())
     return 0
 
 
@@ -256,15 +274,47 @@ def prepare(wheel: Path | None = None) -> int:
     return 0
 
 
-def _retargeting(placing: Placing) -> Retargeting:
-    from sac_gmm.perception.hands import Retargeting
+def _retargeting(placing: Placing, otherwise: Retargeting) -> Retargeting:
+    """What the options say, and `otherwise` where they say nothing."""
     from sac_gmm.perception.transform import RigidTransform, load_extrinsics
 
-    tool = RigidTransform.of(_three_numbers("--tool-offset-m", placing.tool_offset_m))
+    if placing.tool_offset_m is not None:
+        tool = RigidTransform.of(_three_numbers("--tool-offset-m", placing.tool_offset_m))
+        otherwise = replace(otherwise, tool_in_hand=tool)
     if placing.extrinsics is None:
-        return Retargeting(tool_in_hand=tool)
+        return otherwise
     base_frame, camera_frame, pose = load_extrinsics(placing.extrinsics)
-    return Retargeting(pose, tool, base_frame, camera_frame)
+    return replace(otherwise, base_from_camera=pose, base_frame=base_frame, camera_frame=camera_frame)
+
+
+def _recorded(bag: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """A bag's sidecar, and its setup; empty where there is none."""
+    import yaml
+
+    from sac_gmm.demos.bag_file import SIDECAR
+
+    path = (bag if bag.is_dir() else bag.parent) / SIDECAR
+    try:
+        sidecar = yaml.safe_load(path.read_text(encoding="utf-8"))
+        return sidecar, dict(sidecar.get("setup", {}))
+    except FileNotFoundError:
+        return {}, {}
+    except (OSError, ValueError, TypeError, AttributeError, yaml.YAMLError) as error:
+        raise SacGmmError(f"cannot read {path}: {error}; mend or remove it") from error
+
+
+def _recorded_retargeting(bag: Path, setup: Mapping[str, Any]) -> Retargeting:
+    """How a bag was made; as without any option where it does not say."""
+    from sac_gmm.perception.hands import Retargeting
+    from sac_gmm.perception.transform import RigidTransform
+
+    if "base_from_camera" not in setup:
+        return Retargeting()
+    try:
+        camera, tool = (RigidTransform.of(**setup[name]) for name in ("base_from_camera", "tool_in_hand"))
+        return Retargeting(camera, tool, str(setup["base_frame"]), str(setup["camera_frame"]))
+    except (KeyError, TypeError, ValueError, SacGmmError) as error:
+        raise SacGmmError(f"{bag}: its sidecar does not say how it was made ({error}): mend or remove it") from error
 
 
 def _cleaning(placing: Placing) -> CleaningSettings:
@@ -273,8 +323,8 @@ def _cleaning(placing: Placing) -> CleaningSettings:
     return CleaningSettings(max_gap_s=placing.max_gap_s, smoothing_s=placing.smoothing_s)
 
 
-def _target(text: str) -> np.ndarray | None:
-    return None if text == "end" else _three_numbers("--target", text)
+def _target(text: str | None) -> np.ndarray | None:
+    return None if text in (None, "end") else _three_numbers("--target", text)
 
 
 def _three_numbers(name: str, text: str) -> np.ndarray:

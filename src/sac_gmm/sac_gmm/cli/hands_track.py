@@ -18,6 +18,7 @@ from tqdm import tqdm
 
 from sac_gmm.demos import EpisodeInfo
 from sac_gmm.demos.bag_file import SIDECAR
+from sac_gmm.demos.hand_bag import read_hand_track
 from sac_gmm.demos.hand_recorder import HandRecorder
 from sac_gmm.errors import SacGmmError
 from sac_gmm.files import atomic_file
@@ -36,6 +37,7 @@ from sac_gmm.perception.hands.marker import MarkerHandTracker
 _KEEP_EVERY_S = 10.0  # of wall time, what was seen is written down
 _WARM_UP = 15  # pictures looked at again when going on, so that the hand is being followed by then
 _VERSION = 1
+END_OF_MOTION = "end of the motion"  # what a sidecar says of a target that nobody named
 
 Tracker = Callable[[npt.NDArray[np.uint8], float], HandPose | None]
 
@@ -106,12 +108,12 @@ class FilmTracker:
         with Film(path) as film:
             camera = self._camera_of(film)
             setup = self._setup(film, camera)
+            recorder = HandRecorder(self._retargeting, self._point, self._cleaning, setup)
             if bag.exists():
-                return _say_done(bag, setup)
+                return self._say_done(bag, recorder.setup)
             began_s = time.perf_counter()
             seen, looked_at = self._see(film, camera, setup)
         per_s = looked_at / max(time.perf_counter() - began_s, 1e-9)
-        recorder = HandRecorder(self._retargeting, self._point, self._cleaning, setup)
         extra = {"film": path.name, "film_sha256": setup["film_sha256"], "tracking_frames_per_s": round(per_s, 1)}
         recorder.start(bag, EpisodeInfo(task, operator, extra), allow_mixed=True)
         try:
@@ -141,7 +143,7 @@ class FilmTracker:
         return self._camera
 
     def _setup(self, film: Film, camera: Camera) -> dict[str, Any]:
-        """All that the result depends on, the film's content included."""
+        """All that what is seen depends on, the film's content included."""
         with film.path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         return {
@@ -150,6 +152,24 @@ class FilmTracker:
             "focal_px": round(float(camera.matrix[0, 0]), 3),
             "film_sha256": digest,
         }
+
+    def _say_done(self, bag: Path, setup: dict[str, Any]) -> str:
+        """The bag is of this film and these settings, or it is somebody's who would not want to lose it."""
+        try:
+            before = yaml.safe_load((bag / SIDECAR).read_text(encoding="utf-8"))
+            same = all(before["setup"].get(name) == value for name, value in setup.items())
+            same = same and before["cleaning"] == asdict(self._cleaning)
+            at_end = before["target_from"] == END_OF_MOTION
+        except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError, AttributeError):
+            same = at_end = False
+        if same:
+            target_m = None if at_end else read_hand_track(bag)[2]
+            same = _listed(target_m) == _listed(self._target_m)
+        if not same:
+            raise SacGmmError(
+                f"{bag} exists and is of another film or other settings; it is never overwritten: choose another folder"
+            )
+        return f"{bag}: done before"
 
     def _see(self, film: Film, camera: Camera, setup: dict[str, Any]) -> tuple[_Seen, int]:
         """Look at all pictures that were not looked at before; also how many that were."""
@@ -215,18 +235,8 @@ def _marker(text: str) -> tuple[str, int, float] | None:
     return dictionary, marker_id, size_m
 
 
-def _say_done(bag: Path, setup: dict[str, Any]) -> str:
-    """The bag is of this film and these settings, or it is somebody's who would not want to lose it."""
-    try:
-        before = yaml.safe_load((bag / SIDECAR).read_text(encoding="utf-8"))["setup"]
-        same = all(before.get(name) == value for name, value in setup.items())
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError, AttributeError):
-        same = False
-    if not same:
-        raise SacGmmError(
-            f"{bag} exists and is of another film or other settings; it is never overwritten: choose another folder"
-        )
-    return f"{bag}: done before"
+def _listed(target_m: npt.NDArray[np.float64] | None) -> list[float] | None:
+    return None if target_m is None else target_m.tolist()
 
 
 def _store(path: Path, setup: str, seen: _Seen) -> None:

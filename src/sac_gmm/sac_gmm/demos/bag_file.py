@@ -95,14 +95,18 @@ class BagFile:
         unknown = [f"{t.name} ({t.msgtype})" for t in topics if t.definition is None and t.msgtype not in known]
         if unknown:
             raise SacGmmError(f"cannot record {', '.join(unknown)}: the message type is not one of ROS 2 Jazzy's own")
-        self._partial = _free_partial(self.path)
+        if self.path.exists():
+            raise SacGmmError(f"{self.path} exists and is never overwritten: choose another name or remove it")
         self._lock = threading.Lock()  # between `write` and the thread that keeps what was written safe
         self._stopped = threading.Event()
         self._failure: OSError | None = None
         self._open = False
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._partial.mkdir()
+            self._partial = _make_partial(self.path)
+        except OSError as error:
+            raise cannot_write(self.path, error) from error
+        try:
             self._folder_lock = os.open(self._partial, os.O_RDONLY)
             fcntl.flock(self._folder_lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             (self._partial / SIDECAR).write_text(_yaml(sidecar or {}), encoding="utf-8")
@@ -310,13 +314,12 @@ def cannot_write(path: Path, error: OSError, kept: Path | None = None) -> SacGmm
     return SacGmmError(f"cannot write {path}: {error.strerror or error}; {remedy}{rest}")
 
 
-def _free_partial(path: Path) -> Path:
-    """A name for the partial folder that is not taken, since an earlier crash may have left one behind."""
-    if path.exists():
-        raise SacGmmError(f"{path} exists and is never overwritten: choose another name or remove it")
+def _make_partial(path: Path) -> Path:
+    """A new partial folder: an earlier crash may have left one behind, another program may be writing to one."""
     for number in range(1000):
         free = path.with_name(f".{path.name}.{number}.partial" if number else f".{path.name}.partial")
-        if not free.exists():
+        with contextlib.suppress(FileExistsError):
+            free.mkdir()
             return free
     raise SacGmmError(f"{path.parent} holds a thousand unfinished recordings of {path.name}: remove them")
 

@@ -87,8 +87,8 @@ def salvage(source: Path | str, output: Path | str | None = None) -> Salvage:
         output: The new bag; by default the name that the recording was to have, or NAME_salvaged.
 
     Raises:
-        SacGmmError: It is still being recorded, is whole, holds no whole message, or the new bag exists or cannot be
-            written.
+        SacGmmError: It is still being recorded, is a whole bag, holds no whole message, or the new bag exists or cannot
+            be written.
     """
     source = Path(source)
     files = [source] if source.is_file() else _storage_files(source)
@@ -134,7 +134,8 @@ def salvage(source: Path | str, output: Path | str | None = None) -> Salvage:
             raise SacGmmError(f"{source} holds no whole message: there is nothing to salvage")
         short = any(counts[topic] < count for topic, count in expected.items())
         whole = (
-            loss.none
+            not source.name.endswith(".partial")  # with all in it and yet without its name, it is still to be had
+            and loss.none
             and not short
             and not missing
             and source.is_dir()

@@ -18,6 +18,7 @@ _ENCODINGS: dict[str, tuple[int, tuple[int, int, int] | None]] = {
     "bgra8": (4, (2, 1, 0)),
     "mono8": (1, None),
 }
+_MODELS = ("plumb_bob", "rational_polynomial")  # of the distortion, by the names that ROS gives them
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,12 @@ class Camera:
 
     @classmethod
     def create(
-        cls, width: int, height: int, matrix: npt.ArrayLike | Sequence[float], distortion: npt.ArrayLike = ()
+        cls,
+        width: int,
+        height: int,
+        matrix: npt.ArrayLike | Sequence[float],
+        distortion: npt.ArrayLike = (),
+        model: str = "",
     ) -> Camera:
         """Check the calibration and keep it.
 
@@ -47,10 +53,17 @@ class Camera:
             height: Picture height in pixels.
             matrix: (3, 3) or (9,) intrinsic matrix, row-major, pixels.
             distortion: Distortion coefficients.
+            model: Name of the distortion model; empty where nobody says.
 
         Raises:
-            SacGmmError: The calibration is empty (all zero, as uncalibrated drivers publish) or makes no sense.
+            SacGmmError: The calibration is empty (all zero, as uncalibrated drivers publish), of a model that is not
+                known here, or makes no sense.
         """
+        if model and model not in _MODELS:  # a fish-eye's coefficients may be as many as ours and mean something else
+            raise SacGmmError(
+                f"camera calibration: the distortion model is '{model}', expected {' or '.join(_MODELS)}: undistort "
+                "the pictures first and give the calibration of those, or calibrate the camera with plumb_bob"
+            )
         K = np.array(matrix, dtype=np.float64)
         D = np.array(distortion, dtype=np.float64).ravel()
         if K.size != 9:

@@ -36,6 +36,7 @@ def load_camera(path: Path | str) -> Camera:
             int(_field(content, "height", "image_height")),
             _field(content, "k", "camera_matrix"),
             _field(content, "d", "distortion_coefficients"),
+            str(content.get("distortion_model") or ""),
         )
     except KeyError as error:
         raise SacGmmError(f"{path} is not a calibration: it has no field {error}") from error
