@@ -1,6 +1,7 @@
 import datetime
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -93,6 +94,37 @@ def test_a_pause_is_cut_out_of_the_motion(tmp_path):
     hand.resume()
     show(hand, range(80, 100))
     assert any("moved" in problem and "while the recording was paused" in problem for problem in hand.save().problems)
+
+
+def test_pictures_from_before_the_last_one_are_counted_and_said(tmp_path):
+    hand = recorder()
+    hand.start(tmp_path / "a")
+    show(hand, range(60))
+    show(hand, [59])  # sent again, which is no fault
+    assert hand.set_back == 0
+    show(hand, range(40, 60))
+    assert hand.set_back == 19
+    show(hand, range(60, 80))
+    recording = hand.save()
+    assert recording.motion.time_s.size == 80 and hand.set_back == 0
+    assert recording.problems == (
+        "19 pictures came with stamps before the newest and were left out: was a clock set back?",
+    )
+    assert recording.motion.quality.dropped == 19 and "19 dropped" in recording.summary()
+    assert yaml.safe_load((tmp_path / "a" / "episode.yaml").read_text())["quality"]["dropped"] == 19
+    hand.start(tmp_path / "b")
+    show(hand, range(60))
+    assert hand.save().problems == (), "it is counted anew"
+
+
+@pytest.mark.parametrize(("every", "share"), [(100, 1), (3, 34), (1, None)])
+def test_depth_that_was_asked_for_and_not_used_is_said(tmp_path, every, share):
+    hand = HandRecorder(RETARGETING, "palm", use_depth=True)
+    hand.start(tmp_path / "a")
+    for i in range(100):
+        hand.take(10**9 + i * PERIOD_NS, replace(pose_at(i), size_from="palm width" if i % every else "depth"))
+    said = [problem for problem in hand.save().problems if "depth was asked for" in problem]
+    assert len(said) == (share is not None) and all(f"only {share} %" in problem for problem in said)
 
 
 def test_the_words_that_do_not_fit_the_state_are_refused(tmp_path):

@@ -136,6 +136,20 @@ def test_what_was_recorded_when_it_is_abandoned_stays(tmp_path):
     assert left.exists() and left.name.endswith(".partial") and not recorder.recording
 
 
+def test_messages_from_before_the_last_one_are_counted_and_said(tmp_path):
+    recorder = EpisodeRecorder()
+    for name, set_back in (("a", 10), ("b", 0)):
+        recorder.start(tmp_path / name, EpisodeInfo())
+        recorder.take("/target_pose", pose(0))
+        for step in [*range(20), 19, *range(19 - set_back, 30)]:
+            recorder.take("/state/pose", pose(step))
+        recording = recorder.stop()
+        assert recording.n_samples == 30 and recording.streams["/state/pose"].dropped == set_back
+        said = [problem for problem in recording.problems if "was a clock set back?" in problem]
+        assert len(said) == (set_back > 0)
+        assert all("10 messages of /state/pose came with stamps before the newest" in problem for problem in said)
+
+
 def test_drops_are_counted_by_stamps(tmp_path):
     recorder = EpisodeRecorder()
     recorder.start(tmp_path / "a", EpisodeInfo())

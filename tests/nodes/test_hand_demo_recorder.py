@@ -1,5 +1,6 @@
 """The recorder in its own process, with the test as the camera: a marker on a made-up hand."""
 
+import sys
 import threading
 import time
 from pathlib import Path
@@ -21,6 +22,7 @@ from sac_gmm.demos import read_demonstration
 from sac_gmm.demos.hand_bag import read_hand_track
 from sac_gmm.perception.hands.model import prepared_path
 from sac_gmm.perception.hands.simulated import SimulatedHand, looking_at
+from sac_gmm.perception.transform import save_extrinsics
 from sac_gmm_nodes.conversions import camera_info_message, header, image_message, stamp_of
 from sac_gmm_nodes.node_helpers import LATCHED, RELIABLE
 
@@ -190,6 +192,43 @@ def test_a_camera_that_is_unplugged_pauses_the_recording_and_loses_nothing(graph
     assert not again.success and "no picture" in again.message
 
 
+def test_without_a_camera_pose_the_motion_is_in_the_cameras_own_frame(graph, tmp_path):
+    man = Cameraman(graph, tmp_path, camera_position_m="0,0,0", camera_quaternion_xyzw="0,0,0,1", camera_frame="eye")
+    man.show(range(8))
+    assert man.start("a").success
+    man.show(range(8, 40))
+    assert man.stop().success
+    demonstration = read_demonstration(tmp_path / "a")
+    assert demonstration.frame_id == "eye"
+    in_camera = CAMERA.inverse.apply(np.array([way(i) for i in range(8, 40)]))
+    assert np.linalg.norm(demonstration.position_m - in_camera, axis=1)[:28].max() < 3e-3
+
+
+def test_a_clock_that_is_set_back_and_a_foreign_camera_are_said(graph, tmp_path):
+    save_extrinsics(tmp_path / "extrinsics.json", "base", "other_eye", CAMERA)
+    man = Cameraman(graph, tmp_path, extrinsics_file=tmp_path / "extrinsics.json", base_frame="base")
+    man.show(range(8))
+    assert man.start("a").success
+    man.show(range(8, 48))
+    man.show(range(20, 28))  # 0.9 s back
+    man.status(DiagnosticStatus.ERROR, "8 pictures came with stamps before the newest and were left out")
+    answer = man.stop()
+    assert answer.success and answer.n_samples == 40 and "was a clock set back?" in answer.message
+    assert read_demonstration(tmp_path / "a").frame_id == "base"
+    warning = "the pictures are of 'eye', but extrinsics_file is about 'other_eye'"
+    assert graph.output("hand_demo_recorder").count(warning) == 1
+
+
+@pytest.mark.skipif(not prepared_path().exists(), reason="the hand model is not prepared: sac-gmm hands prepare")
+def test_depth_that_is_asked_for_and_does_not_come_is_said(graph, tmp_path):
+    man = Cameraman(graph, tmp_path, backend="mediapipe", use_depth=True)
+    for i in range(45):
+        man.send(i, np.zeros((480, 640), np.uint8))
+        if i % 8 == 7 and i > 8:
+            man.until_looked_at(i - 8)  # eight wait for their depth
+    man.status(DiagnosticStatus.ERROR, "no depth that fits the pictures comes on /camera/depth")
+
+
 def test_killed_in_the_middle_all_but_the_last_moment_is_there(graph, tmp_path):
     man = Cameraman(graph, tmp_path)
     man.show(range(8))
@@ -232,6 +271,11 @@ def test_killed_in_the_middle_all_but_the_last_moment_is_there(graph, tmp_path):
         ({"marker_id": 700}, ["marker id 700", "DICT_4X4_50"]),
         ({"camera_position_m": "1,2"}, ["camera_position_m", "3 numbers"]),
         ({"extrinsics_file": "/nowhere.json"}, ["/nowhere.json"]),
+        ({"extrinsics_file": "config/hand_camera.json", "base_frame": "base"}, ["'base'", "'lbr_link_0'"]),
+        (
+            {"camera_position_m": "0,0,0", "camera_quaternion_xyzw": "0,0,0,1", "base_frame": "lbr_link_0"},
+            ["base_frame = 'lbr_link_0'", "nothing says where the camera stands"],
+        ),
     ],
 )
 def test_bad_parameters_end_the_node_with_a_sentence(graph, tmp_path, parameters, words):
@@ -260,6 +304,28 @@ def test_a_film_becomes_a_demonstration_without_a_camera(graph, tmp_path):
     demonstration = read_demonstration(bag)
     assert demonstration.n_samples >= 58
     assert np.linalg.norm(demonstration.position_m[5:55] - [way(i) for i in range(5, 55)], axis=1).max() < 5e-3
+
+
+def test_a_film_without_a_hand_ends_with_a_sentence(graph, tmp_path):
+    writer = cv2.VideoWriter(str(tmp_path / "film.avi"), cv2.VideoWriter_fourcc(*"MJPG"), 30.0, (640, 480))
+    for _ in range(20):
+        writer.write(np.zeros((480, 640, 3), np.uint8))
+    writer.release()
+    recorder = graph.start(
+        "hand_demo_recorder", folder=tmp_path, **(PARAMETERS | {"auto_episode": True, "silence_timeout_s": 1.5})
+    )
+    graph.start("film_source", film=tmp_path / "film.avi", reliable_images=True)
+    assert recorder.wait(60.0) == 1
+    assert "nothing was recorded: no hand was seen" in graph.output("hand_demo_recorder")
+
+
+@pytest.mark.slow
+def test_a_film_that_is_not_there_ends_the_launch(graph, tmp_path):
+    arguments = ["launch/record_film.launch.yaml", f"film:={tmp_path}/none.mp4", "backend:=marker"]
+    code = f"import sys; from sac_gmm.cli import up; sys.exit(up.main({[*arguments, f'folder:={tmp_path}']!r}))"
+    assert graph.run("launch", [sys.executable, "-c", code]).wait(60.0) != 0
+    output = graph.output("launch")
+    assert "none.mp4" in output and "nothing was recorded: nobody publishes pictures on /camera/image" in output
 
 
 @pytest.mark.slow

@@ -32,6 +32,7 @@ from sac_gmm.demos import EpisodeInfo
 from sac_gmm.demos.hand_bag import CAMERA_DEPTH, CAMERA_IMAGE
 from sac_gmm.demos.hand_recorder import HandRecorder, HandRecording, RecorderState, next_episode_path
 from sac_gmm.demos.messages import IMAGE
+from sac_gmm.demos.recorder import set_back_problem
 from sac_gmm.errors import SacGmmError
 from sac_gmm.perception.hands import CleaningSettings, HandPose, Retargeting
 from sac_gmm.perception.hands.live import LiveQuality
@@ -39,10 +40,10 @@ from sac_gmm.perception.transform import RigidTransform, load_extrinsics
 from sac_gmm_nodes.conversions import header, nanoseconds, point_array, pose_message
 from sac_gmm_nodes.hand_sight import DepthPairing, HandSight
 from sac_gmm_nodes.keyboard import Keyboard
-from sac_gmm_nodes.node_helpers import EPISODE, LATCHED, RELIABLE, BaseNode, Turn, run_node
+from sac_gmm_nodes.node_helpers import EPISODE, LATCHED, RELIABLE, BaseNode, Turn, run_node, take_what_waits
 
 _QUEUE = 30  # pictures that may wait, a second of them
-_PATIENCE_S = 20.0  # for a first picture, where others decide when an episode begins
+_PATIENCE_S = 20.0  # for a first picture, where no person decides when an episode begins
 _START_UP_S = 5.0  # silence is not remarked on before the camera's driver can have come up
 _KEYS = {"p": "pause", "r": "resume", "s": "save", "d": "discard"}  # and the space bar: whatever is next
 
@@ -65,9 +66,13 @@ class HandDemoRecorder(BaseNode):
         use_depth = self.flag("use_depth", False, "there is a depth image, registered to the colour image")
         keep_images = self.flag("record_images", False, "put the pictures into the bag, too")
         self._sight = HandSight(self)
+        self._use_depth = use_depth and self._sight.takes_depth
+        self._expected_frame = ""  # of the pictures, where a file says which camera it is about
         self._recorder = self._make_recorder(keep_images, use_depth)
         self._keep_images = keep_images
-        self._pairing = DepthPairing(use_depth)
+        self._pairing = DepthPairing(self._use_depth)
+        self._without_depth = 0  # pictures in a row that said nothing about the distance, though depth was asked for
+        self._why_no_depth = ""
         self._early: deque[tuple[Image, Image | None]] = deque(maxlen=_QUEUE)
         self._live = LiveQuality()
         self._target: PoseStamped | None = None
@@ -78,6 +83,7 @@ class HandDemoRecorder(BaseNode):
         self._began_s = time.monotonic()
         self._last_picture_s = self._began_s + _START_UP_S
         self._last_saved = ""
+        self._why_idle = "no hand was seen"  # where the first hand begins an episode
 
         policy = ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT
         pictures = QoSProfile(depth=_QUEUE, reliability=policy)
@@ -115,7 +121,7 @@ class HandDemoRecorder(BaseNode):
 
     def _make_recorder(self, keep_images: bool, use_depth: bool) -> HandRecorder:
         point = self.text("point", "pinch", "of the hand that is the end-effector", ("pinch", "palm", "wrist"))
-        base_frame = self.text("base_frame", "base", "of the robot; an extrinsics file names its own")
+        base_frame = self.text("base_frame", "", "of the robot; empty: as the extrinsics file says, else base")
         camera_frame = self.text("camera_frame", "camera_optical_frame", "of the pictures")
         extrinsics = self.text("extrinsics_file", "", "where the camera stands, from `sac-gmm hands calibrate`")
         position = self._numbers("camera_position_m", (0.0, 0.0, 0.0), "m, of the camera in the base frame")
@@ -123,17 +129,36 @@ class HandDemoRecorder(BaseNode):
         offset = self._numbers("tool_offset_m", (0.0, 0.0, 0.0), "m, end-effector in the axes of hand or marker")
         base_from_camera = RigidTransform.of(position, quaternion)
         if extrinsics:
-            base_frame, camera_frame, base_from_camera = load_extrinsics(Path(extrinsics).expanduser())
+            parent, camera_frame, base_from_camera = load_extrinsics(Path(extrinsics).expanduser())
+            if base_frame not in ("", parent):
+                raise SacGmmError(
+                    f"parameter base_frame = '{base_frame}', but {extrinsics} says where the camera stands in "
+                    f"'{parent}': leave base_frame empty, or calibrate the camera in the base frame"
+                )
+            base_frame, self._expected_frame = parent, camera_frame
+        elif np.allclose(base_from_camera.position_m, 0.0) and np.allclose(base_from_camera.rotation, np.eye(3)):
+            if base_frame not in ("", camera_frame):  # numbers of the camera must not pass for the robot's
+                raise SacGmmError(
+                    f"parameter base_frame = '{base_frame}', but nothing says where the camera stands in it: give "
+                    "extrinsics_file, or camera_position_m and camera_quaternion_xyzw"
+                )
+            base_frame = camera_frame
         defaults = CleaningSettings()
         cleaning = CleaningSettings(
             max_gap_s=self.real("max_gap_s", defaults.max_gap_s, 0.0, 5.0, "s", "longest gap that is bridged"),
             smoothing_s=self.real("smoothing_s", defaults.smoothing_s, 0.0, 2.0, "s", "window of the smoothing"),
         )
-        retargeting = Retargeting(base_from_camera, RigidTransform.of(offset), base_frame, camera_frame)
+        retargeting = Retargeting(base_from_camera, RigidTransform.of(offset), base_frame or "base", camera_frame)
         topics = {CAMERA_IMAGE: IMAGE} if keep_images else {}
         if keep_images and use_depth:
             topics[CAMERA_DEPTH] = IMAGE
-        return HandRecorder(retargeting, point, cleaning, {}, topics)  # type: ignore[arg-type]  # one of the choices
+        return HandRecorder(
+            retargeting,
+            point,  # type: ignore[arg-type]  # one of the choices
+            cleaning,
+            extra_topics=topics,
+            use_depth=self._use_depth,
+        )
 
     def _numbers(self, name: str, default: tuple[float, ...], description: str) -> tuple[float, ...]:
         """Declare a parameter of as many numbers as its default has."""
@@ -151,6 +176,12 @@ class HandDemoRecorder(BaseNode):
     def _on_image(self, data: bytes) -> None:
         self._last_picture_s = time.monotonic()
         message: Image = deserialize_message(data, Image)
+        if self._expected_frame not in ("", message.header.frame_id):
+            self.get_logger().warning(
+                f"the pictures are of '{message.header.frame_id}', but extrinsics_file is about "
+                f"'{self._expected_frame}': is it this camera's?"
+            )
+            self._expected_frame = ""  # said once
         if self._keep_images and self._within(nanoseconds(message.header.stamp)):
             self._guard(partial(self._recorder.attach, CAMERA_IMAGE, data))
         self._look(self._pairing.picture(message))
@@ -182,15 +213,28 @@ class HandDemoRecorder(BaseNode):
                 self._trouble = str(error)
                 self._complain()
             self._was_seen = pose is not None
+            if self._use_depth:
+                self._watch_depth(depth, pose)
             self._live.update(stamp_ns, None if pose is None else pose.position_m, time.perf_counter() - began_s)
             if pose is not None:
                 quaternion = Rotation.from_matrix(pose.rotation).as_quat()
                 self._hand.publish(pose_message(pose.position_m, quaternion, message.header))
                 if self._auto and not self._finished and self._recorder.state is RecorderState.IDLE:
-                    self._command("start")
+                    _, self._why_idle = self._command("start")
             if self._within(stamp_ns):
                 self._guard(partial(self._recorder.take, stamp_ns, pose))
             self._looked_at.publish(message.header)  # so that a film or a simulation can wait for us
+
+    def _watch_depth(self, depth: Image | None, pose: HandPose | None) -> None:
+        if pose is not None and pose.size_from == "depth":
+            self._without_depth = 0
+        elif depth is None:
+            self._without_depth += 1
+            topic = self.resolve_topic_name("camera/depth")
+            self._why_no_depth = f"no depth that fits the pictures comes on {topic}: check the topic and its stamps"
+        elif pose is not None:
+            self._without_depth += 1
+            self._why_no_depth = "the depth image says nothing where the hand is: is it registered to the colour image?"
 
     def _within(self, stamp_ns: int) -> bool:
         if self._window is None:
@@ -223,18 +267,32 @@ class HandDemoRecorder(BaseNode):
         self._take_what_waits()  # a busy node may be behind with its pictures
         if time.monotonic() - self._last_picture_s < self._silence_s:
             return
+        topic = self.resolve_topic_name("camera/image")
         if self._auto and self._recorder.state is RecorderState.RECORDING:
             self._finished = True
-            self._command("save")
-            self.stopping.set()
+            done, _ = self._command("save")
+            self._end(failed=not done)
             return
-        topic = self.resolve_topic_name("camera/image")
+        if self._auto and self._recorder.state is RecorderState.IDLE:
+            if self._any_picture:
+                self._end(failed=not self._last_saved, why=self._trouble or self._why_idle)
+                return
+            if time.monotonic() - self._began_s > _PATIENCE_S and not self.count_publishers(topic):
+                self._end(failed=True, why=f"nobody publishes pictures on {topic}")
+                return
         self._trouble = f"no picture on {topic} for {self._silence_s:g} s: check the camera and its cable"
         self._complain()
         if self._recorder.state is RecorderState.RECORDING:
             self._recorder.pause()
             self.get_logger().error("the recording is paused; resume it when the camera is back, or save or discard it")
             self._say_state()
+
+    def _end(self, failed: bool, why: str = "") -> None:
+        """End the node, where the pictures decide when."""
+        if failed and why:
+            self.get_logger().error(f"nothing was recorded: {why}")
+        self.failed = failed
+        self.stopping.set()
 
     def _complain(self) -> None:
         """Log a trouble once."""
@@ -250,6 +308,7 @@ class HandDemoRecorder(BaseNode):
         try:
             if self._follow:
                 await self._see_something()
+            self._look(self._pairing.flush())  # what was shown before is not of the episode
             path = self._start(request.path.strip(), request.task, request.operator_name)
             response.success, response.message = True, f"recording {path}"
             self.get_logger().info(response.message)
@@ -277,11 +336,16 @@ class HandDemoRecorder(BaseNode):
         return response
 
     def _on_control(self, message: String) -> None:
-        self._command(message.data)
+        self._asked(message.data)
 
     def _on_trigger(self, word: str, _request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
-        response.success, response.message = self._command(word)
+        response.success, response.message = self._asked(word)
         return response
+
+    def _asked(self, word: str) -> tuple[bool, str]:
+        """Do what a person says, after the pictures that waited for their depth when it was said."""
+        self._look(self._pairing.flush())
+        return self._command(word)
 
     def _command(self, word: str) -> tuple[bool, str]:
         """Do what a word says; whether it was done, and what came of it."""
@@ -314,7 +378,7 @@ class HandDemoRecorder(BaseNode):
             following = {RecorderState.IDLE: "start", RecorderState.RECORDING: "pause", RecorderState.PAUSED: "resume"}
             word = following.get(self._recorder.state, "") if key == " " else _KEYS.get(key, "")
             if word:
-                self._command(word)
+                self._asked(word)
 
     async def _see_something(self) -> None:
         """Wait for a first good picture: whoever announces episodes does not wait for the camera."""
@@ -363,12 +427,8 @@ class HandDemoRecorder(BaseNode):
     def _take_what_waits(self) -> None:
         """Work off what has come already: a service request may overtake the messages sent before it."""
         for subscription in self._inputs:
-            for _ in range(_QUEUE):
-                with subscription.handle:
-                    taken = subscription.handle.take_message(subscription.msg_type, subscription.raw)
-                if taken is None:
-                    break
-                subscription.callback(taken[0])
+            take_what_waits(subscription, _QUEUE)
+        self._look(self._pairing.flush())
 
     # What is told ----------------------------------------------------------------------------------------------------
 
@@ -380,6 +440,10 @@ class HandDemoRecorder(BaseNode):
         level, text = DiagnosticStatus.OK, self._recorder.state.value
         if self._trouble:
             level, text = DiagnosticStatus.ERROR, self._trouble
+        elif self._recorder.set_back:
+            level, text = DiagnosticStatus.ERROR, f"{text}: {set_back_problem(self._recorder.set_back, 'pictures')}"
+        elif self._without_depth >= _QUEUE:
+            level, text = DiagnosticStatus.ERROR, f"{text}: {self._why_no_depth}"
         elif self._any_picture and not self._was_seen:
             level, text = DiagnosticStatus.WARN, f"{text}: the hand is not seen; move it into view, or give more light"
         values = {"state": self._recorder.state.value, "episode_frames": self._recorder.frames, **live.as_dict()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from typing import TYPE_CHECKING
 
 from sensor_msgs.msg import CameraInfo, Image
@@ -52,6 +53,11 @@ class HandSight:
         """Whether any calibration has come, good or bad."""
         return bool(self._calibration)
 
+    @property
+    def takes_depth(self) -> bool:
+        """Whether a depth image makes the distance right; a marker's size does that by itself."""
+        return self._backend != "marker"
+
     def setup(self) -> dict[str, object]:
         """What the episodes of a folder must have in common."""
         size = None if self._camera is None else [self._camera.width, self._camera.height]
@@ -74,12 +80,12 @@ class HandSight:
 
     def calibrate(self, message: CameraInfo) -> None:
         """Take the camera's calibration; one that makes no sense is told with the next picture."""
-        calibration = (message.width, message.height, tuple(message.k), tuple(message.d))
+        calibration = (message.width, message.height, tuple(message.k), tuple(message.d), message.distortion_model)
         if calibration == self._calibration:
             return
         self._calibration = calibration
         try:
-            self._camera = Camera.create(message.width, message.height, message.k, message.d)
+            self._camera = Camera.create(message.width, message.height, message.k, message.d, message.distortion_model)
         except SacGmmError as error:
             self._camera, self._why_blind = None, str(error)
             return
@@ -132,38 +138,68 @@ class HandSight:
 
 
 class DepthPairing:
-    """Holds a picture until its depth has come, or until the next picture says that it will not.
+    """Holds pictures until their depth has come, or until it is clear that it will not; their order stays.
+
+    Registered depth is computed, so it may come some pictures after its own.
 
     Args:
         wanted: Whether there is depth at all.
         max_delay_ns: Stamps further apart do not belong together.
+        max_waiting: Pictures that may wait, a quarter of a second of them; then the first goes without depth.
     """
 
-    def __init__(self, wanted: bool, max_delay_ns: int = _SECOND_NS // 50) -> None:
+    def __init__(self, wanted: bool, max_delay_ns: int = _SECOND_NS // 50, max_waiting: int = 8) -> None:
         self._wanted = wanted
         self._max_delay_ns = max_delay_ns
-        self._picture: Image | None = None
-        self._depth: Image | None = None
+        self._max_waiting = max_waiting
+        self._pictures: deque[Image] = deque()
+        self._depths: deque[Image] = deque(maxlen=max_waiting)
 
     def picture(self, message: Image) -> list[tuple[Image, Image | None]]:
         """Pictures that can be looked at now that this one has come, with their depth."""
         if not self._wanted:
             return [(message, None)]
-        ready: list[tuple[Image, Image | None]] = [] if self._picture is None else [(self._picture, None)]
-        self._picture = message
-        return ready + self._match()
+        self._pictures.append(message)
+        return self._match()
 
     def depth(self, message: Image) -> list[tuple[Image, Image | None]]:
         """The same for a depth image."""
-        self._depth = message
+        if not self._wanted:
+            return []
+        self._depths.append(message)
         return self._match()
 
-    def _match(self) -> list[tuple[Image, Image | None]]:
-        picture, depth = self._picture, self._depth
-        if picture is None or depth is None or abs(_ns(picture) - _ns(depth)) > self._max_delay_ns:
-            return []
-        self._picture = self._depth = None
-        return [(picture, depth)]
+    def flush(self) -> list[tuple[Image, Image | None]]:
+        """All pictures that wait, those without depth, too."""
+        return self._match(patient=False)
+
+    def _match(self, patient: bool = True) -> list[tuple[Image, Image | None]]:
+        ready: list[tuple[Image, Image | None]] = []
+        while self._pictures:
+            depth = self._next_depth()
+            if patient and depth is None and len(self._pictures) <= self._max_waiting and not self._is_passed():
+                break
+            ready.append((self._pictures.popleft(), depth))
+        return ready
+
+    def _next_depth(self) -> Image | None:
+        """The depth of the picture that has waited longest; it and what is older are taken out."""
+        first = self._pictures[0]
+        for i, depth in enumerate(self._depths):
+            nearest = min(self._pictures, key=lambda picture: _apart_ns(picture, depth))
+            if nearest is first and _apart_ns(first, depth) <= self._max_delay_ns:
+                for _ in range(i + 1):
+                    self._depths.popleft()
+                return depth
+        return None
+
+    def _is_passed(self) -> bool:
+        """Whether depth of a later time has come already: that of the first picture was lost then."""
+        return bool(self._depths) and _ns(self._depths[-1]) > _ns(self._pictures[0]) + self._max_delay_ns
+
+
+def _apart_ns(one: Image, other: Image) -> int:
+    return abs(_ns(one) - _ns(other))
 
 
 def _ns(message: Image) -> int:

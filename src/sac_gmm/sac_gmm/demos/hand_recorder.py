@@ -6,7 +6,7 @@ import datetime
 import enum
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +19,13 @@ from sac_gmm.demos.bag_reader import read_demonstration
 from sac_gmm.demos.bag_writer import EpisodeBagWriter, EpisodeInfo
 from sac_gmm.demos.hand_bag import HAND_TOPICS, write_motion, write_seen
 from sac_gmm.demos.quality import DemonstrationReport, check_demonstration
+from sac_gmm.demos.recorder import set_back_problem
 from sac_gmm.errors import SacGmmError
 from sac_gmm.perception.hands import CleaningSettings, HandMotion, HandPoint, HandPose, HandTrack, Retargeting, clean
 
 MAX_MOVED_WHILE_PAUSED_M = 0.05
 MIN_SEEN_SHARE = 0.9  # below this a person is told
+MIN_DEPTH_SHARE = 0.5  # the same, of the seen hands whose distance is measured where depth was asked for
 
 Array = npt.NDArray[np.float64]
 
@@ -70,6 +72,7 @@ class HandRecorder:
         setup: What the episodes of a folder must have in common: tracker and its settings, picture size. Put into the
             sidecar, and compared with that of the newest episode in the same folder.
         extra_topics: Further topics (name -> message type) that `attach` will write, such as the pictures.
+        use_depth: The distance shall come from depth images; that it did not is one of the problems then.
     """
 
     def __init__(
@@ -79,12 +82,15 @@ class HandRecorder:
         cleaning: CleaningSettings | None = None,
         setup: Mapping[str, Any] | None = None,
         extra_topics: Mapping[str, str] | None = None,
+        *,
+        use_depth: bool = False,
     ) -> None:
         self._retargeting = retargeting
         self._point: HandPoint = point
         self._cleaning = cleaning or CleaningSettings()
         self.setup = {**dict(setup or {}), "point": point, **retargeting.as_dict()}
         self._topics = {**HAND_TOPICS, **dict(extra_topics or {})}
+        self._use_depth = use_depth
         self.state = RecorderState.IDLE
         self._writer: EpisodeBagWriter | None = None
 
@@ -97,6 +103,11 @@ class HandRecorder:
     def frames(self) -> int:
         """Pictures taken into the episode in progress."""
         return len(self._stamps_ns) if self._writer is not None else 0
+
+    @property
+    def set_back(self) -> int:
+        """Pictures that were left out of the episode in progress, because an earlier one has a later stamp."""
+        return self._set_back if self._writer is not None else 0
 
     def start(self, path: Path | str, info: EpisodeInfo | None = None, *, allow_mixed: bool = False) -> None:
         """Begin an episode.
@@ -118,6 +129,7 @@ class HandRecorder:
         self._extra["cleaning"] = asdict(self._cleaning)
         self._writer = EpisodeBagWriter(path, self._topics, EpisodeInfo(info.task, info.operator, self._extra))
         self._stamps_ns: list[int] = []
+        self._set_back = 0
         self._parts: list[int] = []  # of the pauses: how many pictures were before each
         self._rows: list[tuple[Array, Array, float, float]] = []
         self._sizes: Counter[str] = Counter()
@@ -132,6 +144,7 @@ class HandRecorder:
         if self.state is not RecorderState.RECORDING or self._writer is None:
             return
         if self._stamps_ns and stamp_ns <= self._stamps_ns[-1]:
+            self._set_back += stamp_ns < self._stamps_ns[-1]  # the same stamp is a picture that was sent again
             return
         self._stamps_ns.append(stamp_ns)
         if pose is None:
@@ -197,6 +210,11 @@ class HandRecorder:
                 writer.discard()
             self._end()
             raise SacGmmError(f"{writer.path} {kept}: {error}") from error
+        if self._set_back:
+            quality = replace(motion.quality, dropped=motion.quality.dropped + self._set_back)
+            motion = replace(motion, quality=quality)
+            problems.append(set_back_problem(self._set_back, "pictures"))
+        problems += self._depth_problems()
         tool = self._retargeting.apply(motion)
         target = tool.position_m[-1] if target_m is None else np.array(target_m, np.float64)
         self._extra["target_from"] = "end of the motion" if target_m is None else target_from
@@ -255,6 +273,15 @@ class HandRecorder:
         position, rotation, opening, confidence = columns
         time_s = (stamps - stamps[0]) * 1e-9
         return HandTrack(time_s, position, rotation, opening, confidence), int(stamps[0]), problems
+
+    def _depth_problems(self) -> list[str]:
+        seen, measured = self._sizes.total(), self._sizes["depth"]
+        if not self._use_depth or measured >= MIN_DEPTH_SHARE * seen:
+            return []
+        return [
+            f"depth was asked for, but the distance of the hand came from it in only {100 * measured / seen:.0f} % of "
+            "the frames with the hand"
+        ]
 
     def _expect(self, what: str, *states: RecorderState) -> None:
         if self.state not in states:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sac_gmm.demos.bag_reader import read_demonstration
@@ -24,7 +24,7 @@ class Recording:
     Attributes:
         path: The bag.
         n_samples: States in it.
-        streams: Rate, gaps and drops by topic.
+        streams: Rate, gaps and drops by topic; what came after a clock was set back is among the drops.
         report: The demonstration's quality; None when it cannot be read as one.
         problems: What a person should know, in sentences.
     """
@@ -83,6 +83,7 @@ class EpisodeRecorder:
         self._finished = False
         self._failure = ""  # why the last recording ended by itself
         self._last_ns: dict[str, int] = {}
+        self._set_back: Counter[str] = Counter()  # by topic, messages left out because an earlier one has a later stamp
 
     @property
     def recording(self) -> bool:
@@ -108,6 +109,7 @@ class EpisodeRecorder:
         self._finished = False
         self._failure = ""
         self._last_ns = {}
+        self._set_back.clear()
         if self._window is not None and self._window[1] is not None:
             self._window = None  # of the episode before, whose last state a simulation at rest goes on repeating
 
@@ -132,7 +134,12 @@ class EpisodeRecorder:
         except SacGmmError as error:
             problems.append(f"not usable as a demonstration ({error})")
         problems += [f"{topic} is empty" for topic, count in writer.counts.items() if not count]
-        return Recording(path, writer.counts.get(STATE_POSE, 0), writer.reports(), report, tuple(problems))
+        problems += [set_back_problem(count, f"messages of {topic}") for topic, count in self._set_back.items()]
+        streams = {
+            topic: replace(stream, dropped=stream.dropped + self._set_back[topic])
+            for topic, stream in writer.reports().items()
+        }
+        return Recording(path, writer.counts.get(STATE_POSE, 0), streams, report, tuple(problems))
 
     def abandon(self) -> Path | None:
         """Stop without completing; says where what was recorded so far lies."""
@@ -193,7 +200,10 @@ class EpisodeRecorder:
         begin_ns, end_ns = self._window
         if stamp_ns < begin_ns or (end_ns is not None and stamp_ns > end_ns):
             return
-        if stamp_ns <= self._last_ns.get(topic, -1):
+        last_ns = self._last_ns.get(topic, -1)
+        if stamp_ns <= last_ns:
+            if stamp_ns < last_ns:
+                self._set_back[topic] += 1
             return
         if not self._last_ns:
             for latched in self._latched:
@@ -210,3 +220,8 @@ class EpisodeRecorder:
             self._writer = None  # it has been left as it is; further messages must not repeat the complaint
             self._failure = str(error)
             raise
+
+
+def set_back_problem(count: int, what: str) -> str:
+    """What a person should know about messages that are older than one that came before them."""
+    return f"{count} {what} came with stamps before the newest and were left out: was a clock set back?"
