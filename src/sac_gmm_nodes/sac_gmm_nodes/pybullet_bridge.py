@@ -304,6 +304,8 @@ class PybulletBridge(BaseNode):
             self.get_logger().error(
                 f"an episode starts at {start_ns / 1e9:.3f} s, but that is not where the task was reset"
             )
+        if self._now_ns < self._start_ns:
+            self._pass_time()
         self._end_ns = start_ns + round(message.time_limit_s * 1e9)
         self._held = False
         self._patience_s = self._lockstep_timeout_s
@@ -323,12 +325,15 @@ class PybulletBridge(BaseNode):
         options = {"target_noise_std_m": noise_std_m} if noise_std_m >= 0 else None
         self._observation, _ = self._task.reset(seed=seed, options=options)
         self._pass_time()
-        self._start_ns = self._now_ns
+        # In lock-step the first state of the episode comes a period later, when the episode runs: what answers a state
+        # sent before, such as the zero of a controller at rest, must not be taken for the answer to it.
+        self._start_ns = round((self._periods_run + self._lockstep) * self._period_ns)
         self._step = 0
         self._stop_arm()
         self._answered_ns = self._rewarded_ns = -1
         self._succeeded = self._was_success = False
-        self._target.publish(pose_message(self._observation["target_m"], _NO_TURN, self._header()))
+        detected = header(stamp_of(self._start_ns), self._base_frame)
+        self._target.publish(pose_message(self._observation["target_m"], _NO_TURN, detected))
         self._success.publish(Bool(data=False))
         self._publish_truth()
         self._publish_state()
