@@ -2,6 +2,7 @@
 
 import re
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,6 +10,7 @@ from scipy.stats import binomtest
 
 from sac_gmm.errors import SacGmmError
 from sac_gmm.evaluation import SEED_BANKS, SuccessRate, provenance, seed_bank, wilson_interval
+from sac_gmm.evaluation.protocol import crossed_interval
 
 
 @given(st.integers(0, 300), st.integers(1, 300))
@@ -25,6 +27,26 @@ def test_nothing_measured_says_nothing():
 
 def test_a_rate_reads_well():
     assert str(SuccessRate(43, 50)) == "43/50 = 86 % [74-93]"
+
+
+def width(interval):
+    return interval[1] - interval[0]
+
+
+def test_episodes_that_all_seeds_fail_at_are_not_counted_for_every_seed():
+    one, five = wilson_interval(90, 100), crossed_interval(["1" * 90 + "0" * 10] * 5)
+    assert five == pytest.approx(one, abs=0.02) and width(five) > 1.5 * width(wilson_interval(450, 500))
+    assert five == crossed_interval(["1" * 90 + "0" * 10] * 5)
+    assert crossed_interval(["1" * 100] * 5) == wilson_interval(100, 100)
+    rng = np.random.default_rng(0)
+    independent = ["".join("01"[won] for won in rng.integers(0, 2, 400)) for _ in range(5)]
+    assert width(crossed_interval(independent)) < 1.8 * width(wilson_interval(1000, 2000))
+
+
+def test_a_row_of_a_table_brings_its_own_interval():
+    assert str(SuccessRate.from_json({"successes": 43, "episodes": 50})) == "43/50 = 86 % [74-93]"
+    row = SuccessRate.from_json({"successes": 43, "episodes": 50, "interval95": [0.6, 0.99]})
+    assert str(row) == "43/50 = 86 % [60-99]" and row.to_json()["wilson95"] == list(wilson_interval(43, 50))
 
 
 def test_seed_banks_never_meet():

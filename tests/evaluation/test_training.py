@@ -3,10 +3,12 @@
 import contextlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,9 +17,23 @@ import pytest
 from sac_gmm.cli.main import main
 from sac_gmm.errors import SacGmmError
 from sac_gmm.evaluation import training
-from sac_gmm.evaluation.table import cells, variants, window_rates
+from sac_gmm.evaluation.contenders import CONTENDERS
+from sac_gmm.evaluation.table import (
+    ABLATIONS,
+    BUDGETS,
+    Cell,
+    Conditions,
+    assemble,
+    cells,
+    result_file,
+    run_cell,
+    text_table,
+    variants,
+    window_rates,
+)
+from sac_gmm.files import read_json, write_json
 from sac_gmm.rl import load_checkpoint, load_policy
-from sac_gmm.skills.settings import load_settings
+from sac_gmm.skills.settings import SkillSettings, load_settings
 
 ROOT = Path(__file__).parents[2]
 # Short: few updates, small networks, no pictures; with all else that an agent may see.
@@ -119,10 +135,17 @@ def test_a_table_goes_on_where_it_stopped(tmp_path, monkeypatch, capsys):
     assert main([*arguments, "--skills", "sac_gmm"]) == 0
     cell = table.parent / "cells" / "door-sac_gmm-0.json"
     written = cell.stat().st_mtime_ns
+    said = json.loads(cell.read_text())
+    assert said["conditions"] == {"episodes": 1, "training_episodes": 2} and said["git"] and said["packages"]
+    assert said["config"]["agent"]["critic_hidden"] == [16, 16]
+    assert main([*arguments, "--skills", "sac_gmm", "--training-episodes", "3"]) == 2
+    assert "training_episodes is 2, asked for 3" in capsys.readouterr().err
     assert main([*arguments, "--skills", "sac_gmm", "spiral_gmm"]) == 0
     assert cell.stat().st_mtime_ns == written
     result = json.loads(table.read_text())
     assert [row["skill"] for row in result["rows"]] == ["sac_gmm", "spiral_gmm"] and result["missing"] == []
+    searched = json.loads((table.parent / "cells" / "door-spiral_gmm-0.json").read_text())
+    assert searched["conditions"]["episodes"] == 5 and searched["search"]["pitch_m"] > 0 and searched["git"]
     learned, search = result["rows"]
     assert learned["training"]["episodes"] == 2 and search["tests"]["test"]["episodes"] == 5
     assert {"test", "sigma 0.5 cm", "sigma 2 cm", "another start"} <= set(learned["tests"])
@@ -160,6 +183,64 @@ def test_an_ablation_that_changes_nothing_is_none():
     assert "no touch" in peg and "with touch" not in peg
     assert "sight alone" in door and not {"sight alone", "autoencoder"} & set(peg)  # which no camera sees
     assert len(cells(("door",), ("gmm", "sac_gmm"), 2, lambda task: ["priors"])) == 5
+
+
+COMMITTED = ROOT / "benchmarks/results/table/cells"
+
+
+@pytest.fixture
+def conditions(tmp_path):
+    """Those of the committed cells, of which a test may copy some."""
+    (tmp_path / "cells").mkdir()
+    return Conditions(tmp_path, ROOT / "config/agent.json", ROOT / "demos")
+
+
+def test_a_cell_measured_otherwise_is_not_taken_for_what_is_asked(conditions):
+    cell, search = Cell("door", "sac_gmm", 0), Cell("door", "spiral_gmm", 0)
+    for one in (cell, search):
+        shutil.copy(COMMITTED / f"{one.key}.json", conditions.folder / "cells")
+        assert run_cell(one, conditions).exists()
+        with pytest.raises(SacGmmError, match=r"episodes is .*, asked for .*remove the file"):
+            run_cell(one, replace(conditions, episodes=7))
+    with pytest.raises(SacGmmError, match="training_episodes is 100, asked for 30"):
+        run_cell(cell, replace(conditions, training_episodes=30))
+    config = read_json(conditions.config)
+    config["tasks"]["door"] |= {"touch": True, "camera": None}
+    write_json(conditions.folder / "agent.json", config)
+    with pytest.raises(SacGmmError, match=r"config.skill.camera is .*config.skill.touch is False, asked for True"):
+        assemble(replace(conditions, config=conditions.folder / "agent.json"), [cell])
+
+
+def test_the_committed_cells_are_of_todays_configuration():
+    today = Conditions(COMMITTED.parent, ROOT / "config/agent.json", ROOT / "demos")
+    wanted = cells(BUDGETS, CONTENDERS, 5, lambda task: variants(load_settings(today.config, task)))
+    known = {result_file(cell, today).stem for cell in wanted}
+    assert {path.stem for path in COMMITTED.glob("*.json")} <= known
+
+
+def test_decisions_that_are_far_apart_take_over_as_slowly_as_by_default():
+    peg = load_settings(ROOT / "config/agent.json", "peg")
+    assert peg.skill.blend_s < peg.changed(**ABLATIONS["N = 16"]).skill.blend_s == SkillSettings().blend_s
+
+
+def test_several_seeds_have_an_interval_over_seeds_and_episodes(conditions):
+    wanted = cells(("lever",), ("gmm", "sac_gmm"), 5)
+    for cell in wanted:
+        shutil.copy(COMMITTED / f"{cell.key}.json", conditions.folder / "cells")
+    base, ours = assemble(conditions, wanted)["rows"]
+    test = base["tests"]["test"]
+    assert test["interval95"] == test["wilson95"]
+    (low, high), wilson = ours["tests"]["test"]["interval95"], ours["tests"]["test"]["wilson95"]
+    assert low < wilson[0] < wilson[1] < high
+    assert f"[{100 * low:.0f}-{100 * high:.0f}]" in text_table({"rows": [ours]})
+
+
+@pytest.mark.parametrize(("seed", "episodes"), [(-1, 1), (100, 1), (0, -30), (0, 20_000)])
+def test_what_no_bank_has_episodes_for_is_refused_before_anything_is_written(tmp_path, monkeypatch, seed, episodes):
+    monkeypatch.chdir(ROOT)
+    arguments = ["--seed", str(seed), "--episodes", str(episodes), "--out", str(tmp_path / "run")]
+    assert main(["train", "door", *arguments]) == 2
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_plan_that_learns_nothing_is_refused():

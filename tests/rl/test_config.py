@@ -22,6 +22,28 @@ def test_a_value_out_of_range_is_named(field, value):
         SacConfig(**{field: value})
 
 
+@pytest.mark.parametrize(
+    ("field", "value", "expected"),
+    [
+        ("n_step", 1.5, "a whole number"),
+        ("n_step", True, "a whole number"),
+        ("gamma", "high", "a number"),
+        ("zero_init", "False", "true or false"),
+        ("zero_init", 0, "true or false"),
+        ("actor_hidden", 64, "a list of whole numbers"),
+        ("critic_hidden", [64, 0.5], "a list of whole numbers"),
+        ("return_bounds", [0, 1, 2], "a list of 2 numbers or null"),
+    ],
+)
+def test_a_value_of_another_kind_is_named(field, value, expected):
+    with pytest.raises(SacGmmError, match=f"{field} is .*, expected {expected}$"):
+        SacConfig(**{field: value})
+
+
+def test_whole_numbers_are_numbers():
+    assert SacConfig(gamma=1, return_bounds=[0, 1], actor_hidden=[]).return_bounds == (0, 1)
+
+
 def test_an_unknown_field_is_named():
     with pytest.raises(SacGmmError, match="learning_rte"):
         SacConfig.from_json({"learning_rte": 1.0})

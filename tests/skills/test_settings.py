@@ -61,6 +61,34 @@ def test_values_out_of_range_are_refused():
     assert SacConfig().zero_init
 
 
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ("touch=no", "touch is 'no', expected true or false"),
+        ("touch=0", "touch is 0, expected true or false"),
+        ("interval=7.5", "interval is 7.5, expected a whole number"),
+        ("interval=abc", "interval is 'abc'"),
+        ("reach_m=abc", "reach_m is 'abc', expected a number"),
+        ("n_step=1.5", "n_step is 1.5"),
+        ("actor_hidden=64", "actor_hidden is 64, expected a list of whole numbers"),
+        ("training_noise_m=much", "expected a number or null"),
+        ("adaptation=foo", "translation, positions"),
+        ("image=smell", "rgb, depth, tactile"),
+        ("camera=rgb", "camera is 'rgb', expected an object with focal_px"),
+        ('camera={"focal_px": 3}', "camera is .*rides"),
+    ],
+)
+def test_a_value_of_another_kind_is_named(change, told):
+    with pytest.raises(SacGmmError, match=told):
+        AgentSettings().changed(**parse_changes((change,)))
+
+
+def test_true_and_false_are_read_as_people_write_them():
+    changes = parse_changes(("touch=False", "memory=TRUE", "image=Null", "reach_m=1e-2"))
+    assert changes == {"touch": False, "memory": True, "image": None, "reach_m": 0.01}
+    assert AgentSettings().changed(**changes).skill.touch is False
+
+
 def seen_at(share):
     vector = np.zeros(16, np.float32)
     vector[15] = share

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from statistics import NormalDist
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from sac_gmm.errors import SacGmmError
 
-# First seed of each bank. The banks never meet: what is measured was never trained on, nor selected by.
+# First seed of each bank. The banks never meet: what is measured was never trained on. Nothing is selected by `test`
+# while a run trains; but which configuration is published was, in part, chosen by figures on it (docs/learning.md).
 SEED_BANKS = {"base": 1_000_000, "train": 2_000_000, "select": 3_000_000, "test": 4_000_000}
 _BANK_SIZE = 1_000_000
 
@@ -27,8 +33,12 @@ def seed_bank(name: str, run: int, episodes: int) -> range:
         raise SacGmmError(f"there is no seed bank '{name}'; choose one of: {', '.join(SEED_BANKS)}")
     stride = 10_000
     offset = run * stride if name in ("train", "select") else 0
-    if not 0 <= run < _BANK_SIZE // stride or not 0 <= episodes <= stride:
-        raise SacGmmError(f"seed bank '{name}' holds {stride} episodes for each of {_BANK_SIZE // stride} runs")
+    runs = _BANK_SIZE // stride
+    if not 0 <= run < runs or not 0 <= episodes <= stride:
+        raise SacGmmError(
+            f"seed bank '{name}' holds {stride} episodes for each of {runs} runs, not {episodes} for run {run}: "
+            f"give a seed of 0 to {runs - 1} and 0 to {stride} episodes"
+        )
     first = SEED_BANKS[name] + offset
     return range(first, first + episodes)
 
@@ -45,12 +55,44 @@ def wilson_interval(successes: int, episodes: int, confidence: float = 0.95) -> 
     return max(0.0, (centre - half) / scale), min(1.0, (centre + half) / scale)
 
 
+def crossed_interval(outcomes: Sequence[str], resamples: int = 10_000) -> tuple[float, float]:
+    """95 % interval of the success rate of several training seeds that all met the same episodes.
+
+    Seeds and episodes are drawn anew, both with replacement (two-way bootstrap), always with the same random numbers:
+    a hard episode is hard for every seed, so that the outcomes of five seeds are not as many independent ones.
+
+    Args:
+        outcomes: A string of 0 and 1 per training seed, all of one length, in the order of the episodes.
+        resamples: How often they are drawn.
+    """
+    won = np.array([[character == "1" for character in seed] for seed in outcomes], float)
+    if won.min() == won.max():  # drawing what is all alike says nothing: then one seed's episodes count
+        return wilson_interval(int(won[0].sum()), won.shape[1])
+    seeds, episodes = (_draws(axis, n, resamples) for axis, n in enumerate(won.shape))
+    rates = np.einsum("rs,se,re->r", seeds, won, episodes, optimize=True) / won.size
+    low, high = np.quantile(rates, (0.025, 0.975))
+    return float(low), float(high)
+
+
+@cache  # a table asks for the same ones again and again
+def _draws(axis: int, n: int, resamples: int) -> NDArray[np.float64]:
+    """How often each of n is drawn, resample by resample: (resamples, n)."""
+    return np.random.default_rng(axis).multinomial(n, np.full(n, 1 / n), resamples).astype(float)
+
+
 @dataclass(frozen=True)
 class SuccessRate:
-    """How often a skill succeeded."""
+    """How often a skill succeeded.
+
+    Attributes:
+        successes: So many.
+        episodes: Of so many.
+        crossed: Interval where the episodes are not independent (`crossed_interval`); None where they are.
+    """
 
     successes: int
     episodes: int
+    crossed: tuple[float, float] | None = None
 
     @property
     def rate(self) -> float:
@@ -59,13 +101,19 @@ class SuccessRate:
 
     @property
     def interval(self) -> tuple[float, float]:
-        """Wilson 95 % interval."""
-        return wilson_interval(self.successes, self.episodes)
+        """95 % interval: Wilson's where the episodes are independent."""
+        return self.crossed or wilson_interval(self.successes, self.episodes)
 
     def to_json(self) -> dict[str, Any]:
         """What goes into a result file."""
-        low, high = self.interval
-        return {"successes": self.successes, "episodes": self.episodes, "rate": self.rate, "wilson95": [low, high]}
+        wilson95 = list(wilson_interval(self.successes, self.episodes))
+        return {"successes": self.successes, "episodes": self.episodes, "rate": self.rate, "wilson95": wilson95}
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> SuccessRate:
+        """Rebuild from a result file or a row of a table; what else is in `value` is left alone."""
+        crossed = value.get("interval95")
+        return cls(value["successes"], value["episodes"], None if crossed is None else (crossed[0], crossed[1]))
 
     def __str__(self) -> str:
         low, high = self.interval

@@ -70,7 +70,7 @@ def published_section(
         for row in read_json(table)["rows"]:
             if row["task"] == task and not row["variant"]:
                 test = row["tests"]["test"]
-                rows.append((row["title"], SuccessRate(test["successes"], test["episodes"]), str(table)))
+                rows.append((row["title"], SuccessRate.from_json(test), str(table)))
     for name, rate in PUBLISHED.get(task, {}).items():
         rows.append((CONTENDERS[name].title, f"{100 * rate:.0f} %", "the paper, in its own scene"))
     page.section("Against baselines")

@@ -21,8 +21,9 @@ def table_page(folder: Path, films: int) -> Page:
     tasks = list(dict.fromkeys(row["task"] for row in rows))
     page = Page(
         f"Comparison on {', '.join(tasks)}",
-        f"Deterministic policies on the same {table['episodes']} episodes each, pooled over training seeds; in "
-        f"brackets the Wilson 95 % interval. {len(table['missing'])} cells are not known yet. Source {table['git']}.",
+        f"Deterministic policies on the same {table['episodes']} episodes each, pooled over training seeds; skills "
+        "that learn nothing on more of them. In brackets the 95 % interval: over seeds and episodes where there are "
+        f"several seeds, Wilson's elsewhere. {len(table['missing'])} cells are not known yet. Source {table['git']}.",
     )
     for task in tasks:
         _task_section(page, task, [row for row in rows if row["task"] == task])
@@ -50,7 +51,7 @@ def table_page(folder: Path, films: int) -> Page:
 
 _CAPTIONS = {
     "learning": "Success while exploring: mean and spread over training seeds.",
-    "noise": "Success against noise on the detected target, with Wilson 95 % intervals.",
+    "noise": "Success against noise on the detected target, with 95 % intervals.",
 }
 _HEADS = ("skill", "training seeds", "success", "each seed (%)", "steps to success", "worst 25 in training", "paper")
 
@@ -85,7 +86,7 @@ def _table_row(row: dict[str, Any]) -> tuple[object, ...]:
     return (
         _title(row),
         row["seeds"] if training else "–",
-        SuccessRate(test["successes"], test["episodes"]),
+        SuccessRate.from_json(test),
         " ".join(f"{100 * rate:.0f}" for rate in test["per_seed"]),
         "–" if steps is None else f"{steps:.0f}",
         "–" if worst is None else f"{100 * worst:.0f} %",

@@ -2,11 +2,13 @@
 
 A cell is a skill on a task with one training seed. Its result file says how training went, episode by episode, and how
 the deterministic policy did on the fixed episodes of the test bank: at the end of training and after fewer episodes,
-under other noise, and in scenes that it was not trained in.
+under other noise, and in scenes that it was not trained in. It says under what conditions, too, and is refused where
+others are asked for.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,9 +16,11 @@ from typing import Any
 
 import numpy as np
 
-from sac_gmm.evaluation.contenders import CONTENDERS, contender
+from sac_gmm.control import BlendSettings
+from sac_gmm.errors import SacGmmError
+from sac_gmm.evaluation.contenders import CONTENDERS, contender, searcher, settings_for
 from sac_gmm.evaluation.measuring import Candidate, Measurement, measure, open_candidate, summary
-from sac_gmm.evaluation.protocol import SuccessRate
+from sac_gmm.evaluation.protocol import SuccessRate, crossed_interval
 from sac_gmm.evaluation.record import provenance
 from sac_gmm.evaluation.training import Plan, TrainingRun
 from sac_gmm.files import read_json, write_json
@@ -34,6 +38,8 @@ WINDOW = 25  # training episodes, for the promise of no regret
 SIGMAS_M = (0.005, 0.02)  # beside the paper's
 START_SHIFT_M = (-0.02, 0.03, 0.02)  # another start pose
 
+# Where decisions are as far apart as by default, or farther, a change takes over as slowly as by default.
+_SLOW = {"blend_s": BlendSettings.blend_s}
 # SAC-GMM with one thing changed; what changes nothing for a task is not one of its variants.
 ABLATIONS: dict[str, dict[str, Any]] = {
     "no picture": {"image": None},
@@ -51,9 +57,9 @@ ABLATIONS: dict[str, dict[str, Any]] = {
     "means per component": {"adaptation": "positions"},
     "priors": {"adaptation": "priors"},
     "N = 8": {"interval": 8},
-    "N = 16": {"interval": 16},
-    "N = 32": {"interval": 32},
-    "N = 64": {"interval": 64},
+    "N = 16": {"interval": 16, **_SLOW},
+    "N = 32": {"interval": 32, **_SLOW},
+    "N = 64": {"interval": 64, **_SLOW},
     # What the autoencoder does where a calibrated camera sees the target, and what sight alone does.
     "autoencoder": {"camera": None},
     "sight alone": {"updates_per_decision": 0},
@@ -114,36 +120,94 @@ def cells(
 
 
 def result_file(cell: Cell, conditions: Conditions) -> Path:
-    """Where a cell's result stands once it is known."""
-    return conditions.folder / "cells" / f"{cell.key}.json"
+    """Where a cell's result stands once it is known.
+
+    Raises:
+        SacGmmError: There is one, but of other conditions or settings.
+    """
+    path = conditions.folder / "cells" / f"{cell.key}.json"
+    if path.exists() and (differing := _differing(_recorded(read_json(path)), _asked(cell, conditions))):
+        raise SacGmmError(
+            f"{path} was measured otherwise: {'; '.join(differing)}; give another folder, or remove the file"
+        )
+    return path
+
+
+def _asked(cell: Cell, conditions: Conditions) -> dict[str, Any]:
+    """What a cell's result depends on beside the source; it goes into the cell."""
+    learns, settings = contender(cell.skill).learns, settings_for(cell.skill, _settings(cell, conditions))
+    asked: dict[str, Any] = {
+        "conditions": {
+            "episodes": conditions.episodes if learns else SEEDS * conditions.episodes,
+            "training_episodes": _training_episodes(cell, conditions) if learns else 0,
+        }
+    }
+    if learns:
+        asked["config"] = settings.to_json()
+    else:
+        search = searcher(cell.task, cell.skill, settings)
+        own = {name: getattr(settings.skill, name) for name in ("reach_m", "interval", "blend_s")}
+        asked |= {"config": {"skill": own}, "search": vars(search()) if search else {}}
+    return dict(json.loads(json.dumps(asked)))
+
+
+def _recorded(result: dict[str, Any]) -> dict[str, Any]:
+    """What a cell says of that; of its conditions its counts tell, in cells from before too."""
+    counts = {
+        "episodes": result["tests"]["test"]["episodes"],
+        "training_episodes": result.get("training", {}).get("episodes", 0),
+    }
+    return {"conditions": counts, **{name: result[name] for name in ("config", "search") if name in result}}
+
+
+def _differing(before: dict[str, Any], asked: dict[str, Any], prefix: str = "") -> list[str]:
+    """What differs, in words; what a cell from before does not say of itself is not compared."""
+    differing = []
+    for name in [name for name in asked if name in before]:
+        old, new = before[name], asked[name]
+        if isinstance(old, dict) and isinstance(new, dict):
+            differing += _differing(old, new, f"{prefix}{name}.")
+        elif old != new:
+            differing.append(f"{prefix}{name} is {old}, asked for {new}")
+    return differing
+
+
+def _settings(cell: Cell, conditions: Conditions) -> AgentSettings:
+    settings = load_settings(conditions.config, cell.task)
+    return settings.changed(**ABLATIONS[cell.variant]) if cell.variant else settings
+
+
+def _training_episodes(cell: Cell, conditions: Conditions) -> int:
+    return BUDGETS[cell.task] if conditions.training_episodes is None else conditions.training_episodes
 
 
 def run_cell(cell: Cell, conditions: Conditions, on_progress: Callable[[str], None] = lambda text: None) -> Path:
-    """Train and measure a cell, going on where an earlier attempt stopped; return its result file."""
+    """Train and measure a cell, going on where an earlier attempt stopped; return its result file.
+
+    Raises:
+        SacGmmError: There is one, but of other conditions or settings.
+    """
     import torch
 
     torch.set_num_threads(1)
     path = result_file(cell, conditions)
     if path.exists():
         return path
-    settings = load_settings(conditions.config, cell.task)
-    if cell.variant:
-        settings = settings.changed(**ABLATIONS[cell.variant])
+    asked = _asked(cell, conditions)  # before the hours in which the configuration may be edited
     if contender(cell.skill).learns:
-        result = _trained(cell, conditions, settings, on_progress)
+        result = _trained(cell, conditions, on_progress)
     else:
         candidate = open_candidate(cell.skill, cell.task, conditions.config, conditions.demonstrations)
         result = {"tests": _tests(candidate, conditions, SEEDS * conditions.episodes)}
-    write_json(path, {"task": cell.task, "skill": cell.skill, "seed": cell.seed, "variant": cell.variant, **result})
+    names = {"task": cell.task, "skill": cell.skill, "seed": cell.seed, "variant": cell.variant}
+    write_json(path, {**names, **result, **asked, **provenance()})
     return path
 
 
-def _trained(
-    cell: Cell, conditions: Conditions, settings: AgentSettings, on_progress: Callable[[str], None]
-) -> dict[str, Any]:
+def _trained(cell: Cell, conditions: Conditions, on_progress: Callable[[str], None]) -> dict[str, Any]:
     folder = conditions.folder / "runs" / cell.key
-    episodes = conditions.training_episodes or BUDGETS[cell.task]
-    plan = Plan(cell.task, cell.skill, cell.seed, episodes, settings)
+    episodes = _training_episodes(cell, conditions)
+    plan = Plan(cell.task, cell.skill, cell.seed, episodes, _settings(cell, conditions))
     run = TrainingRun(
         plan,
         folder,
@@ -165,7 +229,6 @@ def _trained(
             "wall_s": round(sum(episode.wall_s for episode in run.episodes), 1),
         },
         "tests": _tests(candidate, conditions, conditions.episodes, everything=not cell.variant),
-        "config": candidate.settings.to_json(),
     }
     if (marked := folder / f"policy_{MARK}.bin").exists():
         early = open_candidate(str(marked), None, conditions.config, conditions.demonstrations)
@@ -241,7 +304,7 @@ def text_table(table: dict[str, Any]) -> str:
     lines = [f"{'task':<10} {'skill':<34} {'seeds':>5} {'success':>24} {'steps':>6} {'worst 25':>9}"]
     for row in table["rows"]:
         test = row["tests"]["test"]
-        rate = SuccessRate(test["successes"], test["episodes"])
+        rate = SuccessRate.from_json(test)
         steps = test["mean_steps_to_success"]
         worst = row.get("training", {}).get("worst_window_of_25")
         name = row["title"] + (f", {row['variant']}" if row["variant"] else "")
@@ -253,11 +316,17 @@ def text_table(table: dict[str, Any]) -> str:
 
 
 def _pooled(tests: list[dict[str, Any]]) -> dict[str, Any]:
-    """Several seeds on the same episodes as one: counts added, steps averaged over successes."""
+    """Several seeds on the same episodes as one: counts added, steps averaged over successes.
+
+    `wilson95` takes all episodes for independent; `interval95` knows that the seeds meet the same ones.
+    """
     successes, episodes = sum(t["successes"] for t in tests), sum(t["episodes"] for t in tests)
     steps = [(t["mean_steps_to_success"], t["successes"]) for t in tests if t["successes"]]
+    pooled = SuccessRate(successes, episodes)
+    interval = crossed_interval([t["outcomes"] for t in tests]) if len(tests) > 1 else pooled.interval
     return {
-        **SuccessRate(successes, episodes).to_json(),
+        **pooled.to_json(),
+        "interval95": list(interval),
         "per_seed": [t["success_rate"] for t in tests],
         "mean_steps_to_success": sum(s * n for s, n in steps) / successes if successes else None,
         "mean_steps": float(np.mean([t["mean_steps"] for t in tests])),

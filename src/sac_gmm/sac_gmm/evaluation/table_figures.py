@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from sac_gmm.evaluation.contenders import CONTENDERS
-from sac_gmm.evaluation.protocol import wilson_interval
+from sac_gmm.evaluation.protocol import SuccessRate
 from sac_gmm.evaluation.table import WINDOW
 from sac_gmm.files import atomic_file, read_json
 
@@ -55,7 +55,7 @@ def _draw_curves(path: Path, table: dict[str, Any], tasks: list[str], folder: Pa
 
 
 def _draw_noise(path: Path, table: dict[str, Any], tasks: list[str]) -> Path:
-    """Success on the test bank against the noise on the detected target, with Wilson intervals."""
+    """Success on the test bank against the noise on the detected target, with 95 % intervals."""
     figure, axes = _panels(len(tasks))
     for axis, task in zip(axes, tasks, strict=True):
         for row in table["rows"]:
@@ -67,7 +67,7 @@ def _draw_noise(path: Path, table: dict[str, Any], tasks: list[str]) -> Path:
                     points[float(name.split()[1])] = test
             sigmas = sorted(points)
             rates = [points[s]["rate"] for s in sigmas]
-            bounds = np.array([wilson_interval(points[s]["successes"], points[s]["episodes"]) for s in sigmas]).T
+            bounds = np.array([SuccessRate.from_json(points[s]).interval for s in sigmas]).T
             look = {"marker": "o", "ms": 3, "lw": 1.2, "capsize": 2, "color": _COLOURS[row["skill"]]}
             axis.errorbar(sigmas, rates, np.abs(bounds - rates), label=row["title"], **look)
         axis.set(title=task, xlabel="noise on the target, cm", ylim=(-0.02, 1.02))

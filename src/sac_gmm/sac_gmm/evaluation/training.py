@@ -45,6 +45,7 @@ class Plan:
     def __post_init__(self) -> None:
         if not contender(self.skill).learns:
             raise SacGmmError(f"skill '{self.skill}' learns nothing: measure it with `sac-gmm evaluate`")
+        seed_bank("train", self.seed, self.episodes)  # refuses what it has no seeds for, before anything is written
 
     def to_json(self) -> dict[str, Any]:
         """What makes two runs the same, and what goes into result files."""

@@ -3,12 +3,50 @@
 from __future__ import annotations
 
 import dataclasses
+import types
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args, get_origin, get_type_hints
 
 import numpy as np
 
 from sac_gmm.errors import SacGmmError
+
+
+def check_types(settings: Any) -> None:
+    """Refuse a dataclass that holds other kinds of values than its fields are annotated with.
+
+    Raises:
+        SacGmmError: It names the field, what it holds and what is expected.
+    """
+    for name, kind in get_type_hints(type(settings)).items():
+        if not _is_a(value := getattr(settings, name), kind):
+            raise SacGmmError(f"{name} is {value!r}, expected {_expected(kind)}")
+
+
+def _is_a(value: Any, kind: Any) -> bool:
+    if get_origin(kind) is types.UnionType:
+        return any(_is_a(value, one) for one in get_args(kind))
+    if get_origin(kind) is tuple:
+        parts = get_args(kind)
+        if not isinstance(value, tuple):
+            return False
+        if parts[-1] is Ellipsis:
+            parts = parts[:1] * len(value)
+        return len(parts) == len(value) and all(map(_is_a, value, parts))
+    if isinstance(value, bool):  # which Python takes for a number
+        return kind is bool
+    return isinstance(value, (int, float) if kind is float else kind)
+
+
+def _expected(kind: Any) -> str:
+    """What a person is told who gave something else."""
+    if get_origin(kind) is types.UnionType:
+        return " or ".join(map(_expected, get_args(kind)))
+    if get_origin(kind) is tuple:
+        parts = get_args(kind)
+        return f"a list of {'' if ... in parts else f'{len(parts)} '}{'whole ' * (parts[0] is int)}numbers"
+    names = {bool: "true or false", int: "a whole number", float: "a number", str: "a text", types.NoneType: "null"}
+    return names.get(kind, f"an object with {', '.join(get_type_hints(kind))}")
 
 
 @dataclass(frozen=True)
@@ -207,8 +245,9 @@ class SacConfig:
     def __post_init__(self) -> None:
         for name in ("actor_hidden", "critic_hidden", "return_bounds"):
             value = getattr(self, name)
-            if value is not None:
+            if isinstance(value, list):
                 object.__setattr__(self, name, tuple(value))
+        check_types(self)
         bounds: dict[str, tuple[float, float]] = {
             "n_critics": (1, 64),
             "target_subset": (1, self.n_critics),
@@ -266,7 +305,7 @@ class SacConfig:
         """Rebuild from `to_json` or from a configuration file; lists become tuples.
 
         Raises:
-            SacGmmError: An unknown name or a value out of range.
+            SacGmmError: An unknown name, or a value of another kind or out of range.
         """
         known = {field.name for field in dataclasses.fields(cls)}
         if unknown := sorted(set(value) - known):

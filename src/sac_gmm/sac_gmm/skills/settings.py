@@ -15,7 +15,9 @@ from sac_gmm.control import BlendSettings
 from sac_gmm.errors import SacGmmError
 from sac_gmm.files import read_json
 from sac_gmm.rl import SacConfig
-from sac_gmm.skills.images import CameraPlace
+from sac_gmm.rl.config import check_types
+from sac_gmm.skills.adaptation import ADAPTATIONS
+from sac_gmm.skills.images import CameraPlace, image_coding
 
 CONTROL_RATE_HZ = 30.0  # of the control steps that `interval` counts; the base skills are fitted at it
 
@@ -50,6 +52,13 @@ class SkillSettings:
     training_noise_m: float | None = None
 
     def __post_init__(self) -> None:
+        check_types(self)
+        if self.adaptation not in ADAPTATIONS:
+            raise SacGmmError(f"adaptation is '{self.adaptation}', choose one of: {', '.join(ADAPTATIONS)}")
+        if self.image is not None:
+            image_coding(self.image)  # refuses what it does not know
+        if self.camera is not None:
+            check_types(self.camera)
         bounds = {
             "reach_m": (1e-3, 0.2),
             "interval": (1, 300),
@@ -80,14 +89,17 @@ class AgentSettings:
         """Rebuild from `to_json`.
 
         Raises:
-            SacGmmError: An unknown name, or a value out of range.
+            SacGmmError: An unknown name, or a value of another kind or out of range.
         """
         known = {item.name for item in dataclasses.fields(SkillSettings)}
         if unknown := sorted(set(value.get("skill", {})) - known):
             raise SacGmmError(f"the skill has no setting {', '.join(unknown)}: known are {', '.join(sorted(known))}")
         skill = dict(value.get("skill", {}))
-        if skill.get("camera") is not None:
-            skill["camera"] = CameraPlace(**skill["camera"])
+        if isinstance(skill.get("camera"), dict):
+            try:
+                skill["camera"] = CameraPlace(**skill["camera"])
+            except (TypeError, ValueError) as error:
+                raise SacGmmError(f"camera is {skill['camera']}: {error}") from error
         return cls(SacConfig.from_json(value.get("agent", {})), SkillSettings(**skill))
 
     def changed(self, **fields: Any) -> AgentSettings:
@@ -125,6 +137,8 @@ def load_settings(path: Path | str, task: str | None = None) -> AgentSettings:
 def parse_changes(changes: tuple[str, ...]) -> dict[str, Any]:
     """`name=value` pairs, values as JSON, as a dict; a value that is no JSON is taken as text.
 
+    `True`, `False` and `NULL` are JSON too, whatever their case.
+
     Raises:
         SacGmmError: There is no `=` in one.
     """
@@ -134,7 +148,7 @@ def parse_changes(changes: tuple[str, ...]) -> dict[str, Any]:
         if not separator:
             raise SacGmmError(f"'{change}' is not of the form name=value")
         try:
-            parsed[name] = json.loads(text)
+            parsed[name] = json.loads(text.lower() if text.lower() in ("true", "false", "null") else text)
         except ValueError:
             parsed[name] = text
     return parsed
