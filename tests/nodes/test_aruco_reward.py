@@ -1,6 +1,4 @@
-import signal
 import time
-from threading import Timer
 
 import numpy as np
 import pytest
@@ -125,20 +123,6 @@ def test_a_success_does_not_leak_into_the_next_episode(graph):
     world.show_until(SEEN, True)
     world.episode(EpisodeState.PHASE_RUNNING, 3, world.stamp_ns)
     world.show_until(NOT_SEEN, False)  # a new episode forgets even where no reset was announced
-
-
-def test_a_node_that_was_held_up_judges_no_picture_by_the_episode_before(graph):
-    world = World(graph, frames_on=1, frames_off=100)
-    for episode in range(1, 6):
-        world.episode(EpisodeState.PHASE_RUNNING, episode, world.stamp_ns)
-        world.show_until(SEEN, True)
-        process = graph.processes["aruco_reward"]
-        process.send_signal(signal.SIGSTOP)
-        world.episode(EpisodeState.PHASE_ENDED, episode)
-        world.episode(EpisodeState.PHASE_RESETTING, episode + 1)
-        world.episode(EpisodeState.PHASE_RUNNING, episode + 1, world.stamp_ns + STEP_NS)
-        Timer(0.3, process.send_signal, [signal.SIGCONT]).start()
-        assert not world.show(NOT_SEEN).success
 
 
 def test_a_repeated_image_is_answered_but_counts_once(graph):
