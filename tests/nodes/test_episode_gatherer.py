@@ -60,6 +60,15 @@ def flat(events):
     ]
 
 
+def begun():
+    """A gatherer in episode 1, which began at 100 ns with its target at the origin."""
+    gatherer = EpisodeGatherer(WindowObserver(3), 30.0, None)
+    gatherer.running(1, 1, 100)
+    gatherer.poll()
+    gatherer.target(100, np.zeros(3))
+    return gatherer
+
+
 def test_an_episode_gives_a_beginning_decisions_and_an_end():
     events = in_order(script())
     assert [type(event) for event in events] == [Begin, Decide, Decide, Decide, End]
@@ -104,11 +113,7 @@ def test_a_decision_waits_for_its_picture():
 
 
 def test_repeated_states_and_lost_partners_do_no_harm():
-    observer = WindowObserver(3)
-    gatherer = EpisodeGatherer(observer, 30.0, None)
-    gatherer.running(1, 1, 100)
-    gatherer.poll()
-    gatherer.target(100, np.zeros(3))
+    gatherer = begun()
     for stamp in (100, 100, 200, 300):
         gatherer.pose(stamp, np.zeros(3))
         if stamp != 200:
@@ -119,10 +124,7 @@ def test_repeated_states_and_lost_partners_do_no_harm():
 
 
 def test_the_next_episode_closes_one_whose_last_state_never_came():
-    gatherer = EpisodeGatherer(WindowObserver(3), 30.0, None)
-    gatherer.running(1, 1, 100)
-    gatherer.poll()
-    gatherer.target(100, np.zeros(3))
+    gatherer = begun()
     gatherer.ended(1, 10_000, False, True)
     assert gatherer.poll() is None
     gatherer.running(2, 1, 20_000)
@@ -140,10 +142,7 @@ def test_an_episode_that_was_given_up_gives_no_end():
 
 
 def test_the_first_decision_of_the_next_episode_may_come_before_the_end_of_the_last():
-    gatherer = EpisodeGatherer(WindowObserver(3), 30.0, None)
-    gatherer.running(1, 1, 100)
-    gatherer.poll()
-    gatherer.target(100, np.zeros(3))
+    gatherer = begun()
     gatherer.ended(1, 10_000, False, True)
     gatherer.due(2, 0, 20_000, 5)
     gatherer.target(20_000, np.zeros(3))
@@ -156,10 +155,7 @@ def test_the_first_decision_of_the_next_episode_may_come_before_the_end_of_the_l
 
 
 def test_a_decision_does_not_wait_for_a_state_that_was_lost():
-    gatherer = EpisodeGatherer(WindowObserver(3), 30.0, None)
-    gatherer.running(1, 1, 100)
-    gatherer.poll()
-    gatherer.target(100, np.zeros(3))
+    gatherer = begun()
     gatherer.pose(100, np.ones(3))
     gatherer.wrench(100, np.ones(6))
     gatherer.due(1, 0, 200, 0)
@@ -182,10 +178,7 @@ def test_who_was_started_again_hears_of_episodes_that_were_over():
 
 
 def test_the_target_of_the_next_episode_does_not_move_the_end_of_this_one():
-    gatherer = EpisodeGatherer(WindowObserver(3), 30.0, None)
-    gatherer.running(1, 1, 100)
-    gatherer.poll()
-    gatherer.target(100, np.zeros(3))
+    gatherer = begun()
     gatherer.target(20_000, np.ones(3))
     gatherer.pose(100, np.full(3, 0.1))
     gatherer.wrench(100, np.zeros(6))

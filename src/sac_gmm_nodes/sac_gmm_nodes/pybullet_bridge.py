@@ -394,11 +394,10 @@ class PybulletBridge(BaseNode):
         Its picture is what ends an episode. With an odd half (6 steps: 3) it never comes with a state on which a
         decision is due: whether that decision or the end were first would differ from run to run.
         """
-        phases = {name: period // 2 if name == "fixed" else 0 for name, period in self._periods.items()}
         return [
             name
             for name, period in self._periods.items()
-            if period and (everything or self._step % period == phases[name])
+            if period and (everything or self._step % period == (period // 2 if name == "fixed" else 0))
         ]
 
 
