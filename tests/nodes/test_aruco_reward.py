@@ -119,7 +119,9 @@ def test_a_success_does_not_leak_into_the_next_episode(graph):
     begin = world.stamp_ns + 10 * STEP_NS
     world.episode(EpisodeState.PHASE_RUNNING, 2, begin)
     while world.stamp_ns + STEP_NS < begin:
-        assert not world.show(SEEN).success, "taken before the episode began"
+        reward = world.show(SEEN)
+        assert not reward.success, "taken before the episode began"
+        assert reward.episode_id == 2
     world.show_until(SEEN, True)
     world.episode(EpisodeState.PHASE_RUNNING, 3, world.stamp_ns)
     world.show_until(NOT_SEEN, False)  # a new episode forgets even where no reset was announced

@@ -29,7 +29,7 @@ from sac_gmm.tasks import make_task
 from sac_gmm_nodes.conversions import nanoseconds, point_array, twist_array
 from sac_gmm_nodes.node_helpers import EPISODE, LATCHED, RELIABLE
 
-pytestmark = [pytest.mark.ros, pytest.mark.slow, pytest.mark.timeout(280)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(280)]
 PERIOD_NS = 1e9 / 30
 INTERVAL = 8  # control steps between two decisions
 
@@ -142,6 +142,7 @@ def test_a_training_run_repeats(graph, model_file, tmp_path):
     assert runs[0] == runs[1]
 
 
+@pytest.mark.ros
 def test_the_controller_goes_on_without_the_adapter(graph, model_file, tmp_path):
     chain = Chain(graph, model_file, tmp_path)
     goal = chain.begin_episodes(2)
@@ -165,6 +166,7 @@ def test_the_controller_goes_on_without_the_adapter(graph, model_file, tmp_path)
     graph.wait(lambda: chain.pid("sac_adapter"), "the adapter to come back")
 
 
+@pytest.mark.ros
 def test_the_arm_stops_without_the_controller(graph, model_file, tmp_path):
     chain = Chain(graph, model_file, tmp_path, adapt="false")
     chain.begin_episodes(1, EpisodeState.MODE_BASE)
@@ -180,6 +182,7 @@ def test_the_arm_stops_without_the_controller(graph, model_file, tmp_path):
     assert speeds[ages > 0.199].max() < 0.015  # and is at rest within 0.2 s of simulated time
 
 
+@pytest.mark.ros
 def test_episodes_can_be_cancelled(graph, model_file, tmp_path):
     chain = Chain(graph, model_file, tmp_path, adapt="false")
     goal = chain.begin_episodes(1000, EpisodeState.MODE_BASE)
@@ -223,6 +226,7 @@ def test_lockstep_repeats_itself_and_agrees_with_one_process(graph, model_file, 
         assert error < 1e-6
 
 
+@pytest.mark.ros
 def test_in_real_time_decisions_are_made_on_fresh_pictures(graph, model_file, tmp_path):
     chain = Chain(graph, model_file, tmp_path, lockstep="false", use_image="true", time_limit_s="3.8")
     outcome = chain.run_episode()

@@ -19,6 +19,7 @@ class World:
         self.requests = []
         self.success_after_s = 0.5  # None: never
         self.valid = True
+        self.judged_in = 0  # what the judge has heard of episodes
         self.silent = False
         self.now_ns = self.start_ns = SECOND_NS
         node = graph.node
@@ -51,7 +52,9 @@ class World:
             elapsed_s = (self.now_ns - nanoseconds(state.start_stamp)) / SECOND_NS
             success = self.success_after_s is not None and elapsed_s >= self.success_after_s
         why = "" if self.valid else "the picture is too old"
-        self.rewards.publish(Reward(header=header(stamp_of(self.now_ns)), valid=self.valid, success=success, text=why))
+        reward = Reward(header=header(stamp_of(self.now_ns)), episode_id=self.judged_in, valid=self.valid, text=why)
+        reward.success = success
+        self.rewards.publish(reward)
 
     def run_episode(self, mode=EpisodeState.MODE_BASE, seed=7):
         return self.graph.call(RunEpisode, "run_episode", RunEpisode.Request(mode=mode, seed=seed), 30.0)
@@ -102,6 +105,18 @@ def test_a_reward_that_is_not_valid_is_neither_success_nor_failure(graph):
     assert outcome.message == "at the end of the episode the reward is not valid: the picture is too old"
     graph.wait(lambda: world.phases()[-1] == EpisodeState.PHASE_IDLE, "rest")
     assert EpisodeState.PHASE_ENDED not in world.phases()
+
+
+def test_what_was_judged_in_another_episode_is_not_paid(graph):
+    world = World(graph)
+    world.ready()
+    assert world.run_episode().task_success
+    for judged_in, succeeds in ((1, False), (3, True)):
+        world.judged_in = judged_in
+        outcome = world.run_episode()
+        assert (outcome.success, outcome.task_success) == (succeeds, succeeds)
+        why = "at the end of the episode the reward is not valid: it was judged in episode 1, not 2"
+        assert outcome.message == ("" if succeeds else why)
 
 
 def test_it_says_what_it_waits_for_and_does_not_wait_for_ever(graph):

@@ -11,7 +11,7 @@ from sac_gmm.evaluation import run_episodes, seed_bank
 from sac_gmm.evaluation.calibration import plain_env
 from sac_gmm.models import fit_lpv_ds
 
-pytestmark = [pytest.mark.ros, pytest.mark.slow]
+pytestmark = pytest.mark.slow
 
 DEMONSTRATIONS = 2
 

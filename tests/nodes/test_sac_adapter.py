@@ -12,7 +12,7 @@ from sac_gmm.skills.settings import AgentSettings
 from sac_gmm_nodes.conversions import header, pose_message, stamp_of, wrench_message
 from sac_gmm_nodes.node_helpers import EPISODE, LATCHED, RELIABLE
 
-pytestmark = [pytest.mark.ros, pytest.mark.slow]
+pytestmark = pytest.mark.slow
 NO_TURN = np.array([0.0, 0.0, 0.0, 1.0])
 INTERVAL, STEPS = 4, 10
 

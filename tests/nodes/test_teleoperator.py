@@ -5,7 +5,7 @@ import pytest
 
 from sac_gmm.demos import check_set, find_bags, read_demonstration, to_training_set
 
-pytestmark = [pytest.mark.ros, pytest.mark.slow]
+pytestmark = pytest.mark.slow
 
 
 def record(graph, name, folder, episodes, task="door"):

@@ -172,6 +172,7 @@ class ArucoReward(BaseNode):
         success = self._judge.judge(self._last_stamp_ns, counts)
         answer = Reward(
             header=header(message.header.stamp, message.header.frame_id),
+            episode_id=self._judge.episode_id,
             valid=True,
             success=success,
             value=float(success),
@@ -223,7 +224,9 @@ class ArucoReward(BaseNode):
     def _publish_invalid(self, frame_id: str, why: str) -> None:
         """Answer with the stamp of the last image and the reason, which is logged once."""
         stamp = stamp_of(self._last_stamp_ns)
-        self._reward.publish(Reward(header=header(stamp, frame_id), valid=False, marker_id=self._marker_id, text=why))
+        answer = Reward(header=header(stamp, frame_id), episode_id=self._judge.episode_id, valid=False, text=why)
+        answer.marker_id = self._marker_id
+        self._reward.publish(answer)
         if why.split(":")[0] != self._complaint:
             self._complaint = why.split(":")[0]
             self.get_logger().warning(f"no valid reward: {why}")

@@ -10,7 +10,7 @@ from builtin_interfaces.msg import Time
 from geometry_msgs.msg import Point, Pose, PoseStamped, Quaternion, Twist, TwistStamped, Vector3, Wrench, WrenchStamped
 from numpy.typing import NDArray
 from rclpy.serialization import deserialize_message
-from sac_gmm_interfaces.msg import MixtureModel, MixtureUpdate
+from sac_gmm_interfaces.msg import MixtureModel, MixtureUpdate, Reward
 from sensor_msgs.msg import CameraInfo as CameraInfoMessage
 from sensor_msgs.msg import Image, JointState
 from std_msgs.msg import Header
@@ -39,6 +39,11 @@ def stamp_of(nanoseconds_: int) -> Time:
 def reached(stamp_ns: int, end_ns: int) -> bool:
     """Whether a stamp is at an end or past it, up to rounding."""
     return stamp_ns >= end_ns - STAMP_TOLERANCE_NS
+
+
+def is_judged_in(episode_id: int, reward: Reward) -> bool:
+    """Whether a reward is of an episode. A judge that hears of no episodes gives 0, and is believed by the stamp."""
+    return reward.episode_id in (0, episode_id)
 
 
 def header(stamp: Time, frame_id: str = "") -> Header:

@@ -35,6 +35,7 @@ from sac_gmm_nodes.conversions import (
     camera_info_message,
     header,
     image_message,
+    is_judged_in,
     joint_message,
     metres_message,
     nanoseconds,
@@ -141,6 +142,7 @@ class PybulletBridge(BaseNode):
         self._commanded_ns = 0  # simulated time at which it came
         self._answered_ns = self._rewarded_ns = -1  # the states that the last command and the last reward answer
         self._succeeded = False  # as the reward says
+        self._episode_id = 0
         self._was_success = False  # as the truth says
         self._patience_s = self._lockstep_timeout_s
         self._deadline_s = time.monotonic()
@@ -292,7 +294,8 @@ class PybulletBridge(BaseNode):
 
     def _on_reward(self, message: Reward) -> None:
         self._rewarded_ns = nanoseconds(message.header.stamp)
-        self._succeeded = message.valid and message.success and self._rewarded_ns >= self._start_ns
+        of_this_episode = is_judged_in(self._episode_id, message) and self._rewarded_ns >= self._start_ns
+        self._succeeded = message.valid and message.success and of_this_episode
 
     def _on_episode(self, message: EpisodeState) -> None:
         if message.phase != EpisodeState.PHASE_RUNNING:
@@ -306,6 +309,7 @@ class PybulletBridge(BaseNode):
             )
         if self._now_ns < self._start_ns:
             self._pass_time()
+        self._episode_id = message.episode_id
         self._end_ns = start_ns + round(message.time_limit_s * 1e9)
         self._held = False
         self._patience_s = self._lockstep_timeout_s

@@ -23,7 +23,7 @@ from std_msgs.msg import Bool
 
 from sac_gmm.errors import SacGmmError
 from sac_gmm.tasks import TASKS, ScriptedTeleoperator
-from sac_gmm_nodes.conversions import header, nanoseconds, point_array, stamp_of, twist_message
+from sac_gmm_nodes.conversions import header, is_judged_in, nanoseconds, point_array, stamp_of, twist_message
 from sac_gmm_nodes.node_helpers import COMMAND, EPISODE, LATCHED, RELIABLE, BaseNode, run_node, stream
 
 _PATIENCE_S = 60.0  # wall time for the other nodes to come up, and for anything to go on
@@ -72,6 +72,7 @@ class Teleoperator(BaseNode):
         self._answered_s = 0.0  # wall time of that answer
         self._resting_since_ns: int | None = None
         self._rewarded = False
+        self._episode_id = 0
 
     def spin(self, executor: Executor) -> None:
         """Record all demonstrations, one after the other."""
@@ -104,7 +105,8 @@ class Teleoperator(BaseNode):
             self._start_recording,
             StartRecording.Request(path=str(path), task=self._task, operator_name=operator),
         )
-        episode = EpisodeState(episode_id=seed + 1, seed=seed, time_limit_s=self._time_limit_s)
+        self._episode_id = seed + 1
+        episode = EpisodeState(episode_id=self._episode_id, seed=seed, time_limit_s=self._time_limit_s)
         self._announce(episode, EpisodeState.PHASE_RESETTING)
         reset = self._call(executor, self._reset_task, ResetTask.Request(seed=seed, target_noise_std_m=self._noise_m))
         episode.start_stamp = reset.stamp
@@ -172,7 +174,8 @@ class Teleoperator(BaseNode):
         self._send(twist, stamp_ns)
 
     def _on_reward(self, message: Reward) -> None:
-        if message.valid and message.success and nanoseconds(message.header.stamp) >= self._start_ns:
+        stamp_ns = nanoseconds(message.header.stamp)
+        if message.valid and message.success and stamp_ns >= self._start_ns and is_judged_in(self._episode_id, message):
             self._rewarded = True
 
     def _on_success(self, message: Bool) -> None:

@@ -90,6 +90,11 @@ class RewardJudge:
         """Whether the task counts as done so far."""
         return self._debouncer.success
 
+    @property
+    def episode_id(self) -> int:
+        """The episode last heard of, in which pictures are judged; 0 before there was any."""
+        return self._episode_id or 0
+
     def episode_resetting(self, episode_id: int) -> None:
         """The scene is being put back: forget the past, and let nothing count until the episode runs."""
         self._debouncer.reset()
