@@ -169,6 +169,14 @@ def _rate(test: dict[str, Any]) -> str:
     return f"{test['rate']:.0%} [{low:.0%}–{high:.0%}]"
 
 
+def _lead(row: dict[str, Any]) -> str:
+    lead = row.get("lead_of_sac_gmm")
+    if lead is None:
+        return "–"
+    low, high = lead["interval95"]
+    return f"{100 * lead['mean']:+.0f} [{100 * low:+.0f}, {100 * high:+.0f}]"
+
+
 def _kept(kept: bool) -> str:
     return "kept" if kept else "**not kept**"
 
@@ -227,10 +235,12 @@ def page() -> str:
     table = RESULTS / "table" / "table.json"
     if table.exists():
         known = json.loads(table.read_text(encoding="utf-8"))
-        lines += [TABLE_HEAD, "| task | skill | success | training seeds |\n", "|---|---|---|---|\n"]
+        head = "| task | skill | success | training seeds | SAC-GMM's lead on the same episodes, points |\n"
+        lines += [TABLE_HEAD, head, "|---|---|---|---|---|\n"]
         for row in known["rows"]:
             title = f"{row['title']}, {row['variant']}" if row["variant"] else row["title"]
-            lines.append(f"| {row['task']} | {title} | {_rate(row['tests']['test'])} | {row['seeds']} |\n")
+            success, lead = _rate(row["tests"]["test"]), _lead(row)
+            lines.append(f"| {row['task']} | {title} | {success} | {row['seeds']} | {lead} |\n")
         lines += promises(known)
     lines += ["\n## What the agent's view tells\n\n", PROBE_HEAD]
     for task in ("door", "lever", "peg", "peg_easy"):

@@ -10,7 +10,7 @@ from scipy.stats import binomtest
 
 from sac_gmm.errors import SacGmmError
 from sac_gmm.evaluation import SEED_BANKS, SuccessRate, provenance, seed_bank, wilson_interval
-from sac_gmm.evaluation.protocol import crossed_interval
+from sac_gmm.evaluation.protocol import crossed_interval, crossed_lead
 
 
 @given(st.integers(0, 300), st.integers(1, 300))
@@ -41,6 +41,23 @@ def test_episodes_that_all_seeds_fail_at_are_not_counted_for_every_seed():
     rng = np.random.default_rng(0)
     independent = ["".join("01"[won] for won in rng.integers(0, 2, 400)) for _ in range(5)]
     assert width(crossed_interval(independent)) < 1.8 * width(wilson_interval(1000, 2000))
+
+
+def test_a_lead_on_the_same_episodes_is_known_better_than_either_rate():
+    """Two skills that fail on the same hard episodes; one of them on every twentieth of the others as well."""
+    rng = np.random.default_rng(0)
+    hard = rng.random(200) < 0.3
+    others = ["".join("0" if bad or i % 20 == seed else "1" for i, bad in enumerate(hard)) for seed in range(4)]
+    ours = ["".join("0" if bad else "1" for bad in hard)] * 5
+    lead = crossed_lead(ours, others)
+    low, high = lead["interval95"]
+    assert 0.0 < low < lead["mean"] < high < 0.1
+    assert crossed_interval(ours)[0] < crossed_interval(others)[1], "the rates alone do not tell them apart"
+    assert crossed_lead(ours, ours)["mean"] == 0.0
+    longer = crossed_lead(ours, [others[0] + "1" * 100])
+    assert longer["mean"] == pytest.approx(
+        np.mean([a == "1" for a in ours[0]]) - np.mean([a == "1" for a in others[0]])
+    )
 
 
 def test_a_row_of_a_table_brings_its_own_interval():

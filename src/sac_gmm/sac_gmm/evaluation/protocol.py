@@ -65,19 +65,44 @@ def crossed_interval(outcomes: Sequence[str], resamples: int = 10_000) -> tuple[
         outcomes: A string of 0 and 1 per training seed, all of one length, in the order of the episodes.
         resamples: How often they are drawn.
     """
-    won = np.array([[character == "1" for character in seed] for seed in outcomes], float)
+    won = _won(outcomes)
     if won.min() == won.max():  # drawing what is all alike says nothing: then one seed's episodes count
         return wilson_interval(int(won[0].sum()), won.shape[1])
-    seeds, episodes = (_draws(axis, n, resamples) for axis, n in enumerate(won.shape))
-    rates = np.einsum("rs,se,re->r", seeds, won, episodes, optimize=True) / won.size
-    low, high = np.quantile(rates, (0.025, 0.975))
+    low, high = np.quantile(_resampled_rates(won, 0, resamples), (0.025, 0.975))
     return float(low), float(high)
 
 
+def crossed_lead(ours: Sequence[str], others: Sequence[str], resamples: int = 10_000) -> dict[str, Any]:
+    """How much more often one skill succeeds than another on the same episodes: "mean", and "interval95" of it.
+
+    What is hard for one is often hard for the other, so that their difference is known better than either. As in
+    `crossed_interval`, the seeds of each skill and the episodes, common to both, are drawn anew.
+
+    Args:
+        ours: A string of 0 and 1 per training seed, in the order of the episodes; of a skill that learns nothing, one.
+        others: Likewise; of skills with strings of different length the first episodes count, which are the same.
+        resamples: How often they are drawn.
+    """
+    n = min(len(seed) for seed in (*ours, *others))
+    mine, theirs = (_won([seed[:n] for seed in outcomes]) for outcomes in (ours, others))
+    leads = _resampled_rates(mine, 0, resamples) - _resampled_rates(theirs, 2, resamples)
+    return {"mean": float(mine.mean() - theirs.mean()), "interval95": np.quantile(leads, (0.025, 0.975)).tolist()}
+
+
+def _won(outcomes: Sequence[str]) -> NDArray[np.float64]:
+    return np.array([[character == "1" for character in seed] for seed in outcomes], float)
+
+
+def _resampled_rates(won: NDArray[np.float64], stream: int, resamples: int) -> NDArray[np.float64]:
+    """Success rates (resamples,) of (seeds, episodes) drawn anew; `stream` tells seeds from other skills' seeds."""
+    seeds, episodes = _draws(stream, won.shape[0], resamples), _draws(1, won.shape[1], resamples)
+    return np.einsum("rs,se,re->r", seeds, won, episodes, optimize=True) / won.size
+
+
 @cache  # a table asks for the same ones again and again
-def _draws(axis: int, n: int, resamples: int) -> NDArray[np.float64]:
+def _draws(stream: int, n: int, resamples: int) -> NDArray[np.float64]:
     """How often each of n is drawn, resample by resample: (resamples, n)."""
-    return np.random.default_rng(axis).multinomial(n, np.full(n, 1 / n), resamples).astype(float)
+    return np.random.default_rng(stream).multinomial(n, np.full(n, 1 / n), resamples).astype(float)
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from sac_gmm.control import BlendSettings
 from sac_gmm.errors import SacGmmError
 from sac_gmm.evaluation.contenders import CONTENDERS, contender, searcher, settings_for
 from sac_gmm.evaluation.measuring import Candidate, Measurement, measure, open_candidate, summary
-from sac_gmm.evaluation.protocol import SuccessRate, crossed_interval
+from sac_gmm.evaluation.protocol import SuccessRate, crossed_interval, crossed_lead
 from sac_gmm.evaluation.record import provenance
 from sac_gmm.evaluation.training import Plan, TrainingRun
 from sac_gmm.files import read_json, write_json
@@ -285,6 +285,11 @@ def assemble(conditions: Conditions, wanted: list[Cell]) -> dict[str, Any]:
                 "control_steps": float(np.mean([result["training"]["control_steps"] for result in mine])),
                 "wall_s": float(np.mean([result["training"]["wall_s"] for result in mine])),
             }
+        ours = [
+            r["tests"]["test"]["outcomes"] for c, r in results if (c.task, c.skill, c.variant) == (task, "sac_gmm", "")
+        ]
+        if ours and (skill, variant) != ("sac_gmm", ""):
+            row["lead_of_sac_gmm"] = crossed_lead(ours, [result["tests"]["test"]["outcomes"] for result in mine])
         rows.append(row)
     missing = [cell.key for cell, path in known if not path.exists()]
     return {"rows": rows, "missing": missing, "episodes": conditions.episodes, **provenance()}
