@@ -140,6 +140,8 @@ def test_a_table_goes_on_where_it_stopped(tmp_path, monkeypatch, capsys):
     assert said["config"]["agent"]["critic_hidden"] == [16, 16]
     assert main([*arguments, "--skills", "sac_gmm", "--training-episodes", "3"]) == 2
     assert "training_episodes is 2, asked for 3" in capsys.readouterr().err
+    assert main([*arguments, "--ablations", "no tuch"]) == 2
+    assert "there is no ablation 'no tuch'; choose among: all, no picture" in capsys.readouterr().err
     assert main([*arguments, "--skills", "sac_gmm", "spiral_gmm"]) == 0
     assert cell.stat().st_mtime_ns == written
     result = json.loads(table.read_text())
@@ -148,6 +150,8 @@ def test_a_table_goes_on_where_it_stopped(tmp_path, monkeypatch, capsys):
     assert searched["conditions"]["episodes"] == 5 and searched["search"]["pitch_m"] > 0 and searched["git"]
     learned, search = result["rows"]
     assert learned["training"]["episodes"] == 2 and search["tests"]["test"]["episodes"] == 5
+    lead = search["lead_of_sac_gmm"]
+    assert "lead_of_sac_gmm" not in learned and lead["interval95"][0] <= lead["mean"] <= lead["interval95"][1]
     assert {"test", "sigma 0.5 cm", "sigma 2 cm", "another start"} <= set(learned["tests"])
     assert "SAC-GMM" in capsys.readouterr().out
     for picture in ("learning.png", "noise.png"):

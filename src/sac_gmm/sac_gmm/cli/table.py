@@ -2,6 +2,7 @@
 
     sac-gmm table --json benchmarks/results/table/table.json
     sac-gmm table --tasks door --skills gmm spiral_gmm sac_gmm --seeds 1 --json runs/table/table.json
+    sac-gmm table --tasks peg --skills sac_gmm --seeds 1 --ablations "no touch" "N = 16" --json runs/table/table.json
 
 Every cell is saved as soon as it is known, training runs within a cell too; the same command goes on where it stopped.
 Beside the table stand the cells, and pictures: learning curves, and success against noise.
@@ -32,8 +33,8 @@ class Table:
     skills: tuple[str, ...] = ()
     # Training seeds.
     seeds: int = 5
-    # Also SAC-GMM with one thing changed at a time.
-    ablations: bool = False
+    # Also SAC-GMM with one thing changed at a time: which ("no touch", "N = 16", …), or "all".
+    ablations: tuple[str, ...] = ()
     # Episodes of each measurement.
     episodes: int = 100
     # Training episodes; each task's own budget where none is given.
@@ -71,8 +72,14 @@ def run(asked: Table) -> int:
         asked.json.parent, asked.config, asked.demonstrations, asked.episodes, asked.training_episodes
     )
 
+    if unknown := set(asked.ablations) - {"all", *tables.ABLATIONS}:
+        raise SacGmmError(f"there is no ablation '{unknown.pop()}'; choose among: all, {', '.join(tables.ABLATIONS)}")
+
     def variants_of(task: str) -> list[str]:
-        return tables.variants(load_settings(asked.config, task)) if asked.ablations else []
+        if not asked.ablations:
+            return []
+        found = tables.variants(load_settings(asked.config, task))
+        return [name for name in found if "all" in asked.ablations or name in asked.ablations]
 
     wanted = tables.cells(tasks, skills, asked.seeds, variants_of)
     missing = [cell for cell in wanted if not tables.result_file(cell, conditions).exists()]
