@@ -21,6 +21,8 @@ from tests.nodes.fault_table import table  # noqa: F401 - a fixture
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(Path(__file__).parent))  # for what the tests of this folder share
 
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell has it for what it starts in the background
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # what is started from here shall hear Ctrl-C
 
 _next_domain = itertools.count(os.getpid())
 
@@ -60,6 +62,7 @@ class Graph:
             "ROS_DOMAIN_ID": str(self.domain),
             "ROS_LOG_DIR": str(folder / "ros_log"),
             "PYTHONUNBUFFERED": "1",
+            "PYTHONFAULTHANDLER": "1",  # what does not end says where it hangs, see `stop`
             "OMP_NUM_THREADS": "1",
         }
         self.processes: dict[str, subprocess.Popen] = {}
@@ -122,7 +125,12 @@ class Graph:
         process = self.processes.pop(name)
         if process.poll() is None:
             process.send_signal(sign)
-        return process.wait(timeout_s)
+        try:
+            return process.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGABRT)  # its threads' tracebacks go into its output
+            process.wait(10.0)
+            pytest.fail(f"{name} did not end within {timeout_s:g} s:\n{self.output(name)[-8000:]}")
 
     def close(self) -> None:
         """End everything that this test started."""
