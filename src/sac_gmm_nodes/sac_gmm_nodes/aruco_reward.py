@@ -224,8 +224,13 @@ class ArucoReward(BaseNode):
     def _publish_invalid(self, frame_id: str, why: str) -> None:
         """Answer with the stamp of the last image and the reason, which is logged once."""
         stamp = stamp_of(self._last_stamp_ns)
-        answer = Reward(header=header(stamp, frame_id), episode_id=self._judge.episode_id, valid=False, text=why)
-        answer.marker_id = self._marker_id
+        answer = Reward(
+            header=header(stamp, frame_id),
+            episode_id=self._judge.episode_id,
+            valid=False,
+            marker_id=self._marker_id,
+            text=why,
+        )
         self._reward.publish(answer)
         if why.split(":")[0] != self._complaint:
             self._complaint = why.split(":")[0]

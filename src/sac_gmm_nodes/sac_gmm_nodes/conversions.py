@@ -46,6 +46,12 @@ def is_judged_in(episode_id: int, reward: Reward) -> bool:
     return reward.episode_id in (0, episode_id)
 
 
+def pays(reward: Reward, episode_id: int, start_ns: int) -> bool:
+    """Whether a reward says that the episode which began at `start_ns` has succeeded."""
+    of_this_episode = is_judged_in(episode_id, reward) and nanoseconds(reward.header.stamp) >= start_ns
+    return bool(reward.valid and reward.success and of_this_episode)
+
+
 def header(stamp: Time, frame_id: str = "") -> Header:
     """A header."""
     return Header(stamp=stamp, frame_id=frame_id)

@@ -26,7 +26,7 @@ from sac_gmm_interfaces.msg import EpisodeState, MixtureModel, Reward
 from sac_gmm_interfaces.srv import ResetTask, RunEpisode
 
 from sac_gmm.errors import SacGmmError
-from sac_gmm_nodes.conversions import header, is_judged_in, nanoseconds, reached, stamp_of
+from sac_gmm_nodes.conversions import header, is_judged_in, nanoseconds, pays, reached, stamp_of
 from sac_gmm_nodes.node_helpers import EPISODE, LATCHED, RELIABLE, BaseNode, Turn, run_node
 
 _TELL_EVERY_S = 2.0
@@ -220,13 +220,12 @@ class EpisodeManager(BaseNode):
         if not is_judged_in(self._state.episode_id, message):
             # A judge that was held up has a picture of this episode, but not yet heard that the one before is over.
             self._why_invalid = f"it was judged in episode {message.episode_id}, not {self._state.episode_id}"
-            return
-        if not message.valid:
+        elif message.valid:
+            self._valid_ns = stamp_ns
+        else:
             self._why_invalid = message.text
-            return
-        self._valid_ns = stamp_ns
-        running = self._state.phase == EpisodeState.PHASE_RUNNING and stamp_ns >= self._start_ns
-        if running and message.success and self._success_ns is None:
+        waiting = self._state.phase == EpisodeState.PHASE_RUNNING and self._success_ns is None
+        if waiting and pays(message, self._state.episode_id, self._start_ns):
             self._success_ns = stamp_ns
 
     def _on_model(self, _message: MixtureModel) -> None:

@@ -35,10 +35,10 @@ from sac_gmm_nodes.conversions import (
     camera_info_message,
     header,
     image_message,
-    is_judged_in,
     joint_message,
     metres_message,
     nanoseconds,
+    pays,
     pose_message,
     reached,
     stamp_of,
@@ -294,8 +294,7 @@ class PybulletBridge(BaseNode):
 
     def _on_reward(self, message: Reward) -> None:
         self._rewarded_ns = nanoseconds(message.header.stamp)
-        of_this_episode = is_judged_in(self._episode_id, message) and self._rewarded_ns >= self._start_ns
-        self._succeeded = message.valid and message.success and of_this_episode
+        self._succeeded = pays(message, self._episode_id, self._start_ns)
 
     def _on_episode(self, message: EpisodeState) -> None:
         if message.phase != EpisodeState.PHASE_RUNNING:

@@ -23,7 +23,7 @@ from std_msgs.msg import Bool
 
 from sac_gmm.errors import SacGmmError
 from sac_gmm.tasks import TASKS, ScriptedTeleoperator
-from sac_gmm_nodes.conversions import header, is_judged_in, nanoseconds, point_array, stamp_of, twist_message
+from sac_gmm_nodes.conversions import header, nanoseconds, pays, point_array, stamp_of, twist_message
 from sac_gmm_nodes.node_helpers import COMMAND, EPISODE, LATCHED, RELIABLE, BaseNode, run_node, stream
 
 _PATIENCE_S = 60.0  # wall time for the other nodes to come up, and for anything to go on
@@ -174,9 +174,7 @@ class Teleoperator(BaseNode):
         self._send(twist, stamp_ns)
 
     def _on_reward(self, message: Reward) -> None:
-        stamp_ns = nanoseconds(message.header.stamp)
-        if message.valid and message.success and stamp_ns >= self._start_ns and is_judged_in(self._episode_id, message):
-            self._rewarded = True
+        self._rewarded = self._rewarded or pays(message, self._episode_id, self._start_ns)
 
     def _on_success(self, message: Bool) -> None:
         self._rewarded = self._rewarded or message.data

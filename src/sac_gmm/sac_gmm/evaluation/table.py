@@ -262,8 +262,12 @@ def assemble(conditions: Conditions, wanted: list[Cell]) -> dict[str, Any]:
     rows = []
     known = [(cell, result_file(cell, conditions)) for cell in wanted]
     results = [(cell, read_json(path)) for cell, path in known if path.exists()]
+
+    def results_of(*row: str) -> list[dict[str, Any]]:
+        return [result for cell, result in results if (cell.task, cell.skill, cell.variant) == row]
+
     for task, skill, variant in dict.fromkeys((c.task, c.skill, c.variant) for c, _ in results):
-        mine = [r for c, r in results if (c.task, c.skill, c.variant) == (task, skill, variant)]
+        mine, ours = results_of(task, skill, variant), results_of(task, "sac_gmm", "")
         tests = {}
         for name in dict.fromkeys(name for result in mine for name in result["tests"]):
             tests[name] = _pooled([result["tests"][name] for result in mine if name in result["tests"]])
@@ -285,11 +289,8 @@ def assemble(conditions: Conditions, wanted: list[Cell]) -> dict[str, Any]:
                 "control_steps": float(np.mean([result["training"]["control_steps"] for result in mine])),
                 "wall_s": float(np.mean([result["training"]["wall_s"] for result in mine])),
             }
-        ours = [
-            r["tests"]["test"]["outcomes"] for c, r in results if (c.task, c.skill, c.variant) == (task, "sac_gmm", "")
-        ]
         if ours and (skill, variant) != ("sac_gmm", ""):
-            row["lead_of_sac_gmm"] = crossed_lead(ours, [result["tests"]["test"]["outcomes"] for result in mine])
+            row["lead_of_sac_gmm"] = crossed_lead(_outcomes(ours), _outcomes(mine))
         rows.append(row)
     missing = [cell.key for cell, path in known if not path.exists()]
     return {"rows": rows, "missing": missing, "episodes": conditions.episodes, **provenance()}
@@ -302,6 +303,11 @@ def window_rates(outcomes: list[str]) -> np.ndarray:
         return np.zeros(0)
     won = np.array([[character == "1" for character in curve[:n]] for curve in outcomes], float).mean(axis=0)
     return np.convolve(won, np.ones(WINDOW) / WINDOW, "valid")
+
+
+def _outcomes(results: list[dict[str, Any]]) -> list[str]:
+    """What came of the episodes of the test bank, a string per training seed."""
+    return [result["tests"]["test"]["outcomes"] for result in results]
 
 
 def text_table(table: dict[str, Any]) -> str:
