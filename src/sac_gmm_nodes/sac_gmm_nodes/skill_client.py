@@ -12,6 +12,7 @@ import argparse
 import json
 import sys
 import threading
+import time
 from pathlib import Path
 
 import cv2
@@ -19,6 +20,8 @@ import numpy as np
 import rclpy
 from rclpy.action import ActionClient
 from rclpy.action.client import ClientGoalHandle
+from rclpy.event_handler import QoSSubscriptionMatchedInfo, SubscriptionEventCallbacks
+from rclpy.qos import DurabilityPolicy, QoSProfile
 from sac_gmm_interfaces.action import AdaptSkill
 from sac_gmm_interfaces.msg import ControllerStatus, EpisodeState, MixtureModel
 from sensor_msgs.msg import Image
@@ -26,7 +29,7 @@ from sensor_msgs.msg import Image
 from sac_gmm.errors import SacGmmError
 from sac_gmm.models import save_model
 from sac_gmm_nodes.conversions import image_array, model_of, nanoseconds
-from sac_gmm_nodes.node_helpers import EPISODE, LATCHED, RELIABLE, BaseNode, run_node
+from sac_gmm_nodes.node_helpers import EPISODE, RELIABLE, BaseNode, run_node
 
 MODES = {
     "base": EpisodeState.MODE_BASE,
@@ -34,6 +37,7 @@ MODES = {
     "evaluate": EpisodeState.MODE_EVALUATE,
 }
 _FRAMES_PER_STRIP = 8
+_MODELS = QoSProfile(depth=80, durability=DurabilityPolicy.TRANSIENT_LOCAL)  # every one, also for a node held up
 
 
 class SkillClient(BaseNode):
@@ -44,7 +48,7 @@ class SkillClient(BaseNode):
         self._options = options
         self._done = 0
         self._successes = 0
-        self._films = _Films(self, options.films) if options.films is not None else None
+        self._films = Films(self, options.films) if options.films is not None else None
         self._tick_times_s: list[float] = []  # of the controller, since the last episode that was told of
         self.create_subscription(ControllerStatus, "controller_status", self._on_status, RELIABLE)
         self._client = ActionClient(self, AdaptSkill, "adapt_skill")
@@ -61,14 +65,20 @@ class SkillClient(BaseNode):
             self.stopping.set()
 
     def _follow_goal(self) -> None:
-        waited_s = 0.0
+        options = self._options
+        deadline_s = time.monotonic() + options.timeout_s
         while not self._client.wait_for_server(timeout_sec=0.5):
-            waited_s += 0.5
             if self.stopping.is_set():
                 return
-            if waited_s >= self._options.timeout_s:
-                raise SacGmmError(f"no adapt_skill action within {waited_s:g} s: is the launch file running?")
-        options = self._options
+            if time.monotonic() > deadline_s:
+                raise SacGmmError(f"no adapt_skill action within {options.timeout_s:g} s: is the launch file running?")
+        while self._films is not None and not self._films.ready.wait(0.1):
+            if self.stopping.is_set():
+                return
+            if time.monotonic() > deadline_s:
+                raise SacGmmError(
+                    f"nothing to film within {options.timeout_s:g} s: topics fixed_camera/image and model are needed"
+                )
         goal = AdaptSkill.Goal(mode=MODES[options.mode], episodes=options.episodes, first_seed=options.first_seed)
         accepted = threading.Event()
         future = self._client.send_goal_async(goal, feedback_callback=self._on_feedback)
@@ -122,25 +132,37 @@ class SkillClient(BaseNode):
         )
 
 
-class _Films:
+class Films:
     """Keeps what the fixed camera saw of each episode as one strip of pictures, and the skill in force at its end."""
 
     def __init__(self, node: BaseNode, folder: Path) -> None:
         self._folder = folder
         self._frames: list[tuple[int, Image]] = []
         self._running = False
-        self._model: MixtureModel | None = None
+        self._models: list[MixtureModel] = []
+        self._camera_found = False
+        self.ready = threading.Event()  # set once camera and controller are found: the first episode is kept whole
         folder.mkdir(parents=True, exist_ok=True)
-        node.create_subscription(Image, "fixed_camera/image", self._on_image, RELIABLE)
+        found = SubscriptionEventCallbacks(matched=self._on_camera_matched)
+        node.create_subscription(Image, "fixed_camera/image", self._on_image, RELIABLE, event_callbacks=found)
         node.create_subscription(EpisodeState, "episode_state", self._on_state, EPISODE)
-        node.create_subscription(MixtureModel, "model", self._on_model, LATCHED)
+        node.create_subscription(MixtureModel, "model", self._on_model, _MODELS)
+
+    def _on_camera_matched(self, status: QoSSubscriptionMatchedInfo) -> None:
+        self._camera_found = status.current_count > 0
+        self._tell_ready()
+
+    def _tell_ready(self) -> None:
+        if self._camera_found and self._models:
+            self.ready.set()
 
     def _on_image(self, message: Image) -> None:
         if self._running:
             self._frames.append((nanoseconds(message.header.stamp), message))
 
     def _on_model(self, message: MixtureModel) -> None:
-        self._model = message
+        self._models.append(message)
+        self._tell_ready()
 
     def _on_state(self, message: EpisodeState) -> None:
         if message.phase == EpisodeState.PHASE_ENDED and self._frames:
@@ -151,8 +173,12 @@ class _Films:
             outcome = "success" if message.success else "failure"
             path = self._folder / f"{message.seed}_{outcome}.jpg"
             cv2.imwrite(str(path), cv2.cvtColor(strip, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 85])
-            if self._model is not None and self._model.version > 0:
-                save_model(path.with_suffix(".npz"), model_of(self._model))
+            # By its stamp: the next episode's base skill may have come before the word that this one has ended.
+            window_ns = range(nanoseconds(message.start_stamp), end_ns + 1)
+            of_episode = [m for m in self._models if m.version > 0 and nanoseconds(m.header.stamp) in window_ns]
+            if of_episode:
+                save_model(path.with_suffix(".npz"), model_of(of_episode[-1]))
+            self._models = [m for m in self._models if nanoseconds(m.header.stamp) > end_ns]
         self._running = message.phase in (EpisodeState.PHASE_RESETTING, EpisodeState.PHASE_RUNNING)
         if message.phase != EpisodeState.PHASE_RUNNING:
             self._frames.clear()
