@@ -3,9 +3,9 @@
     python tools/reference.py            # or `make reference`
     python tools/reference.py --check    # ends with 1 when the pages are not what the code says
 
-The nodes are made for real, each in a process of its own, and asked what they publish, hear, serve and take; they are
-not set to work. What depends on a parameter is found by making the node again with that parameter. The messages are
-read from src/sac_gmm_interfaces.
+The nodes are made for real, each in a fork of one process that has the packages loaded, and asked what they publish,
+hear, serve and take; they are not set to work. What depends on a parameter is found by making the node again with that
+parameter. The messages are read from src/sac_gmm_interfaces.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import argparse
 import contextlib
 import importlib
 import json
+import multiprocessing
 import os
 import re
 import subprocess
@@ -21,6 +22,7 @@ import sys
 import tempfile
 import textwrap
 from dataclasses import dataclass
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -82,10 +84,10 @@ def main() -> int:
     """Write the pages, or compare them; returns 1 where they differ."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--check", action="store_true", help="compare only")
-    parser.add_argument("--describe", nargs="+", help=argparse.SUPPRESS)
+    parser.add_argument("--describe", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.describe:
-        print(json.dumps(describe(*options.describe)))
+        print(json.dumps(describe_all(json.loads(options.describe))))
         return 0
     stale = []
     for path, text in ((FOLDER / "messages.md", messages_page()), (FOLDER / "nodes.md", nodes_page())):
@@ -158,9 +160,10 @@ def nodes_page() -> str:
     parts += [_OPENING, ""]
     with tempfile.TemporaryDirectory() as folder:
         places = _places(Path(folder))
-        for name, kind in NODES.items():
-            print(f"[reference] {name}", file=sys.stderr, flush=True)
-            parts += _node(name, kind, places)
+        makings = [(name, variant) for name, kind in NODES.items() for variant in ((), *kind.variants)]
+        described = dict(zip(makings, _ask([_making(*making, places) for making in makings], places), strict=True))
+    for name, kind in NODES.items():
+        parts += _node(name, kind, described)
     return "\n".join(parts)
 
 
@@ -183,15 +186,15 @@ def _places(folder: Path) -> dict[str, str]:
     return {"root": str(ROOT), "folder": str(folder)} | {key: str(folder / name) for key, name in files.items()}
 
 
-def _node(name: str, kind: Kind, places: dict[str, str]) -> list[str]:
-    plain = _described(name, kind, (), places)
+def _node(name: str, kind: Kind, described: dict[tuple[str, tuple[str, ...]], dict[str, Any]]) -> list[str]:
+    plain = described[name, ()]
     given = {text.split(":=")[0] for text in kind.given}
     always = {(entry["what"], entry["name"]) for entry in plain["entries"]}
     entries = {(entry["what"], entry["name"]): entry for entry in plain["entries"]}
     conditions: dict[tuple[str, str], list[str]] = {}
     for variant in kind.variants:
         label = variant[0].split(":={")[0].replace(":=", ": ")
-        for entry in _described(name, kind, variant, places)["entries"]:
+        for entry in described[name, variant]["entries"]:
             key = entry["what"], entry["name"]
             if key not in always:
                 entries.setdefault(key, entry)
@@ -245,26 +248,53 @@ def _cell(text: str) -> str:
     return text.replace("|", "\\|")
 
 
-def _described(name: str, kind: Kind, variant: tuple[str, ...], places: dict[str, str]) -> dict[str, Any]:
-    """What one node says of itself, asked in a process of its own."""
+def _making(name: str, variant: tuple[str, ...], places: dict[str, str]) -> list[str]:
+    """A node and the parameters with which it is made."""
+    changed = {text.split(":=")[0] for text in variant}
+    given = [text for text in NODES[name].given if text.split(":=")[0] not in changed]
+    return [name, *(text.format(**places) for text in (*given, *variant))]
+
+
+def _ask(makings: list[list[str]], places: dict[str, str]) -> list[dict[str, Any]]:
+    """What nodes say of themselves."""
     sys.path.insert(0, str(ROOT / "tests" / "nodes"))
     import robot_interfaces  # the message packages of a robot's machine
 
-    changed = {text.split(":=")[0] for text in variant}
-    parameters = [text.format(**places) for text in kind.given if text.split(":=")[0] not in changed]
-    parameters += [text.format(**places) for text in variant]
     done = subprocess.run(
-        [sys.executable, __file__, "--describe", name, *parameters],
+        [sys.executable, __file__, "--describe", json.dumps(makings)],
         env={**os.environ, **robot_interfaces.environment(), "ROS_AUTOMATIC_DISCOVERY_RANGE": "OFF"},
         cwd=places["folder"],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=240,
         check=False,
     )
     if done.returncode != 0:
-        raise SystemExit(f"{name} {' '.join(parameters)} cannot be made:\n{done.stderr[-3000:]}")
+        raise SystemExit(f"a node cannot be made:\n{done.stderr[-3000:]}")
     return json.loads(done.stdout.splitlines()[-1])
+
+
+def describe_all(makings: list[list[str]]) -> list[dict[str, Any]]:
+    """What nodes say of themselves, each made in a fork of this process."""
+    for name in NODES:
+        importlib.import_module(f"sac_gmm_nodes.{name}")  # once for all: it is most of the time
+    described = []
+    for making in makings:
+        print(f"[reference] {' '.join(making)}", file=sys.stderr, flush=True)
+        receiver, sender = multiprocessing.Pipe(duplex=False)
+        fork = multiprocessing.get_context("fork").Process(target=_describe_to, args=(sender, making))
+        fork.start()
+        sender.close()  # so that the end of the fork is an end of file
+        try:
+            described.append(receiver.recv())
+        except EOFError:
+            sys.exit(1)  # it has said why
+        fork.join()
+    return described
+
+
+def _describe_to(sender: Connection, making: list[str]) -> None:
+    sender.send(describe(*making))
 
 
 def describe(name: str, *parameters: str) -> dict[str, Any]:

@@ -33,6 +33,7 @@ _METHODS = (cv2.CALIB_HAND_EYE_PARK, cv2.CALIB_HAND_EYE_DANIILIDIS, cv2.CALIB_HA
 _MAX_REPROJECTION_RAD = 0.01
 _MAX_SPREAD_M = 0.01
 _OUTLIER_PX = 1.0  # residuals beyond count less than quadratically
+_MOST_STEPS = 100  # poses that are the pictures' take five; wrong ones could go on for a minute
 
 
 @dataclass(frozen=True)
@@ -200,7 +201,9 @@ def calibrate_hand_eye(
 
     best = min(starts, key=lambda start: float(np.median(np.abs(residuals(start)))))
     with np.errstate(all="ignore"):
-        solution = least_squares(residuals, best, loss="huber", f_scale=_OUTLIER_PX, x_scale="jac").x
+        solution = least_squares(
+            residuals, best, loss="huber", f_scale=_OUTLIER_PX, x_scale="jac", max_nfev=_MOST_STEPS
+        ).x
     error = residuals(solution).reshape(-1, 2)
     eye, board = _pose(solution[:6]), _pose(solution[6:])
     places = np.array([(carrier @ eye @ view.pose).position_m for view, carrier in zip(views, carried, strict=True)])
