@@ -34,7 +34,8 @@ test: lint  ## run all checks and all tests; PYTEST_ARGS='tests/models -k fit' r
 ifeq ($(PYTEST_ARGS),)
 	@# The nodes' tests keep wall-clock promises, so they have the machine for themselves, and one further try: a
 	@# machine that pauses for a second breaks a promise that the code keeps. What was tried again is told at the end.
-	$(IN_WORKSPACE) OMP_NUM_THREADS=1 python -m pytest -m 'not ros' -n 2 --dist loadfile
+	@# The newcomer's walk takes longest, so it begins; in the order of their tests' number it would end alone.
+	$(IN_WORKSPACE) OMP_NUM_THREADS=1 python -m pytest -m 'not ros' -n 2 --dist loadfile --no-loadscope-reorder tests/newcomer tests
 	$(IN_WORKSPACE) OMP_NUM_THREADS=1 python -m pytest -m ros --reruns 1
 else
 	$(IN_WORKSPACE) OMP_NUM_THREADS=1 python -m pytest $(PYTEST_ARGS)

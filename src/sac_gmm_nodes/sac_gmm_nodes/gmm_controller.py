@@ -261,6 +261,7 @@ class GmmController(ManagedNode):
         reading, target = self.link.poll(), self._target
         if self._rehearsal is not None and reading is not None and target is not None:
             self._rehearsal.clear_fault()
+            self._running_episode()
             hold = self._reason_to_hold(time.monotonic())
             tick = self._rehearsal.tick(ArmState(reading.position_m, target[1]), hold)
             self.link.rehearse(tick.twist)

@@ -20,7 +20,6 @@ from rcl_interfaces.msg import ParameterType
 from rcl_interfaces.srv import GetParameters
 from rclpy.duration import Duration
 from rclpy.qos import DurabilityPolicy, QoSProfile
-from rclpy.serialization import serialize_message
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Float64MultiArray, String
 
@@ -143,6 +142,7 @@ class JointLink:
             kind, topic = Float64MultiArray, f"{prefix}forward_position_controller/commands"
         self._message: Any = kind()  # filled with joint positions; a twist is written as bytes
         self._commands = self._node.create_publisher(kind, topic, COMMAND)
+        self._rehearsals = self._node.create_publisher(kind, "~/rehearsal", COMMAND)
 
     def prepare(self, limits: SafetyLimits, dt_s: float) -> JointLimiter:
         """Called when the node is configured. What needs the robot's description is made when that is there.
@@ -238,11 +238,11 @@ class JointLink:
         self._commands.publish(self._message)
 
     def rehearse(self, twist: np.ndarray) -> None:
-        """Go the way of `send` as far as leads nowhere; called by the loop, shortly before a tick."""
+        """Go the way of `send`, on a topic that nobody hears; called by the loop, shortly before a tick."""
         if self._output == "twist":
-            twist_bytes(self._tip.twist_gain * twist)
+            self._rehearsals.publish(twist_bytes(self._tip.twist_gain * twist))
         else:
-            serialize_message(self._message)
+            self._rehearsals.publish(self._message)
 
     def tell(self) -> None:
         """Publish the pose, and the wrench felt last, for those who learn from it; called when the tick is over."""

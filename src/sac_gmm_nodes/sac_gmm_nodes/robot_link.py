@@ -60,6 +60,7 @@ class RobotLink:
                 PoseStamped, "state/pose", self._on_pose, qos, callback_group=Polled(), raw=True
             )
         self._commands = node.create_publisher(TwistStamped, "command/twist", COMMAND)
+        self._rehearsals = None if deliver else node.create_publisher(TwistStamped, "~/rehearsal", COMMAND)
         self._bytes = TwistStampedBytes(frame_id)
 
     def prepare(self, limits: SafetyLimits, dt_s: float) -> JointLimiter | None:
@@ -85,8 +86,12 @@ class RobotLink:
         self._commands.publish(self._bytes(twist, stamp_ns))
 
     def rehearse(self, twist: np.ndarray) -> None:
-        """Go the way of `send` as far as leads nowhere; called by the loop, shortly before a tick."""
-        self._bytes(twist, 0)
+        """Go the way of `send`, on a topic that nobody hears; called by the loop, shortly before a tick.
+
+        A publisher whose code is in the processor's caches takes half the time.
+        """
+        if self._rehearsals is not None:
+            self._rehearsals.publish(self._bytes(twist, 0))
 
     def tell(self) -> None:
         """Called when a tick is over: everybody hears the plain topics as they are."""

@@ -18,7 +18,7 @@ from sac_gmm.control.settings import check_settings, number
 from sac_gmm.errors import SacGmmError
 
 DRIVER_TIMEOUT_S = 0.2  # without a command for so long, a driver has brought the arm to rest by itself
-_VISIBLE_M_S = 1e-3  # a limit is reported when it changed the command by more than this
+_LIMITS = (Limit.NONE, Limit.WORKSPACE, Limit.SPEED, Limit.ACCELERATION, Limit.JERK)  # as `safety_kernels` counts them
 
 
 @dataclass(frozen=True)
@@ -82,33 +82,35 @@ class SafetyPipeline:
     Attributes:
         speed_scale: By which the velocity asked for is multiplied once it has been cut to `max_speed_m_s`, 0 to 1. It
             may be changed at any time: the arm takes to the new speed within its limits.
+        at_rest: Whether the commanded velocity is zero and will stay zero while zero is asked for.
     """
 
     def __init__(self, limits: SafetyLimits, dt_s: float, joints: JointLimiter | None = None) -> None:
         if not math.isfinite(dt_s) or not 0.0005 <= dt_s <= 0.5:
             raise SacGmmError(f"the control period dt_s = {dt_s:g} is out of range: expected 0.0005 to 0.5 s")
+        from sac_gmm.control import safety_kernels as kernels
+
         self.limits = limits
         self.dt_s = dt_s
         self.joints = joints
         self.speed_scale = 1.0
+        self.at_rest = True
+        self._shape, self._advance = kernels.shape, kernels.advance
         window = max(1, math.ceil(2 * limits.max_acceleration_m_s2 / (limits.max_jerk_m_s3 * dt_s) - 1e-9))
-        self._low = limits.workspace_min_m
-        self._high = limits.workspace_max_m
-        self._window = np.zeros((window, 3))
-        self._oldest = 0
-        self._goal = np.zeros(3)  # within the limits on speed and acceleration; the mean of the last ones is commanded
-        self._brake = np.zeros(3)  # the change of the goal that a wall calls for
-        self._rest = np.zeros(3)
-        self._velocity = np.zeros(3)
-        # The way the arm will still go with what is in the window, were the goal zero from now on, m.
-        self._committed = np.zeros(3)
-        # Three walls at once must be braked for with one acceleration: half of it for each leaves a little over.
-        self._brake_m_s2 = 0.5 * limits.max_acceleration_m_s2
-
-    @property
-    def at_rest(self) -> bool:
-        """Whether the commanded velocity is zero and will stay zero while zero is asked for."""
-        return not self._goal.any() and not self._window.any()
+        self._memory = np.zeros(kernels.WINDOW + 3 * window)
+        self._memory[kernels.LOW : kernels.GOAL] = [
+            *limits.workspace_min_m,
+            *limits.workspace_max_m,
+            limits.slow_down_band_m,
+            limits.max_speed_m_s,
+            limits.max_acceleration_m_s2 * dt_s,
+            # Three walls at once must be braked for with one acceleration: half of it for each leaves a little over.
+            0.5 * limits.max_acceleration_m_s2,
+            dt_s,
+        ]
+        self._velocity = self._memory[kernels.VELOCITY : kernels.COMMITTED]
+        # The way the arm will still go with the goals of the window, were the goal zero from now on, m.
+        self._committed = self._memory[kernels.COMMITTED : kernels.OLDEST]
 
     def step(self, asked: np.ndarray, position_m: np.ndarray | None) -> tuple[np.ndarray, Limit]:
         """Take one control step.
@@ -121,34 +123,12 @@ class SafetyPipeline:
         Returns:
             The velocity to command, shape (3,), valid until the next step, and the limit that shaped it.
         """
-        limits, limit = self.limits, Limit.NONE
-        self._brake[:] = 0.0
-        if position_m is not None and self._keep_in_box(asked, position_m):
-            limit = Limit.WORKSPACE
-
-        speed = _norm(asked)
-        if speed > limits.max_speed_m_s:
-            asked *= limits.max_speed_m_s / speed
-            limit = limit or Limit.SPEED
-        asked *= self.speed_scale
-        held = self._heed_joints(asked, self._committed)
-        limit = limit or held
-
-        if self._approach(asked, limits.max_acceleration_m_s2 * self.dt_s):
-            limit = limit or Limit.ACCELERATION
-
-        self._window[self._oldest] = self._goal
-        self._oldest = (self._oldest + 1) % len(self._window)
-        np.add.reduce(self._window, axis=0, out=self._velocity)
-        self._velocity /= len(self._window)
-        # Each goal moves the arm by goal * dt in the end, each command by velocity * dt at once.
-        np.subtract(self._goal, self._velocity, out=self._rest)
-        self._rest *= self.dt_s
-        self._committed += self._rest
-        if not limit and math.dist(self._velocity, self._goal) > _VISIBLE_M_S:
-            limit = Limit.JERK
-        held = self._heed_joints(self._velocity)
-        return self._velocity, limit or held
+        bounded = position_m is not None
+        shaped = _LIMITS[self._shape(asked, position_m if bounded else asked, bounded, self.speed_scale, self._memory)]
+        joint = self._heed_joints(asked, self._committed)
+        held, self.at_rest = self._advance(asked, self._memory)
+        last = self._heed_joints(self._velocity)
+        return self._velocity, shaped or joint or _LIMITS[held] or last
 
     def _heed_joints(self, velocity: np.ndarray, committed_m: np.ndarray | None = None) -> Limit:
         """Cut a velocity to what the joints allow; say which limit of theirs it was."""
@@ -159,61 +139,3 @@ class SafetyPipeline:
             return Limit.NONE
         velocity *= share if share > 0 else 0.0  # a share that is not a number leaves nothing
         return limit
-
-    def _keep_in_box(self, asked: np.ndarray, position_m: np.ndarray) -> bool:
-        """Cut the outward part of `asked` near each wall to what can still be braked; say whether that changed it."""
-        limited = False
-        np.add(position_m, self._committed, out=self._rest)
-        states = zip(self._rest.tolist(), asked.tolist(), self._goal.tolist(), self._low, self._high, strict=True)
-        for axis, (position, wanted, goal, low, high) in enumerate(states):
-            outward = self._outward_speed(high - position)
-            inward = -self._outward_speed(position - low)
-            if inward == -math.inf and outward == math.inf:
-                continue
-            cut = min(max(wanted, inward), outward)
-            limited |= abs(wanted - cut) > _VISIBLE_M_S
-            asked[axis] = cut
-            self._brake[axis] = min(max(goal, inward), outward) - goal
-        return limited
-
-    def _approach(self, asked: np.ndarray, reach: float) -> bool:
-        """Move the goal to `asked`, or by `reach` towards it; say whether it fell short. Braking for walls comes first.
-
-        The goal stays in the speed ball: braking shrinks it, and the rest of the way leads to `asked`, inside as well.
-        """
-        brake, rest = self._brake, self._rest
-        np.subtract(asked, self._goal, out=rest)
-        if _norm(rest) <= reach:
-            self._goal[:] = asked
-            return False
-        braking = _norm(brake)
-        if braking >= reach:
-            self._goal += brake * (reach / braking)
-            return True
-        rest -= brake
-        # The largest share s of the rest with |brake + s rest| <= reach.
-        rr, br = float(rest @ rest), float(brake @ rest)
-        share = (math.sqrt(br * br + rr * (reach * reach - braking * braking)) - br) / rr
-        self._goal += brake
-        self._goal += rest * min(share, 1.0)
-        return True
-
-    def _outward_speed(self, distance_m: float) -> float:
-        """The outward speed allowed at a distance from a wall, m/s; infinite where the wall does not matter yet.
-
-        The smaller of a linear slow-down inside the band and the speed v whose stopping distance
-        v^2 / (2 a) + v dt fits into the distance.
-        """
-        if distance_m <= 0:
-            return 0.0
-        band, top = self.limits.slow_down_band_m, self.limits.max_speed_m_s
-        a, t = self._brake_m_s2, self.dt_s
-        allowed = a * (math.sqrt(t * t + 2 * distance_m / a) - t)
-        if distance_m < band:
-            allowed = min(allowed, top * distance_m / band)
-        return allowed if allowed < top else math.inf
-
-
-def _norm(vector: np.ndarray) -> float:
-    x, y, z = vector.tolist()
-    return math.sqrt(x * x + y * y + z * z)
