@@ -65,6 +65,18 @@ def test_following_episodes_only_the_running_part_is_kept(tmp_path):
     assert read_demonstration(recording.path).target_m[0] == 2.0
 
 
+def test_what_came_before_the_word_of_the_end_is_not_read_as_part_of_the_episode(tmp_path):
+    recorder = EpisodeRecorder(follow_episodes=True)
+    recorder.take("/target_pose", pose(0, 1.0))
+    recorder.start(tmp_path / "a", EpisodeInfo())
+    recorder.episode_running(10 * PERIOD_NS)
+    for step in range(10, 20):
+        recorder.take("/state/pose", pose(step))
+    recorder.episode_ended(15 * PERIOD_NS)
+    recorder.episode_waiting()
+    assert positions(recorder.stop()) == [10, 11, 12, 13, 14, 15]
+
+
 def test_a_state_of_the_episode_before_does_not_begin_the_next_recording(tmp_path):
     recorder = EpisodeRecorder(follow_episodes=True)
     recorder.episode_running(0)

@@ -39,6 +39,7 @@ from sac_gmm.errors import SacGmmError
 from sac_gmm.files import sync_path
 
 SIDECAR = "episode.yaml"
+EPISODE_END = "episode_end_ns"  # in the sidecar: the stamp after which states are no longer of the episode
 BAG_VERSION: Literal[9] = 9  # of the metadata; what Jazzy writes
 _ZSTD_OPTIONS = {int(zstd.CompressionParameter.checksum_flag): 1}
 FLUSH_PERIOD_S = 0.2  # what may be lost is this and the time a flush takes

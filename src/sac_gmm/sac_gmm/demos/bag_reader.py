@@ -14,7 +14,7 @@ import yaml
 from rosbags.highlevel import AnyReader
 from rosbags.interfaces import Connection
 
-from sac_gmm.demos.bag_file import SIDECAR
+from sac_gmm.demos.bag_file import EPISODE_END, SIDECAR
 from sac_gmm.demos.demonstration import MIN_SAMPLES, Demonstration
 from sac_gmm.demos.messages import POSE, STATE_POSE, STATE_TWIST, TARGET_POSE, TWIST, typestore
 from sac_gmm.errors import SacGmmError
@@ -92,6 +92,9 @@ def read_demonstration(bag: Path | str, names: TopicNames | None = None) -> Demo
                     f"'{frame_id}': record all in the robot's base frame"
                 )
     stamps_ns, position_m = _series(path, pose)
+    if isinstance(end_ns := sidecar.get(EPISODE_END), int):
+        of_episode = stamps_ns <= end_ns
+        stamps_ns, position_m = stamps_ns[of_episode], position_m[of_episode]
     if detected:
         target_series = np.array([_checked(path, detected[0], i) for i in range(len(detected[0].messages))])
     else:
@@ -99,8 +102,8 @@ def read_demonstration(bag: Path | str, names: TopicNames | None = None) -> Demo
     time_s = (stamps_ns - stamps_ns[0]) * 1e-9
     if stamps_ns.size < MIN_SAMPLES:
         raise SacGmmError(
-            f"{path}: topic {pose.topic} holds {stamps_ns.size} different stamps, expected at least {MIN_SAMPLES}: the "
-            "clock stood still; record it again"
+            f"{path}: topic {pose.topic} holds {stamps_ns.size} different stamps of its episode, expected at least "
+            f"{MIN_SAMPLES}: the clock stood still or the episode was over at once; record it again"
         )
     if len(twist.messages) >= 2:
         twist_ns, measured = _series(path, twist)

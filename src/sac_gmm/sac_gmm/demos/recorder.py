@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from sac_gmm.demos.bag_file import EPISODE_END
 from sac_gmm.demos.bag_reader import read_demonstration
 from sac_gmm.demos.bag_writer import EpisodeBagWriter, EpisodeInfo, header_stamp_ns
 from sac_gmm.demos.messages import BULKY_TYPES, EPISODE_TOPICS, LATCHED_TOPICS, STATE_POSE, has_header
@@ -79,6 +80,7 @@ class EpisodeRecorder:
         }
         # Stamps in ns between which messages are written, the end open while an episode is running; None: nothing is.
         self._window: tuple[int, int | None] | None = None if follow_episodes else (0, None)
+        self._end_ns: int | None = None  # of the episode in the bag, once it has ended
         self._writer: EpisodeBagWriter | None = None
         self._finished = False
         self._failure = ""  # why the last recording ended by itself
@@ -108,6 +110,7 @@ class EpisodeRecorder:
         self._writer = EpisodeBagWriter(path, self.topics, info, self._latched, compress=self._compress)
         self._finished = False
         self._failure = ""
+        self._end_ns = None
         self._last_ns = {}
         self._set_back.clear()
         if self._window is not None and self._window[1] is not None:
@@ -125,6 +128,9 @@ class EpisodeRecorder:
         if discard:
             writer.discard()
             return None
+        if self._end_ns is not None:
+            # States that came before the word that the episode was over are in the bag; readers leave them out.
+            writer.info = replace(writer.info, extra={**writer.info.extra, EPISODE_END: self._end_ns})
         path = writer.close()
         report = None
         problems: list[str] = []
@@ -167,6 +173,8 @@ class EpisodeRecorder:
         """The episode ended at `end_ns`; what is stamped up to then may still come."""
         if self._window is not None:
             self._window = (self._window[0], end_ns)
+            if self._last_ns and not self._finished:
+                self._end_ns = end_ns
 
     def take(self, topic: str, data: bytes) -> None:
         """Take one serialised message of one of the topics.
