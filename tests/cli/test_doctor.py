@@ -11,7 +11,6 @@ import pytest
 
 from sac_gmm.cli import doctor
 
-pytestmark = pytest.mark.ros
 ROOT = Path(__file__).parents[2]
 
 

@@ -26,8 +26,6 @@ from sac_gmm.perception.transform import save_extrinsics
 from sac_gmm_nodes.conversions import camera_info_message, header, image_message, stamp_of
 from sac_gmm_nodes.node_helpers import LATCHED, RELIABLE
 
-pytestmark = pytest.mark.ros
-
 CLIP = Path(__file__).parents[3] / "shared" / "data" / "hands" / "asl_hand.25fps.mp4"
 PERIOD_NS = 33_333_333
 CAMERA = looking_at([0.12, -0.38, 0.92], [0.45, 0.02, 0.36])

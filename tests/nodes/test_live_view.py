@@ -20,7 +20,7 @@ from sac_gmm_nodes.conversions import point_array
 from sac_gmm_nodes.live_view import LiveControls
 from sac_gmm_nodes.node_helpers import RELIABLE, SENSOR
 
-pytestmark = [pytest.mark.ros, pytest.mark.slow, pytest.mark.timeout(280)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(280)]
 
 
 class Bench:

@@ -88,7 +88,6 @@ def test_there_is_a_file_for_each_view_of_the_launch_file():
     assert [path.stem for path in FILES] == sorted(choices) == sorted(ARGUMENTS)
 
 
-@pytest.mark.ros
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ARGUMENTS)
 def test_every_topic_is_published_with_its_type_and_a_qos_that_fits(graph, model_file, name):
