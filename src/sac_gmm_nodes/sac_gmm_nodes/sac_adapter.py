@@ -212,7 +212,7 @@ class SacAdapter(BaseNode):
         if self._decision is not None and event.decision == self._decision + 1:  # none was missed between the two
             self._check_pace(event.steps / self._rate_hz)
         self._decision = event.decision
-        action = self._agent.decide(event.observation, event.steps)
+        action = self._agent.decide(event.observation, self._in_training_steps(event.steps))
         self._observer.acted(action)
         self._version = max(self._version, event.version) + 1
         self._updates.publish(
@@ -227,6 +227,10 @@ class SacAdapter(BaseNode):
             )
         )
 
+    def _in_training_steps(self, steps: int) -> int:
+        """Control steps as the agent's discount counts them: a robot's rate must not change how far it looks ahead."""
+        return max(1, round(steps * CONTROL_RATE_HZ / self._rate_hz))
+
     def _check_pace(self, since_s: float) -> None:
         """Say so when the controller asks much more often or more rarely than the agent is made for."""
         least, most = _PACE
@@ -238,7 +242,8 @@ class SacAdapter(BaseNode):
             )
 
     def _end(self, event: End) -> None:
-        self._agent.end(event.observation, success=event.success, truncated=event.truncated, steps=event.steps)
+        steps = self._in_training_steps(event.steps)
+        self._agent.end(event.observation, success=event.success, truncated=event.truncated, steps=steps)
         # One without a decision was over before this adapter was started: it only heard of it.
         if self._mode is not Mode.EVALUATE and self._decision is not None:
             self._episodes[self._mode.name.lower()] += 1

@@ -68,7 +68,8 @@ def open_candidate(name: str, task: str | None, config: Path, demonstrations: Pa
             raise SacGmmError(f"'{name}' must be trained first: `sac-gmm train`, then give its folder")
         if task is None:
             raise SacGmmError(f"give a task for '{name}': --task")
-        return Candidate(task, name, load_settings(config, task), fit_base_skill(task, demonstrations=demonstrations))
+        settings = settings_for(name, load_settings(config, task))
+        return Candidate(task, name, settings, fit_base_skill(task, demonstrations=demonstrations))
     file = path / "policy.bin" if path.is_dir() else path
     if not file.exists():
         hint = "train it first" if path.is_dir() else f"give a folder, a file or one of: {', '.join(CONTENDERS)}"

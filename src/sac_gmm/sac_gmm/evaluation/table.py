@@ -30,8 +30,6 @@ from sac_gmm.skills.settings import AgentSettings, load_settings
 BUDGETS = {"door": 100, "peg": 500, "peg_easy": 500, "lever": 300}
 SEEDS = 5
 EPISODES = 100  # of each measurement
-# Skills that learn nothing have no training seeds: they run on as many episodes as five trained ones together.
-SEARCH_EPISODES = SEEDS * EPISODES
 # After so many training episodes the policy is kept and measured too.
 MARK = 200
 WINDOW = 25  # training episodes, for the promise of no regret

@@ -190,8 +190,9 @@ class TrainingRun:
         seed = seed_bank(bank, self.plan.seed, index + 1)[index]
         start = time.perf_counter()
         options = {"target_noise_std_m": 0.0} if mode is Mode.BASE and self._demonstrates else None
-        if mode is Mode.TRAIN and self.settings.skill.training_noise_m is not None:
-            options = {"target_noise_std_m": self.settings.skill.training_noise_m}
+        own_noise_m = self.settings.skill.training_noise_m
+        if mode is Mode.TRAIN and own_noise_m is not None and "target_noise_std_m" not in self.plan.task_options:
+            options = {"target_noise_std_m": own_noise_m}
         success, steps, decisions = play(self.env, self.agent, mode, seed, options)
         wall_s = round(time.perf_counter() - start, 3)
         return Episode(number, mode.name.lower(), seed, success, steps, decisions, wall_s)
