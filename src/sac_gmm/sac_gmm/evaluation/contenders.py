@@ -166,7 +166,7 @@ def demonstrated_action(model: SkillModel) -> Policy:
     return act
 
 
-# The spiral, tuned per task over speed, pitch and lift on 40 episodes each (docs/learning.md).
+# The spiral, tuned on each task over speed, pitch and lift, 40 episodes each (docs/learning.md): the same was best.
 _WIDE = SpiralSearch(start_s=2.0, speed_m_s=0.04, pitch_m=0.012)
 SPIRALS = {"door": _WIDE, "lever": _WIDE, "peg": _WIDE}
 
