@@ -11,6 +11,7 @@ from sac_gmm.skills import Translation, WindowObserver
 from sac_gmm.skills.settings import AgentSettings
 from sac_gmm_nodes.conversions import header, pose_message, stamp_of, wrench_message
 from sac_gmm_nodes.node_helpers import EPISODE, LATCHED, RELIABLE
+from sac_gmm_nodes.sac_adapter import in_training_steps
 
 pytestmark = pytest.mark.slow
 NO_TURN = np.array([0.0, 0.0, 0.0, 1.0])
@@ -179,3 +180,9 @@ def test_a_trained_policy_is_used_as_it_is(graph, model_file, tmp_path):
     process = graph.start("sac_adapter", model_file=model_file, use_image=False, policy_file=path)
     assert process.wait(60) == 2
     assert "adapts skill another" in graph.output("sac_adapter")
+
+
+@pytest.mark.parametrize(("rate_hz", "steps"), [(30.0, 8), (100.0, 27), (250.0, 67)])
+def test_a_robots_rate_does_not_change_how_far_the_agent_looks_ahead(rate_hz, steps):
+    assert in_training_steps(steps, rate_hz) == 8
+    assert in_training_steps(0, rate_hz) == 1

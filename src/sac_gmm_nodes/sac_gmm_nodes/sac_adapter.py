@@ -53,6 +53,11 @@ _LEARNER_START_S = 120.0  # a start of Python and torch on a busy machine
 _PACE = (0.8, 1.25)  # of the time between two decisions that the agent is made for: what still is the same
 
 
+def in_training_steps(steps: int, rate_hz: float) -> int:
+    """Control steps as the agent's discount counts them: a robot's rate must not change how far it looks ahead."""
+    return max(1, round(steps * CONTROL_RATE_HZ / rate_hz))
+
+
 class SacAdapter(BaseNode):
     """Topics and episodes around one `AdaptingAgent`."""
 
@@ -212,7 +217,7 @@ class SacAdapter(BaseNode):
         if self._decision is not None and event.decision == self._decision + 1:  # none was missed between the two
             self._check_pace(event.steps / self._rate_hz)
         self._decision = event.decision
-        action = self._agent.decide(event.observation, self._in_training_steps(event.steps))
+        action = self._agent.decide(event.observation, in_training_steps(event.steps, self._rate_hz))
         self._observer.acted(action)
         self._version = max(self._version, event.version) + 1
         self._updates.publish(
@@ -227,10 +232,6 @@ class SacAdapter(BaseNode):
             )
         )
 
-    def _in_training_steps(self, steps: int) -> int:
-        """Control steps as the agent's discount counts them: a robot's rate must not change how far it looks ahead."""
-        return max(1, round(steps * CONTROL_RATE_HZ / self._rate_hz))
-
     def _check_pace(self, since_s: float) -> None:
         """Say so when the controller asks much more often or more rarely than the agent is made for."""
         least, most = _PACE
@@ -242,7 +243,7 @@ class SacAdapter(BaseNode):
             )
 
     def _end(self, event: End) -> None:
-        steps = self._in_training_steps(event.steps)
+        steps = in_training_steps(event.steps, self._rate_hz)
         self._agent.end(event.observation, success=event.success, truncated=event.truncated, steps=steps)
         # One without a decision was over before this adapter was started: it only heard of it.
         if self._mode is not Mode.EVALUATE and self._decision is not None:
