@@ -39,9 +39,9 @@ class RigidTransform:
         """
         position, quaternion = _numbers(position_m), _numbers(quaternion_xyzw)
         if position.shape != (3,) or not np.isfinite(position).all():
-            raise SacGmmError(f"a position is three finite numbers (m), not {position_m}")
+            raise SacGmmError(f"a position is three finite numbers (m), not {position_m!r}")
         if quaternion.shape != (4,) or not np.isfinite(quaternion).all() or abs(np.linalg.norm(quaternion) - 1) > 0.1:
-            raise SacGmmError(f"a quaternion x y z w is four numbers of norm 1, not {quaternion_xyzw}")
+            raise SacGmmError(f"a quaternion x y z w is four numbers of norm 1, not {quaternion_xyzw!r}")
         return cls(position, Rotation.from_quat(quaternion).as_matrix())
 
     @property
