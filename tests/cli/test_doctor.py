@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from sac_gmm.cli import doctor
+from sac_gmm.errors import SacGmmError
 
 ROOT = Path(__file__).parents[2]
 
@@ -98,3 +99,8 @@ def test_the_packages_it_asks_for_are_those_of_the_project():
 def test_a_camera_that_is_not_there_is_a_warning():
     found = {finding.subject: finding for finding in doctor.cameras(97)}
     assert found["picture"].status == "warn" and "97" in found["picture"].found
+
+
+def test_a_camera_below_zero_is_refused():
+    with pytest.raises(SacGmmError, match="--camera -1: expected"):
+        doctor.doctor(camera=-1)

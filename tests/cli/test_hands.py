@@ -205,13 +205,22 @@ def test_the_camera_is_calibrated_from_a_folder_of_pictures(tmp_path, capsys):
     assert Rotation.from_matrix(error.rotation).magnitude() < np.radians(0.2)
 
     found = (tmp_path / "found.json").read_bytes()
+    assert main(command) == 2
+    assert "found.json exists and is never overwritten" in capsys.readouterr().err
+    assert (tmp_path / "found.json").read_bytes() == found
+    command[command.index("-o") + 1] = str(tmp_path / "found.png")
+    assert main(command) == 2
+    assert "a name that ends in .json" in capsys.readouterr().err
+
+    command[command.index("-o") + 1] = str(tmp_path / "other.json")
     assert main([*command, "--mounting", "wrist"]) == 2
     assert "the views do not fit together" in capsys.readouterr().err
-    assert (tmp_path / "found.json").read_bytes() == found, "the good file is not replaced"
-
     (tmp_path / "poses.yaml").write_text(yaml.safe_dump([{"image": "0.png"}]))
     assert main(command) == 2
     assert "entry 0 lacks 'position_m'" in capsys.readouterr().err
+    (tmp_path / "poses.yaml").write_text(yaml.safe_dump([{**entries[0], "position_m": ["abc", 0, 0]}]))
+    assert main(command) == 2
+    assert "entry 0: a position is three finite numbers (m), not ['abc', 0, 0]" in capsys.readouterr().err
     (tmp_path / "poses.yaml").unlink()
     assert main(command) == 2
     assert "cannot read" in capsys.readouterr().err
@@ -221,6 +230,19 @@ def test_the_board_is_drawn_for_printing(tmp_path, capsys):
     assert hands.main(["board", "-o", str(tmp_path / "board.png")]) == 0
     assert "245 mm wide" in capsys.readouterr().out
     assert cv2.imread(str(tmp_path / "board.png"), 0).shape == (1000, 1400)
+
+
+@pytest.mark.parametrize(("name", "words"), [("old.png", "never overwritten"), ("board.pdf", "use .png")])
+def test_a_board_that_cannot_be_written_is_refused(tmp_path, capsys, name, words):
+    (tmp_path / "old.png").write_text("mine")
+    assert main(["hands", "board", "-o", str(tmp_path / name)]) == 2
+    assert words in capsys.readouterr().err
+    assert (tmp_path / "old.png").read_text() == "mine" and not (tmp_path / "board.pdf").exists()
+
+
+def test_another_motion_of_no_bag_is_refused(tmp_path, capsys):
+    assert main(["hands", "retarget", "-o", str(tmp_path / "out")]) == 2
+    assert "there is no bag" in capsys.readouterr().err
 
 
 @pytest.mark.skipif(not CLIP.exists(), reason=f"the real footage {CLIP} is not here")

@@ -265,12 +265,25 @@ def test_the_project_s_own_launch_files_are_understood(path):
         ("  node: {}", "need a list of actions"),
         ("  - {a: 1, b: 2}", "every action is one 'kind: {attributes}'"),
         ("  - [", "not valid YAML"),
+        ("  - let: {name: a, value: 2020-99-99}", "not valid YAML"),
+        ("  - group: &g [{group: *g}]", "an alias"),
+        ('  - node: {pkg: pets, exec: show, args: "it\'s"}', "'args' cannot be split into words"),
     ],
 )
 def test_refuses_by_name(launch_file, lines, message):
     with pytest.raises(SacGmmError, match=message) as caught:
         read_launch_file(launch_file(lines), {})
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("value", ["*.npz", "@x", "%x", "a: b: c", "[1", "2020-99-99", "[" * 2000])
+def test_an_argument_that_is_no_yaml_is_refused_by_name(launch_file, value):
+    path = launch_file("""
+  - arg: {name: model}
+  - node: {pkg: pets, exec: show, param: [{name: model, value: $(var model)}]}
+""")
+    with pytest.raises(SacGmmError, match=r"parameter 'model' became .*, which cannot be read as YAML"):
+        read_launch_file(path, {"model": value})
 
 
 def test_refuses_even_in_a_branch_not_taken(launch_file):

@@ -150,14 +150,28 @@ def test_a_browser_shows_it_from_disk_without_a_network(demo_dir, tmp_path):
     assert green > 14 * 14 * 5  # the squares of episodes that succeeded
 
 
+CONFIG = '{"task": "door", "skill": "gmm", "seed": 0, "git": "", "task_options": {}}'
+TRAINING = {"skill.npz": "", "episodes.jsonl": "", "config.json": CONFIG}
+MEASURED = '{"seed_bank": "test", "episodes": 3, "outcomes": "101", "base": {"outcomes": "00"}}'
+
+
 @pytest.mark.parametrize(
     ("files", "words"),
     [
         ({}, "holds no run"),
-        ({"result.json": "{}"}, "config.json"),
-        ({"skill.npz": "", "episodes.jsonl": "{\n", "config.json": "{}"}, "episodes.jsonl"),
+        ({"result.json": "{}"}, "result.json: the field 'task' is missing"),
+        ({"skill.npz": "", "episodes.jsonl": ""}, "config.json: No such file"),
+        ({**TRAINING, "episodes.jsonl": "{\n"}, "episodes.jsonl is not a log of episodes"),
         ({"table.json": "no"}, "not valid JSON"),
         ({"table.json": "{}"}, "'rows'"),
+        ({"table.json": "[1]"}, "table.json: expected an object"),
+        ({"table.json": '{"rows": [], "episodes": 1, "missing": [], "git": ""}'}, "table.json: 'rows' is empty"),
+        ({"table.json": '{"rows": [1], "episodes": 1, "missing": [], "git": ""}'}, "table.json is not what"),
+        ({"result.json": "[1]"}, "result.json: expected an object"),
+        ({"skill.npz": "", "episodes.jsonl": "", "config.json": "[1]"}, "config.json: expected an object"),
+        ({**TRAINING, "episodes.jsonl": "[1]\n"}, "episodes.jsonl: line 1 is not an episode"),
+        ({**TRAINING, "test.json": MEASURED}, "test.json is not what this version writes (2 outcomes of 3 episodes)"),
+        ({**TRAINING, "config.json": CONFIG.replace("gmm", "nope")}, "config.json: skill is 'nope', expected"),
     ],
 )
 def test_a_folder_without_a_run_is_named(files, words, tmp_path, capsys):

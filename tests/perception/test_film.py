@@ -111,6 +111,7 @@ def test_calibrations_are_read_as_ros_writes_them(tmp_path):
     for text, words in (
         ("[1]", "not a calibration"),
         ("width: 640", "height or image_height"),
+        ("width: .inf\nheight: 480", "width or image_width is inf, expected a whole number of pixels"),
         ("width: 640\nheight: 480\nk: [0, 0, 0, 0, 0, 0, 0, 0, 0]\nd: []", "is not a calibrated camera"),
         ("{", "cannot read"),
         (

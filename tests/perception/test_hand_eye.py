@@ -94,7 +94,12 @@ def test_pictures_without_the_board_or_of_another_size():
 
 @pytest.mark.parametrize(
     ("values", "words"),
-    [({"dictionary": "DICT_9"}, "no marker dictionary"), ({"columns": 2}, "2x5"), ({"marker_m": 0.05}, "stand in")],
+    [
+        ({"dictionary": "DICT_9"}, "no marker dictionary"),
+        ({"columns": 2}, "2x5"),
+        ({"marker_m": 0.05}, "stand in"),
+        ({"dictionary": "DICT_4X4_50", "columns": 30, "rows": 30}, "needs 450 markers, DICT_4X4_50 has 50"),
+    ],
 )
 def test_boards_that_cannot_be_are_refused(values, words):
     with pytest.raises(SacGmmError, match=words):

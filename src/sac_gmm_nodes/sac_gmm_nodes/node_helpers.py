@@ -11,6 +11,7 @@ from __future__ import annotations
 import array
 import dataclasses
 import faulthandler
+import re
 import signal
 import sys
 import threading
@@ -256,11 +257,11 @@ class BaseNode(Node):
 
 def run_node(factory: Callable[[], BaseNode]) -> None:
     """Run one node until Ctrl-C or SIGTERM, which end it with code 0; bad parameters end it with 2, bugs with 1."""
-    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
     code = 1
     node: BaseNode | None = None
     executor: Executor | None = None
     try:
+        _init()
         node = factory()
         node.refuse_unknown_parameters()
         _stop_on_signals(node)
@@ -289,6 +290,21 @@ def run_node(factory: Callable[[], BaseNode]) -> None:
         rclpy.try_shutdown()
         faulthandler.cancel_dump_traceback_later()
     sys.exit(code)
+
+
+def _init() -> None:
+    """Start ROS 2 with the arguments of the command line.
+
+    Raises:
+        SacGmmError: One of them, or a parameter file that it names, cannot be used.
+    """
+    try:
+        rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
+    except RuntimeError as error:  # RCLError, which rclpy does not hand out
+        said = re.sub(r",? at /\S+:\d+", "", " ".join(str(error).split()))  # places in the sources of rcl
+        raise SacGmmError(
+            f"{said}: mend what comes after --ros-args; a parameter file must be there and be YAML, without tabs"
+        ) from error
 
 
 def _stop_on_signals(node: BaseNode) -> None:

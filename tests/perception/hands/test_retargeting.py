@@ -51,6 +51,11 @@ def test_extrinsics_survive_their_file(tmp_path):
             '"position_m": [0, 0, 0], "quaternion_xyzw": [0, 0, 0, 0]}',
             "norm 1",
         ),
+        (
+            '{"format": "sac_gmm/extrinsics", "version": 1, "parent_frame": "a", "child_frame": "b", '
+            '"position_m": ["abc", 0, 0], "quaternion_xyzw": [0, 0, 0, 1]}',
+            "three finite numbers .*'abc'",
+        ),
     ],
 )
 def test_bad_extrinsics_are_refused_by_name(tmp_path, text, words):

@@ -73,6 +73,8 @@ def doctor(json: Path | None = None, camera: int | None = None) -> int:
     """
     from sac_gmm.files import write_json
 
+    if camera is not None and camera < 0:  # OpenCV would end the process
+        raise SacGmmError(f"--camera {camera}: expected the number of a /dev/video, 0 or more")
     findings = []
     for finding in examine(camera):
         findings.append(finding)

@@ -146,6 +146,8 @@ def retarget(
     from sac_gmm.demos.hand_recorder import HandRecorder
     from sac_gmm.perception.hands import HandPose
 
+    if not bags:
+        raise SacGmmError("there is no bag to make another motion of: name one or more, or folders of such")
     for bag in find_bags(bags):
         stamps_ns, seen, said = read_hand_track(bag)
         sidecar, setup = _recorded(bag)
@@ -192,7 +194,7 @@ def calibrate(
     Args:
         folder: Pictures, and poses.yaml: a list of {image: FILE, position_m: [x, y, z], quaternion_xyzw: [x, y, z, w]},
             the flange in the base frame when each was taken. 15 views with turns of 30 degrees about several axes.
-        output: The file to write, for --extrinsics and for the recorder.
+        output: The file to write, for --extrinsics and for the recorder; its name ends in .json.
         camera: The camera's calibration.
         mounting: fixed: the camera stands, the arm carries the board; wrist: the arm carries the camera.
         columns: Squares of the board along x.
@@ -209,6 +211,9 @@ def calibrate(
     from sac_gmm.perception.hand_eye import CharucoBoard
     from sac_gmm.perception.transform import save_extrinsics
 
+    _refuse_existing(output)
+    if output.suffix != ".json":
+        raise SacGmmError(f"{output}: where the camera stands is written as JSON: choose a name that ends in .json")
     printed = CharucoBoard(columns, rows, square_m, marker_m, dictionary)
     result, skipped = calibrate_folder(folder, load_camera(camera), printed, mounting)
     figures = {
@@ -240,7 +245,7 @@ def board(
     """Draw the ChArUco board for printing.
 
     Args:
-        output: Picture to write; an older one is replaced.
+        output: Picture to write.
         columns: Squares along x.
         rows: Squares along y.
         square_m: Side of a square.
@@ -252,11 +257,15 @@ def board(
     from sac_gmm.files import atomic_file
     from sac_gmm.perception.hand_eye import CharucoBoard
 
+    _refuse_existing(output)
     picture = CharucoBoard(columns, rows, square_m, marker_m, dictionary).picture(200)
-    ok, data = cv2.imencode(output.suffix or ".png", picture)
-    if not ok:
+    try:
+        written, data = cv2.imencode(output.suffix or ".png", picture)
+    except cv2.error:  # of an ending that it does not know
+        written = False
+    if not written:
         raise SacGmmError(f"{output}: pictures of this kind cannot be written, use .png")
-    with atomic_file(output) as partial:
+    with atomic_file(output, overwrite=False) as partial:
         partial.write_bytes(data.tobytes())
     print(f"wrote {output}: print it {columns * square_m * 1e3:.0f} mm wide and measure a square ({square_m} m)")
     return 0
@@ -272,6 +281,12 @@ def prepare(wheel: Path | None = None) -> int:
 
     print(f"hand model: {prepare_model(wheel)}")
     return 0
+
+
+def _refuse_existing(output: Path) -> None:
+    """Before the work, not after it."""
+    if output.exists():
+        raise SacGmmError(f"{output} exists and is never overwritten: choose another name or remove it")
 
 
 def _retargeting(placing: Placing, otherwise: Retargeting) -> Retargeting:

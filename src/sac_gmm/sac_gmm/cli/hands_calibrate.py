@@ -28,7 +28,7 @@ def calibrate_folder(
         try:
             name = str(entry["image"])
             pose = RigidTransform.of(entry["position_m"], entry["quaternion_xyzw"])
-        except (KeyError, TypeError, ValueError) as error:
+        except KeyError as error:
             raise SacGmmError(
                 f"{folder / POSES}: entry {number} lacks {error}: expected image, position_m, quaternion_xyzw"
             ) from error

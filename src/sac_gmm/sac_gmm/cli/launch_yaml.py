@@ -43,6 +43,7 @@ PARTS = {
 }
 _SUFFIXES = (".yaml", ".yml")
 NOT_TEXT = {"value", "respawn_delay", "sigterm_timeout", "children", "scoped"}  # checked where they are used
+_NOT_YAML = (yaml.YAMLError, ValueError, RecursionError)  # ValueError: no UTF-8, or a day that no month has
 PARAMETER_TYPES: dict[str, Callable[[str], Any]] = {
     "str": str,
     "int": int,
@@ -275,7 +276,7 @@ class _Launch:
             Node(
                 label=self._label(text.get("name", text["exec"])),
                 executable=executable,
-                arguments=tuple(shlex.split(self.expand(action.get("args", ""), where, made=shlex.quote))),
+                arguments=self._arguments(action),
                 ros_arguments=tuple(ros_arguments),
                 parameters=self._parameters(action, text),
                 environment={
@@ -286,6 +287,13 @@ class _Launch:
                 sigterm_timeout_s=_seconds(action, "sigterm_timeout", 5.0),
             )
         )
+
+    def _arguments(self, action: _Action) -> tuple[str, ...]:
+        text = self.expand(action.get("args", ""), action.where, made=shlex.quote)
+        try:
+            return tuple(shlex.split(text))
+        except ValueError as error:
+            raise SacGmmError(f"{action.where}: 'args' cannot be split into words ({error}): {text}") from error
 
     def _label(self, name: str) -> str:
         taken = {node.label for node in self.nodes}
@@ -334,7 +342,7 @@ class _Launch:
     def _scalar(self, value: Any, where: str) -> Any:
         if isinstance(value, str) and "$(" in value:
             expanded = self.expand(value, where)
-            value = yaml.safe_load(expanded) if expanded else expanded
+            value = _plain_yaml(expanded, where) if expanded else expanded
             if isinstance(value, list) and value and all(isinstance(item, int | float | str) for item in value):
                 return value
         if not isinstance(value, bool | int | float | str):
@@ -412,11 +420,14 @@ def _load(path: Path) -> list[_Action]:
         tree = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise SacGmmError(f"cannot read launch file {path}: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except _NOT_YAML as error:
         raise SacGmmError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
     if not isinstance(tree, dict) or list(tree) != ["launch"]:
         raise SacGmmError(f"{path} is not a YAML launch file: it must have 'launch:' at its top and nothing beside it")
-    return list(_checked(tree["launch"], path))
+    try:
+        return list(_checked(tree["launch"], path))
+    except RecursionError:
+        raise SacGmmError(f"{path}: an alias (*NAME) stands inside what it refers to: write its actions out") from None
 
 
 def _checked(entries: Any, path: Path) -> Iterator[_Action]:
@@ -463,6 +474,17 @@ def _check_attributes(attributes: Any, allowed: tuple[str, ...], lists: list[str
     for name in allowed:
         if name.isupper() and name.lower() not in attributes:
             raise SacGmmError(f"{where}: the attribute '{name.lower()}' is missing")
+
+
+def _plain_yaml(text: str, where: str) -> Any:
+    """What a substitution became, as `ros2 launch` reads it."""
+    try:
+        return yaml.safe_load(text)
+    except _NOT_YAML as error:
+        raise SacGmmError(
+            f"{where} became '{text}', which cannot be read as YAML: give another value, or 'type: str' beside it in "
+            "the file where it is a text"
+        ) from error
 
 
 def _text(attributes: dict[str, Any], key: str, where: str) -> str:

@@ -61,6 +61,9 @@ def run(asked: Table) -> int:
     from sac_gmm.files import write_json
     from sac_gmm.skills.settings import load_settings
 
+    for name in ("seeds", "episodes", "workers"):
+        if (number := getattr(asked, name)) < 1:
+            raise SacGmmError(f"--{name} {number}: expected 1 or more")
     tasks, skills = asked.tasks or tuple(tables.BUDGETS), asked.skills or tuple(CONTENDERS)
     for task in tasks:
         base_skill(task)

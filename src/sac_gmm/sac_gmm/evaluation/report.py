@@ -21,9 +21,11 @@ from sac_gmm.evaluation.report_sections import (
     episodes_section,
     learning_section,
     named_outcomes,
+    naming,
     published_section,
     rate_of,
     read_episodes,
+    read_fields,
     show_films,
     skill_section,
     successes,
@@ -54,7 +56,7 @@ def write_report(folder: Path | str, films: int = 2, table: Path | None = None) 
     folder = Path(folder)
     try:
         page = _page(folder, films, table)
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
         raise SacGmmError(f"{folder}: a file of the run is not what this version writes ({error!r})") from error
     path = folder / "report.html"
     page.write(path)
@@ -95,7 +97,8 @@ def write_summary(run_dir: Path) -> Path:
 
 
 def _demo_page(run_dir: Path) -> Page:
-    result, config = read_json(run_dir / "result.json"), read_json(run_dir / "config.json")
+    result = read_fields(run_dir / "result.json", "task", "training_episodes", "reward_source", "seed", "wall_s", "git")
+    config = read_fields(run_dir / "config.json")
     episodes = read_episodes(run_dir)
     base, adapted = rate_of(episodes, "base"), rate_of(episodes, "evaluate")
     page = Page(
@@ -148,7 +151,7 @@ def _strips(run_dir: Path) -> list[tuple[list[Path], str]]:
 
 
 def _training_page(run_dir: Path, films: int, table: Path | None) -> Page:
-    config = read_json(run_dir / "config.json")
+    config = read_fields(run_dir / "config.json", "task", "skill", "seed", "git", "task_options")
     episodes = read_episodes(run_dir)
     measured = _measurements(run_dir)
     name, test = next(iter(measured.items()), ("", None))
@@ -161,6 +164,8 @@ def _training_page(run_dir: Path, films: int, table: Path | None) -> Page:
             f"Success of the skill as fitted: {base}; adapted: {adapted}, deterministic, on the seeds "
             f"'{test['seed_bank']}' ({name}). In brackets the Wilson 95 % interval."
         )
+    if config["skill"] not in CONTENDERS:
+        raise SacGmmError(f"{run_dir / 'config.json'}: skill is {config['skill']!r}, expected {', '.join(CONTENDERS)}")
     title = CONTENDERS[config["skill"]].title
     trained = len(successes(episodes, "train"))
     page = Page(
@@ -184,11 +189,19 @@ def _training_page(run_dir: Path, films: int, table: Path | None) -> Page:
 
 
 def _measurements(run_dir: Path) -> dict[str, dict[str, Any]]:
-    """Results of `sac-gmm evaluate` in the folder by their file names, those on the test bank first."""
+    """Results of `sac-gmm evaluate` in the folder by their file names, those on the test bank first.
+
+    Raises:
+        SacGmmError: One of them tells of more or fewer episodes than it says.
+    """
     found = {}
     for path in sorted(run_dir.glob("*.json")):
         value = read_json(path)
         if isinstance(value, dict) and {"seed_bank", "outcomes", "base"} <= value.keys() and value["outcomes"]:
+            with naming(path):
+                seeds = episode_seeds(value["seed_bank"], value["episodes"])
+                for outcomes in (value["outcomes"], value["base"]["outcomes"]):
+                    named_outcomes(outcomes, seeds)
             found[path.name] = value
     return dict(sorted(found.items(), key=lambda item: item[1]["seed_bank"] != "test"))
 
@@ -198,7 +211,7 @@ def _film_section(page: Page, run_dir: Path, films: int, test: dict[str, Any] | 
     candidate = open_candidate(str(run_dir), None, Path())
     chosen = _seeds_to_film(test, films)
     sigma_m = None if test is None else test["sigma_m"]
-    options = read_json(run_dir / "config.json")["task_options"]
+    options = read_fields(run_dir / "config.json", "task_options")["task_options"]
     fitted = Candidate(candidate.task, "gmm", candidate.settings, candidate.model)
     pairs = [
         (watch_candidate(fitted, seed, sigma_m, options), watch_candidate(candidate, seed, sigma_m, options))

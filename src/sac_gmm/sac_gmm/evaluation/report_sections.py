@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,14 +27,57 @@ _MODES = {"base": "as fitted", "train": "adapting", "evaluate": "adapted"}
 _FILM_WIDTH, _FRAME_INTERVAL = 480, 3
 
 
+@contextlib.contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """What stumbles in this block stumbles over the content of `path`: say so.
+
+    Raises:
+        SacGmmError: A field is missing, or is of another kind than this version writes.
+    """
+    try:
+        yield
+    except KeyError as error:
+        raise SacGmmError(f"{path}: the field {error} is missing: make the file anew") from error
+    except (TypeError, ValueError, AttributeError, IndexError) as error:
+        raise SacGmmError(f"{path} is not what this version writes ({error}): make it anew") from error
+
+
+def read_fields(path: Path, *fields: str) -> dict[str, Any]:
+    """A JSON file that is an object with these fields at least.
+
+    Raises:
+        SacGmmError: The file cannot be read, is something else, or lacks one of them.
+    """
+    value = read_json(path)
+    if not isinstance(value, dict):
+        raise SacGmmError(f"{path}: expected an object with names and values, found {str(value)[:40]}")
+    with naming(path):
+        for field in fields:
+            value[field]
+    return value
+
+
 def read_episodes(folder: Path) -> list[Episode]:
     """The lines of `episodes.jsonl`; the last one may have been cut by a crash."""
     path = folder / "episodes.jsonl"
     try:
         lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-        return [json.loads(line) for line in lines if line.endswith("\n")]
+        episodes = [json.loads(line) for line in lines if line.endswith("\n")]
     except (OSError, ValueError) as error:
         raise SacGmmError(f"{path} is not a log of episodes ({error}): run it anew") from error
+    for number, episode in enumerate(episodes, 1):
+        if not _is_episode(episode):
+            raise SacGmmError(
+                f"{path}: line {number} is not an episode with mode, seed, success, wall_s, and steps or duration_s: "
+                "run it anew"
+            )
+    return episodes
+
+
+def _is_episode(line: Any) -> bool:
+    if not isinstance(line, dict):
+        return False
+    return {"mode", "seed", "success", "wall_s"} <= line.keys() and ("steps" in line or "duration_s" in line)
 
 
 def successes(episodes: Sequence[Episode], mode: str) -> list[bool]:
@@ -67,10 +111,11 @@ def published_section(
         (name, rate if rate.episodes else "not measured", "this run") for name, rate in ours
     ]
     if table is not None and table.exists():
-        for row in read_json(table)["rows"]:
-            if row["task"] == task and not row["variant"]:
-                test = row["tests"]["test"]
-                rows.append((row["title"], SuccessRate.from_json(test), str(table)))
+        with naming(table):
+            for row in read_fields(table, "rows")["rows"]:
+                if row["task"] == task and not row["variant"]:
+                    test = row["tests"]["test"]
+                    rows.append((row["title"], SuccessRate.from_json(test), str(table)))
     for name, rate in PUBLISHED.get(task, {}).items():
         rows.append((CONTENDERS[name].title, f"{100 * rate:.0f} %", "the paper, in its own scene"))
     page.section("Against baselines")
@@ -165,7 +210,13 @@ def _outcome(watched: Watched) -> str:
 
 
 def named_outcomes(outcomes: str, seeds: Sequence[int]) -> list[tuple[bool, str]]:
-    """A string of 0 and 1 for `Page.outcomes`."""
+    """A string of 0 and 1 for `Page.outcomes`.
+
+    Raises:
+        ValueError: It tells of more or fewer episodes than there are seeds.
+    """
+    if len(outcomes) != len(seeds):
+        raise ValueError(f"{len(outcomes)} outcomes of {len(seeds)} episodes")
     return [
         (won == "1", f"episode {seed}: {'success' if won == '1' else 'failure'}")
         for won, seed in zip(outcomes, seeds, strict=True)

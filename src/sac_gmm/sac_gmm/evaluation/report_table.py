@@ -5,18 +5,27 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from sac_gmm.errors import SacGmmError
 from sac_gmm.evaluation.measuring import episode_seeds, open_candidate
 from sac_gmm.evaluation.protocol import SuccessRate
 from sac_gmm.evaluation.published import PUBLISHED
 from sac_gmm.evaluation.report_page import Page
-from sac_gmm.evaluation.report_sections import named_outcomes, show_films, watch_candidate
+from sac_gmm.evaluation.report_sections import named_outcomes, naming, read_fields, show_films, watch_candidate
 from sac_gmm.evaluation.table_figures import draw_all
 from sac_gmm.files import read_json
 
 
 def table_page(folder: Path, films: int) -> Page:
     """The page about the `table.json` of a folder, with so many films of failures where the runs are still there."""
-    table = read_json(folder / "table.json")
+    path = folder / "table.json"
+    table = read_fields(path, "rows", "episodes", "missing", "git")
+    if not table["rows"]:
+        raise SacGmmError(f"{path}: 'rows' is empty: no cell of the table is known yet, run `sac-gmm table` first")
+    with naming(path):
+        return _page(folder, table, films)
+
+
+def _page(folder: Path, table: dict[str, Any], films: int) -> Page:
     rows = table["rows"]
     tasks = list(dict.fromkeys(row["task"] for row in rows))
     page = Page(
@@ -37,8 +46,10 @@ def table_page(folder: Path, films: int) -> Page:
         _failures_section(page, folder, task, films)
     page.section("Every episode")
     for path in sorted((folder / "cells").glob("*.json")):
-        test = read_json(path)["tests"]["test"]
-        page.outcomes(path.stem, named_outcomes(test["outcomes"], episode_seeds("test", test["episodes"])))
+        with naming(path):
+            test = read_json(path)["tests"]["test"]
+            named = named_outcomes(test["outcomes"], episode_seeds("test", test["episodes"]))
+        page.outcomes(path.stem, named)
     page.section("Timing")
     page.table(
         ("task", "skill", "training episodes", "control steps", "wall time, minutes"),
@@ -69,9 +80,10 @@ def _failures_section(page: Page, folder: Path, task: str, films: int) -> None:
     """Films of what SAC-GMM's first training seed fails at, where its run has been kept."""
     run_dir, cell = folder / "runs" / f"{task}-sac_gmm-0", folder / "cells" / f"{task}-sac_gmm-0.json"
     if (run_dir / "policy.bin").exists() and cell.exists():
-        test = read_json(cell)["tests"]["test"]
-        seeds = episode_seeds("test", test["episodes"])
-        failed = [seed for seed, won in zip(seeds, test["outcomes"], strict=True) if won == "0"]
+        with naming(cell):
+            test = read_json(cell)["tests"]["test"]
+            seeds = episode_seeds("test", test["episodes"])
+            failed = [seed for seed, won in zip(seeds, test["outcomes"], strict=True) if won == "0"]
         if not failed:
             return
         candidate = open_candidate(str(run_dir), None, Path())

@@ -32,8 +32,8 @@ def load_camera(path: Path | str) -> Camera:
         raise SacGmmError(f"{path} is not a calibration: expected names and values, such as camera_matrix")
     try:
         return Camera.create(
-            int(_field(content, "width", "image_width")),
-            int(_field(content, "height", "image_height")),
+            _pixels(content, "width", "image_width"),
+            _pixels(content, "height", "image_height"),
             _field(content, "k", "camera_matrix"),
             _field(content, "d", "distortion_coefficients"),
             str(content.get("distortion_model") or ""),
@@ -54,6 +54,14 @@ def guess_camera(width: int, height: int, focal_px: float | None = None) -> Came
         raise SacGmmError(f"the focal length is {focal_px} px, expected a positive number")
     middle = (0.5 * (width - 1), 0.5 * (height - 1))
     return Camera.create(width, height, [focal_px, 0.0, middle[0], 0.0, focal_px, middle[1], 0.0, 0.0, 1.0])
+
+
+def _pixels(content: dict[str, Any], *names: str) -> int:
+    value = _field(content, *names)
+    try:
+        return int(value)
+    except (TypeError, ValueError, OverflowError):
+        raise SacGmmError(f"{' or '.join(names)} is {value!r}, expected a whole number of pixels") from None
 
 
 def _field(content: dict[str, Any], *names: str) -> Any:

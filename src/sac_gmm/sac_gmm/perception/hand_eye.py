@@ -59,6 +59,13 @@ class CharucoBoard:
             raise SacGmmError(f"there is no marker dictionary '{self.dictionary}'; one is DICT_5X5_100")
         if not (3 <= self.columns <= 30 and 3 <= self.rows <= 30):
             raise SacGmmError(f"a board of {self.columns}x{self.rows} squares: expected 3 to 30 on either side")
+        table = cv2.aruco.getPredefinedDictionary(getattr(cv2.aruco, self.dictionary))
+        needed, held = self.columns * self.rows // 2, len(table.bytesList)
+        if needed > held:
+            raise SacGmmError(
+                f"a board of {self.columns}x{self.rows} squares needs {needed} markers, {self.dictionary} has {held}: "
+                "make the board smaller or take a dictionary of more, such as DICT_5X5_1000"
+            )
         if not 0.0 < self.marker_m < self.square_m < 1.0:
             raise SacGmmError(
                 f"a board with squares of {self.square_m} m and markers of {self.marker_m} m: the markers stand in the "

@@ -37,12 +37,11 @@ class RigidTransform:
         Raises:
             SacGmmError: They are not three and four finite numbers, or the quaternion is zero.
         """
-        position = np.array(position_m, np.float64)
-        quaternion = np.array(quaternion_xyzw, np.float64)
+        position, quaternion = _numbers(position_m), _numbers(quaternion_xyzw)
         if position.shape != (3,) or not np.isfinite(position).all():
-            raise SacGmmError(f"a position is three finite numbers (m), not {position.tolist()}")
+            raise SacGmmError(f"a position is three finite numbers (m), not {position_m!r}")
         if quaternion.shape != (4,) or not np.isfinite(quaternion).all() or abs(np.linalg.norm(quaternion) - 1) > 0.1:
-            raise SacGmmError(f"a quaternion x y z w is four numbers of norm 1, not {quaternion.tolist()}")
+            raise SacGmmError(f"a quaternion x y z w is four numbers of norm 1, not {quaternion_xyzw!r}")
         return cls(position, Rotation.from_quat(quaternion).as_matrix())
 
     @property
@@ -93,7 +92,15 @@ def load_extrinsics(path: Path | str) -> tuple[str, str, RigidTransform]:
     try:
         pose = RigidTransform.of(content["position_m"], content["quaternion_xyzw"])
         return str(content["parent_frame"]), str(content["child_frame"]), pose
-    except (KeyError, TypeError, ValueError) as error:
-        raise SacGmmError(f"{path}: the field {error} is missing or is no number: calibrate again") from error
+    except KeyError as error:
+        raise SacGmmError(f"{path}: the field {error} is missing: calibrate again") from error
     except SacGmmError as error:
         raise SacGmmError(f"{path}: {error}") from error
+
+
+def _numbers(values: npt.ArrayLike) -> Array:
+    """As an array; empty where they are something else."""
+    try:
+        return np.array(values, np.float64)
+    except (TypeError, ValueError, OverflowError):
+        return np.zeros(0)
