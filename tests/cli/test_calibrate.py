@@ -62,6 +62,13 @@ def test_a_file_begun_otherwise_is_refused(few_cells, tmp_path, capsys):
     assert "not a calibration" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("name", ["cal.png", "calibration"])
+def test_a_result_that_is_not_named_as_json_is_refused(name, tmp_path, capsys):
+    assert calibrate(tmp_path / name) == 2
+    assert "must end in .json" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
 def test_an_unknown_task_is_named(tmp_path, capsys):
     assert main(["calibrate", "--tasks", "window", "--json", str(tmp_path / "c.json")]) == 2
     assert "window" in capsys.readouterr().err

@@ -48,8 +48,9 @@ def run(asked: Calibrate) -> int:
     from sac_gmm.evaluation import provenance
     from sac_gmm.evaluation.base_skill import BASE_SKILLS, base_skill
     from sac_gmm.evaluation.calibration import PAPER_SIGMA_M, cells, measure
-    from sac_gmm.files import write_json
+    from sac_gmm.files import check_output, write_json
 
+    check_output(asked.json, ".json")
     tasks = asked.tasks or tuple(BASE_SKILLS)
     for task in tasks:
         base_skill(task)
