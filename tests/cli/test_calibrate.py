@@ -57,9 +57,20 @@ def test_a_file_begun_otherwise_is_refused(few_cells, tmp_path, capsys):
     path.write_text(json.dumps({"episodes": 500, "cells": {}}))
     assert calibrate(path) == 2
     assert "500 episodes" in capsys.readouterr().err
-    path.write_text("{}")
+    for content in ("{}", "[1]", '{"cells": []}'):
+        path.write_text(content)
+        assert calibrate(path) == 2
+        assert "not a calibration" in capsys.readouterr().err
+    path.write_text(json.dumps({"episodes": 4, "other_episodes": 4, "cells": {"door/lpv_ds/0": 3}}))
     assert calibrate(path) == 2
-    assert "not a calibration" in capsys.readouterr().err
+    assert "door/lpv_ds/0 does not hold what was measured" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["cal.png", "calibration"])
+def test_a_result_that_is_not_named_as_json_is_refused(name, tmp_path, capsys):
+    assert calibrate(tmp_path / name) == 2
+    assert "must end in .json" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
 
 
 def test_an_unknown_task_is_named(tmp_path, capsys):

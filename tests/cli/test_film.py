@@ -8,6 +8,8 @@ import pytest
 from PIL import Image, ImageSequence
 
 from sac_gmm.cli.main import main
+from sac_gmm.errors import SacGmmError
+from sac_gmm.evaluation import film as films
 from sac_gmm.perception.pictures import sensor_pictures
 
 
@@ -41,6 +43,9 @@ def test_a_still_shows_one_moment(tmp_path, capsys):
         (["window", "--out", "window.gif"], "no task 'window'"),
         (["door", "--skill", "missing.npz", "--out", "door.gif"], "missing.npz"),
         (["door", "--sigma", "-1", "--out", "door.gif"], "target_noise_std_m"),
+        (["door", "--seed", "-1", "--out", "door.gif"], "the seed is -1"),
+        (["door", "--width", "100000000", "--out", "door.gif"], "the width is 100000000 pixels: give 100 to 4096"),
+        (["door", "--out", "demos"], ".mp4"),
     ],
 )
 def test_bad_input_is_named_and_nothing_is_written(arguments, words, tmp_path, monkeypatch, capsys):
@@ -49,6 +54,32 @@ def test_bad_input_is_named_and_nothing_is_written(arguments, words, tmp_path, m
     assert main(["film", *arguments]) == 2
     assert words in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["demos"]
+
+
+def some_frames(n=5):
+    return [films.Frame(np.full((480, 640, 3), 40 * i, np.uint8), 0.1 * i, False) for i in range(n)]
+
+
+def test_an_mp4_holds_all_frames_and_leaves_nothing_else(tmp_path):
+    films.write_film(tmp_path / "x.mp4", some_frames(), 10.0)
+    assert films._count_frames(tmp_path / "x.mp4") == 5 + 10
+    assert [path.name for path in tmp_path.iterdir()] == ["x.mp4"]
+
+
+def test_a_film_that_the_disk_did_not_take_whole_is_not_kept(tmp_path, monkeypatch):
+    """OpenCV's writer says nothing when the disk is full."""
+    count = films._count_frames
+
+    def cut(path):
+        path.write_bytes(path.read_bytes()[:2000])
+        return count(path)
+
+    (tmp_path / "x.mp4").write_text("an older film")
+    monkeypatch.setattr(films, "_count_frames", cut)
+    with pytest.raises(SacGmmError, match="0 of 15 frames can be read back; make room"):
+        films.write_film(tmp_path / "x.mp4", some_frames(), 10.0)
+    assert [path.name for path in tmp_path.iterdir()] == ["x.mp4"]
+    assert (tmp_path / "x.mp4").read_text() == "an older film"
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from sac_gmm.errors import SacGmmError
 from sac_gmm.models import certify, load_model
 
 
-def write_bags(folder, n=3):
+def write_bags(folder, n=3, task="reach"):
     """Reaches along a bow to 1 cm above a target that lies off the origin."""
     time_s = np.arange(0.0, 3.0, 1 / 30)
     s = time_s / time_s[-1]
@@ -21,7 +21,7 @@ def write_bags(folder, n=3):
         position = target + [0.0, 0.0, 0.01] + start * left + bow * np.sin(np.pi * left)
         velocity = np.gradient(position, time_s, axis=0)
         write_demonstration(
-            folder / f"reach_{i:02d}", Demonstration(time_s, position, velocity, target, frame_id="base", task="reach")
+            folder / f"{task}_{i:02d}", Demonstration(time_s, position, velocity, target, frame_id="base", task=task)
         )
 
 
@@ -61,3 +61,35 @@ def test_mistakes_are_told_in_a_sentence(tmp_path, capsys):
     assert "components" in capsys.readouterr().err
     assert main(["fit", str(tmp_path / "nowhere"), "-o", output]) == 2
     assert not (tmp_path / "reach.npz").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["-o", "reach.png"], "reach.png: the name of the file to write must end in .npz"),
+        (["-o", "bags/reach_00/metadata.yaml"], "must end in .npz"),
+        (["-o", "reach.npz", "--plot", "reach.npz"], "must end in .png or .pdf or .svg"),
+        (["-o", "reach.npz", "--plot", "f.xyz"], "f.xyz: the name of the file to write must end in .png"),
+        (["-o", "folder.npz"], "folder.npz is a folder"),
+        (["-o", "reach.npz", "--model", "gmm", "--seed", "-1"], "the seed is -1"),
+    ],
+)
+def test_what_cannot_be_written_is_refused_before_the_fit(arguments, words, tmp_path, monkeypatch, capsys):
+    write_bags(tmp_path / "bags", 1)
+    (tmp_path / "folder.npz").mkdir()
+    before = (tmp_path / "bags" / "reach_00" / "metadata.yaml").read_bytes()
+    monkeypatch.chdir(tmp_path)
+    assert main(["fit", "bags", *arguments]) == 2
+    assert words in capsys.readouterr().err
+    assert (tmp_path / "bags" / "reach_00" / "metadata.yaml").read_bytes() == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["bags", "folder.npz"]
+
+
+def test_bags_of_different_tasks_are_not_mixed(tmp_path, capsys):
+    for task in ("reach", "push", ""):
+        write_bags(tmp_path / f"of_{task}", 1, task)
+    output = ["-o", str(tmp_path / "m.npz"), "--model", "gmm", "-k", "2", "--plot", "none"]
+    assert main(["fit", str(tmp_path / "of_reach"), str(tmp_path / "of_push"), *output]) == 2
+    assert "different tasks (push, reach)" in capsys.readouterr().err
+    assert main(["fit", str(tmp_path / "of_"), str(tmp_path / "of_push"), *output]) == 0
+    assert load_model(tmp_path / "m.npz").meta["task"] == "push"

@@ -29,6 +29,14 @@ def test_it_says_what_is_in_the_file(tmp_path, capsys):
     assert facts["certificate_true"] is True
 
 
+def test_the_description_does_not_replace_the_model(tmp_path, capsys):
+    path = tmp_path / "door.npz"
+    save_model(path, skill())
+    before = path.read_bytes()
+    assert main(["inspect", str(path), "--json", str(path)]) == 2
+    assert "must end in .json" in capsys.readouterr().err and path.read_bytes() == before
+
+
 def test_a_false_certificate_is_found_out(tmp_path, capsys):
     model = skill()
     means = model.mixture.means.copy()

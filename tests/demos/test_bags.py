@@ -121,6 +121,14 @@ def test_file_that_is_no_bag(tmp_path):
         read_demonstration(tmp_path / "notes.mcap")
 
 
+def test_a_file_that_cannot_be_read_is_not_called_damaged(tmp_path):
+    path = write_bag(tmp_path / "bag", line())
+    (path / "metadata.yaml").unlink()
+    (path / "metadata.yaml").mkdir()
+    with pytest.raises(SacGmmError, match=r"cannot read .*metadata\.yaml: Is a directory$"):
+        read_demonstration(path)
+
+
 def test_nan_is_named_by_topic_and_sample(tmp_path):
     poses = line()
     poses[4] = ((float("nan"), 0, 0), poses[4][1])

@@ -1,10 +1,13 @@
 import csv
+import errno
+import os
 
 import numpy as np
 import pytest
 import yaml
 from PIL import Image
 from rosbags.highlevel import AnyReader
+from rosbags.rosbag2 import Writer
 
 from sac_gmm.cli.main import main
 from sac_gmm.demos import Demonstration, read_demonstration, write_demonstration
@@ -57,6 +60,35 @@ def test_a_span_that_holds_nothing_is_named_and_leaves_nothing(tmp_path, capsys,
     assert main(["demos", "trim", str(bag), "-o", str(tmp_path / "new"), *span]) == 2
     assert words in capsys.readouterr().err
     assert [p.name for p in tmp_path.iterdir()] == ["door_00"]
+
+
+@pytest.mark.parametrize("end_s", ["inf", "nan", "1e300"])
+def test_a_time_that_is_none_is_named(tmp_path, capsys, end_s):
+    bag = rest_move_rest(tmp_path / "door_00")
+    assert main(["demos", "trim", str(bag), "-o", str(tmp_path / "new"), "--end-s", end_s]) == 2
+    assert "give numbers of seconds" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", [["info"], ["check"], ["trim", "-o", "new"], ["salvage"]])
+def test_no_bag_at_all_is_said(command, capsys):
+    assert main(["demos", *command]) == 2
+    assert "there is no" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["trim", "salvage"])
+def test_a_full_disk_leaves_nothing_and_promises_nothing(tmp_path, monkeypatch, capsys, command):
+    bag = rest_move_rest(tmp_path / "door_00")
+    if command == "salvage":
+        (bag / "metadata.yaml").unlink()
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Writer, "write", full)
+    assert main(["demos", command, str(bag), "-o", str(tmp_path / "new")]) == 2
+    said = capsys.readouterr().err
+    assert "No space left on device; make room on the disk\n" in said and "kept" not in said
+    assert [path.name for path in tmp_path.rglob("*door_00*") if path != bag and bag not in path.parents] == []
 
 
 def test_npz_and_csv_hold_the_same_and_are_never_overwritten(tmp_path, capsys):

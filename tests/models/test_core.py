@@ -246,6 +246,30 @@ def test_a_broken_file_is_named(tmp_path):
     path.write_text("{}")
     with pytest.raises(SacGmmError, match="not a model file"):
         load_model(path)
+    with path.open("wb") as file:
+        np.save(file, np.ones(3))
+    with pytest.raises(SacGmmError, match="not a model file"):
+        load_model(path)
+    rewrite(attractor=lambda a: a.sum())
+    with pytest.raises(SacGmmError, match=r"skill\.npz: .*attractor of shape \(\)"):
+        load_model(path)
+    with pytest.raises(SacGmmError, match=r"cannot read .*: Is a directory"):
+        load_model(tmp_path)
+
+
+def test_a_flipped_bit_is_found_or_harmless(tmp_path):
+    path = tmp_path / "skill.npz"
+    model = SkillModel("gmm", random_mixture(0, 2, 4), np.zeros(2))
+    save_model(path, model)
+    whole = path.read_bytes()
+    for place in range(0, 8 * len(whole), 61):
+        flipped = bytearray(whole)
+        flipped[place // 8] ^= 1 << place % 8
+        path.write_bytes(flipped)
+        try:
+            assert load_model(path).checksum == model.checksum
+        except SacGmmError as error:
+            assert "skill.npz" in str(error)
 
 
 def test_the_checksum_sees_every_number_and_shape():

@@ -106,6 +106,45 @@ def test_a_changed_byte_is_found(saved):
         load_checkpoint(saved)
 
 
+def test_a_flipped_bit_in_the_archive_is_found_or_harmless(saved):
+    """In what the archive says of its members; each of them has a checksum."""
+    whole = saved.read_bytes()
+    directory = whole.index(b"PK\x01\x02")
+    for place in (*range(8 * directory, 8 * len(whole), 37), *range(0, 240, 11)):
+        flipped = bytearray(whole)
+        flipped[place // 8] ^= 1 << place % 8
+        saved.write_bytes(flipped)
+        try:
+            assert read_extra(saved) == {}
+        except SacGmmError as error:
+            assert "agent.checkpoint" in str(error)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda header: header.pop("extra"),
+        lambda header: header.update(sha256=[]),
+        lambda header: header.update(spec=[1]),
+        lambda header: header.update(action_dim="two"),
+        lambda header: header.update(replay_capacity=-1),
+        lambda header: header["config"].update(gamma=float("nan")),
+        lambda header: header["values"].clear(),
+    ],
+)
+def test_a_header_that_was_changed_is_named(saved, change):
+    rewrite(saved, change)
+    with pytest.raises(SacGmmError, match=r"agent\.checkpoint"):
+        load_checkpoint(saved)
+
+
+def test_a_header_that_is_no_object_is_named(saved):
+    with zipfile.ZipFile(saved, "w") as archive:
+        archive.writestr("header.json", "[1]")
+    with pytest.raises(SacGmmError, match=r"agent\.checkpoint is no checkpoint"):
+        load_checkpoint(saved)
+
+
 def test_another_version_is_refused(saved):
     rewrite(saved, lambda header: header.update(version=99))
     with pytest.raises(SacGmmError, match="version 99"):

@@ -15,7 +15,21 @@ def test_survives_json():
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("gamma", 1.5), ("gamma", float("nan")), ("batch_size", 0), ("target_subset", 9), ("return_bounds", (1.0, 0.0))],
+    [
+        ("gamma", 1.5),
+        ("gamma", float("nan")),
+        ("target_entropy_per_action", float("nan")),
+        ("anchor_weight", float("inf")),
+        ("anchor_weight", 10**400),
+        ("max_std", float("inf")),
+        ("return_bounds", (0.0, float("inf"))),
+        ("batch_size", 0),
+        ("target_subset", 9),
+        ("return_bounds", (1.0, 0.0)),
+        ("actor_hidden", (1_000_000_000, 1_000_000_000)),
+        ("critic_hidden", (1,) * 100),
+        ("replay_capacity", 100_000_000),
+    ],
 )
 def test_a_value_out_of_range_is_named(field, value):
     with pytest.raises(SacGmmError, match=field):

@@ -51,6 +51,28 @@ def test_mistakes_are_named_with_their_file(tmp_path, content, told):
     assert str(path) in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ("[1]", r'must hold a JSON object with "agent", .* not \[1\]'),
+        ('{"tasks": null}', '"tasks" is None, expected an object'),
+        ('{"tasks": []}', r'"tasks" is \[\], expected an object'),
+        ('{"tasks": {"door": null}}', '"door" is None, expected an object'),
+        ('{"tasks": {"door": "rgb"}}', "\"door\" is 'rgb', expected an object"),
+        ('{"agent": null}', '"agent" is None, expected an object'),
+        ('{"skill": [1]}', r'"skill" is \[1\], expected an object'),
+        ('{"agent": {"anchor_weight": Infinity}}', "anchor_weight is inf, expected a number"),
+        ("[" * 100_000, "not valid JSON"),
+    ],
+)
+def test_a_part_of_another_kind_is_named(tmp_path, content, told):
+    path = tmp_path / "agent.json"
+    path.write_text(content)
+    with pytest.raises(SacGmmError, match=told) as error:
+        load_settings(path, "door")
+    assert str(path) in str(error.value)
+
+
 def test_values_out_of_range_are_refused():
     with pytest.raises(SacGmmError, match="reach_m"):
         SkillSettings(reach_m=1.0)

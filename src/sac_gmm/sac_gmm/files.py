@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import shutil
@@ -26,16 +27,18 @@ def atomic_file(path: Path | str, *, overwrite: bool = True) -> Iterator[Path]:
         A path in the same folder. When the block raises, it is removed and `path` stays as it was.
 
     Raises:
-        SacGmmError: `path` exists and `overwrite` is false, or the folder cannot be written to.
+        SacGmmError: `path` exists and `overwrite` is false, it is a folder, or the system does not let it be written.
     """
     path = Path(path)
-    if path.exists() and not overwrite:
-        raise SacGmmError(f"{path} exists and is never overwritten: choose another name or remove it")
     try:
+        if path.is_dir():
+            raise SacGmmError(f"{path} is a folder: give the name of a file")
+        if path.exists() and not overwrite:
+            raise SacGmmError(f"{path} exists and is never overwritten: choose another name or remove it")
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent)
     except OSError as error:
-        raise SacGmmError(f"cannot write {path}: {error.strerror}; choose a folder you may write to") from error
+        raise _cannot_write(path, error) from error
     os.close(handle)
     partial = Path(name)
     try:
@@ -45,6 +48,9 @@ def atomic_file(path: Path | str, *, overwrite: bool = True) -> Iterator[Path]:
         os.chmod(partial, 0o666 & ~_umask())
         os.replace(partial, path)
         sync_path(path.parent)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise _cannot_write(path, error) from error
     except BaseException:
         partial.unlink(missing_ok=True)
         raise
@@ -58,13 +64,13 @@ def atomic_folder(path: Path | str) -> Iterator[Path]:
         SacGmmError: `path` exists already or cannot be made.
     """
     path = Path(path)
-    if path.exists():
-        raise SacGmmError(f"{path} exists and is never overwritten: choose another name or remove it")
     try:
+        if path.exists():
+            raise SacGmmError(f"{path} exists and is never overwritten: choose another name or remove it")
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent))
     except OSError as error:
-        raise SacGmmError(f"cannot write {path}: {error.strerror}; choose a folder you may write to") from error
+        raise _cannot_write(path, error) from error
     try:
         yield partial
         os.chmod(partial, 0o777 & ~_umask())
@@ -75,8 +81,38 @@ def atomic_folder(path: Path | str) -> Iterator[Path]:
         raise
 
 
+def check_output(path: Path | str, *endings: str) -> None:
+    """Refuse what could not be written later: a command asks before it works, so that no result is lost.
+
+    Args:
+        path: Where a file shall stand.
+        endings: Of which its name must have one; any will do where none is given.
+
+    Raises:
+        SacGmmError: The name has another ending, is that of a folder, or lies where nothing can be written.
+    """
+    path = Path(path)
+    if endings and path.suffix not in endings:
+        raise SacGmmError(f"{path}: the name of the file to write must end in {' or '.join(endings)}")
+    try:
+        if path.is_dir():
+            raise SacGmmError(f"{path} is a folder: give the name of a file")
+        nearest = next(folder for folder in path.absolute().parents if folder.exists())
+    except OSError as error:
+        raise _cannot_write(path, error) from error
+    if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
+        raise SacGmmError(f"cannot write {path}: {nearest} is not a folder you may write to; choose another")
+
+
 def write_json(path: Path | str, value: Any) -> None:
-    """Write `value` as indented JSON, atomically; NaN and infinity are refused because JSON has none."""
+    """Write `value` as indented JSON, atomically; NaN and infinity are refused because JSON has none.
+
+    An older file of the name is replaced, so the name must be one of JSON: a slip must not cost a model or a picture.
+
+    Raises:
+        SacGmmError: The name does not end in .json, or the file cannot be written.
+    """
+    check_output(path, ".json")
     with atomic_file(path) as partial:
         partial.write_text(json.dumps(value, indent=2, allow_nan=False) + "\n", encoding="utf-8")
 
@@ -91,8 +127,15 @@ def read_json(path: Path | str) -> Any:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise SacGmmError(f"cannot read {path}: {error.strerror}") from error
-    except (ValueError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # UnicodeDecodeError is a ValueError; the other is of deep nesting
         raise SacGmmError(f"{path} is not valid JSON ({error}): it was cut short or is another kind of file") from error
+
+
+def _cannot_write(path: Path, error: OSError) -> SacGmmError:
+    """What to tell a person when the system refused to write."""
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+    remedy = "make room on the disk" if full else "choose another name, in a folder you may write to"
+    return SacGmmError(f"cannot write {path}: {error.strerror or error}; {remedy}")
 
 
 def _umask() -> int:

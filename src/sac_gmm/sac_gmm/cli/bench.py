@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import importlib
 import os
+from itertools import pairwise
 
 from sac_gmm.errors import SacGmmError
+from sac_gmm.files import check_output
 
 # Each benchmark is a module of this package with `main(args) -> int`; it is imported only when it is asked for.
 BENCHMARKS = {
@@ -45,6 +47,9 @@ def main(args: list[str]) -> int:
     name, *rest = args
     if name not in BENCHMARKS:
         raise SacGmmError(f"there is no benchmark '{name}'; choose one of: {', '.join(BENCHMARKS)}")
+    for option, value in pairwise(rest):
+        if option == "--json":
+            check_output(value, ".json")
     return importlib.import_module(BENCHMARKS[name][0]).main(rest)
 
 

@@ -95,7 +95,7 @@ class _Progress:
     """What is done so far, kept beside the result file until that is written."""
 
     def __init__(self, json: Path | None, job: dict[str, Any]) -> None:
-        self._path = None if json is None else json.with_name(f".{json.name}.progress")
+        self._path = None if json is None else json.with_name(f".{json.stem}.progress.json")
         self._job = job
         self.parts: dict[str, Any] = {}
         if self._path is not None and self._path.exists():

@@ -19,6 +19,8 @@ import tyro
 from sac_gmm.cli.command_line import counting_progress, help_text
 from sac_gmm.errors import SacGmmError
 
+_IN_A_CELL = {"task", "fit", "sigma_m", "rate", "wilson95"}  # what the table and the picture are made of
+
 
 @dataclass(frozen=True)
 class Calibrate:
@@ -48,8 +50,9 @@ def run(asked: Calibrate) -> int:
     from sac_gmm.evaluation import provenance
     from sac_gmm.evaluation.base_skill import BASE_SKILLS, base_skill
     from sac_gmm.evaluation.calibration import PAPER_SIGMA_M, cells, measure
-    from sac_gmm.files import write_json
+    from sac_gmm.files import check_output, write_json
 
+    check_output(asked.json, ".json")
     tasks = asked.tasks or tuple(BASE_SKILLS)
     for task in tasks:
         base_skill(task)
@@ -84,8 +87,11 @@ def _begun(path: Path, counts: dict[str, int]) -> dict[str, Any] | None:
     if not path.exists():
         return None
     result = read_json(path)
-    if not isinstance(result, dict) or "cells" not in result:
+    if not isinstance(result, dict) or not isinstance(result.get("cells"), dict):
         raise SacGmmError(f"{path} is not a calibration: give another name")
+    for key, cell in result["cells"].items():
+        if not isinstance(cell, dict) or not set(cell) >= _IN_A_CELL:
+            raise SacGmmError(f"{path}: {key} does not hold what was measured: remove it, and it is measured again")
     for name, count in counts.items():
         if result.get(name) != count:
             raise SacGmmError(

@@ -54,11 +54,13 @@ def run(asked: Evaluate) -> int:
 
     from sac_gmm.evaluation import SuccessRate
     from sac_gmm.evaluation.measuring import Measurement, measure, open_candidate
-    from sac_gmm.files import write_json
+    from sac_gmm.files import check_output, write_json
 
     torch.set_num_threads(1)
     if asked.episodes < 1:
         raise SacGmmError(f"{asked.episodes} episodes cannot be run: give a number from 1 up")
+    if asked.json is not None:
+        check_output(asked.json, ".json")
     candidate = open_candidate(asked.skill, asked.task, asked.config, asked.demonstrations)
     wanted = Measurement(asked.episodes, asked.seed_bank, asked.sigma, asked.workers)
     with counting_progress(14) as progress:

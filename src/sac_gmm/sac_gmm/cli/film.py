@@ -19,6 +19,8 @@ import tyro
 from sac_gmm.cli.command_line import help_text
 from sac_gmm.errors import SacGmmError
 
+_WIDEST = 4096  # pixels
+
 
 @dataclass(frozen=True)
 class Film:
@@ -53,15 +55,17 @@ def run(asked: Film) -> int:
     from sac_gmm.evaluation.base_skill import fit_base_skill
     from sac_gmm.evaluation.contenders import still
     from sac_gmm.evaluation.film import watch, write_film, write_still
+    from sac_gmm.files import check_output
     from sac_gmm.models import load_model
     from sac_gmm.skills import Gmm, MacroEnv, WindowObserver
     from sac_gmm.tasks import make_task
 
-    if asked.width and asked.width < 100:
-        raise SacGmmError(f"a picture {asked.width} pixels wide shows nothing: give 100 or more, or 0")
+    if asked.width and not 100 <= asked.width <= _WIDEST:
+        raise SacGmmError(f"the width is {asked.width} pixels: give 100 to {_WIDEST}, or 0")
+    if asked.seed < 0:
+        raise SacGmmError(f"the seed is {asked.seed}: give a whole number from 0 up")
+    check_output(asked.out, ".gif", ".mp4", ".png")
     is_still = asked.out.suffix == ".png"
-    if asked.out.suffix not in (".gif", ".mp4", ".png"):
-        raise SacGmmError(f"{asked.out}: the ending must be .gif, .mp4 or .png")
     task = make_task(asked.task, **({"mesh_visuals": True} if asked.meshes else {}))
     if asked.skill == "gmm":
         model = fit_base_skill(asked.task, demonstrations=asked.demonstrations)

@@ -21,6 +21,7 @@ from sac_gmm.errors import SacGmmError
 from sac_gmm.models import Kind
 
 if TYPE_CHECKING:
+    from sac_gmm.demos import Demonstration
     from sac_gmm.models import SkillModel
 
 OUR_NAMES = TopicNames()
@@ -51,20 +52,24 @@ def fit(
         components: How many Gaussians, or auto.
         rate_hz: Samples a second that are taken from the demonstrations.
         seed: For the random parts of the fit.
-        plot: Picture to write, "auto" for the output's name with .png, or "none".
+        plot: Picture to write (.png, .pdf or .svg), "auto" for the output's name with .png, or "none".
         names: Of the topics, where they are not our recorder's.
     """
     from sac_gmm.demos import find_bags, read_demonstration, to_training_set
+    from sac_gmm.files import check_output
     from sac_gmm.models import fit_skill, save_model
 
     if not bags:
         raise SacGmmError("there is nothing to fit: name one bag or more, or a folder of bags")
+    check_output(output, ".npz")
+    picture = _picture(plot, output)
     paths = find_bags(bags)
     demonstrations = [read_demonstration(path, names) for path in paths]
+    task = _task(demonstrations)
     x, v, lengths = to_training_set(demonstrations, rate_hz)
     skill = fit_skill(model, x, v, lengths.tolist(), _count(components), seed)
     skill.meta.update(
-        task=demonstrations[0].task,
+        task=task,
         frame=demonstrations[0].frame_id,
         rate_hz=rate_hz,
         demonstrations=[path.name for path in paths],
@@ -72,10 +77,9 @@ def fit(
     save_model(output, skill)
     print(report(skill, x, v, lengths, rate_hz))
     print(f"wrote {output}")
-    if plot != "none":
+    if picture is not None:
         from sac_gmm.cli.skill_figure import draw
 
-        picture = output.with_suffix(".png") if plot == "auto" else Path(plot)
         draw(picture, skill, x, v, lengths, 1.0 / rate_hz)
         print(f"wrote {picture}")
     return 0
@@ -114,6 +118,32 @@ def describe_certificate(skill: SkillModel) -> str:
     if not certificate.holds:
         return f"does not hold: decay rate {certificate.decay_rate_1_s:.3g} 1/s, asked for {certificate.margin_1_s:.3g}"
     return f"holds: from everywhere to the attractor, decay rate at least {certificate.decay_rate_1_s:.3g} 1/s"
+
+
+def _picture(plot: str, output: Path) -> Path | None:
+    """Where the picture goes; refused before the fit where it cannot go there."""
+    from sac_gmm.cli.skill_figure import ENDINGS
+    from sac_gmm.files import check_output
+
+    if plot == "none":
+        return None
+    picture = output.with_suffix(".png") if plot == "auto" else Path(plot)
+    check_output(picture, *ENDINGS)
+    return picture
+
+
+def _task(demonstrations: list[Demonstration]) -> str:
+    """The task that the demonstrations show; those that do not say theirs go with any.
+
+    Raises:
+        SacGmmError: They show different ones.
+    """
+    tasks = sorted({demonstration.task for demonstration in demonstrations if demonstration.task})
+    if len(tasks) > 1:
+        raise SacGmmError(
+            f"the bags show different tasks ({', '.join(tasks)}): a skill is one task, name its bags alone"
+        )
+    return tasks[0] if tasks else ""
 
 
 def _count(text: str) -> int | Literal["auto"]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import os
 import signal
@@ -31,6 +32,19 @@ COMMANDS = {
     "bench": "measure ours and a peer in the same run",
 }
 
+# What to do when the system refuses a file.
+_REMEDIES = {
+    errno.ENOSPC: "make room on the disk",
+    errno.EDQUOT: "make room on the disk",
+    errno.EACCES: "choose one that you may read and write",
+    errno.EPERM: "choose one that you may read and write",
+    errno.EROFS: "choose one that you may read and write",
+    errno.EISDIR: "give a file, not a folder",
+    errno.ENOTDIR: "give a folder",
+    errno.ENOENT: "check the name",
+    errno.ENAMETOOLONG: "give a shorter name",
+}
+
 
 def main(argv: list[str] | None = None) -> int:
     """Run one command and return its exit code: 0 done, 2 bad input, 130 interrupted."""
@@ -39,10 +53,14 @@ def main(argv: list[str] | None = None) -> int:
         _end_as_by_ctrl_c()
     try:
         code = _run(sys.argv[1:] if argv is None else argv)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        # Whoever read our output, `head` for one, has seen enough; keep Python from complaining about it at the end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if sys.stdout is not None:  # None where we were started with it closed
+            sys.stdout.flush()
+    except BrokenPipeError:  # whoever read our output, `head` for one, has seen enough
+        _say_no_more()
+    except OSError as error:
+        print(f"sac-gmm: the output cannot be written: {_sentence(error)}", file=sys.stderr)
+        _say_no_more()
+        code = 2
     return code
 
 
@@ -59,9 +77,30 @@ def _run(arguments: list[str]) -> int:
     except SacGmmError as error:
         print(f"sac-gmm {name}: {error}", file=sys.stderr)
         return 2
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        print(f"sac-gmm {name}: {_sentence(error)}", file=sys.stderr)
+        return 2
+    except MemoryError as error:
+        print(f"sac-gmm {name}: there is not enough memory: {error or 'ask for less'}", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         print(f"\nsac-gmm {name}: stopped", file=sys.stderr)
         return 130
+
+
+def _sentence(error: OSError) -> str:
+    """What the system refused, on which file, and what to do where that is known."""
+    file = f"{error.filename}: " if error.filename else ""
+    remedy = f"; {_REMEDIES[error.errno]}" if error.errno in _REMEDIES else ""
+    return f"{file}{error.strerror or error}{remedy}"
+
+
+def _say_no_more() -> None:
+    """Keep Python from complaining at the end about output that nobody takes."""
+    if sys.stdout is not None:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _end_as_by_ctrl_c() -> None:

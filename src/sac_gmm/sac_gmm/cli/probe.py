@@ -46,11 +46,13 @@ def run(asked: Probe) -> int:
 
     from sac_gmm.evaluation.measuring import open_candidate
     from sac_gmm.evaluation.probe import probe
-    from sac_gmm.files import write_json
+    from sac_gmm.files import check_output, write_json
 
     torch.set_num_threads(1)
     if asked.episodes < 8:
         raise SacGmmError(f"{asked.episodes} episodes are too few for a regression: give 8 or more")
+    if asked.json is not None:
+        check_output(asked.json, ".json")
     candidate = open_candidate(asked.skill, None, Path("config/agent.json"), asked.demonstrations)
     if candidate.policy is None:
         raise SacGmmError(f"'{asked.skill}' has learned nothing that could be probed: give the folder of a run")

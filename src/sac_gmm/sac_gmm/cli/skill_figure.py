@@ -12,6 +12,7 @@ from sac_gmm.files import atomic_file
 from sac_gmm.models import Regressor, SkillModel, rollout
 from sac_gmm.models.mixture import Array
 
+ENDINGS = (".png", ".pdf", ".svg")
 _GRID = 26
 _DEMO, _ROLLOUT, _ELLIPSE = "0.55", "tab:red", "tab:blue"
 _N_SIGMA = 2.0
@@ -58,7 +59,7 @@ def draw(path: Path, skill: SkillModel, x: Array, v: Array, lengths: Any, dt_s: 
     figure.legend(handles, labels, loc="lower center", ncols=4, frameon=False)
     figure.tight_layout(rect=(0, 0.03, 1, 1))
     with atomic_file(path) as partial:
-        figure.savefig(partial, format=path.suffix.lstrip(".") or "png", dpi=110)
+        figure.savefig(partial, format=path.suffix.lstrip("."), dpi=110)
     plt.close(figure)
 
 

@@ -76,6 +76,7 @@ class BagFile:
         sidecar: What is known from the start; written to `episode.yaml` at once, so that a crash does not lose it.
         custom_data: For the bag's own metadata.
         compress: Compress (zstd) what is stored.
+        keep_partial: Whether the partial folder stays when the disk takes no more; a copy of another bag need not.
 
     Raises:
         SacGmmError: `path` exists, its folder cannot be written to, or a type without a definition is unknown.
@@ -89,6 +90,7 @@ class BagFile:
         sidecar: Mapping[str, Any] | None = None,
         custom_data: Mapping[str, str] | None = None,
         compress: bool = True,
+        keep_partial: bool = True,
     ) -> None:
         self.path = Path(path)
         topics = tuple(topics)
@@ -101,6 +103,7 @@ class BagFile:
         self._lock = threading.Lock()  # between `write` and the thread that keeps what was written safe
         self._stopped = threading.Event()
         self._failure: OSError | None = None
+        self._keep_partial = keep_partial
         self._open = False
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -152,7 +155,7 @@ class BagFile:
         """Append a serialised message.
 
         Raises:
-            SacGmmError: The topic is not the bag's, or the disk does not take it (the partial folder stays).
+            SacGmmError: The topic is not the bag's, or the disk does not take it.
         """
         if not self._open:
             raise SacGmmError(f"{self.path} is closed: begin a new recording")
@@ -166,8 +169,7 @@ class BagFile:
                 if time.monotonic() - self._flushed_s > FLUSH_PERIOD_S:
                     self._flush()
         except OSError as error:
-            self.abandon()
-            raise cannot_write(self.path, error, self._partial) from error
+            raise self._given_up(error) from error
 
     def close(self, sidecar: Mapping[str, Any] | None = None) -> Path:
         """Complete the bag and give the folder its name.
@@ -194,12 +196,12 @@ class BagFile:
                 (self._partial / SIDECAR).write_text(_yaml(sidecar), encoding="utf-8")
             sync_path(self._partial / SIDECAR)
             if self.path.exists():
-                raise SacGmmError(f"{self.path} has come to exist meanwhile; the recording is kept in {self._partial}")
+                kept = f"the recording is kept in {self._partial}" if self._keep_partial else "choose another name"
+                raise SacGmmError(f"{self.path} has come to exist meanwhile; {kept}")
             os.rename(self._partial, self.path)
             sync_path(self.path.parent)
         except OSError as error:
-            self.abandon()
-            raise cannot_write(self.path, error, self._partial) from error
+            raise self._given_up(error) from error
         finally:
             self._release()
         return self.path
@@ -220,6 +222,14 @@ class BagFile:
         """Throw the recording away."""
         self.abandon()
         shutil.rmtree(self._partial, ignore_errors=True)
+
+    def _given_up(self, error: OSError) -> SacGmmError:
+        """Stop writing, and say what is left of it."""
+        if self._keep_partial:
+            self.abandon()
+            return cannot_write(self.path, error, self._partial)
+        self.discard()
+        return cannot_write(self.path, error)
 
     def _add(self, topic: Topic) -> Connection:
         if topic.definition is None:

@@ -124,10 +124,13 @@ def find_bags(paths: Iterable[Path | str]) -> list[Path]:
     """Bags by name: a bag stands for itself, any other folder for the bags directly in it, in order of their names.
 
     Raises:
-        SacGmmError: A path does not exist or holds no bag.
+        SacGmmError: There is no path, or one does not exist or holds no bag.
     """
+    asked = [Path(path) for path in paths]
+    if not asked:
+        raise SacGmmError("there is no bag: name one or more, or a folder of bags")
     bags: list[Path] = []
-    for path in map(Path, paths):
+    for path in asked:
         if is_bag(path):
             bags.append(path)
             continue
@@ -168,11 +171,23 @@ def open_bag(path: Path) -> Iterator[AnyReader]:
     except SacGmmError:
         raise
     except Exception as error:  # a damaged file can make the parser stumble in any way at all
+        refused = _refusal(error)
+        if refused is not None:
+            raise SacGmmError(f"cannot read {refused.filename}: {refused.strerror}") from error
         text = str(error).strip().rstrip(".") or type(error).__name__
         raise SacGmmError(
             f"{path} cannot be read: it was cut short (a power cut, a copy that stopped) or is damaged ({text}); "
             "`sac-gmm demos salvage` recovers what is whole in it"
         ) from error
+
+
+def _refusal(error: BaseException | None) -> OSError | None:
+    """What the system said about a file that it did not let be read; None where the content is to blame."""
+    while error is not None:
+        if isinstance(error, OSError) and error.filename is not None:
+            return error
+        error = error.__cause__ or error.__context__  # rosbags hides the first with `from None`
+    return None
 
 
 def deserialise(reader: AnyReader, connection: Connection, raw: bytes) -> Any:

@@ -62,10 +62,15 @@ def find_unfinished(paths: Iterable[Path | str]) -> list[Path]:
     """What there is to salvage: a bag, partial folder or storage file stands for itself, a folder for those in it.
 
     Raises:
-        SacGmmError: A path does not exist, or holds nothing that is cut short.
+        SacGmmError: There is no path, or one does not exist or holds nothing that is cut short.
     """
+    asked = [Path(path) for path in paths]
+    if not asked:
+        raise SacGmmError(
+            "there is nothing to salvage: name an unfinished recording, a damaged bag or a folder of such"
+        )
     found: list[Path] = []
-    for path in map(Path, paths):
+    for path in asked:
         if not path.exists():
             raise SacGmmError(f"{path}: there is no such bag or folder")
         if path.is_file() or _storage_files(path):
@@ -106,6 +111,7 @@ def salvage(source: Path | str, output: Path | str | None = None) -> Salvage:
         [],
         sidecar=sidecar,
         custom_data={name: str(sidecar.get(name, "")) for name in ("task", "operator")},
+        keep_partial=False,  # what it is made from is there
     )
     loss, missing = Loss(), []
     counts: Counter[str] = Counter()

@@ -17,6 +17,7 @@ from sac_gmm.demos.messages import has_header, typestore
 from sac_gmm.demos.training import motion_span
 from sac_gmm.errors import SacGmmError
 
+_LONGEST_S = 1e9  # a demonstration is shorter; beyond, and for inf and NaN, nanoseconds are no whole numbers
 _TOLERANCE_NS = 1000  # stamps of a rate that does not divide a second are rounded
 
 
@@ -49,6 +50,8 @@ def trim(
     if start_s is None or end_s is None:
         begin, end = motion_span(demonstration)
         start_s, end_s = begin if start_s is None else start_s, end if end_s is None else end_s
+    if not all(abs(time_s) < _LONGEST_S for time_s in (start_s, end_s)):
+        raise SacGmmError(f"{path}: the span is {start_s:g} s to {end_s:g} s: give numbers of seconds")
     if not 0.0 <= start_s < end_s:
         raise SacGmmError(
             f"{path}: nothing lies from {start_s:g} s to {end_s:g} s: give a span within the demonstration"
@@ -71,6 +74,7 @@ def trim(
             [_topic(connection) for connection in by_name.values()],
             sidecar=with_times,
             custom_data={name: str(sidecar.get(name, "")) for name in ("task", "operator")},
+            keep_partial=False,  # what it is cut from is there
         )
         try:
             latched: dict[str, bytes] = {}

@@ -188,13 +188,31 @@ def _write_mp4(path: Path, pictures: Sequence[Picture], frames_per_s: float) -> 
     height, width = (side - side % 2 for side in pictures[0].shape[:2])  # the codec wants even sides
     with atomic_file(path) as partial:
         named = partial.with_suffix(".mp4")  # the writer goes by the ending
-        writer = cv2.VideoWriter(str(named), cv2.VideoWriter.fourcc(*"mp4v"), frames_per_s, (width, height))
-        if not writer.isOpened():
-            raise SacGmmError(f"{path}: this build of OpenCV cannot write mp4; write a .gif")
-        for picture in pictures:
-            writer.write(cv2.cvtColor(picture[:height, :width], cv2.COLOR_RGB2BGR))
-        writer.release()
-        named.replace(partial)
+        try:
+            writer = cv2.VideoWriter(str(named), cv2.VideoWriter.fourcc(*"mp4v"), frames_per_s, (width, height))
+            if not writer.isOpened():
+                raise SacGmmError(f"{path}: this build of OpenCV cannot write mp4; write a .gif")
+            for picture in pictures:
+                writer.write(cv2.cvtColor(picture[:height, :width], cv2.COLOR_RGB2BGR))
+            writer.release()
+            # The writer does not say when the disk is full.
+            if (written := _count_frames(named)) < len(pictures):
+                raise SacGmmError(
+                    f"cannot write {path}: {written} of {len(pictures)} frames can be read back; make room on the disk"
+                )
+            named.replace(partial)
+        finally:
+            named.unlink(missing_ok=True)
+
+
+def _count_frames(film: Path) -> int:
+    """How many frames can be read of a film."""
+    capture = cv2.VideoCapture(str(film))
+    number = 0
+    while capture.grab():
+        number += 1
+    capture.release()
+    return number
 
 
 def _caption(task: str, seed: int, sigma_m: float, time_s: float, success: bool, ended: bool) -> str:

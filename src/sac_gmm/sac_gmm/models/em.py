@@ -68,10 +68,10 @@ def fit_mixture(
         tolerance: Stop when the mean log-likelihood gains less.
         max_iterations: Stop at the latest here.
         regularisation: Relative to the variance of the data.
-        seed: For the k-means++ draws.
+        seed: For the k-means++ draws; 0 or greater.
 
     Raises:
-        SacGmmError: Too few samples, or numbers that are not finite.
+        SacGmmError: Too few samples, numbers that are not finite, or a negative seed.
     """
     data = np.asarray(data, dtype=np.float64)
     n = len(data)
@@ -79,6 +79,8 @@ def fit_mixture(
         raise SacGmmError(f"{n_components} components need at least {2 * max(n_components, 1)} samples, there are {n}")
     if not np.isfinite(data).all():
         raise SacGmmError(f"sample {int(np.argwhere(~np.isfinite(data))[0][0])} of the data is not finite")
+    if seed < 0:
+        raise SacGmmError(f"the seed is {seed}: give a whole number from 0 up")
     centre, scale = data.mean(axis=0), spread(data, groups)
     x = (data - centre) / scale
     features = _features(x)

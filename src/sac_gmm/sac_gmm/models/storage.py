@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-import zipfile
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
 from sac_gmm.errors import SacGmmError
 from sac_gmm.files import atomic_file
-from sac_gmm.models.mixture import GaussianMixture
+from sac_gmm.models.mixture import Array, GaussianMixture
 from sac_gmm.models.model import Certificate, SkillModel
 
 FORMAT = "sac_gmm.skill_model"
@@ -51,15 +50,12 @@ def load_model(path: Path | str) -> SkillModel:
     """
     path = Path(path)
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            header = json.loads(archive["header"].tobytes())
-            arrays = [archive[name] for name in _ARRAYS]
+        with path.open("rb") as file:
+            header, arrays = _parse(path, file)
     except FileNotFoundError as error:
         raise SacGmmError(f"cannot read {path}: there is no such file; `sac-gmm fit` writes one") from error
-    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise SacGmmError(
-            f"{path} is not a model file or was cut short ({error}): write it again with `sac-gmm fit`"
-        ) from error
+    except OSError as error:
+        raise SacGmmError(f"cannot read {path}: {error.strerror}") from error
     if not isinstance(header, dict) or header.get("format") != FORMAT:
         raise SacGmmError(f"{path} is not a model file: its header lacks the format name '{FORMAT}'")
     if header.get("version") != VERSION:
@@ -69,11 +65,13 @@ def load_model(path: Path | str) -> SkillModel:
         )
     try:
         priors, means, covariances, attractor = arrays
+        if not isinstance(header["meta"], dict):
+            raise SacGmmError("the meta in the header is not an object with names and values: write it again")
         model = SkillModel(
             kind=header["kind"],
             mixture=GaussianMixture(priors, means, covariances),
             attractor=attractor,
-            certificate=_read_certificate(header["certificate"], attractor.shape[0]),
+            certificate=_read_certificate(header["certificate"], attractor.size),
             meta=header["meta"],
         )
     except SacGmmError as error:
@@ -85,6 +83,17 @@ def load_model(path: Path | str) -> SkillModel:
             f"{path} was altered after it was written: its numbers do not have the checksum in its header"
         )
     return model
+
+
+def _parse(path: Path, file: IO[bytes]) -> tuple[Any, list[Array]]:
+    """Header and arrays of a model file, as they are in it."""
+    try:
+        with np.load(file, allow_pickle=False) as archive:
+            return json.loads(archive["header"].tobytes()), [archive[name] for name in _ARRAYS]
+    except Exception as error:  # a damaged file can make the parser stumble in any way at all
+        raise SacGmmError(
+            f"{path} is not a model file or was cut short ({error}): write it again with `sac-gmm fit`"
+        ) from error
 
 
 def _parameters(model: SkillModel) -> tuple[Any, ...]:

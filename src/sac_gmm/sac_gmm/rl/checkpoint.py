@@ -83,7 +83,7 @@ def load_checkpoint(path: Path | str) -> Checkpoint:
             replay = Replay(spec, agent.action_dim, header["replay_capacity"])
             with np.load(io.BytesIO(members["replay.npz"]), allow_pickle=False) as arrays:
                 replay.load_state_dict(dict(arrays))
-    except (SacGmmError, KeyError, TypeError) as error:
+    except Exception as error:  # what was changed by hand can make this stumble in any way at all
         raise SacGmmError(f"checkpoint {path} does not fit this version's agent: {error}") from error
     return Checkpoint(agent, replay, header["extra"])
 
@@ -114,7 +114,7 @@ def load_policy(path: Path | str) -> tuple[Policy, dict[str, Any]]:
         policy = Policy(spec, header["action_dim"], config)
         policy.load_state_dict(safetensors.torch.load(members["tensors.safetensors"]))
         policy.version = header["policy_version"]
-    except (SacGmmError, KeyError, TypeError, RuntimeError) as error:
+    except Exception as error:  # what was changed by hand can make this stumble in any way at all
         raise SacGmmError(f"policy {path} does not fit this version: {error}") from error
     return policy, header["extra"]
 
@@ -171,15 +171,14 @@ class _Hashed(io.RawIOBase):
 def _read(path: Path | str, kind: str) -> tuple[dict[str, Any], dict[str, bytes]]:
     """Return header and members, checked."""
     try:
-        with zipfile.ZipFile(path) as archive:
-            members = {name: archive.read(name) for name in archive.namelist()}
-        header = json.loads(members.pop("header.json"))
+        with Path(path).open("rb") as file:
+            header, members = _parse(path, file)
     except FileNotFoundError as error:
         raise SacGmmError(f"there is no file {path}") from error
-    except (zipfile.BadZipFile, EOFError, KeyError, ValueError) as error:
-        raise SacGmmError(f"{path} was cut short or is no checkpoint ({error}): use an older copy") from error
     except OSError as error:
         raise SacGmmError(f"cannot read {path}: {error.strerror}") from error
+    if not isinstance(header, dict):
+        raise SacGmmError(f"{path} is no checkpoint: its header is not an object with names and values")
     if header.get("format") != FORMAT or header.get("version") != VERSION:
         raise SacGmmError(
             f"{path} is {header.get('format')} version {header.get('version')}, this program reads {FORMAT} version "
@@ -187,7 +186,19 @@ def _read(path: Path | str, kind: str) -> tuple[dict[str, Any], dict[str, bytes]
         )
     if header.get("kind") != kind:
         raise SacGmmError(f"{path} holds a {header.get('kind')}, expected a file with a {kind}")
+    if not all(isinstance(header.get(name), dict) for name in ("sha256", "extra")):
+        raise SacGmmError(f"{path}: its header lacks the checksums or what belongs to the run: use an older copy")
     for name, checksum in header["sha256"].items():
         if name not in members or hashlib.sha256(members[name]).hexdigest() != checksum:
             raise SacGmmError(f"{path}: {name} is missing or does not match its checksum: use an older copy")
     return header, members
+
+
+def _parse(path: Path | str, file: IO[bytes]) -> tuple[Any, dict[str, bytes]]:
+    """Header and members of an archive, as they are in it."""
+    try:
+        with zipfile.ZipFile(file) as archive:
+            members = {name: archive.read(name) for name in archive.namelist()}
+        return json.loads(members.pop("header.json")), members
+    except Exception as error:  # a damaged file can make the parser stumble in any way at all
+        raise SacGmmError(f"{path} was cut short or is no checkpoint ({error}): use an older copy") from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 import types
 from dataclasses import dataclass
 from typing import Any, get_args, get_origin, get_type_hints
@@ -10,6 +11,8 @@ from typing import Any, get_args, get_origin, get_type_hints
 import numpy as np
 
 from sac_gmm.errors import SacGmmError
+
+_MOST_LAYERS, _WIDEST = 16, 4096  # what a network may have: beyond, memory ends before learning begins
 
 
 def check_types(settings: Any) -> None:
@@ -35,7 +38,9 @@ def _is_a(value: Any, kind: Any) -> bool:
         return len(parts) == len(value) and all(map(_is_a, value, parts))
     if isinstance(value, bool):  # which Python takes for a number
         return kind is bool
-    return isinstance(value, (int, float) if kind is float else kind)
+    if kind is float:  # neither NaN nor infinite: JSON has none, and nothing is learned with them
+        return isinstance(value, (int, float)) and abs(value) <= sys.float_info.max
+    return isinstance(value, kind)
 
 
 def _expected(kind: Any) -> str:
@@ -284,15 +289,19 @@ class SacConfig:
             "encoder_steps": (0, 1_000_000),
             "locator_steps": (0, 1_000_000),
             "locator_refit_steps": (0, 1_000_000),
-            "replay_capacity": (1, 100_000_000),
+            "replay_capacity": (1, 1_000_000),
         }
         for name, (low, high) in bounds.items():
             value = getattr(self, name)
             if not low <= value <= high:  # also refuses NaN
                 raise SacGmmError(f"SacConfig.{name} is {value}, it must lie in [{low}, {high}]")
         for name in ("actor_hidden", "critic_hidden"):
-            if any(width < 1 for width in getattr(self, name)):
-                raise SacGmmError(f"SacConfig.{name} is {getattr(self, name)}, expected widths such as [64, 64]")
+            widths = getattr(self, name)
+            if len(widths) > _MOST_LAYERS or any(not 1 <= width <= _WIDEST for width in widths):
+                raise SacGmmError(
+                    f"SacConfig.{name} is {widths}, expected widths such as [64, 64]: at most {_MOST_LAYERS} layers, "
+                    f"each of 1 to {_WIDEST}"
+                )
         if self.return_bounds is not None and not self.return_bounds[0] < self.return_bounds[1]:
             raise SacGmmError(f"SacConfig.return_bounds is {self.return_bounds}, expected lowest < highest")
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import reprlib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -91,16 +92,16 @@ class AgentSettings:
         Raises:
             SacGmmError: An unknown name, or a value of another kind or out of range.
         """
+        agent, skill = _part(value, "agent"), dict(_part(value, "skill"))
         known = {item.name for item in dataclasses.fields(SkillSettings)}
-        if unknown := sorted(set(value.get("skill", {})) - known):
+        if unknown := sorted(set(skill) - known):
             raise SacGmmError(f"the skill has no setting {', '.join(unknown)}: known are {', '.join(sorted(known))}")
-        skill = dict(value.get("skill", {}))
         if isinstance(skill.get("camera"), dict):
             try:
                 skill["camera"] = CameraPlace(**skill["camera"])
             except (TypeError, ValueError) as error:
                 raise SacGmmError(f"camera is {skill['camera']}: {error}") from error
-        return cls(SacConfig.from_json(value.get("agent", {})), SkillSettings(**skill))
+        return cls(SacConfig.from_json(agent), SkillSettings(**skill))
 
     def changed(self, **fields: Any) -> AgentSettings:
         """The same with other values, given by their names, whichever part they belong to.
@@ -124,14 +125,24 @@ def load_settings(path: Path | str, task: str | None = None) -> AgentSettings:
         SacGmmError: The file cannot be read, or a field in it is unknown or out of range.
     """
     value = read_json(path)
-    if not isinstance(value, dict) or (unknown := sorted(set(value) - {"agent", "skill", "tasks"})):
+    unknown = sorted(set(value) - {"agent", "skill", "tasks"}) if isinstance(value, dict) else reprlib.repr(value)
+    if unknown:
         raise SacGmmError(f'{path} must hold a JSON object with "agent", "skill" and "tasks", not {unknown}')
     try:
         settings = AgentSettings.from_json({part: value.get(part, {}) for part in ("agent", "skill")})
-        differs = {k: v for k, v in value.get("tasks", {}).get(task, {}).items() if k != "why"}
+        tasks = _part(value, "tasks")
+        differs = {k: v for k, v in _part(tasks, task).items() if k != "why"} if task else {}
         return settings.changed(**differs)
     except (SacGmmError, TypeError) as error:
         raise SacGmmError(f"{path}: {error}") from error
+
+
+def _part(value: dict[str, Any], name: str) -> dict[str, Any]:
+    """A part of a configuration; empty where it is left out."""
+    part = value.get(name, {})
+    if not isinstance(part, dict):
+        raise SacGmmError(f'"{name}" is {reprlib.repr(part)}, expected an object with names and values')
+    return part
 
 
 def parse_changes(changes: tuple[str, ...]) -> dict[str, Any]:
