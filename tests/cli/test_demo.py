@@ -215,9 +215,10 @@ def test_a_checkpoint_that_was_lost_is_missed(log, tmp_path):
     log.add({"mode": "evaluate", "success": True, "wall_s": 60.0})
     with pytest.raises(SacGmmError, match=r"agent\.checkpoint is missing, though the run had 6 episodes"):
         demo._forget_what_was_lost(log, tmp_path / "agent.checkpoint")
-    save_checkpoint(tmp_path / "agent.checkpoint", SacAgent(ObservationSpec(1), 1), None, {"episodes": 20})
-    with pytest.raises(SacGmmError, match="is not the checkpoint of a demo"):
-        demo._forget_what_was_lost(log, tmp_path / "agent.checkpoint")
+    for learned, words in ((20, "not the checkpoint of a demo"), ({"base": 2, "train": 6}, "2 base and 2 training")):
+        save_checkpoint(tmp_path / "agent.checkpoint", SacAgent(ObservationSpec(1), 1), None, {"episodes": learned})
+        with pytest.raises(SacGmmError, match=words):
+            demo._forget_what_was_lost(log, tmp_path / "agent.checkpoint")
     assert len(episodes(tmp_path)) == 6
 
 
@@ -226,7 +227,7 @@ def test_a_finished_demo_needs_no_checkpoint(log, run_dir, monkeypatch):
     (run_dir / "config.json").unlink()
     counts = {"base_episodes": 2, "training_episodes": 2, "test_episodes": 1}
     demo._prepare_folder(demo.Demo(run_dir=run_dir, **counts))
-    shutil.copy(log._path, run_dir)
+    shutil.copy(log.path, run_dir)
     written = []
     monkeypatch.setattr(demo, "_write_result", lambda asked, log: written.append(len(log.episodes)))
     assert demo.run(demo.Demo(run_dir=run_dir, resume=True, **counts)) == 0

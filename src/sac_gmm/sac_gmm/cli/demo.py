@@ -35,6 +35,7 @@ _ACTIVE_FILE = "episodes.jsonl"
 _CHECKPOINT = Path("adapter", "agent.checkpoint")  # where sac_adapter writes it, below the run's folder
 _STOP_S = 60.0  # for nodes to end by themselves: the adapter may be learning, and saves itself
 _UNSAVED_S = 60.0  # no longer does the adapter learn without a checkpoint: it saves itself every 30 s
+_AHEAD = 3  # so many episodes may the adapter have saved that a demo which was killed did not come to hear of
 _LOOK_S = 0.5  # between two looks at the nodes while no episode ends
 _INTERVALS = (1, 10_000)  # as gmm_controller takes them
 _LAST_LINES = 5  # of a node that failed
@@ -92,13 +93,13 @@ def run(demo: Demo) -> int:
     _check(demo, phases)
     if not demo.resume:
         _keep_older(demo.run_dir)
-    with locked_run(demo.run_dir):
+    with locked_run(demo.run_dir) as lock:
         _prepare_folder(demo)
         log = _EpisodeLog(demo.run_dir / _ACTIVE_FILE)
         if any(log.count(phase.mode) < phase.episodes for phase in phases):
             _forget_what_was_lost(log, demo.run_dir / _CHECKPOINT)
             model = _fit(demo)
-            with _nodes(demo, model) as check_nodes:
+            with _nodes(demo, model, lock) as check_nodes:
                 for phase in phases:
                     _run_phase(demo, phase, log, check_nodes)
         _write_result(demo, log)
@@ -146,14 +147,14 @@ class _EpisodeLog:
     def __init__(self, path: Path) -> None:
         from sac_gmm.evaluation.run_folder import read_log
 
-        self._path = path
+        self.path = path
         self.episodes = read_log(path, ("mode", "success", "wall_s"))
         if path.exists():
             self.keep(self.episodes)  # without the last line, where a crash has cut it
 
     def add(self, episode: dict[str, Any]) -> None:
         self.episodes.append(episode)
-        with self._path.open("a", encoding="utf-8") as file:
+        with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(episode) + "\n")
 
     def keep(self, episodes: list[dict[str, Any]]) -> None:
@@ -161,7 +162,7 @@ class _EpisodeLog:
         from sac_gmm.files import atomic_file
 
         self.episodes = episodes
-        with atomic_file(self._path) as partial:
+        with atomic_file(self.path) as partial:
             partial.write_text("".join(json.dumps(episode) + "\n" for episode in episodes), encoding="utf-8")
 
     def put_aside(self) -> Path:
@@ -169,7 +170,7 @@ class _EpisodeLog:
         from sac_gmm.evaluation.run_folder import put_aside
 
         self.episodes = []
-        return put_aside(self._path)
+        return put_aside(self.path)
 
     def of(self, mode: str) -> list[dict[str, Any]]:
         return [episode for episode in self.episodes if episode["mode"] == mode]
@@ -219,6 +220,11 @@ def _forget_what_was_lost(log: _EpisodeLog, checkpoint: Path) -> None:
         raise SacGmmError(
             f"{checkpoint} is not the checkpoint of a demo: put back the one of this run, or start without --resume"
         )
+    if any(learned.get(mode, 0) > log.count(mode) + _AHEAD for mode in ("base", "train")):
+        raise SacGmmError(
+            f"{log.path} holds {log.count('base')} base and {log.count('train')} training episodes, {checkpoint} has "
+            f"{learned} behind it: put back the log of this run, or start without --resume"
+        )
     kept: list[dict[str, Any]] = []
     for mode in ("base", "train", "evaluate"):
         of_mode = log.of(mode)
@@ -253,8 +259,13 @@ def _fit(demo: Demo) -> Path:
 
 
 @contextlib.contextmanager
-def _nodes(demo: Demo, model: Path) -> Iterator[Callable[[], None]]:
-    """Start the nodes; gives a function that raises when they have ended too early. Stops them in the end."""
+def _nodes(demo: Demo, model: Path, lock: int) -> Iterator[Callable[[], None]]:
+    """Start the nodes; gives a function that raises when they have ended too early. Stops them in the end.
+
+    Should this program be killed, they stop as well, and the folder stays locked until they have.
+    """
+    from sac_gmm.cli.supervisor import end_with_parent
+
     log = demo.run_dir / "nodes.log"
     # The demo talks to itself alone: a robot in the laboratory's network must never hear it.
     os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
@@ -271,7 +282,13 @@ def _nodes(demo: Demo, model: Path) -> Iterator[Callable[[], None]]:
     with log.open("a", encoding="utf-8") as file:
         before = log.stat().st_size  # what the nodes of an earlier start have said
         nodes = subprocess.Popen(
-            command, stdout=file, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, start_new_session=True
+            command,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
+            pass_fds=(lock,),
+            preexec_fn=end_with_parent,
         )
         try:
 
@@ -298,6 +315,7 @@ def _why_ended(said: str) -> str:
 def _run_phase(demo: Demo, phase: _Phase, log: _EpisodeLog, check_nodes: Callable[[], None]) -> None:
     """Run the episodes of a phase that are not in the log yet."""
     from sac_gmm.cli.launch_yaml import find_package
+    from sac_gmm.cli.supervisor import end_with_parent
     from sac_gmm.evaluation import seed_bank
 
     done = log.count(phase.mode)
@@ -309,7 +327,12 @@ def _run_phase(demo: Demo, phase: _Phase, log: _EpisodeLog, check_nodes: Callabl
     if phase.films:
         command += ["--films", str(demo.run_dir / "films" / phase.mode)]
     client = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True, start_new_session=True
+        command,
+        stdout=subprocess.PIPE,
+        stdin=subprocess.DEVNULL,
+        text=True,
+        start_new_session=True,
+        preexec_fn=end_with_parent,
     )
     try:
         with success_progress(14) as progress:

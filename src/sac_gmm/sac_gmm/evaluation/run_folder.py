@@ -15,10 +15,13 @@ from sac_gmm.files import read_json
 
 
 @contextlib.contextmanager
-def locked_run(folder: Path) -> Iterator[None]:
+def locked_run(folder: Path) -> Iterator[int]:
     """Have a folder for oneself (flock), which ends with this program however it ends; made where it is missing.
 
     One that was made here and is still empty in the end is removed: what was refused leaves nothing behind.
+
+    Yields:
+        The lock's descriptor. The folder stays locked until the processes that were handed it have ended, too.
 
     Raises:
         SacGmmError: Another program works in it, or it cannot be made.
@@ -31,7 +34,7 @@ def locked_run(folder: Path) -> Iterator[None]:
         raise SacGmmError(f"cannot write to {folder}: {error.strerror}; choose a folder you may write to") from error
     try:
         _lock(descriptor, folder)
-        yield
+        yield descriptor
     finally:
         os.close(descriptor)
         if made:
