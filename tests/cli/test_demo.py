@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,6 +12,8 @@ from pathlib import Path
 import pytest
 
 from sac_gmm.cli import demo
+from sac_gmm.errors import SacGmmError
+from sac_gmm.evaluation.run_folder import locked_run
 from sac_gmm.rl import ObservationSpec, SacAgent, save_checkpoint
 
 # In lock-step no wall clock is kept, so that this need not run alone.
@@ -112,14 +115,66 @@ def test_a_demo_is_interrupted_resumed_and_finished(tmp_path):
     assert "tick, ms" in page
 
 
-def test_the_run_before_is_kept(tmp_path):
+@pytest.fixture
+def run_dir(tmp_path):
+    """Of a demo that was begun."""
     run_dir = tmp_path / "demo"
     run_dir.mkdir()
-    (run_dir / "result.json").write_text("{}")
-    demo = start(run_dir, "--bags", str(tmp_path / "nowhere"))
-    said, _ = demo.communicate(timeout=60)
-    assert demo.returncode == 2 and "nowhere" in said and "Traceback" not in said
-    assert (tmp_path / "demo-1" / "result.json").read_text() == "{}"
+    demo._prepare_folder(demo.Demo(run_dir=run_dir))
+    return run_dir
+
+
+def test_the_run_before_is_kept(run_dir, capsys):
+    demo._keep_older(run_dir)
+    assert not run_dir.exists() and (run_dir.with_name("demo-1") / "config.json").exists()
+    assert "kept the run before as" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("text", [None, '{"task": "door"}', "[1]"])
+def test_a_folder_of_something_else_is_never_renamed(tmp_path, text):
+    (tmp_path / "demo").mkdir()
+    demo._keep_older(tmp_path / "demo")  # an empty one may be used
+    (tmp_path / "demo" / "notes.txt").write_text("mine")
+    if text is not None:
+        (tmp_path / "demo" / "config.json").write_text(text)
+    with pytest.raises(SacGmmError, match=r"something else than a demo|expected a JSON object"):
+        demo._keep_older(tmp_path / "demo")
+    assert (tmp_path / "demo" / "notes.txt").exists()
+
+
+@pytest.mark.parametrize("name", [".", "..", "below/.."])
+def test_a_run_that_is_not_named_is_not_renamed(run_dir, monkeypatch, name):
+    (run_dir / "below").mkdir()
+    monkeypatch.chdir(run_dir / "below" if name == ".." else run_dir)
+    with pytest.raises(SacGmmError, match="give --run-dir the folder's own name"):
+        demo._keep_older(Path(name))
+
+
+def test_a_running_demo_is_left_alone(run_dir, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    with locked_run(run_dir):
+        for resume in (False, True):
+            with pytest.raises(SacGmmError, match="another program works in"):
+                demo.run(demo.Demo(run_dir=run_dir, resume=resume))
+    assert os.listdir(run_dir) == ["config.json"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"task": "nope"}, "there is no task 'nope'"),
+        ({"seed": -1}, "give a seed of 0 to 99"),
+        ({"test_episodes": -1}, "0 to 10000 episodes"),
+        ({"components": 0}, "--components is 0"),
+        ({"decision_interval": 0}, "--decision-interval is 0"),
+        ({"bags": Path("nowhere")}, "nowhere"),
+    ],
+)
+def test_what_is_refused_moves_nothing(run_dir, monkeypatch, changes, words):
+    monkeypatch.chdir(ROOT)
+    with pytest.raises(SacGmmError, match=words):
+        demo.run(demo.Demo(run_dir=run_dir, **changes))
+    assert os.listdir(run_dir.parent) == ["demo"]
 
 
 @pytest.mark.parametrize(
@@ -133,15 +188,79 @@ def test_bad_input_is_one_sentence(tmp_path, options, words):
     assert not (tmp_path / "demo").exists()
 
 
-def test_episodes_after_the_last_checkpoint_are_run_again(tmp_path):
+@pytest.fixture
+def log(tmp_path):
     log = demo._EpisodeLog(tmp_path / "episodes.jsonl")
     for mode in ("base", "base", "train", "train", "evaluate"):
-        log.add({"mode": mode})
+        log.add({"mode": mode, "success": True, "wall_s": 10.0})
+    return log
+
+
+def test_episodes_after_the_last_checkpoint_are_run_again(log, tmp_path):
     checkpoint = tmp_path / "agent.checkpoint"
     for learned, kept in (({"base": 2, "train": 2}, 5), ({"base": 2, "train": 1}, 3), ({"base": 1, "train": 0}, 1)):
         save_checkpoint(checkpoint, SacAgent(ObservationSpec(1), 1), None, {"episodes": learned})
         demo._forget_what_was_lost(log, checkpoint)
         assert len(log.episodes) == len(episodes(tmp_path)) == kept
-    checkpoint.unlink()
-    demo._forget_what_was_lost(log, checkpoint)
-    assert episodes(tmp_path) == []
+
+
+def test_without_a_checkpoint_the_log_is_put_aside(log, tmp_path):
+    before = (tmp_path / "episodes.jsonl").read_text()
+    demo._forget_what_was_lost(log, tmp_path / "agent.checkpoint")
+    assert log.episodes == episodes(tmp_path) == []
+    assert (tmp_path / "episodes.jsonl-1").read_text() == before
+
+
+def test_a_checkpoint_that_was_lost_is_missed(log, tmp_path):
+    log.add({"mode": "evaluate", "success": True, "wall_s": 60.0})
+    with pytest.raises(SacGmmError, match=r"agent\.checkpoint is missing, though the run had 6 episodes"):
+        demo._forget_what_was_lost(log, tmp_path / "agent.checkpoint")
+    for learned, words in ((20, "not the checkpoint of a demo"), ({"base": 2, "train": 6}, "2 base and 2 training")):
+        save_checkpoint(tmp_path / "agent.checkpoint", SacAgent(ObservationSpec(1), 1), None, {"episodes": learned})
+        with pytest.raises(SacGmmError, match=words):
+            demo._forget_what_was_lost(log, tmp_path / "agent.checkpoint")
+    assert len(episodes(tmp_path)) == 6
+
+
+def test_a_finished_demo_needs_no_checkpoint(log, run_dir, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    (run_dir / "config.json").unlink()
+    counts = {"base_episodes": 2, "training_episodes": 2, "test_episodes": 1}
+    demo._prepare_folder(demo.Demo(run_dir=run_dir, **counts))
+    shutil.copy(log.path, run_dir)
+    written = []
+    monkeypatch.setattr(demo, "_write_result", lambda asked, log: written.append(len(log.episodes)))
+    assert demo.run(demo.Demo(run_dir=run_dir, resume=True, **counts)) == 0
+    assert written == [5] and len(episodes(run_dir)) == 5
+
+
+@pytest.mark.parametrize("line", ["[1]", '{"mode": "base"}', "{"])
+def test_a_log_of_something_else_is_refused(tmp_path, line):
+    (tmp_path / "episodes.jsonl").write_text(line + "\n")
+    with pytest.raises(SacGmmError, match="line 1 must be a JSON object with mode, success, wall_s"):
+        demo._EpisodeLog(tmp_path / "episodes.jsonl")
+
+
+def test_nodes_that_end_are_noticed_at_once_and_quoted():
+    said = [
+        "[launch] pybullet_bridge: started (pid 1)",
+        "[pybullet_bridge] PybulletBridge: there is no task 'nope'",
+        "[launch] pybullet_bridge: ended with exit code 2",
+        "[launch] pybullet_bridge is required: stopping all the others",
+        "[launch] aruco_reward: ended with exit code 0",
+    ]
+    assert demo._why_ended("\n".join(said)) == "\n".join(said[:3])
+    assert demo._why_ended(said[4]) == said[4]
+
+    def nodes_ended():
+        raise SacGmmError("the nodes have ended")
+
+    client = subprocess.Popen(["sh", "-c", "echo one; exec sleep 60"], stdout=subprocess.PIPE, text=True)
+    try:
+        lines = demo._lines(client, nodes_ended)
+        assert next(lines) == "one\n"
+        with pytest.raises(SacGmmError, match="the nodes have ended"):
+            next(lines)
+    finally:
+        client.kill()
+        client.communicate()

@@ -18,6 +18,7 @@ from sac_gmm.cli.main import main
 from sac_gmm.errors import SacGmmError
 from sac_gmm.evaluation import training
 from sac_gmm.evaluation.contenders import CONTENDERS
+from sac_gmm.evaluation.run_folder import locked_run
 from sac_gmm.evaluation.table import (
     ABLATIONS,
     BUDGETS,
@@ -32,6 +33,7 @@ from sac_gmm.evaluation.table import (
     window_rates,
 )
 from sac_gmm.files import read_json, write_json
+from sac_gmm.models import load_model, save_model
 from sac_gmm.rl import load_checkpoint, load_policy
 from sac_gmm.skills.settings import SkillSettings, load_settings
 
@@ -102,23 +104,116 @@ def test_a_killed_run_that_goes_on_equals_an_unbroken_one(tmp_path, monkeypatch,
     assert all(len(part["r2"]) == 3 and max(part["r2"]) <= 1.0 for part in parts.values())
 
 
-@pytest.mark.slow
-def test_mistakes_are_told_and_nothing_is_lost(tmp_path, monkeypatch, capsys):
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A run of three episodes."""
+    folder = tmp_path_factory.mktemp("training") / "run"
+    with contextlib.chdir(ROOT):
+        assert train(folder, 1) == 0
+    return folder
+
+
+@pytest.fixture
+def run(finished, tmp_path, monkeypatch):
+    """A copy of it, to be spoilt."""
     monkeypatch.chdir(ROOT)
-    assert train(tmp_path / "run", 1) == 0
-    before = (tmp_path / "run" / "episodes.jsonl").read_text()
-    assert train(tmp_path / "run", 1) == 2
+    return Path(shutil.copytree(finished, tmp_path / "run"))
+
+
+def contents(folder):
+    return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.slow
+def test_mistakes_are_told_and_nothing_is_lost(run, tmp_path, capsys):
+    before = contents(run)
+    assert train(run, 1) == 2
     assert "--resume" in capsys.readouterr().err
-    assert train(tmp_path / "run", 1, "--resume", "--sigma", "0.02") == 2
+    assert train(run, 1, "--resume", "--sigma", "0.02") == 2
     assert "task_options" in capsys.readouterr().err
+    assert train(run, 0, "--resume") == 2
+    assert "has 3 episodes behind it" in capsys.readouterr().err
+    with locked_run(run):
+        assert train(run, 1, "--resume") == 2
+    assert "another program works in" in capsys.readouterr().err
     assert train(tmp_path / "none", 1, "--resume") == 2
     assert main(["train", "door", "--skill", "gmm", "--out", str(tmp_path / "gmm")]) == 2
     assert "learns nothing" in capsys.readouterr().err
-    assert (tmp_path / "run" / "episodes.jsonl").read_text() == before
     for arguments in (["nowhere"], ["sac_gmm", "--task", "door"], ["gmm"], [str(tmp_path)]):
         assert main(["evaluate", *arguments]) == 2
-    assert main(["evaluate", str(tmp_path / "run"), "--seed-bank", "mine"]) == 2
+    assert main(["evaluate", str(run), "--seed-bank", "mine"]) == 2
     assert "mine" in capsys.readouterr().err
+    assert contents(run) == before
+    assert os.listdir(tmp_path) == ["run"]
+
+
+def lose_checkpoint(folder):
+    (folder / "agent.checkpoint").unlink()
+
+
+def lose_lines(folder):
+    log = folder / "episodes.jsonl"
+    log.write_text("".join(log.read_text().splitlines(keepends=True)[:-1]))
+
+
+def swap_skill(folder):
+    skill = load_model(folder / "skill.npz")
+    save_model(folder / "skill.npz", replace(skill, attractor=skill.attractor + 0.001, certificate=None))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (lose_checkpoint, "agent.checkpoint is missing, though the run had 3 episodes"),
+        (lose_lines, "episodes.jsonl holds 2 episodes"),
+        (swap_skill, "agent.checkpoint adapts skill"),
+        (lambda folder: (folder / "config.json").write_text("[1]"), "config.json holds [1], expected a JSON object"),
+        (lambda folder: (folder / "episodes.jsonl").write_text("[1]\n"), "line 1 must be a JSON object with number"),
+    ],
+)
+def test_a_run_that_lacks_a_part_does_not_go_on(run, capsys, spoil, words):
+    spoil(run)
+    before = contents(run)
+    assert train(run, 1, "--resume") == 2
+    assert words in capsys.readouterr().err
+    assert contents(run) == before
+
+
+@pytest.mark.slow
+def test_a_run_killed_before_its_first_checkpoint_begins_anew_and_keeps_its_log(run, capsys):
+    before = (run / "episodes.jsonl").read_text()
+    for name in ("agent.checkpoint", "policy.bin", "skill.npz"):
+        (run / name).unlink()
+    assert train(run, 1, "--resume") == 0
+    assert "it begins anew" in capsys.readouterr().out
+    assert (run / "episodes.jsonl-1").read_text() == before
+    assert [json.loads(line)["steps"] for line in before.splitlines()] == [steps for *_, steps in outcomes(run)]
+
+
+@pytest.mark.parametrize("part", ["skill.npz", "agent.checkpoint", "episodes.jsonl", "policy.bin"])
+def test_a_new_run_takes_over_nothing(tmp_path, capsys, part):
+    (tmp_path / part).write_text("of another run")
+    assert train(tmp_path, 1) == 2
+    assert f"holds {part} of another run" in capsys.readouterr().err
+    assert os.listdir(tmp_path) == [part]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--demonstrations", "nowhere"], "nowhere"),
+        (["--sigma", "-1"], "target_noise_std_m is -1.0"),
+        (["--sigma", "nan"], "target_noise_std_m is nan"),
+        (["--set", 'image="tactile"', "base_episodes=2"], "tactile"),
+    ],
+)
+def test_what_is_refused_leaves_no_run_behind(tmp_path, monkeypatch, capsys, options, words):
+    monkeypatch.chdir(ROOT)
+    arguments = ["train", "door", "--out", str(tmp_path / "run"), *options]
+    assert main(arguments) == 2
+    assert words in capsys.readouterr().err
+    assert os.listdir(tmp_path) == []
 
 
 @pytest.mark.slow

@@ -228,8 +228,9 @@ def test_a_run_without_its_files_names_the_one_that_is_missing(run_folder):
         open_source(run_folder)
 
 
-def test_a_log_of_something_else_is_refused(run_folder):
-    (run_folder / "episodes.jsonl").write_text('{"loss": 1}\n')
+@pytest.mark.parametrize("line", ['{"loss": 1}', "[1]"])
+def test_a_log_of_something_else_is_refused(run_folder, line):
+    (run_folder / "episodes.jsonl").write_text(line + "\n")
     with pytest.raises(SacGmmError, match=r"episodes\.jsonl is not a log of episodes"):
         open_source(run_folder)
 

@@ -13,8 +13,11 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import queue
+import re
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
@@ -31,6 +34,11 @@ REWARD_SOURCE = "aruco"
 _ACTIVE_FILE = "episodes.jsonl"
 _CHECKPOINT = Path("adapter", "agent.checkpoint")  # where sac_adapter writes it, below the run's folder
 _STOP_S = 60.0  # for nodes to end by themselves: the adapter may be learning, and saves itself
+_UNSAVED_S = 60.0  # no longer does the adapter learn without a checkpoint: it saves itself every 30 s
+_AHEAD = 3  # so many episodes may the adapter have saved that a demo which was killed did not come to hear of
+_LOOK_S = 0.5  # between two looks at the nodes while no episode ends
+_INTERVALS = (1, 10_000)  # as gmm_controller takes them
+_LAST_LINES = 5  # of a node that failed
 
 
 @dataclass(frozen=True)
@@ -75,23 +83,51 @@ def main(args: list[str]) -> int:
 
 def run(demo: Demo) -> int:
     """Run what is still missing of a demo and write its result and report."""
-    from sac_gmm.evaluation.report import write_report, write_summary
-    from sac_gmm.files import write_json
+    from sac_gmm.evaluation.run_folder import locked_run
 
     phases = (
         _Phase("base", "base", demo.base_episodes, "base skill", films=True),
         _Phase("train", "train", demo.training_episodes, "adapting", films=False),
         _Phase("evaluate", "test", demo.test_episodes, "adapted skill", films=True),
     )
-    _prepare_folder(demo)
-    log = _EpisodeLog(demo.run_dir / _ACTIVE_FILE)
-    if demo.resume:
-        _forget_what_was_lost(log, demo.run_dir / _CHECKPOINT)
-    if any(log.count(phase.mode) < phase.episodes for phase in phases):
-        model = _fit(demo)
-        with _nodes(demo, model) as check_nodes:
-            for phase in phases:
-                _run_phase(demo, phase, log, check_nodes)
+    _check(demo, phases)
+    if not demo.resume:
+        _keep_older(demo.run_dir)
+    with locked_run(demo.run_dir) as lock:
+        _prepare_folder(demo)
+        log = _EpisodeLog(demo.run_dir / _ACTIVE_FILE)
+        if any(log.count(phase.mode) < phase.episodes for phase in phases):
+            _forget_what_was_lost(log, demo.run_dir / _CHECKPOINT)
+            model = _fit(demo)
+            with _nodes(demo, model, lock) as check_nodes:
+                for phase in phases:
+                    _run_phase(demo, phase, log, check_nodes)
+        _write_result(demo, log)
+    return 0
+
+
+def _check(demo: Demo, phases: tuple[_Phase, ...]) -> None:
+    """Refuse what would fail later, while nothing has been touched."""
+    from sac_gmm.demos import find_bags
+    from sac_gmm.evaluation import seed_bank
+    from sac_gmm.tasks import task_class
+
+    task_class(demo.task)
+    for phase in phases:
+        seed_bank(phase.bank, demo.seed, phase.episodes)
+    if demo.components < 1:
+        raise SacGmmError(f"--components is {demo.components}: a mixture has 1 or more")
+    low, high = _INTERVALS
+    if not low <= demo.decision_interval <= high:
+        raise SacGmmError(f"--decision-interval is {demo.decision_interval}: give {low} to {high} control steps")
+    if not demo.resume:
+        find_bags((demo.bags,))
+
+
+def _write_result(demo: Demo, log: _EpisodeLog) -> None:
+    from sac_gmm.evaluation.report import write_report, write_summary
+    from sac_gmm.files import write_json
+
     result = _result(demo, log)
     write_json(demo.run_dir / "result.json", result)
     write_report(demo.run_dir)
@@ -103,28 +139,22 @@ def run(demo: Demo) -> int:
         f"{result['wall_s'] / 60:.1f} minutes"
     )
     print(f"wrote {demo.run_dir / 'result.json'} and {demo.run_dir / 'report.html'}")
-    return 0
 
 
 class _EpisodeLog:
     """One line of JSON for every episode that was run, appended as soon as it is known."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
-        self.episodes: list[dict[str, Any]] = []
+        from sac_gmm.evaluation.run_folder import read_log
+
+        self.path = path
+        self.episodes = read_log(path, ("mode", "success", "wall_s"))
         if path.exists():
-            lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-            whole = [line for line in lines if line.endswith("\n")]  # the last one may have been cut by a crash
-            try:
-                self.episodes = [json.loads(line) for line in whole]
-            except ValueError as error:
-                raise SacGmmError(f"{path} is not a log of episodes ({error}): start again without --resume") from error
-            if len(whole) < len(lines):
-                self.keep(self.episodes)
+            self.keep(self.episodes)  # without the last line, where a crash has cut it
 
     def add(self, episode: dict[str, Any]) -> None:
         self.episodes.append(episode)
-        with self._path.open("a", encoding="utf-8") as file:
+        with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(episode) + "\n")
 
     def keep(self, episodes: list[dict[str, Any]]) -> None:
@@ -132,8 +162,15 @@ class _EpisodeLog:
         from sac_gmm.files import atomic_file
 
         self.episodes = episodes
-        with atomic_file(self._path) as partial:
+        with atomic_file(self.path) as partial:
             partial.write_text("".join(json.dumps(episode) + "\n" for episode in episodes), encoding="utf-8")
+
+    def put_aside(self) -> Path:
+        """Begin an empty log; return where this one is now."""
+        from sac_gmm.evaluation.run_folder import put_aside
+
+        self.episodes = []
+        return put_aside(self.path)
 
     def of(self, mode: str) -> list[dict[str, Any]]:
         return [episode for episode in self.episodes if episode["mode"] == mode]
@@ -142,33 +179,52 @@ class _EpisodeLog:
         return len(self.of(mode))
 
 
+def _keep_older(run_dir: Path) -> None:
+    """Give the folder of an older run another name; anything else stays as it is, and is refused."""
+    from sac_gmm.evaluation.run_folder import locked_run, put_aside, read_config
+
+    if not run_dir.exists() or (run_dir.is_dir() and not any(run_dir.iterdir())):
+        return
+    if not (run_dir / "config.json").exists() or "base_episodes" not in read_config(run_dir):
+        raise SacGmmError(f"{run_dir} holds something else than a demo: give --run-dir a folder that is new or empty")
+    if run_dir.name in ("", ".."):
+        raise SacGmmError(f"{run_dir} holds a run, which would be renamed: give --run-dir the folder's own name")
+    with locked_run(run_dir):
+        print(f"kept the run before as {put_aside(run_dir)}")
+
+
 def _prepare_folder(demo: Demo) -> None:
-    from sac_gmm.files import read_json, write_json
+    from sac_gmm.evaluation.run_folder import read_config
+    from sac_gmm.files import write_json
 
     config = {key: value for key, value in asdict(demo).items() if key not in ("resume", "run_dir", "bags")}
-    path = demo.run_dir / "config.json"
-    if demo.resume:
-        if not path.exists():
-            raise SacGmmError(f"there is no run to resume in {demo.run_dir}: start one without --resume")
-        before = read_json(path)
-        if before != config:
-            changed = ", ".join(key for key in config if before.get(key) != config[key])
-            raise SacGmmError(f"the run in {demo.run_dir} was started with other values of: {changed}; give the same")
+    if not demo.resume:
+        write_json(demo.run_dir / "config.json", config)
         return
-    if demo.run_dir.exists():
-        number = 1
-        while (older := demo.run_dir.with_name(f"{demo.run_dir.name}-{number}")).exists():
-            number += 1
-        demo.run_dir.rename(older)
-        print(f"kept the run before as {older}")
-    write_json(path, config)
+    before = read_config(demo.run_dir)
+    if changed := [key for key in {**config, **before} if before.get(key) != config.get(key)]:
+        raise SacGmmError(
+            f"the run in {demo.run_dir} was started with other values of: {', '.join(changed)}; give the same"
+        )
 
 
 def _forget_what_was_lost(log: _EpisodeLog, checkpoint: Path) -> None:
     """Drop from the log what the agent's checkpoint does not have behind it, and all that followed: it is run again."""
     from sac_gmm.rl import read_extra
 
-    learned = read_extra(checkpoint)["episodes"] if checkpoint.exists() else {"base": 0, "train": 0}
+    if not checkpoint.exists():
+        _begin_anew(log, checkpoint)
+        return
+    learned = read_extra(checkpoint).get("episodes")
+    if not isinstance(learned, dict):
+        raise SacGmmError(
+            f"{checkpoint} is not the checkpoint of a demo: put back the one of this run, or start without --resume"
+        )
+    if any(learned.get(mode, 0) > log.count(mode) + _AHEAD for mode in ("base", "train")):
+        raise SacGmmError(
+            f"{log.path} holds {log.count('base')} base and {log.count('train')} training episodes, {checkpoint} has "
+            f"{learned} behind it: put back the log of this run, or start without --resume"
+        )
     kept: list[dict[str, Any]] = []
     for mode in ("base", "train", "evaluate"):
         of_mode = log.of(mode)
@@ -178,6 +234,19 @@ def _forget_what_was_lost(log: _EpisodeLog, checkpoint: Path) -> None:
     if lost := len(log.episodes) - len(kept):
         print(f"{lost} episodes came after the agent's last checkpoint: they are run again")
         log.keep(kept)
+
+
+def _begin_anew(log: _EpisodeLog, checkpoint: Path) -> None:
+    """Put aside the log of an agent that has left no checkpoint, unless it must have had one."""
+    if not log.episodes:
+        return
+    if sum(episode["wall_s"] for episode in log.episodes if episode["mode"] != "base") > _UNSAVED_S:
+        raise SacGmmError(
+            f"{checkpoint} is missing, though the run had {len(log.episodes)} episodes: put it back, or start without "
+            "--resume, which keeps this run under another name"
+        )
+    n_episodes = len(log.episodes)
+    print(f"there is no checkpoint yet: {n_episodes} episodes are run again; their log is kept as {log.put_aside()}")
 
 
 def _fit(demo: Demo) -> Path:
@@ -190,8 +259,13 @@ def _fit(demo: Demo) -> Path:
 
 
 @contextlib.contextmanager
-def _nodes(demo: Demo, model: Path) -> Iterator[Callable[[], None]]:
-    """Start the nodes; gives a function that raises when they have ended too early. Stops them in the end."""
+def _nodes(demo: Demo, model: Path, lock: int) -> Iterator[Callable[[], None]]:
+    """Start the nodes; gives a function that raises when they have ended too early. Stops them in the end.
+
+    Should this program be killed, they stop as well, and the folder stays locked until they have.
+    """
+    from sac_gmm.cli.supervisor import end_with_parent
+
     log = demo.run_dir / "nodes.log"
     # The demo talks to itself alone: a robot in the laboratory's network must never hear it.
     os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
@@ -206,24 +280,42 @@ def _nodes(demo: Demo, model: Path) -> Iterator[Callable[[], None]]:
     command = [sys.executable, "-m", "sac_gmm.cli.main", "up", "sac_gmm_bringup", "simulation.launch.yaml"]
     command += [f"{name}:={value}" for name, value in arguments.items()]
     with log.open("a", encoding="utf-8") as file:
+        before = log.stat().st_size  # what the nodes of an earlier start have said
         nodes = subprocess.Popen(
-            command, stdout=file, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, start_new_session=True
+            command,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
+            pass_fds=(lock,),
+            preexec_fn=end_with_parent,
         )
         try:
 
             def check() -> None:
                 if nodes.poll() is not None:
-                    last = "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-5:])
-                    raise SacGmmError(f"the nodes have ended; the last lines of {log}:\n{last}")
+                    said = log.read_bytes()[before:].decode(errors="replace")
+                    raise SacGmmError(f"the nodes have ended; in {log}:\n{_why_ended(said)}")
 
             yield check
         finally:
             stop_process(nodes, _STOP_S)
 
 
+def _why_ended(said: str) -> str:
+    """The last words of the node that failed first, and how it ended; of all of them where none failed."""
+    lines = said.splitlines()
+    failed = re.search(r"^\[launch\] (\S+): (ended with exit code [1-9]|killed by).*$", said, re.MULTILINE)
+    if failed is not None:
+        own = (f"[{failed[1]}] ", f"[launch] {failed[1]}: ")
+        lines = [line for line in said[: failed.end()].splitlines() if line.startswith(own)]
+    return "\n".join(lines[-_LAST_LINES:])
+
+
 def _run_phase(demo: Demo, phase: _Phase, log: _EpisodeLog, check_nodes: Callable[[], None]) -> None:
     """Run the episodes of a phase that are not in the log yet."""
     from sac_gmm.cli.launch_yaml import find_package
+    from sac_gmm.cli.supervisor import end_with_parent
     from sac_gmm.evaluation import seed_bank
 
     done = log.count(phase.mode)
@@ -235,14 +327,18 @@ def _run_phase(demo: Demo, phase: _Phase, log: _EpisodeLog, check_nodes: Callabl
     if phase.films:
         command += ["--films", str(demo.run_dir / "films" / phase.mode)]
     client = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True, start_new_session=True
+        command,
+        stdout=subprocess.PIPE,
+        stdin=subprocess.DEVNULL,
+        text=True,
+        start_new_session=True,
+        preexec_fn=end_with_parent,
     )
     try:
         with success_progress(14) as progress:
             bar = progress.add_task(phase.title, total=phase.episodes, completed=done, success="")
             since = time.monotonic()
-            assert client.stdout is not None
-            for line in client.stdout:
+            for line in _lines(client, check_nodes):
                 event = json.loads(line)
                 if event.pop("event") != "episode":
                     continue
@@ -259,6 +355,28 @@ def _run_phase(demo: Demo, phase: _Phase, log: _EpisodeLog, check_nodes: Callabl
             raise SacGmmError(f"the episodes ended early; see {demo.run_dir / 'nodes.log'}")
     finally:
         stop_process(client, _STOP_S)
+
+
+def _lines(client: subprocess.Popen[str], check_nodes: Callable[[], None]) -> Iterator[str]:
+    """What a process says, line by line; while it says nothing, whether there still are nodes is looked at."""
+    said: queue.Queue[str | None] = queue.Queue()
+
+    def listen() -> None:
+        assert client.stdout is not None
+        for line in client.stdout:
+            said.put(line)
+        said.put(None)
+
+    threading.Thread(target=listen, daemon=True).start()
+    while True:
+        try:
+            line = said.get(timeout=_LOOK_S)
+        except queue.Empty:
+            check_nodes()
+            continue
+        if line is None:
+            return
+        yield line
 
 
 def _result(demo: Demo, log: _EpisodeLog) -> dict[str, Any]:

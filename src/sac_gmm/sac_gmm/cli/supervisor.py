@@ -143,7 +143,7 @@ class _Process:
                 text=True,
                 errors="replace",
                 start_new_session=True,  # Ctrl-C reaches the node once, through us
-                preexec_fn=_end_with_parent,
+                preexec_fn=end_with_parent,
             )
         except OSError as error:
             raise SacGmmError(f"cannot start {self.node.label} ({self.node.executable}): {error.strerror}") from error
@@ -184,7 +184,7 @@ class _Process:
             _write(f"[{self.node.label}] {line.rstrip()}")
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
     """Have the kernel send SIGINT to this process when its parent dies: not even SIGKILL leaves nodes behind."""
     _libc.prctl(PR_SET_PDEATHSIG, signal.SIGINT)
 

@@ -68,6 +68,8 @@ def run(asked: Train) -> int:
     training = TrainingRun(plan, asked.out, resume=asked.resume, demonstrations=asked.demonstrations)
     if training.episodes:
         print(f"going on after {len(training.episodes)} of {training.total} episodes")
+    elif asked.resume:
+        print("it was stopped before its first checkpoint: it begins anew; the log so far is kept as well")
     try:
         _with_progress(training)
     finally:

@@ -7,10 +7,11 @@ episode), `agent.checkpoint` (everything that learning depends on), `policy.bin`
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +22,17 @@ from sac_gmm.evaluation.base_skill import fit_base_skill
 from sac_gmm.evaluation.contenders import contender, demonstrated_action, make_env, settings_for
 from sac_gmm.evaluation.protocol import seed_bank
 from sac_gmm.evaluation.record import provenance
-from sac_gmm.files import atomic_file, read_json, write_json
+from sac_gmm.evaluation.run_folder import locked_run, put_aside, read_config, read_log
+from sac_gmm.files import atomic_file, sync_path, write_json
 from sac_gmm.models import Kind, SkillModel, load_model, save_model
 from sac_gmm.rl import Replay, SacAgent, SyncLearner, read_extra, save_policy
 from sac_gmm.skills import AdaptingAgent, MacroEnv, Mode
 from sac_gmm.skills.settings import AgentSettings
+from sac_gmm.tasks.sensors import check_groups
 
 CHECKPOINT_EPISODES = 20  # between two checkpoints
+# What a run's folder holds: a new run begins where there is none of it.
+PARTS = ("config.json", "skill.npz", "episodes.jsonl", "agent.checkpoint", "policy.bin")
 
 
 @dataclass(frozen=True)
@@ -85,12 +90,13 @@ class TrainingRun:
     Args:
         plan: What to train.
         folder: Where everything is written.
-        resume: Go on with the run there; without, the folder must hold none.
+        resume: Go on with the run there; without, the folder must hold none, nor a part of one.
         demonstrations: Folder with one folder of bags per task.
         keep_policies_at: After so many training episodes the policy is kept too, as `policy_N.bin`.
 
     Raises:
-        SacGmmError: There is a run already, none to resume, or one of another plan.
+        SacGmmError: There is a run already, none to resume, one of another plan, one that another program is at, or one
+            of which a file is missing or belongs to another. Nothing is written then.
     """
 
     def __init__(
@@ -108,41 +114,33 @@ class TrainingRun:
         self.settings = settings_for(plan.skill, plan.settings)
         self._log_path = folder / "episodes.jsonl"
         self._checkpoint = folder / "agent.checkpoint"
-        self._prepare_folder(resume)
-        self.model = self._base_skill(demonstrations)
-        self.env = make_env(plan.task, plan.skill, self.settings, self.model, plan.task_options)
-        spec, action_dim = self.env.observer.spec, self.env.decoder.action_dim
-        config = self.settings.agent
-        self.learner = SyncLearner(
-            SacAgent(spec, action_dim, config, plan.seed), Replay(spec, action_dim, config.replay_capacity)
-        )
-        extra: dict[str, Any] = {"episodes": 0}
-        if self._checkpoint.exists():
-            self.learner, extra = SyncLearner.resume(self._checkpoint)
-        self._demonstrates = contender(plan.skill).demonstrates
-        self.agent = AdaptingAgent(
-            self.learner,
-            action_dim,
-            config.noise_correlation,
-            plan.seed,
-            sees_images=spec.image_shape is not None,
-            base_action=demonstrated_action(self.model) if self._demonstrates else None,
-        )
-        if "agent" in extra:
-            self.agent.load_state_dict(extra["agent"])
-        # What was run after the checkpoint will be run again, and the same will come of it.
-        self.episodes = self._read_log()[: extra["episodes"]]
-        self._write_log()
+        with contextlib.ExitStack() as opened:
+            opened.enter_context(locked_run(folder))
+            self._check_folder(resume)
+            self.model = self._base_skill(demonstrations)
+            self.env = make_env(plan.task, plan.skill, self.settings, self.model, plan.task_options)
+            task: Any = self.env.task
+            opened.callback(task.close)
+            if self.env.observer.coding is not None:
+                check_groups(task.name, (self.env.observer.coding.group,), task.sensors)
+            known = self._open_agent()
+            self.episodes = self._go_on(known)
+            self._write_folder()
+            self._opened = opened.pop_all()
+
+    @property
+    def _n_base(self) -> int:
+        return self.settings.skill.base_episodes
 
     @property
     def total(self) -> int:
         """Episodes of the whole run, base episodes among them."""
-        return self.settings.skill.base_episodes + self.plan.episodes
+        return self._n_base + self.plan.episodes
 
     @property
     def trained(self) -> int:
         """Training episodes so far."""
-        return max(0, len(self.episodes) - self.settings.skill.base_episodes)
+        return max(0, len(self.episodes) - self._n_base)
 
     def run(self, on_episode: Callable[[Episode], None] = lambda episode: None) -> None:
         """Run what is missing, with a checkpoint every few episodes and at the end."""
@@ -166,7 +164,12 @@ class TrainingRun:
 
     def save(self) -> None:
         """Write the checkpoint, and the policy as it is now."""
-        extra = {"episodes": len(self.episodes), "agent": self.agent.state_dict()}
+        sync_path(self._log_path)  # never a checkpoint that has more episodes behind it than the log on the disk
+        extra = {
+            "episodes": len(self.episodes),
+            "model_id": self.model.model_id,
+            "agent": self.agent.state_dict(),
+        }
         self.learner.checkpoint(self._checkpoint, extra)
         self._save_policy("policy.bin")
 
@@ -180,13 +183,12 @@ class TrainingRun:
         save_policy(self.folder / name, self.learner.policy(), self.settings.agent, about)
 
     def close(self) -> None:
-        """Leave the physics engine."""
-        self.env.task.close()  # type: ignore[attr-defined]
+        """Leave the physics engine and the folder."""
+        self._opened.close()
 
     def _episode(self, number: int) -> Episode:
-        base = self.settings.skill.base_episodes
-        mode = Mode.BASE if number < base else Mode.TRAIN
-        bank, index = ("base", number) if mode is Mode.BASE else ("train", number - base)
+        mode = Mode.BASE if number < self._n_base else Mode.TRAIN
+        bank, index = ("base", number) if mode is Mode.BASE else ("train", number - self._n_base)
         seed = seed_bank(bank, self.plan.seed, index + 1)[index]
         start = time.perf_counter()
         options = {"target_noise_std_m": 0.0} if mode is Mode.BASE and self._demonstrates else None
@@ -197,35 +199,105 @@ class TrainingRun:
         wall_s = round(time.perf_counter() - start, 3)
         return Episode(number, mode.name.lower(), seed, success, steps, decisions, wall_s)
 
-    def _prepare_folder(self, resume: bool) -> None:
-        path, wanted = self.folder / "config.json", json.loads(json.dumps(self.plan.to_json()))
-        if resume:
-            if not path.exists():
-                raise SacGmmError(f"there is no run to resume in {self.folder}: start one without --resume")
-            before = {name: value for name, value in read_json(path).items() if name in wanted}
-            if changed := [name for name in wanted if before.get(name) != wanted[name] and name != "episodes"]:
-                raise SacGmmError(
-                    f"the run in {self.folder} was started with other values of: {', '.join(changed)}; give the same"
-                )
-        elif path.exists():
-            raise SacGmmError(f"there is a run in {self.folder} already: give --resume to go on, or another folder")
-        write_json(path, {**wanted, **provenance()})
+    def _check_folder(self, resume: bool) -> None:
+        """Refuse to go on with another run than this, or to begin one over the parts of another."""
+        if not resume:
+            found = [name for name in PARTS if (self.folder / name).exists()]
+            if "config.json" in found:
+                raise SacGmmError(f"there is a run in {self.folder} already: give --resume to go on, or another folder")
+            if found:
+                raise SacGmmError(f"{self.folder} holds {', '.join(found)} of another run: give another folder")
+            return
+        before, wanted = read_config(self.folder), self._config()
+        if changed := [name for name in wanted if before.get(name) != wanted[name] and name != "episodes"]:
+            raise SacGmmError(
+                f"the run in {self.folder} was started with other values of: {', '.join(changed)}; give the same"
+            )
+
+    def _config(self) -> dict[str, Any]:
+        return json.loads(json.dumps(self.plan.to_json()))
 
     def _base_skill(self, demonstrations: Path) -> SkillModel:
         path = self.folder / "skill.npz"
         if path.exists():
             return load_model(path)
-        model = fit_base_skill(self.plan.task, self.plan.fit, demonstrations)
-        save_model(path, model)
-        return model
+        return fit_base_skill(self.plan.task, self.plan.fit, demonstrations)
+
+    def _open_agent(self) -> dict[str, Any] | None:
+        """Make learner and agent, of the checkpoint where there is one; what was stored beside it."""
+        spec, action_dim, config = self.env.observer.spec, self.env.decoder.action_dim, self.settings.agent
+        known = None
+        if self._checkpoint.exists():
+            self.learner, known = SyncLearner.resume(self._checkpoint, (spec, action_dim, config))
+            self._check_belongs(known)
+        else:
+            self.learner = SyncLearner(
+                SacAgent(spec, action_dim, config, self.plan.seed), Replay(spec, action_dim, config.replay_capacity)
+            )
+        self._demonstrates = contender(self.plan.skill).demonstrates
+        self.agent = AdaptingAgent(
+            self.learner,
+            action_dim,
+            config.noise_correlation,
+            self.plan.seed,
+            sees_images=spec.image_shape is not None,
+            base_action=demonstrated_action(self.model) if self._demonstrates else None,
+        )
+        if known is not None:
+            self.agent.load_state_dict(known["agent"])
+        return known
+
+    def _check_belongs(self, known: dict[str, Any]) -> None:
+        """Refuse a checkpoint that is not of a training run, or of one with another base skill."""
+        if not isinstance(known.get("episodes"), int) or "agent" not in known:
+            raise SacGmmError(
+                f"{self._checkpoint} is not the checkpoint of a training run: put back the one of this run, or begin "
+                "another run"
+            )
+        model_id = self.model.model_id
+        if known.get("model_id", model_id) != model_id:  # those of older versions do not say
+            raise SacGmmError(
+                f"{self._checkpoint} adapts skill {known['model_id']}, {self.folder / 'skill.npz'} is {model_id}: put "
+                "back the skill of this run, or begin another run"
+            )
+
+    def _go_on(self, known: dict[str, Any] | None) -> list[Episode]:
+        """The episodes behind the checkpoint. Those that came after it are run again: the same will come of them."""
+        logged = self._read_log()
+        if len(logged) > self.total:
+            raise SacGmmError(
+                f"the run in {self.folder} has {len(logged)} episodes behind it, {self._n_base} of the base skill "
+                f"among them: give --episodes {len(logged) - self._n_base} or more"
+            )
+        if known is not None:
+            if len(logged) < known["episodes"]:
+                raise SacGmmError(
+                    f"{self._log_path} holds {len(logged)} episodes, {self._checkpoint} has {known['episodes']} behind "
+                    "it: put back the log of this run, or begin another run"
+                )
+            return logged[: known["episodes"]]
+        # Without a checkpoint a run begins anew. One that must have had a checkpoint has lost it: too dear for that.
+        if len(logged) > CHECKPOINT_EPISODES or (self.folder / "policy.bin").exists():
+            raise SacGmmError(
+                f"{self._checkpoint} is missing, though the run had {len(logged)} episodes: put it back, or begin "
+                "another run"
+            )
+        if logged:
+            put_aside(self._log_path)
+        return []
+
+    def _write_folder(self) -> None:
+        """Write what all the rest belongs to, the configuration first: from then on the run can be resumed."""
+        write_json(self.folder / "config.json", {**self._config(), **provenance()})
+        if not (self.folder / "skill.npz").exists():
+            save_model(self.folder / "skill.npz", self.model)
+        self._write_log()
 
     def _read_log(self) -> list[Episode]:
-        if not self._log_path.exists():
-            return []
-        lines = self._log_path.read_text(encoding="utf-8").splitlines(keepends=True)
+        lines = read_log(self._log_path, [field.name for field in fields(Episode)])
         try:
-            return [Episode(**json.loads(line)) for line in lines if line.endswith("\n")]
-        except (ValueError, TypeError) as error:
+            return [Episode(**line) for line in lines]
+        except TypeError as error:
             raise SacGmmError(f"{self._log_path} is not a log of episodes ({error}): begin another run") from error
 
     def _write_log(self) -> None:

@@ -47,7 +47,9 @@ class EpisodeLog:
         self.episodes += new
         return shrunk or bool(new)
 
-    def _row(self, line: dict[str, object]) -> EpisodeRow:
+    def _row(self, line: object) -> EpisodeRow:
+        if not isinstance(line, dict):
+            raise TypeError(f"{json.dumps(line)[:40]} is no JSON object")
         duration = line.get("duration_s")
         if duration is None and "steps" in line:
             duration = float(str(line["steps"])) * self._control_dt_s
