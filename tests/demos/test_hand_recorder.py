@@ -8,7 +8,7 @@ import pytest
 import yaml
 from scipy.spatial.transform import Rotation
 
-from sac_gmm.demos import EpisodeInfo, find_bags, read_demonstration
+from sac_gmm.demos import EpisodeInfo, read_demonstration
 from sac_gmm.demos.hand_bag import read_hand_track
 from sac_gmm.demos.hand_recorder import HandRecorder, RecorderState, check_same_setup, next_episode_path
 from sac_gmm.demos.messages import IMAGE, twist_stamped, typestore
@@ -193,7 +193,6 @@ def test_names_go_up_and_are_never_used_again(tmp_path):
     (tmp_path / "door" / "20240505_009").mkdir()
     assert next_episode_path(tmp_path, "door", today).name == "20240506_008"
     assert next_episode_path(tmp_path, "", today).parent.name == "untitled"
-    assert find_bags([]) == []
 
 
 HAND_ON_A_FULL_DISK = """

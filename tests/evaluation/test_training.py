@@ -369,3 +369,17 @@ def wait_for(condition, patience_s=60.0):
     while not condition():
         assert time.monotonic() < give_up
         time.sleep(0.05)
+
+
+@pytest.mark.parametrize(("options", "noise_m"), [((), 0.014), (("--sigma", "0.02"), None)])
+def test_a_task_practises_with_its_own_noise_unless_another_is_asked_for(tmp_path, monkeypatch, options, noise_m):
+    monkeypatch.chdir(ROOT)
+    played = []
+
+    def play(env, agent, mode, seed, given):
+        played.append((mode.name, (given or {}).get("target_noise_std_m"), env.task.target_noise_std_m))
+        return False, 1, 1
+
+    monkeypatch.setattr(training, "play", play)
+    assert train(tmp_path / "run", 1, *options) == 0
+    assert played[-1] == ("TRAIN", noise_m, float(options[1]) if options else 0.01)
