@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from sac_gmm.evaluation.contenders import CONTENDERS
+
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
 
@@ -184,7 +186,6 @@ def _kept(kept: bool) -> str:
 def promises(table: dict[str, Any]) -> list[str]:
     """Lines of the tables that say what SAC-GMM was to reach, and how it does elsewhere."""
     rows = {(row["task"], row["skill"]): row for row in table["rows"] if not row["variant"]}
-    titles = {skill: row["title"] for (_, skill), row in rows.items()}
     tasks = [task for task in GOALS if {(task, "sac_gmm"), (task, "gmm")} <= set(rows)]
     lines = [PROMISES_HEAD]
     for task in tasks:
@@ -197,7 +198,7 @@ def promises(table: dict[str, Any]) -> list[str]:
             f"{_rate(test)} after {episodes}, promised {GOALS[task]:.0%}: {_kept(test['rate'] >= GOALS[task])}",
             f"{_rate(early)} after {when}: {_kept(when <= 200 and early['rate'] >= EARLY)}",
             f"{worst:.0%}, GMM {base:.0%}: {_kept(worst >= base - REGRET)}",
-            _against_others(task, table, rows, titles),
+            _against_others(task, table, rows),
         ]
         lines.append(f"| {task} | {' | '.join(cells)} |\n")
     measured = dict.fromkeys(name for task in tasks for name in rows[task, "sac_gmm"]["tests"])
@@ -210,18 +211,18 @@ def promises(table: dict[str, Any]) -> list[str]:
     return lines
 
 
-def _against_others(task: str, table: dict[str, Any], rows: dict[Any, Any], titles: dict[str, str]) -> str:
+def _against_others(task: str, table: dict[str, Any], rows: dict[Any, Any]) -> str:
     """Whether SAC-GMM's interval lies above all others' on a task; which it is not above, and which are not known."""
     low = rows[task, "sac_gmm"]["tests"]["test"]["interval95"][0]
     not_above, missing = [], []
-    for skill, title in titles.items():
+    for skill, contender in CONTENDERS.items():
         if skill == "sac_gmm":
             continue
         seeds = rows[task, skill]["seeds"] if (task, skill) in rows else 0
         if seeds and low <= rows[task, skill]["tests"]["test"]["interval95"][1]:
-            not_above.append(title)
+            not_above.append(contender.title)
         if unknown := sum(bool(re.fullmatch(rf"{task}-{skill}-\d+", key)) for key in table["missing"]):
-            missing.append(f"{title} ({unknown} of {seeds + unknown} seeds)")
+            missing.append(f"{contender.title} ({unknown} of {seeds + unknown} seeds)")
     said = f"**not** above {', '.join(not_above)}" if not_above else "above all that are measured"
     return said + (f"; missing: {', '.join(missing)}" if missing else "")
 
