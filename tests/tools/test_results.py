@@ -25,14 +25,13 @@ def test_what_was_promised_is_judged_by_the_table():
         row("lever", "gmm", 0.5, [0.45, 0.55], another_start=0.25),
         row("lever", "spiral_gmm", 0.9, [0.85, 0.95]),
         row("lever", "sac_gmm", 0.92, [0.9, 0.96], 0.39, after_200_episodes=0.8, another_start=0.75),
-        row("door", "sac", 0.0, [0.0, 0.1], 0.0),
     ]
     text = "".join(results.promises({"rows": rows, "missing": [f"lever-sac-{seed}" for seed in range(5)]}))
     line, elsewhere = (line for line in text.splitlines() if line.startswith("| lever"))
     _, _, last, early, worst, others, _ = (cell.strip() for cell in line.split("|"))
     assert last == "92% [90%–96%] after 300, promised 92%: kept" and early.endswith("after 200: kept")
     assert worst == "39%, GMM 50%: **not kept**"
-    assert others == "**not** above SPIRAL_GMM; missing: SAC (5 of 5 seeds)"
+    assert others == "**not** above GMM, tuned blind spiral; missing: SAC with demonstrations (5 of 5 seeds)"
     assert elsewhere == "| lever | 75% [75%–75%] (25%) |"
 
 
