@@ -33,8 +33,8 @@ def atomic_file(path: Path | str, *, overwrite: bool = True) -> Iterator[Path]:
     try:
         if path.is_dir():
             raise SacGmmError(f"{path} is a folder: give the name of a file")
-        if path.exists() and not overwrite:
-            raise SacGmmError(f"{path} exists and is never overwritten: choose another name or remove it")
+        if not overwrite:
+            refuse_existing(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent)
     except OSError as error:
@@ -65,8 +65,7 @@ def atomic_folder(path: Path | str) -> Iterator[Path]:
     """
     path = Path(path)
     try:
-        if path.exists():
-            raise SacGmmError(f"{path} exists and is never overwritten: choose another name or remove it")
+        refuse_existing(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent))
     except OSError as error:
@@ -79,6 +78,16 @@ def atomic_folder(path: Path | str) -> Iterator[Path]:
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
         raise
+
+
+def refuse_existing(path: Path) -> None:
+    """Refuse a name that is taken.
+
+    Raises:
+        SacGmmError: `path` exists.
+    """
+    if path.exists():
+        raise SacGmmError(f"{path} exists and is never overwritten: choose another name or remove it")
 
 
 def check_output(path: Path | str, *endings: str) -> None:

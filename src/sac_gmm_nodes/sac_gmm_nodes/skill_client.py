@@ -67,18 +67,16 @@ class SkillClient(BaseNode):
     def _follow_goal(self) -> None:
         options = self._options
         deadline_s = time.monotonic() + options.timeout_s
-        while not self._client.wait_for_server(timeout_sec=0.5):
-            if self.stopping.is_set():
-                return
-            if time.monotonic() > deadline_s:
-                raise SacGmmError(f"no adapt_skill action within {options.timeout_s:g} s: is the launch file running?")
-        while self._films is not None and not self._films.ready.wait(0.1):
-            if self.stopping.is_set():
-                return
-            if time.monotonic() > deadline_s:
-                raise SacGmmError(
-                    f"nothing to film within {options.timeout_s:g} s: topics fixed_camera/image and model are needed"
-                )
+        wanted = [(self._client.wait_for_server, "no adapt_skill action", "is the launch file running?")]
+        if self._films is not None:
+            needed = "topics fixed_camera/image and model are needed"
+            wanted.append((self._films.ready.wait, "nothing to film", needed))
+        for there, missing, hint in wanted:
+            while not there(0.1):
+                if self.stopping.is_set():
+                    return
+                if time.monotonic() > deadline_s:
+                    raise SacGmmError(f"{missing} within {options.timeout_s:g} s: {hint}")
         goal = AdaptSkill.Goal(mode=MODES[options.mode], episodes=options.episodes, first_seed=options.first_seed)
         accepted = threading.Event()
         future = self._client.send_goal_async(goal, feedback_callback=self._on_feedback)

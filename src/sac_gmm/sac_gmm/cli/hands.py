@@ -146,8 +146,6 @@ def retarget(
     from sac_gmm.demos.hand_recorder import HandRecorder
     from sac_gmm.perception.hands import HandPose
 
-    if not bags:
-        raise SacGmmError("there is no bag to make another motion of: name one or more, or folders of such")
     for bag in find_bags(bags):
         stamps_ns, seen, said = read_hand_track(bag)
         sidecar, setup = _recorded(bag)
@@ -207,11 +205,12 @@ def calibrate(
         camera_frame: Name of the optical frame.
     """
     from sac_gmm.cli.hands_calibrate import calibrate_folder
+    from sac_gmm.files import refuse_existing
     from sac_gmm.perception.camera_file import load_camera
     from sac_gmm.perception.hand_eye import CharucoBoard
     from sac_gmm.perception.transform import save_extrinsics
 
-    _refuse_existing(output)
+    refuse_existing(output)  # before the work, not after it
     if output.suffix != ".json":
         raise SacGmmError(f"{output}: where the camera stands is written as JSON: choose a name that ends in .json")
     printed = CharucoBoard(columns, rows, square_m, marker_m, dictionary)
@@ -254,10 +253,10 @@ def board(
     """
     import cv2
 
-    from sac_gmm.files import atomic_file
+    from sac_gmm.files import atomic_file, refuse_existing
     from sac_gmm.perception.hand_eye import CharucoBoard
 
-    _refuse_existing(output)
+    refuse_existing(output)  # before the work, not after it
     picture = CharucoBoard(columns, rows, square_m, marker_m, dictionary).picture(200)
     try:
         written, data = cv2.imencode(output.suffix or ".png", picture)
@@ -281,12 +280,6 @@ def prepare(wheel: Path | None = None) -> int:
 
     print(f"hand model: {prepare_model(wheel)}")
     return 0
-
-
-def _refuse_existing(output: Path) -> None:
-    """Before the work, not after it."""
-    if output.exists():
-        raise SacGmmError(f"{output} exists and is never overwritten: choose another name or remove it")
 
 
 def _retargeting(placing: Placing, otherwise: Retargeting) -> Retargeting:

@@ -18,7 +18,7 @@ from sac_gmm.control.settings import check_settings, number
 from sac_gmm.errors import SacGmmError
 
 DRIVER_TIMEOUT_S = 0.2  # without a command for so long, a driver has brought the arm to rest by itself
-_LIMITS = (Limit.NONE, Limit.WORKSPACE, Limit.SPEED, Limit.ACCELERATION, Limit.JERK)  # as `safety_kernels` counts them
+_LIMITS = tuple(Limit)  # by their numbers, which count up from zero
 
 
 @dataclass(frozen=True)

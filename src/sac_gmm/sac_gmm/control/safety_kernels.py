@@ -11,8 +11,11 @@ import math
 from numba import boolean, float64, int64, types
 
 from sac_gmm.compiling import compiled
+from sac_gmm.control.codes import Limit
 
-NO_LIMIT, WORKSPACE, SPEED, ACCELERATION, JERK = range(5)
+NO_LIMIT, WORKSPACE, SPEED, ACCELERATION, JERK = map(
+    int, (Limit.NONE, Limit.WORKSPACE, Limit.SPEED, Limit.ACCELERATION, Limit.JERK)
+)
 VISIBLE_M_S = 1e-3  # a limit is reported when it changed the command by more than this
 
 # Where each begins in the flat array. The window of the last goals, (n, 3), comes last.

@@ -36,7 +36,7 @@ from rosbags.rosbag2.storage_mcap import McapWriter
 
 from sac_gmm.demos.messages import typestore
 from sac_gmm.errors import SacGmmError
-from sac_gmm.files import sync_path
+from sac_gmm.files import refuse_existing, sync_path
 
 SIDECAR = "episode.yaml"
 EPISODE_END = "episode_end_ns"  # in the sidecar: the stamp after which states are no longer of the episode
@@ -98,8 +98,7 @@ class BagFile:
         unknown = [f"{t.name} ({t.msgtype})" for t in topics if t.definition is None and t.msgtype not in known]
         if unknown:
             raise SacGmmError(f"cannot record {', '.join(unknown)}: the message type is not one of ROS 2 Jazzy's own")
-        if self.path.exists():
-            raise SacGmmError(f"{self.path} exists and is never overwritten: choose another name or remove it")
+        refuse_existing(self.path)
         self._lock = threading.Lock()  # between `write` and the thread that keeps what was written safe
         self._stopped = threading.Event()
         self._failure: OSError | None = None
