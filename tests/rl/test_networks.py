@@ -146,3 +146,27 @@ def test_flat_parameters_share_memory_and_gradients():
     assert layer(torch.ones(1, 2)).item() == 6.0
     flat.clear_gradient()
     assert (layer.weight.grad == 0.0).all()
+
+
+@pytest.mark.parametrize("upwards", [False, True])
+def test_a_spread_at_its_bound_comes_back(upwards):
+    """A step of the optimiser may overshoot a bound; what is beyond it would have no gradient and stay for good."""
+    actor = Actor(2, (), 3, initial_std=0.5, min_std=0.02, max_std=0.6)
+    flat = FlatParameters([actor])
+    adam = FlatAdam(flat, 0.01)
+    features, noise = torch.zeros(16, 2), torch.randn(16, 3)
+
+    def push(of_log_prob: float, steps: int) -> None:
+        for _ in range(steps):
+            with torch.no_grad():
+                drawn, trace = actor.trace(features, noise)
+                actor.backward(torch.zeros(16, 3), of_log_prob, drawn, trace)
+            adam.step()
+            actor.keep_spread_within_bounds()
+
+    outwards = 1.0 if upwards else -1.0
+    push(outwards, 500)
+    at_bound = actor.log_std.detach().clone()
+    torch.testing.assert_close(at_bound, torch.full((3,), actor.log_std_bounds[upwards]))
+    push(-outwards, 500)
+    assert (at_bound - actor.log_std.detach()).abs().min() > 0.1

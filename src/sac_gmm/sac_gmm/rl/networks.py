@@ -252,6 +252,10 @@ class Actor(nn.Module):
             mean = mean + self.body(features)[0]
         return mean, self.log_std.clamp(*self.log_std_bounds)
 
+    def keep_spread_within_bounds(self) -> None:
+        """Take `log_std` back to the bound that a step of the optimiser took it over: beyond it no gradient returns."""
+        self.log_std.data.clamp_(*self.log_std_bounds)
+
     def sample(self, features: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
         """Return actions (B, m) and their log-probabilities (B,), without a gradient.
 

@@ -436,6 +436,7 @@ class SacAgent:
             of_mean = 2.0 * pull * (1.0 - middle.square())
         actor.backward(of_inputs[:, -self.action_dim :], weight * self.temperature, drawn, trace, of_mean)
         self.optimisers["actor"].step()
+        actor.keep_spread_within_bounds()
         entropy = -drawn.log_prob.mean().item()
         if config.automatic_temperature:
             # Descent on log(temperature) * (entropy - target), with a bounded step.
