@@ -70,3 +70,10 @@ def test_a_twist_written_as_bytes_is_the_message(frame_id):
         twist, c.header(c.stamp_of(12_345_678_901), frame_id)
     )
     assert deserialize_message(c.twist_bytes(twist), Twist) == c.twist_message(twist, Header()).twist
+
+
+def test_only_the_base_frame_is_taken_for_it():
+    assert c.frame_objection("lbr_link_0", "lbr_link_0", "target_pose") == ""
+    objection = c.frame_objection("camera_optical", "lbr_link_0", "target_pose")
+    assert all(word in objection for word in ("target_pose", "'camera_optical'", "'lbr_link_0'", "transform"))
+    assert "''" in c.frame_objection("", "lbr_link_0", "target_pose")

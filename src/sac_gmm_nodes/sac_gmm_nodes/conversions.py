@@ -57,6 +57,19 @@ def header(stamp: Time, frame_id: str = "") -> Header:
     return Header(stamp=stamp, frame_id=frame_id)
 
 
+def frame_objection(frame_id: str, base_frame: str, topic: str) -> str:
+    """Why the numbers of a topic cannot be taken for those of the base frame, with the remedy; empty where they can.
+
+    A frame that is not named is no better than a wrong one: nobody can tell where the arm would be driven.
+    """
+    if frame_id == base_frame:
+        return ""
+    return (
+        f"{topic} is in the frame {frame_id!r}, not in the base frame {base_frame!r}: it is left out; "
+        f"transform it to {base_frame!r} where it is published, or set base_frame to the robot's own"
+    )
+
+
 def doubles(values: NDArray[np.floating]) -> array.array:
     """A numeric array as rclpy takes it without looking at every element."""
     return array.array("d", np.ascontiguousarray(values, dtype=np.float64).tobytes())
