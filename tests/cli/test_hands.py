@@ -14,6 +14,7 @@ from sac_gmm.perception.hands.model import prepared_path
 from sac_gmm.perception.hands.simulated import SimulatedHand, looking_at
 from sac_gmm.perception.transform import load_extrinsics, save_extrinsics
 
+ROOT = Path(__file__).parent.parent.parent
 CLIP = Path(__file__).parents[3] / "shared" / "data" / "hands" / "asl_hand.25fps.mp4"
 CAMERA = looking_at([0.12, -0.38, 0.92], [0.45, 0.02, 0.36])
 MARKER = ["--marker", "DICT_4X4_50:3:0.06", "--focal-px", "600"]
@@ -199,7 +200,8 @@ def test_the_camera_is_calibrated_from_a_folder_of_pictures(tmp_path, capsys):
     assert main(command) == 0
     assert "skipped empty.png" in capsys.readouterr().out
     parent, child, pose = load_extrinsics(tmp_path / "found.json")
-    assert (parent, child) == ("base", "camera_optical_frame")
+    simulated, _, _ = load_extrinsics(ROOT / "config" / "hand_camera.json")
+    assert (parent, child) == (simulated, "camera_optical_frame")
     error = pose.inverse @ truth
     assert np.linalg.norm(error.position_m) < 1.5e-3
     assert Rotation.from_matrix(error.rotation).magnitude() < np.radians(0.2)

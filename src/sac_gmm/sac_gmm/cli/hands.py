@@ -183,7 +183,7 @@ def calibrate(
     square_m: float = 0.035,
     marker_m: float = 0.026,
     dictionary: str = "DICT_5X5_100",
-    base_frame: str = "base",
+    base_frame: str = "lbr_link_0",
     flange_frame: str = "flange",
     camera_frame: str = "camera_optical_frame",
 ) -> int:
