@@ -7,16 +7,14 @@ M = P^(1/2) A P^(-1/2) has no eigenvalue above -a. Both functions below work the
 from __future__ import annotations
 
 import dataclasses
-import functools
-import importlib.util
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from sac_gmm.errors import SacGmmError
+from sac_gmm.models import stability_kernels as kernels
 from sac_gmm.models.mixture import Array, GaussianMixture
 from sac_gmm.models.model import Certificate, SkillModel
-from sac_gmm.models.regression import gains
 
 DEFAULT_MARGIN_1_S = 0.01
 _RELATIVE_ERROR = 1e-6  # what rounding may leave at the attractor, relative to the fastest component mean
@@ -45,9 +43,10 @@ def project(model: SkillModel, *, P: ArrayLike | None = None, margin_1_s: float 
 
     First every component gets the gain A_k whose field through the attractor is closest to the field it has, in mean
     square over its own Gaussian: A_k = (S_vx + mu_v g') (S_xx + g g')^-1 with g = mu_x - attractor, so that an edited
-    velocity mean bends the gain. Then the symmetric part of P^(1/2) A_k P^(-1/2) is clipped to eigenvalues of at most
-    minus the margin, the nearest such matrix in the Frobenius norm (Higham 1988). Priors, position means,
-    position covariances and the noise around the regression stay.
+    velocity mean bends the gain. Where that gain breaks the margin, the certified gain nearest to it in the same mean
+    square takes its place. It is not enough to clip the eigenvalues of P^(1/2) A_k P^(-1/2), which is nearest in the
+    Frobenius norm (Higham 1988): for an elongated P that may be a hundred times further in velocity. Priors, position
+    means, position covariances and the noise around the regression stay.
 
     Args:
         model: What to project.
@@ -61,36 +60,13 @@ def project(model: SkillModel, *, P: ArrayLike | None = None, margin_1_s: float 
         SacGmmError: A covariance is so nearly singular that rounding spoils the result; see `project_parameters`.
     """
     P, margin = _terms(model, P, margin_1_s)
-    if _compiled():
-        return _project_compiled(model, P, margin)
-    return _project_numpy(model, P, margin)
-
-
-def _project_compiled(model: SkillModel, P: Array, margin: float) -> SkillModel:
-    from sac_gmm.models import stability_kernels
-
     old = model.mixture
     means, covariances = np.empty_like(old.means), np.empty_like(old.covariances)
-    if not stability_kernels.project(
-        old.means, old.covariances, model.attractor, P, margin, _RESERVE, means, covariances
-    ):
+    if not kernels.project(old.means, old.covariances, model.attractor, P, margin, _RESERVE, means, covariances):
         raise SacGmmError(
             "the projected covariances are not positive definite: the edit is too extreme to be certified"
         )
     return _certified(model, GaussianMixture.trusted(old.priors, means, covariances), P, margin)
-
-
-def _project_numpy(model: SkillModel, P: Array, margin: float) -> SkillModel:
-    """The same without a compiler."""
-    d = model.state_dim
-    mixture = model.mixture
-    s_xx, s_vx = mixture.covariances[:, :d, :d], mixture.covariances[:, d:, :d]
-    gap = mixture.means[:, :d] - model.attractor
-    noise = mixture.covariances[:, d:, d:] - gains(mixture, d)[0] @ np.swapaxes(s_vx, 1, 2)
-    moment = s_xx + gap[:, :, None] * gap[:, None, :]
-    cross = s_vx + mixture.means[:, d:, None] * gap[:, None, :]
-    A = np.swapaxes(np.linalg.solve(moment, np.swapaxes(cross, 1, 2)), 1, 2)
-    return _assemble(model, clip_gains(A, P, margin), noise, P, margin)
 
 
 def project_parameters(base: SkillModel, priors: ArrayLike, means: ArrayLike, covariances: ArrayLike) -> SkillModel:
@@ -170,35 +146,9 @@ def _certified(model: SkillModel, mixture: GaussianMixture, P: Array, margin: fl
 
 
 def _certificate(mixture: GaussianMixture, attractor: Array, P: Array, margin: float) -> Certificate:
-    if _compiled():
-        from sac_gmm.models import stability_kernels
-
-        rate, error, max_step, fastest = stability_kernels.certificate(mixture.means, mixture.covariances, attractor, P)
-    else:
-        rate, error, max_step, fastest = _measure_numpy(mixture, attractor, P)
+    rate, error, max_step, fastest = kernels.certificate(mixture.means, mixture.covariances, attractor, P)
     holds = bool(rate >= margin * (1.0 - _SLACK) and error <= _RELATIVE_ERROR * fastest)
     return Certificate(P, rate, margin, error, max_step, holds)
-
-
-def _measure_numpy(mixture: GaussianMixture, attractor: Array, P: Array) -> tuple[float, float, float, float]:
-    d = len(attractor)
-    root, inverse = _roots(P)
-    A, _ = gains(mixture, d)
-    through = np.einsum("kij,kj->ki", A, mixture.means[:, :d] - attractor)
-    error = float(np.abs(mixture.means[:, d:] - through).max())
-    M = root @ A @ inverse
-    rate = -float(np.linalg.eigvalsh(0.5 * (M + np.swapaxes(M, 1, 2)))[:, -1].max())
-    max_step = 0.0
-    if rate > 0.0:
-        # |I + dt M| < 1 where 2 sym(M) + dt M'M < 0, that is dt < -(M^-1 + M^-T): a standard eigenvalue problem.
-        backward = np.linalg.inv(M)
-        max_step = float(np.linalg.eigvalsh(-(backward + np.swapaxes(backward, 1, 2)))[:, 0].min())
-    return rate, error, max_step, float(np.abs(through).max())
-
-
-@functools.cache
-def _compiled() -> bool:
-    return importlib.util.find_spec("numba") is not None
 
 
 def _terms(model: SkillModel, P: ArrayLike | None, margin: float | None) -> tuple[Array, float]:

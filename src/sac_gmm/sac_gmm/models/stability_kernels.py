@@ -1,4 +1,4 @@
-"""`stability` compiled: the same steps as in numpy there, written out for small matrices, ten times quicker."""
+"""What `stability` computes component by component, compiled and written out for small matrices."""
 
 from __future__ import annotations
 
@@ -8,6 +8,10 @@ from numba import types
 from sac_gmm.compiling import compiled
 
 _SWEEPS = 30
+_ACCURACY = 1e-7  # of the nearest gains: what may be missing to the least misfit, relative to the mean square velocity
+_INWARDS = 0.01  # how far within the bound the search for them starts, relative to the fastest rate
+_NEWTON_STEPS = 30  # at most, for each weight of the barrier
+_SHORTEST = 1e-10  # part of a Newton step
 _a1, _a2, _a3 = (types.Array(types.float64, n, "C", readonly=True) for n in (1, 2, 3))
 _w2, _w3 = (types.Array(types.float64, n, "C") for n in (2, 3))
 _numbers = types.UniTuple(types.float64, 4)
@@ -177,6 +181,82 @@ def certificate(means, covariances, attractor, P):
     return rate, error, step, fastest
 
 
+@compiled()
+def _misfit(D, W, T, X, gradient):
+    """Half the trace of W D T D'; its gradient by D is left in `gradient`."""
+    _multiply(W, D, X)
+    _multiply(X, T, gradient)
+    return 0.5 * np.sum(gradient * D)
+
+
+@compiled()
+def _slack(M, bound, F, L):
+    """Log det of F = -(M + M')/2 - bound I, with its Cholesky factor in L; -inf where M is not within the bound."""
+    d = M.shape[0]
+    for i in range(d):
+        for j in range(d):
+            F[i, j] = -0.5 * (M[i, j] + M[j, i]) - (bound if i == j else 0.0)
+    if not _cholesky(F, L):
+        return -np.inf
+    total = 0.0
+    for i in range(d):
+        total += 2.0 * np.log(L[i, i])
+    return total
+
+
+@compiled()
+def _nearest(start, M0, W, T, bound):
+    """The matrix M with (M + M')/2 <= -bound I that makes the trace of W (M - M0) T (M - M0)' least.
+
+    Newton's method on that trace less a falling weight times log det of what is left to the bound (the barrier method,
+    Boyd and Vandenberghe 2004, section 11.3, and 11.6 for the determinant).
+
+    Args:
+        start: (d, d) strictly within the bound.
+        M0: (d, d) that is to be come close to.
+        W: (d, d), of the velocities.
+        T: (d, d), of the positions.
+        bound: Positive rate.
+    """
+    d = M0.shape[0]
+    n = d * d
+    M, F, L, inverse = start.copy(), np.empty((d, d)), np.zeros((d, d)), np.empty((d, d))
+    X, G, new_M, step = np.empty((d, d)), np.empty((d, d)), np.empty((d, d)), np.empty((1, n))
+    H, factor = np.empty((n, n)), np.zeros((n, n))
+    enough = _ACCURACY * _misfit(M0, W, T, X, G)
+    weight = _misfit(M - M0, W, T, X, G) / d
+    while weight * d > enough:
+        for _ in range(_NEWTON_STEPS):
+            left = _slack(M, bound, F, L)
+            misfit = _misfit(M - M0, W, T, X, G)
+            _invert(F, inverse)
+            for i in range(d):
+                for j in range(d):
+                    step[0, i * d + j] = -G[i, j] - weight * inverse[i, j]
+                    for k in range(d):
+                        for m in range(d):
+                            of_barrier = inverse[i, k] * inverse[j, m] + inverse[i, m] * inverse[j, k]
+                            H[i * d + j, k * d + m] = W[i, k] * T[j, m] + 0.5 * weight * of_barrier
+            if not _cholesky(H, factor):
+                return M
+            slope = step.copy()
+            _right_solve(step, factor, step)
+            decrement = np.sum(slope * step)
+            length = 1.0
+            while length > _SHORTEST:
+                new_M[:, :] = M + length * step.reshape(d, d)
+                new_left = _slack(new_M, bound, F, L)
+                change = _misfit(new_M - M0, W, T, X, G) - misfit - weight * (new_left - left)
+                if change <= -0.1 * length * decrement:
+                    M[:, :] = new_M
+                    break
+                length *= 0.5
+            if decrement < 0.01 * weight or length <= _SHORTEST:
+                break
+        weight *= 0.1
+    return M
+
+
 @compiled(types.boolean(_a2, _a3, _a1, _a2, types.float64, types.float64, _w2, _w3))
 def project(means, covariances, attractor, P, margin, reserve, new_means, new_covariances):
     """Write the projected parameters, see `stability.project`; false where the result is not positive definite."""
@@ -184,6 +264,9 @@ def project(means, covariances, attractor, P, margin, reserve, new_means, new_co
     root, inverse = _coordinates(P)
     L, A, M, S, V = np.empty((d, d)), np.empty((d, d)), np.empty((d, d)), np.empty((d, d)), np.empty((d, d))
     noise, full = np.empty((d, d)), np.empty((2 * d, 2 * d))
+    moment, W, T = np.empty((d, d)), np.empty((d, d)), np.empty((d, d))
+    _multiply(inverse.T, inverse, W)
+    bound = (1.0 + reserve) * margin
     for k in range(means.shape[0]):
         s_xx, s_vx = covariances[k, :d, :d], covariances[k, d:, :d]
         _cholesky(s_xx, L)
@@ -197,6 +280,7 @@ def project(means, covariances, attractor, P, margin, reserve, new_means, new_co
                 gap = means[k, j] - attractor[j]
                 S[i, j] = s_xx[i, j] + (means[k, i] - attractor[i]) * gap
                 M[i, j] = s_vx[i, j] + means[k, d + i] * gap
+        moment[:, :] = S
         _cholesky(S, L)
         _right_solve(M, L, A)
         _multiply(root, A, S)
@@ -205,16 +289,20 @@ def project(means, covariances, attractor, P, margin, reserve, new_means, new_co
             for j in range(d):
                 S[i, j] = 0.5 * (M[i, j] + M[j, i])
         _eigen(S, V)
-        clipped = False
+        fastest, highest = 0.0, -np.inf
         for m in range(d):
-            if S[m, m] > -margin:
-                clipped = True
-                excess = S[m, m] + (1.0 + reserve) * margin
-                for i in range(d):
-                    for j in range(d):
-                        M[i, j] -= excess * V[i, m] * V[j, m]
-        if clipped:
-            _multiply(inverse, M, S)
+            fastest, highest = max(fastest, abs(S[m, m])), max(highest, S[m, m])
+        if highest > -margin:
+            start = M.copy()
+            for m in range(d):
+                excess = S[m, m] + bound + _INWARDS * fastest
+                if excess > 0.0:
+                    for i in range(d):
+                        for j in range(d):
+                            start[i, j] -= excess * V[i, m] * V[j, m]
+            _multiply(root, moment, S)
+            _multiply(S, root.T, T)
+            _multiply(inverse, _nearest(start, M, W, T, bound), S)
             _multiply(S, root, A)
         new_covariances[k, :d, :d] = s_xx
         for i in range(d):
