@@ -272,7 +272,8 @@ def joints(graph, outward_model, tmp_path):
 
     graph.node.create_timer(0.01, stream)
     targets = graph.node.create_publisher(PoseStamped, "target_pose", LATCHED)
-    targets.publish(pose_message(np.array([0.5, 0.0, 0.3]), np.array([0.0, 0.0, 0.0, 1.0]), header(stamp_of(10**9))))
+    head = header(stamp_of(10**9), "lbr_link_0")
+    targets.publish(pose_message(np.array([0.5, 0.0, 0.3]), np.array([0.0, 0.0, 0.0, 1.0]), head))
     episodes = graph.node.create_publisher(EpisodeState, "episode_state", EPISODE)
     episodes.publish(EpisodeState(phase=2, episode_id=1, start_stamp=stamp_of(10**9), time_limit_s=3600.0))
     statuses = graph.listen("controller_status", ControllerStatus, EVERY_ONE)

@@ -46,7 +46,7 @@ from sac_gmm.errors import SacGmmError
 from sac_gmm.models import SkillModel, load_model
 from sac_gmm_nodes.control_loop import DeadlineLoop, LoopStatistics, claim_processor
 from sac_gmm_nodes.controller_reports import ControllerReports
-from sac_gmm_nodes.conversions import nanoseconds, point_array, reached, update_of
+from sac_gmm_nodes.conversions import frame_objection, nanoseconds, point_array, reached, update_of
 from sac_gmm_nodes.joint_link import link_of
 from sac_gmm_nodes.lifecycle import ManagedNode
 from sac_gmm_nodes.node_helpers import EPISODE, LATCHED, RELIABLE, run_node, stream
@@ -90,7 +90,7 @@ class GmmController(ManagedNode):
             "expect_adapter", False, "in lock-step, wait for an update even before the adapter has sent its first"
         )
         self._interval = self.whole("decision_interval", 32, 1, 10_000, "control steps between two decisions")
-        base_frame = self.text("base_frame", "lbr_link_0", "frame of poses, twists and the target")
+        base_frame = self._base_frame = self.text("base_frame", "lbr_link_0", "frame of poses, twists and the target")
         self._needs_deadman = self.flag("deadman", False, "move only while the topic deadman says true")
         self._deadman_timeout_s = self.real(
             "deadman_timeout_s", 0.2, 0.02, 5.0, "s", "a deadman older than this is off"
@@ -420,7 +420,11 @@ class GmmController(ManagedNode):
         self._notify()
 
     def _on_target(self, message: PoseStamped) -> None:
-        self._target = nanoseconds(message.header.stamp), point_array(message.pose.position)
+        objection = frame_objection(message.header.frame_id, self._base_frame, "target_pose")
+        if objection:
+            self.get_logger().error(objection, throttle_duration_sec=5.0)
+        # One in another frame takes the place of the one before all the same: that may be where nothing is any more.
+        self._target = None if objection else (nanoseconds(message.header.stamp), point_array(message.pose.position))
         self._notify()
 
     def _on_episode(self, message: EpisodeState) -> None:

@@ -43,6 +43,7 @@ from sac_gmm_nodes.robot_link import Polled
 
 _WARM_UP_S = 3.0  # after the first command
 _READY_S = 60.0
+_FRAME = "lbr_link_0"  # the controller's default
 _NO_TURN = np.array([0.0, 0.0, 0.0, 1.0])
 _TARGET_M = np.array([0.5, 0.0, 0.3])
 _DEADLINE = "sac_gmm_nodes.gmm_controller"
@@ -89,7 +90,7 @@ class _Robot:
         self._poses = node.create_publisher(PoseStamped, "state/pose", SENSOR)
         self._commands = node.create_subscription(TwistStamped, "command/twist", _ignore, qos, callback_group=Polled())
         self._period_s = 1 / rate_hz
-        self._message = pose_message(np.array([0.5, 0.0, 0.5]), _NO_TURN, header(stamp_of(0)))
+        self._message = pose_message(np.array([0.5, 0.0, 0.5]), _NO_TURN, header(stamp_of(0), _FRAME))
         self._ended = threading.Event()
         self.latencies_s: list[float] = []
         self.sent = 0
@@ -136,7 +137,7 @@ def measure(rate_hz: float, module: str, model: Path, seconds: float, priority: 
     targets = node.create_publisher(PoseStamped, "target_pose", LATCHED)
     episodes = node.create_publisher(EpisodeState, "episode_state", EPISODE)
     now = stamp_of(time.time_ns())
-    targets.publish(pose_message(_TARGET_M, _NO_TURN, header(now)))
+    targets.publish(pose_message(_TARGET_M, _NO_TURN, header(now, _FRAME)))
     running = EpisodeState(phase=EpisodeState.PHASE_RUNNING, episode_id=1, time_limit_s=3600.0, start_stamp=now)
     episodes.publish(running)
     robot = _Robot(node, rate_hz, priority)

@@ -161,7 +161,7 @@ class Rig:
             if self.streaming:
                 self.now_ns += 10_000_000
                 position = np.full(3, np.nan) if self.not_a_number else self.position
-                self.poses.publish(pose_message(position, NO_TURN, header(stamp_of(self.now_ns))))
+                self.poses.publish(pose_message(position, NO_TURN, header(stamp_of(self.now_ns), "lbr_link_0")))
 
     def _on_answer(self, answer: MixtureUpdateAnswer) -> None:
         with self.answered:
@@ -195,7 +195,7 @@ class Rig:
         self.target, self.position = np.array(target, float), np.array(start, float)
         self.episode += 1
         now = stamp_of(self.now_ns)
-        self.targets.publish(pose_message(self.target, NO_TURN, header(now)))
+        self.targets.publish(pose_message(self.target, NO_TURN, header(now, "lbr_link_0")))
         running = EpisodeState(phase=EpisodeState.PHASE_RUNNING, episode_id=self.episode, time_limit_s=600.0)
         running.start_stamp = now
         first = len(self.commands)
