@@ -22,7 +22,7 @@ def parameters_of(node):
     for source in node.parameters:
         tree = yaml.safe_load(source.read_text()) if isinstance(source, Path) else source
         for rule, content in tree.items():
-            if rule in ("/**", node.label):
+            if rule in ("/**", f"/**/{node.label}"):
                 found |= content["ros__parameters"]
     return found
 
@@ -48,7 +48,7 @@ def test_the_door_is_practised_as_its_agent_is_made_for():
     nodes = {node.label: node for node in read_launch_file(path, {"model": "m.npz"})}
     assert parameters_of(nodes["gmm_controller"])["decision_interval"] == interval == Demo().decision_interval
     assert parameters_of(nodes["episode_manager"])["training_noise_std_m"] == skill.training_noise_m
-    robot = yaml.safe_load((ROOT / "config" / "robot.yaml").read_text())["gmm_controller"]["ros__parameters"]
+    robot = yaml.safe_load((ROOT / "config" / "robot.yaml").read_text())["/**/gmm_controller"]["ros__parameters"]
     assert robot["decision_interval"] / robot["rate_hz"] == pytest.approx(interval / 30, rel=0.05)
 
 
@@ -56,11 +56,18 @@ def test_the_driver_is_told_to_take_twists_in_base_axes():
     tree = yaml.safe_load((ROOT / "config" / "lbr_controllers.yaml").read_text())
     twist = tree["/**/twist_controller"]["ros__parameters"]
     assert twist["twist_in_tip_frame"] is False and twist["inv_jac_ctrl"]["twist_in_tip_frame"] is False
-    robot = yaml.safe_load((ROOT / "config" / "robot.yaml").read_text())["gmm_controller"]["ros__parameters"]
+    robot = yaml.safe_load((ROOT / "config" / "robot.yaml").read_text())["/**/gmm_controller"]["ros__parameters"]
     assert tree["/**/controller_manager"]["ros__parameters"]["update_rate"] == robot["rate_hz"]
     assert robot["max_speed_m_s"] <= twist["inv_jac_ctrl"]["max_linear_velocity"]
     launch = (ROOT / "launch" / "robot.launch.yaml").read_text()
     assert 'value: "config/lbr_controllers.yaml"' in launch
+
+
+def test_the_configuration_holds_in_every_namespace():
+    """A bare name means the root alone: a second robot would go by the defaults, without any error."""
+    files = [path for path in (ROOT / "config").glob("**/*.yaml") if "ros__parameters" in path.read_text()]
+    rules = [rule for path in files for rule in yaml.safe_load(path.read_text())]
+    assert len(files) > 5 and [rule for rule in rules if not rule.startswith("/**")] == []
 
 
 @pytest.mark.ros

@@ -1,9 +1,12 @@
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import PoseStamped, TwistStamped
+from lifecycle_msgs.srv import ChangeState
+from rcl_interfaces.srv import GetParameters
 from sac_gmm_interfaces.msg import ControllerStatus, EpisodeState, MixtureModel, MixtureUpdate, MixtureUpdateAnswer
 from std_srvs.srv import SetBool, Trigger
 
@@ -14,6 +17,7 @@ from sac_gmm_nodes.node_helpers import COMMAND, EPISODE, LATCHED, RELIABLE
 
 pytestmark = [pytest.mark.ros, pytest.mark.slow]
 START_NS = 1_000_000_000
+FRAME = "lbr_link_0"
 NO_TURN = np.array([0.0, 0.0, 0.0, 1.0])
 
 
@@ -46,7 +50,7 @@ class Robot:
 
     def send_state(self):
         self.now_ns += 10_000_000
-        self.poses.publish(pose_message(self.position, NO_TURN, header(stamp_of(self.now_ns))))
+        self.poses.publish(pose_message(self.position, NO_TURN, header(stamp_of(self.now_ns), FRAME)))
 
     def run_episode(self, episode_id=1, time_limit_s=60.0):
         self.streaming = True
@@ -65,9 +69,9 @@ class Robot:
             )
         )
 
-    def detect(self, stamp_ns):
+    def detect(self, stamp_ns, frame=FRAME):
         target = np.array([0.5, 0.0, 0.4])
-        self.targets.publish(pose_message(target, NO_TURN, header(stamp_of(stamp_ns))))
+        self.targets.publish(pose_message(target, NO_TURN, header(stamp_of(stamp_ns), frame)))
 
     def status(self, state, reason=None):
         last = self.statuses[-1]
@@ -160,6 +164,18 @@ def test_each_episode_waits_for_a_target_of_its_own(graph, model_file):
     graph.wait(lambda: robot.status(State.ACTIVE), "motion")
 
 
+@pytest.mark.parametrize("frame", ["camera_optical", ""])
+def test_a_target_in_another_frame_is_none(graph, model_file, frame):
+    """Its numbers would be taken for places before the robot."""
+    robot = Robot(graph, model_file, rate_hz=100.0)
+    robot.run_episode()
+    robot.detect(robot.now_ns, frame)
+    graph.wait(lambda: robot.status(State.WAITING, Reason.NO_TARGET), "the target to be dropped")
+    assert f"target_pose is in the frame '{frame}', not in the base frame '{FRAME}'" in graph.output("gmm_controller")
+    robot.detect(robot.now_ns)
+    graph.wait(lambda: robot.status(State.ACTIVE), "motion with a target in the base frame")
+
+
 def test_an_episode_is_new_by_its_start_when_its_number_is_not(graph, model_file):
     """A manager that was started again counts from one again."""
     robot = Robot(graph, model_file, rate_hz=100.0)
@@ -249,6 +265,22 @@ def test_diagnostics_tell_of_loop_state_and_updates(graph, model_file):
     assert int(found["ticks"]) >= int(found["ticks_on_time"]) > 10
     assert 0 < float(found["compute_us_median"]) < 10_000
     assert found["rate_hz"] == "100"
+
+
+def test_in_a_namespace_it_has_its_configuration_and_a_name_of_its_own(graph, model_file):
+    """Else a second robot goes by the defaults, whose box is no box, and its health hides that of the first."""
+    arrays = graph.listen("/diagnostics", DiagnosticArray, RELIABLE)
+    files = ["--params-file", "config/controller.yaml", "--params-file", "config/simulation.yaml"]
+    arguments = ["-r", "__ns:=/left", *files, "-p", f"model_file:={model_file}"]
+    graph.run("left", [sys.executable, "-m", "sac_gmm_nodes.gmm_controller", "--ros-args", *arguments])
+    request = GetParameters.Request(names=["workspace_max_m", "rate_hz"])
+    corner, rate = graph.call(GetParameters, "/left/gmm_controller/get_parameters", request).values
+    assert (list(corner.double_array_value), rate.double_value) == ([0.8, 0.45, 0.8], 30.0)
+    transition = ChangeState.Request()
+    transition.transition.label = "configure"
+    assert graph.call(ChangeState, "/left/gmm_controller/change_state", transition).success
+    graph.wait(lambda: arrays, "diagnostics")
+    assert arrays[-1].status[0].name == "left/gmm_controller: control loop"
 
 
 def test_without_updates_the_base_returns(graph, model_file):

@@ -142,6 +142,6 @@ def test_random_search_depends_on_nothing_but_what_it_sees():
 def test_the_controller_allows_what_the_agent_may_ask_for():
     """The largest translation, along all axes at once, is within the bound on which the controller refuses."""
     parameters = yaml.safe_load((CONFIG.parent / "controller.yaml").read_text())
-    bound_m = parameters["gmm_controller"]["ros__parameters"]["max_position_change_m"]
+    bound_m = parameters["/**/gmm_controller"]["ros__parameters"]["max_position_change_m"]
     tasks = json.loads(CONFIG.read_text())["tasks"]
     assert max(load_settings(CONFIG, task).skill.reach_m for task in tasks) * np.sqrt(3) < bound_m

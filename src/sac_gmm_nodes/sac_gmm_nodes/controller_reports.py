@@ -101,9 +101,10 @@ class ControllerReports:
             "updates_refused": self._refused,
             "last_refusal": self._last_refusal,
         }
+        node = self._node.get_fully_qualified_name().lstrip("/")  # two robots in namespaces are two entries
         entry = DiagnosticStatus(
             level=level,
-            name=f"{self._node.get_name()}: control loop",
+            name=f"{node}: control loop",
             hardware_id=self._frame_id,
             message=message,
             values=[
