@@ -154,7 +154,10 @@ def test_a_learner_that_dies_leaves_the_actor_its_policy(learner, transitions):
     before = learner.policy().act(obs, True)
     os.kill(learner._process.pid, signal.SIGKILL)
     wait_for(lambda: not learner.alive)
-    learner.observe(transitions(SPEC, 1)[0])
+    for transition in transitions(SPEC, 3):
+        learner.observe(transition)
+    learner.remember({"episodes": 1})
+    assert learner._inbox.qsize() == 0, "what nobody will read is not kept"
     np.testing.assert_array_equal(learner.policy().act(obs, True), before)
     assert learner.metrics()["alive"] == 0.0
     with pytest.raises(SacGmmError, match="ended"):

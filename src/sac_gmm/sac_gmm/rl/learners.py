@@ -252,15 +252,15 @@ class AsyncLearner:
 
     def observe(self, transition: Transition, *, learn: bool = True) -> None:
         """Hand over a transition; returns at once. See `SyncLearner.observe`."""
-        self._inbox.put(("observe", transition, learn))
+        self._hand_over("observe", transition, learn)
 
     def learn_to_see(self) -> None:
         """Have what reads the pictures trained on those handed over so far; returns at once."""
-        self._inbox.put(("see",))
+        self._hand_over("see")
 
     def remember(self, extra: dict[str, Any]) -> None:
         """Have these JSON values stored with every later checkpoint, such as the episode counter; returns at once."""
-        self._inbox.put(("remember", extra))
+        self._hand_over("remember", extra)
 
     def policy(self) -> Policy:
         """Return the policy, brought up to the newest version that can be read without waiting."""
@@ -304,6 +304,11 @@ class AsyncLearner:
                 kind, text = self._answers.get(timeout=0.1)
                 reason = text if kind == "error" else reason
         return reason
+
+    def _hand_over(self, *order: Any) -> None:
+        """Queue an order; where nobody is left to read it, it is dropped: the queue would grow with every picture."""
+        if self.alive:
+            self._inbox.put(order)
 
     def _wait(self, wanted: str, timeout_s: float) -> None:
         deadline = time.monotonic() + timeout_s
