@@ -181,11 +181,23 @@ def test_the_arm_stops_before_a_singular_posture_and_names_it(graph, outward_mod
 
 
 def test_a_joint_keeps_its_margin_and_joint_positions_take_the_twists_place(graph, model_file, tmp_path, table):
-    """The elbow's limit, by the description given, lies on the way down; the driver takes joint positions."""
+    """The elbow's limit, by the description given, lies on the way down; the driver takes joint positions.
+
+    In which axes it would take twists, which it is not sent, is nobody's business: on the robot, no controller that
+    could be asked runs then.
+    """
     words = describe_iiwa().partition('name="lbr_A4"')
     end_rad = -np.deg2rad(83.0)
     (tmp_path / "arm.urdf").write_text(words[0] + words[1] + words[2].replace('lower="', f'lower="{end_rad}" was="', 1))
-    lab = Lab(graph, model_file, command="joint_position", joint_band_rad=0.02, urdf_file=tmp_path / "arm.urdf")
+    lab = Lab(
+        graph,
+        model_file,
+        bridge={"twist_in_tip_frame": True},
+        command="joint_position",
+        check_driver=True,
+        joint_band_rad=0.02,
+        urdf_file=tmp_path / "arm.urdf",
+    )
     from lbr_fri_idl.msg import LBRJointPositionCommand
 
     commands = graph.listen("lbr/command/joint_position", LBRJointPositionCommand, COMMAND)

@@ -85,8 +85,9 @@ class JointLink:
         self._tip = node.settings(TipSettings)
         self._joint_settings = node.settings(JointSettings)
         self._judge = LbrJudge(node.settings(LbrSettings)) if lbr else None
-        ask = lbr and self._output == "twist"
-        checked = node.flag("check_driver", ask, "move only if the driver takes twists in base axes")
+        checked = node.flag("check_driver", lbr, "move only if the driver takes twists in base axes")
+        # Joint positions have no axes, and the controller that takes them has no such setting to be asked for.
+        checked = checked and self._output == "twist"
         self._objection = Reason.WRONG_DRIVER_SETTING if checked else Reason.NONE
         self._state: LbrState | None = None
         self.guard: JointGuard | None = None
