@@ -11,6 +11,7 @@ import yaml
 from sac_gmm.cli.demo import Demo
 from sac_gmm.cli.launch_yaml import declared_arguments, read_launch_file
 from sac_gmm.skills.settings import load_settings
+from sac_gmm.tasks.door import MARKER_DICTIONARY, MARKER_ID, MARKER_SIZE_M
 
 ROOT = Path(__file__).parents[2]
 FILES = sorted((ROOT / "launch").glob("*.launch.yaml"))
@@ -39,6 +40,16 @@ def test_a_robot_begins_slowly_and_only_with_somebodys_word():
     assert "pybullet_bridge" not in nodes
     rehearsal = {node.label for node in read_launch_file(path, {"model": "m.npz", "simulate": "true"})}
     assert "pybullet_bridge" in rehearsal, "without a driver, whatever start_driver says"
+
+
+def test_the_robot_s_marker_and_task_are_said_by_its_files():
+    path = ROOT / "launch" / "robot.launch.yaml"
+    given = {"model": "m.npz", "simulate": "true", "task": "lever"}
+    nodes = {node.label: node for node in read_launch_file(path, given)}
+    reward = parameters_of(nodes["aruco_reward"])
+    told = (reward["dictionary"], reward["marker_id"], reward["marker_size_m"])
+    assert told == (MARKER_DICTIONARY, MARKER_ID, MARKER_SIZE_M), "the rehearsal's door shows the same marker"
+    assert {parameters_of(nodes[name])["task"] for name in ("sac_adapter", "pybullet_bridge")} == {"lever"}
 
 
 def test_the_door_is_practised_as_its_agent_is_made_for():
