@@ -21,10 +21,12 @@ class UpdateBounds:
     """How far an update may take the model from the base model, per component."""
 
     max_position_change_m: float = number(0.06, 0.0, 1.0, "m", "largest shift of a component's mean position")
-    max_velocity_change_m_s: float = number(0.1, 0.0, 1.0, "m/s", "largest change of a component's mean velocity")
+    max_velocity_change_m_s: float = number(
+        0.1, 0.0, 1.0, "m/s", "largest change of a component's velocity, over its Gaussian"
+    )
     max_prior_change: float = number(0.3, 0.0, 1.0, "", "largest change of a component's prior")
     max_covariance_ratio: float = number(
-        4.0, 1.0, 100.0, "", "largest factor by which the variance in any direction may grow or shrink"
+        4.0, 1.0, 100.0, "", "largest factor by which a variance of position, or of velocity given it, may change"
     )
 
     def __post_init__(self) -> None:
@@ -85,7 +87,10 @@ class UpdateGate:
         self.bounds = bounds or UpdateBounds()
         self._low = np.array(limits.workspace_min_m)
         self._high = np.array(limits.workspace_max_m)
-        self._whiteners = np.linalg.inv(np.linalg.cholesky(base.mixture.covariances))  # (K, 2d, 2d)
+        self._gains, noise = self._motion(base.mixture.covariances)
+        self._whiteners = [
+            np.linalg.inv(np.linalg.cholesky(S)) for S in (self._positions(base.mixture.covariances), noise)
+        ]
 
     def judge(self, update: ModelUpdate, version: int, target_m: np.ndarray | None, episode_id: int | None) -> Verdict:
         """Judge one update; nothing in it can make this raise.
@@ -165,25 +170,32 @@ class UpdateGate:
         base, bounds, d = self.base.mixture, self.bounds, self.base.state_dim
         shift = np.linalg.norm((means - base.means)[:, :d], axis=1).max()
         shift = max(shift, np.linalg.norm(attractor - self.base.attractor))
-        speed = np.linalg.norm((means - base.means)[:, d:], axis=1).max()
+        gains, noise = self._motion(covariances)
+        bend = gains - self._gains  # what it does to the velocity, over the component's own Gaussian
+        squares = np.einsum("kij,kjl,kil->k", bend, self._positions(base.covariances), bend)
+        speed = np.sqrt((np.square((means - base.means)[:, d:]).sum(axis=1) + squares).max())
         prior = np.abs(priors - base.priors).max()
-        ratio = self._covariance_ratio(covariances)
+        ratio = max(map(_largest_ratio, self._whiteners, (self._positions(covariances), noise)))
         for what, value, allowed, unit in (
             ("a mean or the attractor moves by", shift, bounds.max_position_change_m, " m"),
-            ("a mean velocity changes by", speed, bounds.max_velocity_change_m_s, " m/s"),
+            ("a velocity changes by", speed, bounds.max_velocity_change_m_s, " m/s"),
             ("a prior changes by", prior, bounds.max_prior_change, ""),
             ("a variance changes by a factor of", ratio, bounds.max_covariance_ratio, ""),
         ):
             if not value <= allowed * (1 + 1e-9):  # an overflow that became not-a-number is too large as well
                 raise _RefusedError(Answer.CHANGE_TOO_LARGE, f"{what} {value:.4g}{unit}; allowed is {allowed:g}{unit}")
 
-    def _covariance_ratio(self, covariances: np.ndarray) -> float:
-        """The largest factor by which the variance in any direction differs from the base model's."""
-        try:
-            ratios = np.linalg.eigvalsh(self._whiteners @ covariances @ self._whiteners.transpose(0, 2, 1))
-        except np.linalg.LinAlgError:  # numbers so large that the product overflowed
-            return float("inf")
-        return float(max(ratios.max(), 1 / max(ratios.min(), 1e-12)))
+    def _positions(self, covariances: np.ndarray) -> np.ndarray:
+        """Of the positions alone: (K, d, d)."""
+        d = self.base.state_dim
+        return covariances[:, :d, :d]
+
+    def _motion(self, covariances: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The gain of each component's field, and the covariance of the velocity around it, both (K, d, d)."""
+        d = self.base.state_dim
+        s_xv = covariances[:, :d, d:]
+        gains = np.linalg.solve(covariances[:, :d, :d], s_xv).transpose(0, 2, 1)
+        return gains, covariances[:, d:, d:] - gains @ s_xv
 
     def _check_attractor(self, attractor: np.ndarray, target_m: np.ndarray) -> None:
         goal = attractor + target_m
@@ -204,6 +216,15 @@ class UpdateGate:
         except (SacGmmError, _RefusedError) as error:
             raise _RefusedError(Answer.NOT_CERTIFIED, f"no stable field within the bounds is near: {error}") from error
         return Verdict(True, Answer.ACCEPTED, "projected to the nearest field with a stability certificate", projected)
+
+
+def _largest_ratio(whiteners: np.ndarray, covariances: np.ndarray) -> float:
+    """The largest factor by which the variance in any direction differs from the base model's."""
+    try:
+        ratios = np.linalg.eigvalsh(whiteners @ covariances @ whiteners.transpose(0, 2, 1))
+    except np.linalg.LinAlgError:  # numbers so large that the product overflowed
+        return float("inf")
+    return float(max(ratios.max(), 1 / max(ratios.min(), 1e-12)))
 
 
 class _RefusedError(Exception):
