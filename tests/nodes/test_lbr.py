@@ -8,11 +8,12 @@ import time
 import numpy as np
 import pytest
 import robot_interfaces
-from geometry_msgs.msg import PoseStamped, Twist
+from geometry_msgs.msg import PoseStamped, Twist, WrenchStamped
 from rcl_interfaces.srv import GetParameters
 from rclpy.qos import QoSProfile
 from sac_gmm_interfaces.msg import ControllerStatus, EpisodeState
 from sac_gmm_interfaces.srv import SetFault
+from scipy.spatial.transform import Rotation
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Float64MultiArray
 from std_srvs.srv import SetBool
@@ -21,7 +22,16 @@ from tests.nodes.faults.conftest import stop_of
 from sac_gmm.control import Limit, Reason, SafetyLimits, State
 from sac_gmm.models import GaussianMixture, SkillModel, save_model
 from sac_gmm.tasks.iiwa import HOME_RAD, describe_iiwa
-from sac_gmm_nodes.conversions import header, nanoseconds, point_array, pose_message, stamp_of, twist_array
+from sac_gmm_nodes.conversions import (
+    header,
+    nanoseconds,
+    point_array,
+    pose_message,
+    stamp_of,
+    twist_array,
+    wrench_array,
+    wrench_message,
+)
 from sac_gmm_nodes.node_helpers import COMMAND, EPISODE, LATCHED, SENSOR
 
 pytestmark = [pytest.mark.ros, pytest.mark.slow]
@@ -314,6 +324,35 @@ def test_joints_that_are_not_numbers_are_not_commanded(graph, joints, table):
     graph.wait(lambda: statuses[-1].tick > tick + 30, "more ticks")
     assert not commands
     table.add("joint states that are not numbers", "is not moved at all", "NOT_A_NUMBER")
+
+
+def test_a_wrench_is_told_in_base_axes_and_only_while_it_is_felt(graph, joints):
+    """A driver's wrench comes in the axes of the tip, which points down: pulled up, the arm feels the tip's -z."""
+    felt, frame = np.array([1.0, 2.0, -3.0, 0.1, 0.2, 0.3]), ["tcp"]
+    broadcaster = graph.node.create_publisher(WrenchStamped, "force_torque_broadcaster/wrench", SENSOR)
+    timer = graph.node.create_timer(
+        0.01, lambda: broadcaster.publish(wrench_message(felt, header(stamp_of(1), frame[0])))
+    )
+    poses = graph.listen("state/pose", PoseStamped, SENSOR)
+    told = graph.listen("wrench", WrenchStamped, SENSOR)
+    graph.wait(lambda: poses and told, "a wrench and a pose")
+    turn = poses[-1].pose.orientation
+    tip = Rotation.from_quat([turn.x, turn.y, turn.z, turn.w])
+    np.testing.assert_allclose(wrench_array(told[-1]), tip.apply(felt.reshape(2, 3)).ravel(), atol=1e-6)
+    assert told[-1].wrench.force.z == pytest.approx(3.0, abs=0.1)
+    assert told[-1].header.frame_id == "lbr_link_0"
+
+    frame[0] = "lbr_link_0"
+    graph.wait(lambda: wrench_array(told[-1]).tolist() == felt.tolist(), "one in base axes, as it is")
+    frame[0] = "elsewhere"
+    graph.wait(lambda: "is in the frame 'elsewhere'" in graph.output("gmm_controller"), "an error that names the frame")
+    assert "tip_frame 'tcp'" in graph.output("gmm_controller")
+    graph.node.destroy_timer(timer)
+    graph.wait(lambda: "no wrench on /force_torque_broadcaster/wrench" in graph.output("gmm_controller"), "an error")
+    told.clear()
+    count = len(poses)
+    graph.wait(lambda: len(poses) > count + 20, "more states")
+    assert not told, "the last wrench is not that of now"
 
 
 @pytest.mark.parametrize(

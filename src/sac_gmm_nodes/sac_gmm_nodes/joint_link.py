@@ -30,7 +30,16 @@ from sac_gmm.control.lbr_state import LbrJudge, LbrSettings, LbrState
 from sac_gmm.control.safety import JointLimiter
 from sac_gmm.control.settings import check_settings, number
 from sac_gmm.errors import SacGmmError
-from sac_gmm_nodes.conversions import header, nanoseconds, point_array, stamp_of, twist_bytes
+from sac_gmm.models.orientation import conjugate, multiply
+from sac_gmm_nodes.conversions import (
+    header,
+    nanoseconds,
+    point_array,
+    stamp_of,
+    twist_bytes,
+    wrench_array,
+    wrench_message,
+)
 from sac_gmm_nodes.node_helpers import COMMAND, LATCHED, SENSOR, BaseNode
 from sac_gmm_nodes.robot_link import ArmReading, Polled, RobotLink, take
 from sac_gmm_nodes.robot_messages import LBRJointPositionCommand, LBRState, TFMessage
@@ -40,6 +49,7 @@ _FRAMES = QoSProfile(depth=100)
 _STATIC_FRAMES = QoSProfile(depth=100, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 _TIP_FRAME = ("inv_jac_ctrl.twist_in_tip_frame", "twist_in_tip_frame")  # newer and older drivers
 _TIP = "the skill's tip"  # in the tree of frames
+_SILENT_S = 1.0  # a wrench that does not come for so long is asked for aloud
 _PAUSE_S = 0.5  # without a command for so long, joint positions begin anew where the arm is
 
 
@@ -98,7 +108,8 @@ class JointLink:
         self._reading: ArmReading | None = None
         self._joints_ns = 0  # stamp of the last joint state
         self._reason = Reason.NO_STATE if lbr else Reason.NONE
-        self._wrench: Any = None
+        self._wrench: WrenchStamped | None = None
+        self._wrench_s: float | None = None  # when it came, or was looked for first
         self._described = ""
         # Stamp, position, and the orientation where it is not that of the joints.
         self._untold: tuple[int, np.ndarray, np.ndarray | None] | None = None
@@ -247,12 +258,12 @@ class JointLink:
 
     def tell(self) -> None:
         """Publish the pose, and the wrench felt last, for those who learn from it; called when the tick is over."""
-        if self._untold is None:
+        if self._untold is None or self._kinematics is None:
             return
         (stamp_ns, position, orientation), self._untold = self._untold, None
-        if self._poses.get_subscription_count() and self._kinematics is not None:
-            if orientation is None:
-                orientation = self._kinematics.orientation_xyzw
+        if orientation is None:
+            orientation = self._kinematics.orientation_xyzw
+        if self._poses.get_subscription_count():
             message = self._pose_message
             stamp, point, turn = message.header.stamp, message.pose.position, message.pose.orientation
             stamp.sec, stamp.nanosec = divmod(stamp_ns, 1_000_000_000)
@@ -260,11 +271,9 @@ class JointLink:
             turn.x, turn.y, turn.z, turn.w = orientation.tolist()
             self._poses.publish(message)
         if self._wrench_out.get_subscription_count():
-            for wrench, _ in take(self._wrenches):
-                self._wrench = wrench
-            if self._wrench is not None:
-                self._wrench.header = header(stamp_of(stamp_ns), self._wrench.header.frame_id)
-                self._wrench_out.publish(self._wrench)
+            wrench = self._take_wrench(orientation)
+            if wrench is not None:
+                self._wrench_out.publish(wrench_message(wrench, header(stamp_of(stamp_ns), self._frame_id)))
 
     @property
     def driver(self) -> str:
@@ -318,6 +327,35 @@ class JointLink:
         self._reading = ArmReading(stamp_ns, arrived_s, position)
         self._untold = (stamp_ns, position, orientation) if np.isfinite(position).all() else None
 
+    def _take_wrench(self, tip_xyzw: np.ndarray) -> np.ndarray | None:
+        """The wrench felt last, shape (6,), in base axes; None where it is too old or its axes are not known."""
+        for message, arrived_s in take(self._wrenches):
+            self._wrench, self._wrench_s = message, arrived_s
+        now_s = time.monotonic()
+        self._wrench_s = now_s if self._wrench_s is None else self._wrench_s
+        age_s, topic, log = now_s - self._wrench_s, self._wrenches.topic_name, self._node.get_logger()
+        assert self._limits is not None
+        if self._wrench is None or age_s > self._limits.state_timeout_s:  # said again as of now, it would be a lie
+            if age_s > _SILENT_S:
+                log.error(
+                    f"no wrench on {topic} since {age_s:.0f} s: without it the adapter decides nothing; start the "
+                    "driver's force_torque_broadcaster",
+                    throttle_duration_sec=5.0,
+                )
+            return None
+        wrench, frame = wrench_array(self._wrench), self._wrench.header.frame_id
+        if frame == self._frame_id:
+            return wrench
+        if frame == self._tip_frame:
+            return _turned(tip_xyzw, wrench)
+        log.error(
+            f"{topic} is in the frame {frame!r}, neither in base_frame {self._frame_id!r} nor in tip_frame "
+            f"{self._tip_frame!r}: it is left out; set tip_frame to {frame!r} and tip_offset_m to the tip in it, or "
+            "frame_id of the driver's force_torque_broadcaster",
+            throttle_duration_sec=5.0,
+        )
+        return None
+
     def _now_ns(self) -> int:
         return self._node.get_clock().now().nanoseconds
 
@@ -362,6 +400,12 @@ class JointLink:
                 f"{self._settings.srv_name} knows none of {', '.join(_TIP_FRAME)}: the arm is not moved",
                 throttle_duration_sec=5.0,
             )
+
+
+def _turned(xyzw: np.ndarray, wrench: np.ndarray) -> np.ndarray:
+    """Force and torque of a wrench (6,), both turned by a unit quaternion."""
+    vectors = np.column_stack((wrench.reshape(2, 3), np.zeros(2)))
+    return multiply(multiply(xyzw, vectors), conjugate(xyzw))[:, :3].ravel()
 
 
 def _ignore(_message: Any) -> None:
