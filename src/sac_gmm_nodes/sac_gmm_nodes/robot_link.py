@@ -5,6 +5,7 @@ This is the link of the plain topics: `state/pose` in, `command/twist` out, and 
 
 from __future__ import annotations
 
+import struct
 import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -15,11 +16,12 @@ from rclpy.callback_groups import CallbackGroup
 from rclpy.duration import Duration
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
+from rclpy.serialization import deserialize_message
 from rclpy.subscription import Subscription
 
 from sac_gmm.control import Reason, SafetyLimits
 from sac_gmm.control.safety import JointLimiter
-from sac_gmm_nodes.conversions import TwistStampedBytes, nanoseconds, stamp_and_position
+from sac_gmm_nodes.conversions import TwistStampedBytes, frame_objection, nanoseconds, stamp_and_position
 from sac_gmm_nodes.node_helpers import COMMAND
 
 
@@ -50,7 +52,7 @@ class RobotLink:
     ) -> None:
         self.driver = ""
         self.twist_gain = 1.0
-        self._deliver = deliver
+        self._node, self._frame_id, self._deliver = node, frame_id, deliver
         self._reading: ArmReading | None = None
         if deliver:
             self._poses = node.create_subscription(PoseStamped, "state/pose", self._on_pose, qos)
@@ -74,7 +76,7 @@ class RobotLink:
         """The newest state; called by the loop, on every tick."""
         if self._deliver is None:
             for pose, arrived_s in take(self._poses):
-                self._take_in(*stamp_and_position(pose), arrived_s)
+                self._take_in(_frame_of(pose), *stamp_and_position(pose), arrived_s)
         return self._reading
 
     def hold(self, now_s: float) -> Reason:
@@ -103,14 +105,16 @@ class RobotLink:
     def _on_pose(self, message: PoseStamped) -> None:
         before, position = self._reading, message.pose.position
         stamp_ns = nanoseconds(message.header.stamp)
-        reading = self._take_in(stamp_ns, (position.x, position.y, position.z), time.monotonic())
-        if reading is not before and self._deliver is not None:
-            self._deliver(reading)
+        point_m = position.x, position.y, position.z
+        self._take_in(message.header.frame_id, stamp_ns, point_m, time.monotonic())
+        if self._reading is not None and self._reading is not before and self._deliver is not None:
+            self._deliver(self._reading)
 
-    def _take_in(self, stamp_ns: int, position_m: tuple[float, float, float], arrived_s: float) -> ArmReading:
-        if self._reading is None or stamp_ns != self._reading.stamp_ns:
+    def _take_in(self, frame_id: str, stamp_ns: int, position_m: tuple[float, float, float], arrived_s: float) -> None:
+        if objection := frame_objection(frame_id, self._frame_id, self._poses.topic_name):
+            self._node.get_logger().error(objection, throttle_duration_sec=5.0)
+        elif self._reading is None or stamp_ns != self._reading.stamp_ns:
             self._reading = ArmReading(stamp_ns, arrived_s, np.array(position_m))
-        return self._reading
 
 
 class Polled(CallbackGroup):
@@ -138,3 +142,11 @@ def take(subscription: Subscription) -> list[tuple[Any, float]]:
             waited_s = min(max((time.time_ns() - info["received_timestamp"]) * 1e-9, 0.0), 10.0)
             taken.append((message, time.monotonic() - waited_s))
     return taken
+
+
+def _frame_of(cdr: bytes) -> str:
+    """The frame of a serialised PoseStamped, without making the message of it; see `stamp_and_position`."""
+    if cdr[0] != 0 or cdr[1] > 1:
+        return deserialize_message(cdr, PoseStamped).header.frame_id
+    (length,) = struct.unpack_from("<I" if cdr[1] else ">I", cdr, 12)
+    return cdr[16 : 15 + length].decode(errors="replace")
