@@ -18,6 +18,7 @@ from sac_gmm.cli.main import main
 from sac_gmm.errors import SacGmmError
 from sac_gmm.evaluation import training
 from sac_gmm.evaluation.contenders import CONTENDERS
+from sac_gmm.evaluation.measuring import open_candidate
 from sac_gmm.evaluation.run_folder import locked_run
 from sac_gmm.evaluation.table import (
     ABLATIONS,
@@ -35,7 +36,7 @@ from sac_gmm.evaluation.table import (
 from sac_gmm.files import read_json, write_json
 from sac_gmm.models import load_model, save_model
 from sac_gmm.rl import load_checkpoint, load_policy
-from sac_gmm.skills.settings import SkillSettings, load_settings
+from sac_gmm.skills.settings import AgentSettings, SkillSettings, load_settings
 
 ROOT = Path(__file__).parents[2]
 # Short: few updates, small networks, no pictures; with all else that an agent may see.
@@ -214,6 +215,19 @@ def test_what_is_refused_leaves_no_run_behind(tmp_path, monkeypatch, capsys, opt
     assert main(arguments) == 2
     assert words in capsys.readouterr().err
     assert os.listdir(tmp_path) == []
+
+
+def test_what_the_user_sets_decides_over_what_a_baseline_sets(tmp_path, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    run = tmp_path / "run"
+    wanted = [*SMALL, "interval=16", "memory=false"]
+    arguments = ["train", "door", "--skill", "residual_gmm", "--episodes", "1", "--out", str(run), "--set", *wanted]
+    assert main(arguments) == 0
+    settings = read_json(run / "config.json")["settings"]
+    assert (settings["skill"]["interval"], settings["skill"]["memory"]) == (16, False)
+    assert settings["agent"]["anchor_weight"] == 0.0  # the baseline's own, of which nothing was said
+    candidate = open_candidate(str(run), None, ROOT / "config/agent.json")
+    assert candidate.settings == AgentSettings.from_json(settings)
 
 
 @pytest.mark.slow

@@ -58,11 +58,12 @@ def run(asked: Train) -> int:
     """Run what is missing of a training run."""
     import torch
 
+    from sac_gmm.evaluation.contenders import settings_for
     from sac_gmm.evaluation.training import Plan, TrainingRun
     from sac_gmm.skills.settings import load_settings, parse_changes
 
     torch.set_num_threads(1)
-    settings = load_settings(asked.config, asked.task).changed(**parse_changes(asked.set))
+    settings = settings_for(asked.skill, load_settings(asked.config, asked.task)).changed(**parse_changes(asked.set))
     options = {} if asked.sigma is None else {"target_noise_std_m": asked.sigma}
     plan = Plan(asked.task, asked.skill, asked.seed, asked.episodes, settings, task_options=options)
     training = TrainingRun(plan, asked.out, resume=asked.resume, demonstrations=asked.demonstrations)

@@ -85,7 +85,7 @@ def open_candidate(name: str, task: str | None, config: Path, demonstrations: Pa
         raise SacGmmError(
             f"policy {file} adapts the skill {about['model_id']}, found {model.model_id}: put its skill.npz beside it"
         )
-    settings = settings_for(about["skill"], AgentSettings.from_json(about["settings"]))
+    settings = AgentSettings.from_json(about["settings"])
     return Candidate(task or about["task"], about["skill"], settings, model, file, about)
 
 

@@ -133,7 +133,7 @@ def result_file(cell: Cell, conditions: Conditions) -> Path:
 
 def _asked(cell: Cell, conditions: Conditions) -> dict[str, Any]:
     """What a cell's result depends on beside the source; it goes into the cell."""
-    learns, settings = contender(cell.skill).learns, settings_for(cell.skill, _settings(cell, conditions))
+    learns, settings = contender(cell.skill).learns, _settings(cell, conditions)
     asked: dict[str, Any] = {
         "conditions": {
             "episodes": conditions.episodes if learns else SEEDS * conditions.episodes,
@@ -171,7 +171,7 @@ def _differing(before: dict[str, Any], asked: dict[str, Any], prefix: str = "") 
 
 
 def _settings(cell: Cell, conditions: Conditions) -> AgentSettings:
-    settings = load_settings(conditions.config, cell.task)
+    settings = settings_for(cell.skill, load_settings(conditions.config, cell.task))
     return settings.changed(**ABLATIONS[cell.variant]) if cell.variant else settings
 
 

@@ -19,7 +19,7 @@ import numpy as np
 
 from sac_gmm.errors import SacGmmError
 from sac_gmm.evaluation.base_skill import fit_base_skill
-from sac_gmm.evaluation.contenders import contender, demonstrated_action, make_env, settings_for
+from sac_gmm.evaluation.contenders import contender, demonstrated_action, make_env
 from sac_gmm.evaluation.protocol import seed_bank
 from sac_gmm.evaluation.record import provenance
 from sac_gmm.evaluation.run_folder import locked_run, put_aside, read_config, read_log
@@ -43,7 +43,7 @@ class Plan:
     skill: str
     seed: int
     episodes: int
-    settings: AgentSettings  # of `sac_gmm`; what the skill's own action makes necessary is added
+    settings: AgentSettings  # those in force: of another skill than `sac_gmm`, what `settings_for` gives
     fit: Kind = "lpv_ds"
     task_options: dict[str, Any] = field(default_factory=dict)
 
@@ -111,7 +111,7 @@ class TrainingRun:
         self.plan = plan
         self._keep_policies_at = keep_policies_at
         self.folder = folder
-        self.settings = settings_for(plan.skill, plan.settings)
+        self.settings = plan.settings
         self._log_path = folder / "episodes.jsonl"
         self._checkpoint = folder / "agent.checkpoint"
         with contextlib.ExitStack() as opened:
