@@ -274,6 +274,19 @@ def test_seds_lowers_its_objective(objective):
     assert certify(end).holds
 
 
+@pytest.mark.parametrize("n", [42, 84])
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_fast_approach_and_a_slow_insertion_are_fitted(n, count):
+    """Spans of progress are then of few samples at the beginning; what is chosen has some in each."""
+    s = np.linspace(0.0, 1.0, n)
+    height = np.interp(s, [0.0, 0.06, 1.0], [0.30, 0.03, 0.0])
+    x = np.concatenate([np.column_stack([0.05 * height + 1e-3 * i, height]) for i in range(count)])
+    v = np.concatenate([np.gradient(x[i * n : (i + 1) * n], 1 / 30, axis=0) for i in range(count)])
+    for fit in (fit_lpv_ds, fit_seds):
+        model = fit(x, v, [n] * count)
+        assert certify(model).holds
+
+
 def test_demonstrations_that_do_not_move_are_refused():
     still = np.zeros((40, 2))
     for fit in (fit_lpv_ds, fit_seds):

@@ -67,7 +67,7 @@ def fit_lpv_ds(
     def fit(part: TrainingSet, choice: tuple[Clustering, int]) -> SkillModel:
         return _fit(part, choice[1], choice[0], metric, margin)
 
-    fitting = [k for k in COMPONENTS if 4 * k <= min(data.lengths)] or [1]
+    fitting = [k for k in COMPONENTS if 4 * k <= min(data.lengths) and every_span_moves(data, k)] or [1]
     counts = fitting if n_components == "auto" else [n_components]
     clusterings = COMPETING if clustering == "auto" else (clustering,)
     choices = [(way, k) for way in clusterings for k in counts]
@@ -111,14 +111,27 @@ def progress(x: Array) -> Array:
     return 0.5 * (time + way / way[-1]) if way[-1] > 0.0 else time
 
 
+def _span_of(x: Array, n_components: int) -> Array:
+    """In which of so many equal spans of its progress each sample of one demonstration (N, d) is, (N,)."""
+    return np.minimum((progress(x) * n_components).astype(int), n_components - 1)
+
+
+def every_span_moves(data: TrainingSet, n_components: int) -> bool:
+    """Whether each of so many spans holds two samples at least, whichever demonstration is left out."""
+    counts = np.array(
+        [np.bincount(_span_of(demo.x, n_components), minlength=n_components) for demo in data.demonstrations()]
+    )
+    rests = counts.sum(axis=0) - counts if len(counts) > 1 else counts
+    return bool(rests.min() >= 2)
+
+
 def span_mixture(data: TrainingSet, n_components: int) -> GaussianMixture:
     """The mixture over x whose component k holds the k-th of K equal spans of every demonstration's progress.
 
     Unlike a mixture fitted to positions it knows the order of the motion, so that two passages through the same place
     share no component.
     """
-    labels = np.concatenate([progress(demo.x) for demo in data.demonstrations()])
-    labels = np.minimum((labels * n_components).astype(int), n_components - 1)
+    labels = np.concatenate([_span_of(demo.x, n_components) for demo in data.demonstrations()])
     groups = [data.x[labels == k] for k in range(n_components)]
     if min(map(len, groups)) < 2:
         raise SacGmmError(f"{n_components} components are too many for {len(data.x)} samples: choose fewer")

@@ -15,7 +15,13 @@ from numpy.typing import ArrayLike
 
 from sac_gmm.models.em import fit_mixture
 from sac_gmm.models.lmi import GainFit, GainProblem
-from sac_gmm.models.lpv_ds import RELATIVE_MARGIN, conditional_noise, span_mixture, with_room_for_velocities
+from sac_gmm.models.lpv_ds import (
+    RELATIVE_MARGIN,
+    conditional_noise,
+    every_span_moves,
+    span_mixture,
+    with_room_for_velocities,
+)
 from sac_gmm.models.mixture import Array, GaussianMixture, log_sum_exp, softmax
 from sac_gmm.models.model import SkillModel
 from sac_gmm.models.stability import with_gains
@@ -178,7 +184,9 @@ def fit_seds(
     data = training_set(x, v, lengths, align_ends=align_ends)
     reach, speed = data.scales()
     margin = RELATIVE_MARGIN * speed / reach if margin_1_s is None else margin_1_s
-    k = max(1, min(10, min(data.lengths) // 4)) if n_components == "auto" else n_components
+    most = max(1, min(10, min(data.lengths) // 4))
+    fitting = (k for k in range(most, 1, -1) if every_span_moves(data, k))
+    k = next(fitting, 1) if n_components == "auto" else n_components
 
     def fit(part: TrainingSet, iterations: int) -> SkillModel:
         return _fit(part, k, objective, margin, iterations)

@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from sac_gmm.errors import SacGmmError
-from sac_gmm.models import stability_kernels as kernels
 from sac_gmm.models.mixture import Array, GaussianMixture
 from sac_gmm.models.model import Certificate, SkillModel
 
@@ -59,6 +58,8 @@ def project(model: SkillModel, *, P: ArrayLike | None = None, margin_1_s: float 
     Raises:
         SacGmmError: A covariance is so nearly singular that rounding spoils the result; see `project_parameters`.
     """
+    from sac_gmm.models import stability_kernels as kernels
+
     P, margin = _terms(model, P, margin_1_s)
     old = model.mixture
     means, covariances = np.empty_like(old.means), np.empty_like(old.covariances)
@@ -146,6 +147,8 @@ def _certified(model: SkillModel, mixture: GaussianMixture, P: Array, margin: fl
 
 
 def _certificate(mixture: GaussianMixture, attractor: Array, P: Array, margin: float) -> Certificate:
+    from sac_gmm.models import stability_kernels as kernels
+
     rate, error, max_step, fastest = kernels.certificate(mixture.means, mixture.covariances, attractor, P)
     holds = bool(rate >= margin * (1.0 - _SLACK) and error <= _RELATIVE_ERROR * fastest)
     return Certificate(P, rate, margin, error, max_step, holds)
