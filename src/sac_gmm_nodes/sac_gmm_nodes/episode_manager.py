@@ -5,7 +5,8 @@
     ros2 action send_goal /adapt_skill sac_gmm_interfaces/action/AdaptSkill "{mode: 1, episodes: 100, first_seed: 1000}"
 
 An episode succeeds when the reward says so and for no other reason. It runs out of time by the rewards' stamps, which
-are those of the pictures, so that it lasts as long in a simulation that runs at another speed.
+are those of the pictures, so that it lasts as long in a simulation that runs at another speed. One in which the arm is
+not allowed to move is no failure of the skill: it does not begin, or it is given up.
 
 Episodes are coroutines of the one thread: a service or an action that waits for something gives the messages their turn
 in between. (Calls that wait in threads of a `MultiThreadedExecutor` hold it up for up to a second at a time.)
@@ -22,16 +23,20 @@ from rclpy.action.server import ServerGoalHandle
 from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.executors import Executor
 from sac_gmm_interfaces.action import AdaptSkill
-from sac_gmm_interfaces.msg import EpisodeState, MixtureModel, Reward
+from sac_gmm_interfaces.msg import ControllerStatus, EpisodeState, MixtureModel, Reward
 from sac_gmm_interfaces.srv import ResetTask, RunEpisode
 
+from sac_gmm.control import Reason
 from sac_gmm.errors import SacGmmError
 from sac_gmm_nodes.conversions import header, is_judged_in, nanoseconds, pays, reached, stamp_of
-from sac_gmm_nodes.node_helpers import EPISODE, LATCHED, RELIABLE, BaseNode, Turn, run_node
+from sac_gmm_nodes.node_helpers import EPISODE, LATCHED, RELIABLE, SENSOR, BaseNode, Turn, run_node
 
 _TELL_EVERY_S = 2.0
 _END_S = 2.0  # for the calls in progress to be answered when the node ends
 _GRACE_S = 2.0  # wall time at the end of an episode in which a reward that is not valid may become so
+_NEWS_S = 1.0  # a status of the controller says how it is for so long; in lock-step it is silent between episodes
+# What an episode changes: it is one, it brings its own target, and the controller begins it without its old fault.
+_READY = (Reason.NONE, Reason.NO_EPISODE, Reason.NO_TARGET, Reason.NOT_A_NUMBER)
 _MODES = (EpisodeState.MODE_BASE, EpisodeState.MODE_TRAIN, EpisodeState.MODE_EVALUATE)
 
 
@@ -57,6 +62,9 @@ class EpisodeManager(BaseNode):
         self._silence_timeout_s = self.real(
             "silence_timeout_s", 30.0, 0.5, 3600.0, "s", "wall time without a new reward before an episode is given up"
         )
+        self._idle_timeout_s = self.real(
+            "idle_timeout_s", 5.0, 0.5, 600.0, "s", "by the pictures, without motion, before an episode is given up"
+        )
         self._target_noise_std_m = self.real(
             "target_noise_std_m", -1.0, -1.0, 0.1, "m", "noise on the detected target per axis; -1: the task's own"
         )
@@ -69,6 +77,7 @@ class EpisodeManager(BaseNode):
         self._states = self.create_publisher(EpisodeState, "episode_state", EPISODE)
         self.create_subscription(Reward, "reward", self._on_reward, RELIABLE)
         self.create_subscription(MixtureModel, "model", self._on_model, LATCHED)
+        self.create_subscription(ControllerStatus, "controller_status", self._on_status, SENSOR)
         self._reset_task = self.create_client(ResetTask, "reset_task", callback_group=calls)
         self.create_service(RunEpisode, "run_episode", self._on_run_episode, callback_group=calls)
         self._action = ActionServer(
@@ -84,6 +93,9 @@ class EpisodeManager(BaseNode):
 
         self._busy = False  # with an episode, or with all those of an action
         self._model_seen = False
+        self._status: ControllerStatus | None = None
+        self._status_at_s = 0.0
+        self._moved_ns = 0  # stamp of the last reward before the controller said last that it moves the arm
         self._rewarded_ns = 0  # stamp of the last reward
         self._valid_ns = 0  # of the last one that was valid
         self._why_invalid = ""
@@ -125,6 +137,8 @@ class EpisodeManager(BaseNode):
         try:
             start_ns = await self._reset(mode, seed, check)
             self._start_ns, self._success_ns, self._rewarded_at_s = start_ns, None, time.monotonic()
+            self._moved_ns = start_ns
+            self._rewarded_ns = self._valid_ns = 0  # of the episode before: the clock may have been set back since
             self._state.start_stamp = stamp_of(start_ns)
             self._publish(EpisodeState.PHASE_RUNNING, stamp_ns=start_ns)
             end_ns = start_ns + round(self._time_limit_s * 1e9)
@@ -148,11 +162,12 @@ class EpisodeManager(BaseNode):
         def missing() -> list[str]:
             absent = {
                 "the reset_task service (robot or simulation)": not self._reset_task.service_is_ready(),
-                "the controller's model": not self._model_seen or self.count_publishers("model") == 0,
-                "the adapter": self._expect_adapter and self.count_publishers("model_update") == 0,
-                "a source of reward": self.count_publishers("reward") == 0,
+                "the controller's model": not self._model_seen or not self._is_published("model"),
+                "the adapter": self._expect_adapter and not self._is_published("model_update"),
+                "a source of reward": not self._is_published("reward"),
             }
-            return [what for what, is_absent in absent.items() if is_absent]
+            held = self._why_held()
+            return [what for what, is_absent in absent.items() if is_absent] + ([held] if held else [])
 
         end_s = time.monotonic() + self._ready_timeout_s
         while what := missing():
@@ -161,6 +176,28 @@ class EpisodeManager(BaseNode):
                 raise SacGmmError(f"still missing after {self._ready_timeout_s:g} s: {', '.join(what)}")
             self.get_logger().info(f"waiting for {', '.join(what)}", throttle_duration_sec=_TELL_EVERY_S)
             await Turn()
+
+    def _is_published(self, topic: str) -> bool:
+        return self.count_publishers(self.resolve_topic_name(topic)) > 0  # which does not look at remappings by itself
+
+    def _why_held(self) -> str:
+        """Why the controller would not move the arm in an episode; empty where it says no such thing."""
+        status = self._status
+        if status is None or time.monotonic() - self._status_at_s > _NEWS_S or status.reason in _READY:
+            return ""
+        return f"a controller that may move the arm ({Reason(status.reason).name}: {status.remedy})"
+
+    def _check_motion(self) -> None:
+        """Give the episode up when it goes on without the arm: what is scored then says nothing about the skill.
+
+        Raises:
+            SacGmmError: The controller has not said for too long that it moves the arm.
+        """
+        status, since_ns = self._status, self._rewarded_ns - self._moved_ns
+        if status is None or since_ns < self._idle_timeout_s * 1e9:
+            return
+        why = f"{Reason(status.reason).name}: {status.remedy}" if status.reason else "it says nothing: look at its log"
+        raise SacGmmError(f"the controller has not moved the arm for {since_ns / 1e9:.1f} s ({why})")
 
     async def _reset(self, mode: int, seed: int, check: Callable[[], None]) -> int:
         """Have the scene put back; the stamp of the first state, in nanoseconds."""
@@ -180,7 +217,10 @@ class EpisodeManager(BaseNode):
         response = future.result()
         if response is None or not response.success:
             raise SacGmmError(f"reset_task failed: {'' if response is None else response.message}")
-        return nanoseconds(response.stamp)
+        start_ns = nanoseconds(response.stamp)
+        if start_ns == 0:  # with it every picture would come after the end
+            raise SacGmmError("reset_task answered with stamp 0: it must give the time at which the episode begins")
+        return start_ns
 
     async def _wait_for_the_end(self, end_ns: int, check: Callable[[], None]) -> None:
         """Until the reward says success, or its pictures have reached the time limit.
@@ -195,6 +235,8 @@ class EpisodeManager(BaseNode):
                 over_at_s = over_at_s or time.monotonic()
                 if time.monotonic() - over_at_s >= _GRACE_S:
                     raise SacGmmError(f"at the end of the episode the reward is not valid: {self._why_invalid}")
+            else:
+                self._check_motion()
             if time.monotonic() - self._rewarded_at_s >= self._silence_timeout_s:
                 raise SacGmmError(
                     f"no reward for a new picture for {self._silence_timeout_s:g} s: "
@@ -230,6 +272,11 @@ class EpisodeManager(BaseNode):
 
     def _on_model(self, _message: MixtureModel) -> None:
         self._model_seen = True
+
+    def _on_status(self, message: ControllerStatus) -> None:
+        self._status, self._status_at_s = message, time.monotonic()
+        if message.reason == Reason.NONE:
+            self._moved_ns = max(self._rewarded_ns, self._start_ns)
 
     async def _on_run_episode(self, request: RunEpisode.Request, response: RunEpisode.Response) -> RunEpisode.Response:
         if request.mode not in _MODES:
