@@ -9,6 +9,8 @@ from __future__ import annotations
 import importlib.metadata
 import re
 
+X86_64_ONLY = {"embreex", "mediapipe"}  # there are no wheels of them for other machines
+
 
 def main() -> None:
     """Write the lock to standard output."""
@@ -21,7 +23,8 @@ def main() -> None:
     print("# The lock: every package of .venv with its exact version, installed by `make setup`.")
     print("# Made from requirements.in, which says how to renew it.")
     for name in sorted(pins):
-        print(f"{name}=={pins[name]}")
+        where = ' ; platform_machine == "x86_64"' if name in X86_64_ONLY else ""
+        print(f"{name}=={pins[name]}{where}")
 
 
 if __name__ == "__main__":

@@ -29,8 +29,11 @@ LOCK = ROOT / "requirements.txt"
 INSTALL_STAMP = VENV / "setup-stamp"
 BUILD_STAMP = ROOT / "install" / "setup-stamp"
 
-FREE_DISK_GB = 6.0  # the environment takes 2.7 GB, and pip unpacks its downloads beside it
+FREE_DISK_GB = 6.0  # with torch's CPU build the environment takes 3.3 GB, and pip unpacks its downloads beside it
+FREE_DISK_GPU_GB = 14.0  # with torch's GPU libraries
 CMAKE_MINIMUM = (3, 20)
+PYBULLET_WHEEL = (3, 11)  # the one Python that PyBullet has a wheel for
+PYBULLET_TIME = "several minutes"
 
 
 class SetupError(Exception):
@@ -182,9 +185,25 @@ def install(with_ros: bool) -> None:
     count = sum(1 for line in requirements.open() if "==" in line)
     source = "as sourced" if with_ros else "from wheels"
     say(f"installing {count} packages, ROS 2 Jazzy {source}; a few minutes the first time")
+    install_pybullet()
     index = ["--extra-index-url", os.environ["TORCH_INDEX_URL"]] if os.environ.get("TORCH_INDEX_URL") else []
+    free_gb = shutil.disk_usage(ROOT).free / 1e9
+    if not index and free_gb < FREE_DISK_GPU_GB:
+        say(
+            f"{free_gb:.1f} GB are free, and torch with its GPU libraries needs {FREE_DISK_GPU_GB:.0f}; "
+            "without them: make setup TORCH_INDEX_URL=… (README.md)"
+        )
+    pip_install("--requirement", str(requirements), *index)
+    if not with_ros:
+        mend_baked_paths(VENV)
+    prepare_hand_model()
+    say(f"installed in {time.monotonic() - start:.0f} s")
+
+
+def pip_install(*arguments: str) -> None:
+    """Run `pip install` in .venv with the options in PIP_ARGS."""
     extra = os.environ.get("PIP_ARGS", "").split()
-    command = [str(VENV / "bin" / "python"), "-m", "pip", "install", "--requirement", str(requirements), *index, *extra]
+    command = [str(VENV / "bin" / "python"), "-m", "pip", "install", *arguments, *extra]
     # pip says so for each of two hundred packages that are there already; the count above is enough
     with subprocess.Popen(command, env=pip_environment(), stdout=subprocess.PIPE, text=True) as pip:
         assert pip.stdout is not None
@@ -193,10 +212,35 @@ def install(with_ros: bool) -> None:
                 print(f"  {line}", end="", flush=True)
     if pip.returncode:
         raise subprocess.CalledProcessError(pip.returncode, command)
-    if not with_ros:
-        mend_baked_paths(VENV)
-    prepare_hand_model()
-    say(f"installed in {time.monotonic() - start:.0f} s")
+
+
+def install_pybullet() -> None:
+    """Where PyBullet has no wheel, compile it beside NumPy.
+
+    pip by itself would compile it apart from all other packages. It then knows no NumPy, and each camera picture comes
+    as a tuple of numbers, slowly.
+    """
+    if sys.version_info[:2] == PYBULLET_WHEEL:
+        return
+    # What pip keeps from an earlier set-up may be without NumPy: then it is compiled once more.
+    for cache in ((), ("--no-cache-dir", "--force-reinstall")):
+        if knows_numpy():
+            return
+        say(f"PyBullet has no wheel for Python {{}}.{{}} and is compiled: {PYBULLET_TIME}".format(*sys.version_info))
+        pip_install(*pinned("numpy", "setuptools"))
+        pip_install(*pinned("pybullet"), "--no-deps", "--no-build-isolation", *cache)
+
+
+def knows_numpy() -> bool:
+    """Whether the PyBullet in .venv gives pictures as arrays."""
+    code = "import sys, pybullet; sys.exit(not pybullet.isNumpyEnabled())"
+    command = [str(VENV / "bin" / "python"), "-c", code]
+    return subprocess.run(command, env=pip_environment(), capture_output=True, check=False).returncode == 0
+
+
+def pinned(*names: str) -> list[str]:
+    """The lock's lines for these packages."""
+    return [line for line in LOCK.read_text().splitlines() if line.split("==")[0] in names]
 
 
 def prepare_hand_model() -> None:

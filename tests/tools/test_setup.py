@@ -25,7 +25,8 @@ def workspace():
 def test_every_line_of_the_lock_is_an_exact_pin():
     lines = [line for line in (ROOT / "requirements.txt").read_text().splitlines() if not line.startswith("#")]
     assert len(lines) > 100
-    assert [line for line in lines if not re.fullmatch(r"[a-z0-9-]+==[\w.]+", line)] == []
+    pin = re.compile(r'[a-z0-9-]+==[\w.]+( ; platform_machine == "x86_64")?')
+    assert [line for line in lines if not pin.fullmatch(line)] == []
     gpu = [line for line in lines if line.startswith(("nvidia", "triton"))]
     assert gpu == [], "the lock is for machines without a GPU"
 
@@ -136,6 +137,30 @@ def test_baked_paths_are_mended_once(workspace, tmp_path):
     assert numpy_include.endswith("/site-packages/numpy/_core/include")
     assert second == '"/opt/python/kept"'
     assert workspace.mend_baked_paths(tmp_path) == 0
+
+
+@pytest.mark.parametrize("has_wheel", [True, False])
+def test_where_pybullet_has_no_wheel_it_is_compiled_beside_numpy(workspace, monkeypatch, tmp_path, has_wheel):
+    """This one never knows NumPy, like one that pip keeps from before: then it is compiled once more."""
+    python = tmp_path / "bin" / "python"
+    python.parent.mkdir()
+    python.write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/calls\n[ "$1" != -c ]\n')
+    python.chmod(0o755)
+    monkeypatch.setattr(workspace, "VENV", tmp_path)
+    monkeypatch.setattr(workspace, "PYBULLET_WHEEL", sys.version_info[:2] if has_wheel else (2, 7))
+    monkeypatch.setenv("PIP_ARGS", "--extra")
+    workspace.install_pybullet()
+    if has_wheel:
+        assert not (tmp_path / "calls").exists()
+        return
+    calls = [line for line in (tmp_path / "calls").read_text().splitlines() if line.startswith("-m pip install ")]
+    lock = (ROOT / "requirements.txt").read_text().splitlines()
+    numpy, pybullet, setuptools = sorted(line for line in lock if re.match("(numpy|pybullet|setuptools)==", line))
+    beside, compiled = (
+        f"-m pip install {numpy} {setuptools} --extra",
+        f"-m pip install {pybullet} --no-deps --no-build-isolation",
+    )
+    assert calls == [beside, f"{compiled} --extra", beside, f"{compiled} --no-cache-dir --force-reinstall --extra"]
 
 
 def test_a_hand_model_that_cannot_be_had_does_not_stop_the_set_up(workspace, monkeypatch, tmp_path):

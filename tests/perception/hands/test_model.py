@@ -1,9 +1,10 @@
+import sys
 import zipfile
 
 import pytest
 
 from sac_gmm.errors import SacGmmError
-from sac_gmm.perception.hands import model
+from sac_gmm.perception.hands import detector, model
 
 
 def fake_wheel(path, content=b"something else"):
@@ -67,3 +68,10 @@ def test_a_file_of_the_users_own_is_looked_at(tmp_path):
         bundle.writestr("face.tflite", "")
     with pytest.raises(SacGmmError, match=r"not a hand model \(it lacks hand_detector"):
         model.find_model(tmp_path / "other.task")
+
+
+def test_without_the_runtime_it_is_said_which_machines_have_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(detector, "find_model", lambda _: tmp_path)
+    monkeypatch.setitem(sys.modules, "mediapipe", None)
+    with pytest.raises(SacGmmError, match=r"needs mediapipe 0\.10\.31, .* x86_64 alone .*follow a marker"):
+        detector.HandDetector()

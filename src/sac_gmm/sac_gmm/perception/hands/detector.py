@@ -42,7 +42,10 @@ class HandDetector:
             from mediapipe.tasks.python.core.base_options import BaseOptions
             from mediapipe.tasks.python.vision import HandLandmarker, HandLandmarkerOptions, RunningMode
         except (ImportError, OSError) as error:
-            raise SacGmmError(f"hand tracking needs mediapipe 0.10.31 ({error}): run `make setup`") from error
+            raise SacGmmError(
+                f"hand tracking needs mediapipe 0.10.31, which there is for x86_64 alone ({error}): run `make setup` "
+                "there, or follow a marker in place of the bare hand"
+            ) from error
         options = HandLandmarkerOptions(
             base_options=BaseOptions(model_asset_path=str(path)),
             running_mode=RunningMode.VIDEO,
