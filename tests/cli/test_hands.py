@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 import cv2
@@ -10,6 +11,8 @@ from tests.perception.test_hand_eye import render, session
 from sac_gmm.cli import hands, hands_track
 from sac_gmm.cli.main import main
 from sac_gmm.demos import read_demonstration
+from sac_gmm.demos.hand_recorder import HandRecorder
+from sac_gmm.perception.hands import CleaningSettings, HandPose, Retargeting
 from sac_gmm.perception.hands.model import prepared_path
 from sac_gmm.perception.hands.simulated import SimulatedHand, looking_at
 from sac_gmm.perception.transform import load_extrinsics, save_extrinsics
@@ -111,6 +114,29 @@ def test_the_motion_is_made_again_with_what_was_recorded_and_what_is_said_now(fi
     (bag / "episode.yaml").unlink()
     assert main(["hands", "retarget", str(bag), "-o", str(tmp_path / "unknown")]) == 2
     assert "its target is in frame 'unknown'" in capsys.readouterr().err
+
+
+def test_a_motion_made_again_has_no_pauses_either(tmp_path, capsys):
+    recorder = HandRecorder(Retargeting(), "palm", CleaningSettings(), {"point": "palm"})
+    recorder.start(tmp_path / "bags" / "a")
+    for i in range(90):
+        if i in (30, 60):
+            recorder.pause()
+            recorder.resume()
+        position = np.array([0.3 * i / 90, 0.0, 0.5])
+        recorder.take(10**9 + (i + 200 * (i // 30)) * 10**9 // 30, HandPose(position, np.eye(3), 0.9, "marker", 0.06))
+    assert recorder.save().problems == ()
+    assert hands.main(["retarget", str(tmp_path / "bags"), "-o", str(tmp_path / "again")]) == 0
+    before, again = (read_demonstration(tmp_path / name / "a") for name in ("bags", "again"))
+    assert (before.n_samples, again.n_samples) == (90, 90)
+    assert np.allclose(again.position_m, before.position_m, atol=1e-6)
+    assert "left out" not in capsys.readouterr().out
+
+    sidecar = tmp_path / "bags" / "a" / "episode.yaml"
+    damaged = re.sub(r"resumed_ns:\n(- .*\n)+", "resumed_ns: soon\n", sidecar.read_text())
+    sidecar.write_text(damaged)
+    assert main(["hands", "retarget", str(tmp_path / "bags"), "-o", str(tmp_path / "damaged")]) == 2
+    assert "resumed_ns in its sidecar is 'soon'" in capsys.readouterr().err
 
 
 def test_stopped_in_the_middle_it_goes_on_and_nothing_is_different(film, tmp_path, monkeypatch, capsys):

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from sac_gmm.cli.main import main
+from sac_gmm.evaluation import report
 from sac_gmm.evaluation.report import write_report, write_summary
 from sac_gmm.files import write_json
 from sac_gmm.models import GaussianMixture, SkillModel, save_model
@@ -134,6 +135,34 @@ def test_the_report_of_a_training_run(training_dir, tmp_path, capsys):
     assert len(page.squares) == 2 + 6 + 3 + 3
     assert "70/100 = 70 %" in text and "in its own scene" in text and "settings.skill.interval" in text
     assert "has not been measured" not in text
+
+
+@pytest.mark.parametrize("measured", [False, True])
+def test_films_have_the_noise_of_what_they_show(training_dir, tmp_path, monkeypatch, measured):
+    """A run that practised with more noise is filmed with that until it is measured: then as it was measured."""
+    run = shutil.copytree(training_dir, tmp_path / "run")
+    for path in run.glob("test*.json"):
+        path.unlink()
+    config = json.loads((run / "config.json").read_text())
+    write_json(run / "config.json", config | {"task_options": {"target_noise_std_m": 0.03}})
+    if measured:
+        assert main(["evaluate", str(run), "--episodes", "1", "--json", str(run / "test.json")]) == 0
+        result = json.loads((run / "test.json").read_text())
+        result["outcomes"], result["base"]["outcomes"] = "1", "0"
+        write_json(run / "test.json", result)
+    filmed = []
+
+    class Enough(Exception):
+        pass
+
+    def note(candidate, seed, sigma_m, options):
+        filmed.append((sigma_m, options))
+        raise Enough
+
+    monkeypatch.setattr(report, "watch_candidate", note)
+    with pytest.raises(Enough):
+        write_report(run, 1)
+    assert filmed == [(None, {} if measured else {"target_noise_std_m": 0.03})]
 
 
 @pytest.mark.skipif(shutil.which("chromium") is None, reason="chromium is not installed")

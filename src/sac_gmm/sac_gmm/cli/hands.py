@@ -165,7 +165,12 @@ def retarget(
         name = bag.name if bag.is_dir() else bag.stem
         info = EpisodeInfo(str(sidecar.get("task", "")), str(sidecar.get("operator", "")))
         recorder.start(output / name, info, allow_mixed=True)
+        resumed_ns = _resumed_ns(bag, sidecar)
         for i, stamp_ns in enumerate(stamps_ns.tolist()):
+            if resumed_ns and stamp_ns >= resumed_ns[0]:
+                recorder.pause()
+                recorder.resume()
+                resumed_ns = [later_ns for later_ns in resumed_ns if later_ns > stamp_ns]
             confidence, opening_m = float(seen.confidence[i]), float(seen.opening_m[i])
             pose = HandPose(seen.position_m[i], seen.rotation[i], confidence, "recording", opening_m)
             recorder.take(stamp_ns, pose)
@@ -309,6 +314,14 @@ def _recorded(bag: Path) -> tuple[dict[str, Any], dict[str, Any]]:
         return {}, {}
     except (OSError, ValueError, TypeError, AttributeError, yaml.YAMLError) as error:
         raise SacGmmError(f"cannot read {path}: {error}; mend or remove it") from error
+
+
+def _resumed_ns(bag: Path, sidecar: Mapping[str, Any]) -> list[int]:
+    """Stamps at which the recording went on after its pauses."""
+    stamps = sidecar.get("resumed_ns", [])
+    if not isinstance(stamps, list) or not all(isinstance(stamp, int) for stamp in stamps):
+        raise SacGmmError(f"{bag}: resumed_ns in its sidecar is {stamps!r}, expected stamps in ns: mend or remove it")
+    return sorted(stamps)
 
 
 def _recorded_retargeting(bag: Path, setup: Mapping[str, Any]) -> Retargeting:

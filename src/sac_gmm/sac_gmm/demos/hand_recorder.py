@@ -220,6 +220,8 @@ class HandRecorder:
         self._extra["target_from"] = "end of the motion" if target_m is None else target_from
         self._extra["quality"] = motion.quality.as_dict()
         self._extra["size_from"] = dict(self._sizes)
+        # Stamps of the first picture after each pause: the bag's own stamps still contain the pauses.
+        self._extra["resumed_ns"] = [self._stamps_ns[first] for first in self._parts if first < len(self._stamps_ns)]
         stamps_ns = origin_ns + np.rint(motion.time_s * 1e9).astype(np.int64)
         grip = (motion.opening_m, motion.closed) if np.isfinite(motion.opening_m).all() else None
         try:

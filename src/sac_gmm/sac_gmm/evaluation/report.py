@@ -210,8 +210,9 @@ def _film_section(page: Page, run_dir: Path, films: int, test: dict[str, Any] | 
     """Films of what was gained and of what still fails, and what the agent did to the mixture."""
     candidate = open_candidate(str(run_dir), None, Path())
     chosen = _seeds_to_film(test, films)
+    # As in the measurement, so that the films end as it says; without one as in training.
     sigma_m = None if test is None else test["sigma_m"]
-    options = read_fields(run_dir / "config.json", "task_options")["task_options"]
+    options = {} if test is not None else read_fields(run_dir / "config.json", "task_options")["task_options"]
     fitted = Candidate(candidate.task, "gmm", candidate.settings, candidate.model)
     pairs = [
         (watch_candidate(fitted, seed, sigma_m, options), watch_candidate(candidate, seed, sigma_m, options))
