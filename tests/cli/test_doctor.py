@@ -96,6 +96,13 @@ def test_the_packages_it_asks_for_are_those_of_the_project():
     assert [name for name in doctor.PACKAGES if not re.search(rf"^{name}\b", asked, re.MULTILINE)] == []
 
 
+def test_a_pybullet_without_numpy_is_a_warning(monkeypatch):
+    assert "pybullet" not in {finding.subject for finding in doctor.python()}
+    monkeypatch.setattr(doctor, "_FAST_PICTURES", "import sys; sys.exit(1)")
+    *_, finding = doctor.python()
+    assert (finding.subject, finding.status) == ("pybullet", "warn") and "make clean ALL=1 setup" in finding.remedy
+
+
 def test_a_camera_that_is_not_there_is_a_warning():
     found = {finding.subject: finding for finding in doctor.cameras(97)}
     assert found["picture"].status == "warn" and "97" in found["picture"].found

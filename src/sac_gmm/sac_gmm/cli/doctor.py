@@ -34,6 +34,7 @@ _MIN_RECEIVE_BYTES = 2**21  # of a socket: two pictures of 640 x 480
 _SLOW_S = 0.05
 _PROBE_S = 30.0
 _WHICH_ROS = "import rclpy, rclpy.utilities as u; print(rclpy.__file__, u.get_rmw_implementation_identifier())"
+_FAST_PICTURES = "import sys, pybullet; sys.exit(not pybullet.isNumpyEnabled())"
 _REALTIME = "/etc/security/limits.conf"
 
 Status = Literal["ok", "warn", "fail"]
@@ -155,6 +156,10 @@ def python() -> Iterator[Finding]:
         f"missing: {', '.join(missing)}" if missing else ", ".join(found),
         "run `make setup`" if missing else "",
     )
+    command = [sys.executable, "-c", _FAST_PICTURES]
+    if "pybullet" not in missing and subprocess.run(command, capture_output=True, timeout=60, check=False).returncode:
+        said = "compiled without NumPy, its camera pictures are slow"
+        yield Finding("pybullet", "warn", said, "run `make clean ALL=1 setup`")
 
 
 def workspace() -> Iterator[Finding]:
