@@ -152,15 +152,15 @@ def test_films_have_the_noise_of_what_they_show(training_dir, tmp_path, monkeypa
         write_json(run / "test.json", result)
     filmed = []
 
-    class Enough(Exception):
+    class EnoughError(Exception):
         pass
 
     def note(candidate, seed, sigma_m, options):
         filmed.append((sigma_m, options))
-        raise Enough
+        raise EnoughError
 
     monkeypatch.setattr(report, "watch_candidate", note)
-    with pytest.raises(Enough):
+    with pytest.raises(EnoughError):
         write_report(run, 1)
     assert filmed == [(None, {} if measured else {"target_noise_std_m": 0.03})]
 
