@@ -115,6 +115,24 @@ def test_in_lockstep_the_state_of_the_next_episode_waits_for_its_model(graph, mo
     assert robot.twists[0].header.stamp == stamp_of(robot.now_ns)
 
 
+def test_in_lockstep_the_clock_may_be_set_back(graph, model_file):
+    """The simulation was started again: the controller must not wait until it is as late as in the old one."""
+    robot = Robot(graph, model_file, lockstep=True)
+    robot.now_ns = 1000 * START_NS
+    robot.start_episode(1)
+    robot.send_state()
+    graph.wait(lambda: robot.twists, "the command for a late state")
+    for transition in ("deactivate", "activate"):  # as the lifecycle manager does when the simulation is lost
+        request = ChangeState.Request()
+        request.transition.label = transition
+        assert graph.call(ChangeState, "gmm_controller/change_state", request).success
+    robot.now_ns = START_NS
+    robot.start_episode(2)
+    robot.send_state()
+    answered = stamp_of(robot.now_ns)
+    graph.wait(lambda: robot.twists[-1].header.stamp == answered, "the command for an early state")
+
+
 def test_from_silence_to_motion_to_rest(graph, model_file):
     robot = Robot(graph, model_file, rate_hz=100.0)
     graph.wait(lambda: robot.status(State.WAITING, Reason.NO_STATE), "the controller to miss the states")

@@ -298,7 +298,7 @@ class GmmController(ManagedNode):
         episode, reading, target = self._episode, self._reading, self._target
         if not self._moving_allowed or episode is None or reading is None or target is None:
             return False
-        news = reading.stamp_ns > self._last_stamp_ns
+        news = reading.stamp_ns != self._last_stamp_ns  # a simulation that was started again begins with earlier ones
         return episode.running and news and min(reading.stamp_ns, target[0]) >= episode.start_ns
 
     def _follow_episode(self, moving: bool) -> None:
