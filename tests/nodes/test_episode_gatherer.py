@@ -184,3 +184,103 @@ def test_the_target_of_the_next_episode_does_not_move_the_end_of_this_one():
     gatherer.wrench(100, np.zeros(6))
     gatherer.ended(1, 100, True, False)
     np.testing.assert_allclose(gatherer.poll().observation["vector"][:3], 0.1)
+
+
+def step(gatherer, stamp_ns, at=0.0):
+    gatherer.pose(stamp_ns, np.full(3, at))
+    gatherer.wrench(stamp_ns, np.zeros(6))
+
+
+def drain(gatherer):
+    return list(iter(gatherer.poll, None))
+
+
+@pytest.mark.parametrize("waits", ["for the states", "for nothing"])
+def test_a_clock_that_was_set_back_leaves_nothing_of_the_old_time(waits):
+    """A simulation that was started again beside the adapter: its first decision must see its own state."""
+    gatherer = EpisodeGatherer(WindowObserver(3, image="rgb"), 30.0, 0.0)
+    old, new = 100 * 10**9, 10**9
+    gatherer.running(7, 1, old)
+    gatherer.target(old, np.full(3, 9.0))
+    step(gatherer, old, 5.0)
+    gatherer.image(old, np.zeros((64, 64, 3), np.uint8))
+    gatherer.due(7, 0, old, 0)
+    assert [type(event) for event in drain(gatherer)] == [Begin, Decide]
+    step(gatherer, old + 1000, 5.0)
+
+    if waits == "for nothing":
+        step(gatherer, new, 0.1)
+    gatherer.running(1, 1, new)
+    gatherer.due(1, 0, new, 0)
+    assert drain(gatherer) == [Begin(1, 1)]
+    gatherer.target(new, np.zeros(3))
+    gatherer.image(new, np.full((64, 64, 3), 7, np.uint8))
+    if waits == "for the states":
+        assert gatherer.poll() is None
+        assert gatherer.missing == ["state/pose", "wrench"]
+        step(gatherer, new, 0.1)
+    (event,) = drain(gatherer)
+    assert (event.episode_id, event.steps) == (1, 0)
+    np.testing.assert_allclose(event.observation["vector"][:3], 0.1)
+    assert event.observation["image"].min() == 7
+
+
+def test_an_episode_in_which_the_clock_was_set_back_is_given_up():
+    gatherer = EpisodeGatherer(WindowObserver(3), 30.0, None)
+    start = 100 * 10**9
+    gatherer.running(1, 1, start)
+    gatherer.target(start, np.zeros(3))
+    step(gatherer, start)
+    gatherer.due(1, 0, start, 0)
+    assert len(drain(gatherer)) == 2
+    step(gatherer, start - 3 * 10**9)
+    gatherer.due(1, 1, start - 3 * 10**9, 1)
+    gatherer.ended(1, start - 2 * 10**9, True, False)
+    step(gatherer, start - 2 * 10**9)
+    assert not drain(gatherer)
+
+
+def test_who_is_started_amid_an_episode_keeps_states_and_target():
+    """What is latched comes when it likes: states may be here before episodes that are long over are heard of."""
+    gatherer = EpisodeGatherer(WindowObserver(3), 30.0, None)
+    start, now = 20 * 10**9, 30 * 10**9
+    gatherer.target(start, np.zeros(3))
+    step(gatherer, now)
+    for episode_id, start_ns in enumerate((5 * 10**9, 10 * 10**9, start)):
+        gatherer.running(episode_id, 1, start_ns)
+        assert drain(gatherer) == [Begin(episode_id, 1)]
+    gatherer.due(2, 40, now, 3)
+    assert [type(event) for event in drain(gatherer)] == [Decide]
+
+
+@pytest.mark.parametrize("end_ns, late", [(250, True), (300, False), (350, False)])
+def test_an_end_says_whether_a_decision_was_made_after_it(end_ns, late):
+    gatherer = EpisodeGatherer(WindowObserver(3), 1e9 / 50, None)
+    gatherer.running(1, 1, 100)
+    gatherer.target(100, np.zeros(3))
+    for decision, stamp_ns in enumerate((100, 200, 300)):
+        step(gatherer, stamp_ns)
+        gatherer.due(1, decision, stamp_ns, 0)
+        drain(gatherer)
+    step(gatherer, 350)
+    gatherer.ended(1, end_ns, True, False)
+    (end,) = drain(gatherer)
+    assert (end.late, end.steps) == (late, 1)
+
+
+def test_what_is_missing_is_named():
+    gatherer = EpisodeGatherer(WindowObserver(3, image="rgb"), 30.0, 0.0)
+    assert not gatherer.missing, "no episode"
+    gatherer.running(1, 1, 100)
+    drain(gatherer)
+    assert not gatherer.missing, "nothing is due"
+    gatherer.due(1, 0, 100, 0)
+    assert gatherer.missing == ["target_pose", "state/pose", "wrench", "image"]
+    gatherer.target(100, np.zeros(3))
+    gatherer.pose(100, np.zeros(3))
+    assert gatherer.missing == ["wrench", "image"]
+    gatherer.wrench(101, np.zeros(6))
+    gatherer.image(99, np.zeros((64, 64, 3), np.uint8))
+    assert gatherer.missing == ["state/pose and wrench with the same stamp", "image"]
+    gatherer.no_target()
+    assert gatherer.missing[0] == "target_pose"

@@ -15,6 +15,7 @@ from sac_gmm_nodes.sac_adapter import in_training_steps
 
 pytestmark = pytest.mark.slow
 NO_TURN = np.array([0.0, 0.0, 0.0, 1.0])
+FRAME = "lbr_link_0"
 INTERVAL, STEPS = 4, 10
 
 
@@ -43,33 +44,40 @@ class World:
         self.graph.wait(lambda: all(p.get_subscription_count() for p in publishers), "the adapter")
         self.graph.wait(lambda: self.graph.node.count_publishers("model_update"), "the adapter")
 
-    def episode(self, mode, success=False):
-        """Play one episode and return the shifts of the attractor that the adapter decided on."""
+    def episode(self, mode, success=False, end_step=STEPS):
+        """Play one episode and return the shifts of the attractor that the adapter decided on.
+
+        Before it is told that the episode has ended, at `end_step`, the arm may have gone on.
+        """
         self.episode_id += 1
         start = self.periods + 1
         state = EpisodeState(mode=mode, episode_id=self.episode_id, time_limit_s=STEPS / 30)
         state.phase, state.start_stamp = EpisodeState.PHASE_RUNNING, self.stamp(start)
         first = len(self.updates)
-        self.targets.publish(pose_message(np.zeros(3), NO_TURN, header(self.stamp(start))))
+        self.targets.publish(pose_message(np.zeros(3), NO_TURN, header(self.stamp(start), FRAME)))
         self.episodes.publish(state)
         for step in range(STEPS + 1):
             self.periods = start + step
-            head = header(self.stamp(self.periods))
-            self.poses.publish(pose_message(np.full(3, 0.01 * step), NO_TURN, head))
-            self.wrenches.publish(wrench_message(np.full(6, float(step)), head))
+            head = header(self.stamp(self.periods), FRAME)
+            self.say_state(step, head)
             if step % INTERVAL == 0:
                 self.decide(step, head)
         state.phase, state.success, state.timed_out = EpisodeState.PHASE_ENDED, success, not success
-        state.end_stamp = self.stamp(self.periods)
+        state.end_stamp = self.stamp(start + end_step)
         self.episodes.publish(state)
         return np.array([update.attractor for update in self.updates[first:]]) - self.base.attractor
+
+    def say_state(self, step, head):
+        self.poses.publish(pose_message(np.full(3, 0.01 * step), NO_TURN, head))
+        self.wrenches.publish(wrench_message(np.full(6, float(step)), head))
 
     def decide(self, step, head):
         count = len(self.updates)
         status = ControllerStatus(header=head, model_id=self.base.model_id, version=count, episode_id=self.episode_id)
         status.step, status.decision, status.decision_due = step, step // INTERVAL, True
         self.statuses.publish(status)
-        self.graph.wait(lambda: len(self.updates) > count, "an update")
+        # Said again until it is answered: who asks for the latest state only may have missed it.
+        self.graph.wait(lambda: self.say_state(step, head) or len(self.updates) > count, "an update")
         update = self.updates[-1]
         assert (update.model_id, update.base_version) == (self.base.model_id, count)
         assert update.new_version > update.base_version
@@ -127,6 +135,42 @@ def test_modes_transitions_and_checkpoints(graph, model_file, tmp_path, learner)
     beside_now = read_extra(world.run_dir / "agent.checkpoint")
     assert beside_now["episodes"] == {"base": 1, "train": 2}
     assert beside_now["agent"]["noise"] != beside["agent"]["noise"]  # went on, and not from its first number
+
+
+def test_a_success_belongs_to_the_decision_before_it(graph, model_file, tmp_path):
+    """On the wall clock, the next decision may be made before the news of the success is there."""
+    world = World(graph, model_file, tmp_path / "run", learner="sync", reliable_state=False)
+    world.episode(EpisodeState.MODE_TRAIN, success=True, end_step=6)
+    first = world.updates[0]
+    assert graph.stop("sac_adapter") == 0
+    rows = world.replay()[0].state_dict()
+    assert rows["reward"].tolist() == [0, 1]
+    assert rows["terminated"].tolist() == rows["last"].tolist() == [False, True]
+    assert rows["steps"].tolist() == [4, 2]
+    np.testing.assert_allclose(rows["action"][0] * 0.03, first.attractor - world.base.attractor, atol=1e-7)
+
+
+def test_what_it_waits_for_is_said(graph, model_file, tmp_path):
+    world = World(graph, model_file, tmp_path / "run", learner="sync")
+    head = header(world.stamp(1), FRAME)
+    running = EpisodeState(phase=EpisodeState.PHASE_RUNNING, episode_id=1, start_stamp=head.stamp, time_limit_s=1.0)
+    world.episodes.publish(running)
+    world.targets.publish(pose_message(np.zeros(3), NO_TURN, head))
+    world.poses.publish(pose_message(np.zeros(3), NO_TURN, head))
+    world.statuses.publish(ControllerStatus(header=head, model_id=world.base.model_id, episode_id=1, decision_due=True))
+    graph.wait(lambda: "waiting for wrench;" in graph.output("sac_adapter"), "what is missing")
+    world.targets.publish(pose_message(np.zeros(3), NO_TURN, header(world.stamp(1), "camera")))
+    graph.wait(
+        lambda: (
+            "target_pose is in the frame 'camera', not in the base frame 'lbr_link_0'" in graph.output("sac_adapter")
+        ),
+        "both frames",
+    )
+    world.wrenches.publish(wrench_message(np.zeros(6), head))
+    graph.wait(lambda: "waiting for target_pose;" in graph.output("sac_adapter"), "no target to be kept")
+    assert not world.updates
+    world.targets.publish(pose_message(np.zeros(3), NO_TURN, head))
+    graph.wait(lambda: world.updates, "the decision")
 
 
 @pytest.mark.parametrize("learner", ["sync", "async"])

@@ -260,6 +260,47 @@ def test_without_images_there_is_no_encoder_to_prepare():
     assert not learner.pretrained
 
 
+def play_late(agent, n, success=True):
+    """An episode that had ended after 7 of the 16 steps from the decision before the last, unknown to who decided."""
+    agent.begin(Mode.TRAIN)
+    actions = [agent.decide(observation(i), steps=16 if i else 0) for i in range(n)]
+    agent.end(observation(99), success=success, truncated=not success, steps=7, late=True)
+    return actions
+
+
+@pytest.mark.parametrize("success", [True, False])
+def test_a_decision_after_the_end_is_left_out_and_the_one_before_it_is_paid(success):
+    learner = Notebook()
+    actions = play_late(AdaptingAgent(learner, 3, 0.9, seed=0, hold_back=True), 3, success)
+    transitions = [transition for transition, _ in learner.seen]
+    assert [t.obs["vector"][0] for t in transitions] == [0, 1]
+    assert [t.next_obs["vector"][0] for t in transitions] == [1, 2]
+    assert [(t.reward, t.terminated, t.truncated) for t in transitions] == [
+        (0.0, False, False),
+        (float(success), success, not success),
+    ]
+    assert [(t.steps, t.first) for t in transitions] == [(16, True), (7, False)]
+    np.testing.assert_array_equal([t.action for t in transitions], actions[:2])
+    play_late(AdaptingAgent(learner, 3, 0.9, seed=0, hold_back=True), 1)
+    assert len(learner.seen) == 2, "nothing came of the only decision"
+
+
+def test_what_is_held_back_is_handed_over_in_the_end():
+    """Late as it is, it is the same; and the episode that never ended loses no more than its last decision."""
+    at_once, later = Notebook(), Notebook()
+    for learner, hold_back in ((at_once, False), (later, True)):
+        agent = AdaptingAgent(learner, 3, 0.9, seed=0, hold_back=hold_back)
+        play(agent, Mode.BASE, success=True)
+        agent.begin(Mode.TRAIN)
+        for i in range(3):
+            agent.decide(observation(i), steps=16)
+        play(agent, Mode.EVALUATE, success=True)
+    assert [learn for _, learn in later.seen] == [learn for _, learn in at_once.seen] == [False] * 3 + [True] * 2
+    for (mine, _), (theirs, _) in zip(later.seen, at_once.seen, strict=True):
+        assert (mine.reward, mine.steps, mine.first) == (theirs.reward, theirs.steps, theirs.first)
+        np.testing.assert_array_equal(mine.action, theirs.action)
+
+
 def test_an_episode_that_never_ended_is_forgotten():
     learner = Notebook()
     agent = AdaptingAgent(learner, 3, 0.9, seed=0)

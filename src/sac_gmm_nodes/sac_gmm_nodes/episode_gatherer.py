@@ -18,6 +18,7 @@ from sac_gmm.skills import WindowObserver
 
 _KEPT_TARGETS = 10  # detections; of one episode the last ones matter
 _KEPT_TICKS = 1000  # states held while it is not yet known which episode they belong to
+_SET_BACK_NS = 1_000_000_000  # no topic lags so far behind another: the clock itself was set back
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,8 @@ class End:
     observation: Observation
     success: bool
     truncated: bool
-    steps: int
+    steps: int  # since the last decision before the end
+    late: bool  # a decision was made after the end, before it was known that this was the end
 
 
 class _Tick(NamedTuple):
@@ -91,6 +93,7 @@ class EpisodeGatherer:
         self._wrenches: dict[int, NDArray[np.float64]] = {}
         # Stamp of the last pose and wrench that found each other: nothing older will come, what was lost stays lost.
         self._joined_ns = -1
+        self._newest_ns = -1  # of the poses and wrenches
         self._ticks: deque[_Tick] = deque(maxlen=_KEPT_TICKS)  # not yet shown to the observer
         self._targets: deque[_Target] = deque(maxlen=_KEPT_TARGETS)  # by their stamps; the next episode's comes early
         self._image: tuple[int, NDArray[Any]] | None = None
@@ -101,7 +104,7 @@ class EpisodeGatherer:
         self._episode: Begin | None = None
         self._start_ns = 0
         self._ended: _Ended | None = None
-        self._decided_ns: int | None = None
+        self._decided_ns: list[int] = []  # stamps of this episode's decisions
 
     # Inputs ----------------------------------------------------------------------------------------------------
 
@@ -119,6 +122,10 @@ class EpisodeGatherer:
             self._targets.pop()
         self._targets.append(_Target(stamp_ns, position_m))
 
+    def no_target(self) -> None:
+        """Nobody knows any more where the target is."""
+        self._targets.clear()
+
     def image(self, stamp_ns: int, picture: NDArray[Any]) -> None:
         """A picture: colours (height, width, 3), or metres (channels, height, width)."""
         self._image = stamp_ns, picture
@@ -130,6 +137,8 @@ class EpisodeGatherer:
 
     def running(self, episode_id: int, mode: int, start_ns: int) -> None:
         """The episode runs; its first state has the stamp `start_ns`."""
+        if start_ns < min(self._next_start_ns, self._joined_ns - _SET_BACK_NS):
+            self._joined_ns = -1  # of a clock that has been set back since: the states of this episode are yet to come
         self._next, self._next_start_ns = Begin(episode_id, mode), start_ns
 
     def ended(self, episode_id: int, end_ns: int, success: bool, timed_out: bool) -> None:
@@ -153,24 +162,43 @@ class EpisodeGatherer:
             if ended is not None and self._target_at(ended.stamp_ns) is not None:
                 return self._end(ended)  # with what is here: more of that episode will not come
             return self._begin(self._next)
-        if self._episode is None or self._target_at(self._start_ns) is None:
+        wanted = self._wanted
+        if wanted is None or self._target_at(self._start_ns) is None:
             return None
-        due, ended = self._due, self._ended
+        self._show(wanted.stamp_ns)
+        if self.missing:
+            return None
+        return self._decide(wanted) if isinstance(wanted, _Due) else self._end(wanted)
+
+    @property
+    def missing(self) -> list[str]:
+        """What has not come of all that the next decision, or the end, needs; nothing while neither is due."""
+        wanted = self._wanted
+        if wanted is None:
+            return []
+        missing = [] if self._target_at(self._start_ns) is not None else ["target_pose"]
+        if self._joined_ns < wanted.stamp_ns:
+            streams = {"state/pose": self._poses, "wrench": self._wrenches}
+            silent = [topic for topic, waiting in streams.items() if max(waiting, default=-1) < wanted.stamp_ns]
+            missing += silent or ["state/pose and wrench with the same stamp"]
+        succeeded = isinstance(wanted, _Ended) and wanted.success  # nothing follows that a picture could show
+        if not succeeded and not self._has_image(wanted.stamp_ns):
+            missing.append("image")
+        return missing
+
+    @property
+    def _wanted(self) -> _Due | _Ended | None:
+        """The decision or the end that comes next in the episode, of those that are known."""
+        due = self._due
+        if self._episode is None:
+            return None
         if due is not None and due.episode_id == self._episode.episode_id and not self._past_the_end(due.stamp_ns):
-            self._show(due.stamp_ns)
-            if self._joined_ns < due.stamp_ns or not self._has_image(due.stamp_ns):
-                return None
-            return self._decide(due)
-        if ended is None:
-            return None
-        self._show(ended.stamp_ns)
-        if self._joined_ns < ended.stamp_ns or not (ended.success or self._has_image(ended.stamp_ns)):
-            return None
-        return self._end(ended)
+            return due
+        return self._ended
 
     def _begin(self, begin: Begin) -> Begin:
         self._episode, self._next, self._ended = begin, None, None
-        self._start_ns, self._decided, self._decided_ns = self._next_start_ns, None, None
+        self._start_ns, self._decided, self._decided_ns = self._next_start_ns, None, []
         self._observer.begin()
         while self._ticks and self._ticks[0].stamp_ns < self._start_ns:
             self._ticks.popleft()
@@ -179,13 +207,15 @@ class EpisodeGatherer:
     def _decide(self, due: _Due) -> Decide:
         observation = self._observe(due.stamp_ns)
         event = Decide(*due, observation, self._steps_since_decision(due.stamp_ns))
-        self._due, self._decided, self._decided_ns = None, (due.episode_id, due.decision), due.stamp_ns
+        self._due, self._decided = None, (due.episode_id, due.decision)
+        self._decided_ns.append(due.stamp_ns)
         return event
 
     def _end(self, ended: _Ended) -> End:
         self._show(ended.stamp_ns)
         steps = max(1, self._steps_since_decision(ended.stamp_ns))
-        event = End(self._observe(ended.stamp_ns), ended.success, ended.timed_out, steps)
+        late = any(decided_ns > ended.stamp_ns for decided_ns in self._decided_ns)
+        event = End(self._observe(ended.stamp_ns), ended.success, ended.timed_out, steps, late)
         # A decision that is due stays: it may be the first of the next episode.
         self._episode = self._ended = None
         return event
@@ -211,7 +241,7 @@ class EpisodeGatherer:
         return (known or own[:1])[-1].position_m if own else None
 
     def _steps_since_decision(self, stamp_ns: int) -> int:
-        since_ns = self._start_ns if self._decided_ns is None else self._decided_ns
+        since_ns = max((past for past in self._decided_ns if past <= stamp_ns), default=self._start_ns)
         return round((stamp_ns - since_ns) / self._period_ns)
 
     def _has_image(self, stamp_ns: int) -> bool:
@@ -222,8 +252,27 @@ class EpisodeGatherer:
     def _past_the_end(self, stamp_ns: int) -> bool:
         return self._ended is not None and stamp_ns > self._ended.stamp_ns
 
+    def _mind_the_clock(self, now_ns: int) -> None:
+        """Forget what belongs to a time that is over, where the clock was set back, as by a simulation's new start.
+
+        Kept, it would pass for newer than all that comes: decisions would be made on it, and learned from.
+        """
+        if now_ns >= self._newest_ns - _SET_BACK_NS:
+            return
+        self._newest_ns, self._joined_ns = now_ns, -1
+        for kept in (self._ticks, self._poses, self._wrenches):
+            kept.clear()
+        while self._targets and self._targets[-1].stamp_ns > now_ns:
+            self._targets.pop()
+        if self._image is not None and self._image[0] > now_ns:
+            self._image = None
+        if max([self._start_ns, *self._decided_ns]) > now_ns:
+            self.aborted()
+
     def _join(self, mine: dict[int, NDArray[np.float64]], stamp_ns: int, value: NDArray[np.float64]) -> None:
         """Keep `value` until its partner of the same stamp comes; what was overtaken by a later pair is dropped."""
+        self._mind_the_clock(stamp_ns)
+        self._newest_ns = max(self._newest_ns, stamp_ns)
         if stamp_ns <= self._joined_ns:
             return
         mine[stamp_ns] = value

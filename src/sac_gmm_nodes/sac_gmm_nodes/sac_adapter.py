@@ -18,6 +18,7 @@ import torch
 from geometry_msgs.msg import PoseStamped, WrenchStamped
 from sac_gmm_interfaces.msg import ControllerStatus, EpisodeState, MixtureUpdate, MixtureUpdateAnswer
 from sensor_msgs.msg import Image
+from std_msgs.msg import Header
 
 from sac_gmm.errors import SacGmmError
 from sac_gmm.models import load_model
@@ -36,6 +37,7 @@ from sac_gmm.skills import AdaptingAgent, Mode, WindowObserver, make_adaptation
 from sac_gmm.skills.settings import CONTROL_RATE_HZ, AgentSettings, load_settings
 from sac_gmm_nodes.conversions import (
     depth_array,
+    frame_objection,
     image_array,
     nanoseconds,
     point_array,
@@ -50,6 +52,7 @@ from sac_gmm_nodes.node_helpers import EPISODE, LATCHED, RELIABLE, BaseNode, run
 IMAGE_TOPICS = {None: "", "rgb": "wrist_camera/image", "depth": "depth_camera/image", "tactile": "tactile/image"}
 _ENCODINGS = {"rgb": "rgb8", "depth": "32FC1", "tactile": "32FC1"}  # metres; the pads one below the other
 _LEARNER_START_S = 120.0  # a start of Python and torch on a busy machine
+_LOOK_S = 2.0  # of wall time; whoever waits for the same as at the last look may wait in vain
 _PACE = (0.8, 1.25)  # of the time between two decisions that the agent is made for: what still is the same
 
 
@@ -75,6 +78,7 @@ class SacAdapter(BaseNode):
         learner = self.text("learner", "async", "async: in a process of its own; sync: in step", ("async", "sync"))
         self._save_every_s = self.real("checkpoint_interval_s", 30.0, 1.0, 3600.0, "s", "time between two checkpoints")
         reliable = self.flag("reliable_state", False, "ask for every state and picture, not only the latest")
+        self._base_frame = self.text("base_frame", "lbr_link_0", "frame of poses, wrenches and the target")
         rate_hz = self.real("control_rate_hz", 30.0, 1.0, 500.0, "Hz", "rate of the states")
         time_limit_s = self.real("time_limit_s", 10.0, 0.1, 600.0, "s", "longest episode, as the episode manager's")
         use_image = self.flag("use_image", True, "let the agent see the pictures that the configuration names")
@@ -92,7 +96,7 @@ class SacAdapter(BaseNode):
         else:
             settings = load_settings(config_file, task) if config_file else AgentSettings()
         own, config = settings.skill, settings.agent
-        image = own.image if use_image else None
+        self._image = image = own.image if use_image else None
         if image not in IMAGE_TOPICS:
             raise SacGmmError(f"no topic carries pictures of '{image}'; set use_image to false, or another task")
         self._base = load_model(model_file)
@@ -122,7 +126,13 @@ class SacAdapter(BaseNode):
         self._learner_ended = False
         self._saved_at_s = time.monotonic()
         self._agent = AdaptingAgent(
-            self._learner, self._adaptation.action_dim, config.noise_correlation, seed, sees_images=image is not None
+            self._learner,
+            self._adaptation.action_dim,
+            config.noise_correlation,
+            seed,
+            sees_images=image is not None,
+            # In lock-step nothing moves on before the end is known. Elsewhere a decision may come in between.
+            hold_back=not reliable,
         )
         # Episodes that the checkpoint has behind it, by mode: who counts them elsewhere can tell what was lost.
         self._episodes = {mode.name.lower(): 0 for mode in (Mode.BASE, Mode.TRAIN)}
@@ -133,6 +143,7 @@ class SacAdapter(BaseNode):
         self._mode = Mode.BASE
         self._decision: int | None = None  # the last one of this episode
         self._version = 0  # the highest number of a version seen or sent
+        self._missed: tuple[list[str], int] | None = None  # at the last look, after which version
 
         self.create_subscription(PoseStamped, "state/pose", self._on_pose, stream(reliable))
         self.create_subscription(WrenchStamped, "wrench", self._on_wrench, stream(reliable))
@@ -142,6 +153,7 @@ class SacAdapter(BaseNode):
         self.create_subscription(EpisodeState, "episode_state", self._on_episode, EPISODE)
         self.create_subscription(ControllerStatus, "controller_status", self._on_status, RELIABLE)
         self.create_subscription(MixtureUpdateAnswer, "model_update_answer", self._on_answer, RELIABLE)
+        self.create_timer(_LOOK_S, self._say_what_is_missing, clock=self.steady_clock)
         # Last, because the episode manager takes this publisher for the sign that the adapter is ready.
         self._updates = self.create_publisher(MixtureUpdate, "model_update", RELIABLE)
 
@@ -232,6 +244,18 @@ class SacAdapter(BaseNode):
             )
         )
 
+    def _say_what_is_missing(self) -> None:
+        """An adapter that waits for what nobody sends looks like one that has nothing to do."""
+        seen, missing = self._missed, self._gatherer.missing
+        self._missed = missing, self._version
+        if missing and seen == self._missed:
+            topics = [IMAGE_TOPICS[self._image] if name == "image" else name for name in missing]
+            self.get_logger().error(
+                f"nothing is decided: waiting for {', '.join(topics)}; see that it is published, and stamped by the "
+                "clock of state/pose; a picture may be image_max_age_s older than the state",
+                throttle_duration_sec=5.0,
+            )
+
     def _check_pace(self, since_s: float) -> None:
         """Say so when the controller asks much more often or more rarely than the agent is made for."""
         least, most = _PACE
@@ -244,7 +268,9 @@ class SacAdapter(BaseNode):
 
     def _end(self, event: End) -> None:
         steps = in_training_steps(event.steps, self._rate_hz)
-        self._agent.end(event.observation, success=event.success, truncated=event.truncated, steps=steps)
+        self._agent.end(
+            event.observation, success=event.success, truncated=event.truncated, steps=steps, late=event.late
+        )
         # One without a decision was over before this adapter was started: it only heard of it.
         if self._mode is not Mode.EVALUATE and self._decision is not None:
             self._episodes[self._mode.name.lower()] += 1
@@ -279,28 +305,32 @@ class SacAdapter(BaseNode):
 
     def _on_pose(self, message: PoseStamped) -> None:
         position_m = point_array(message.pose.position)
-        if self._usable(position_m, "state/pose"):
+        if self._usable(position_m, message.header, "state/pose"):
             self._gatherer.pose(nanoseconds(message.header.stamp), position_m)
             self._proceed()
 
     def _on_wrench(self, message: WrenchStamped) -> None:
         wrench = wrench_array(message)
-        if self._usable(wrench, "wrench"):
+        if self._usable(wrench, message.header, "wrench"):
             self._gatherer.wrench(nanoseconds(message.header.stamp), wrench)
             self._proceed()
 
     def _on_target(self, message: PoseStamped) -> None:
         position_m = point_array(message.pose.position)
-        if self._usable(position_m, "target_pose"):
+        if self._usable(position_m, message.header, "target_pose"):
             self._gatherer.target(nanoseconds(message.header.stamp), position_m)
             self._proceed()
+        else:
+            self._gatherer.no_target()  # the one before may be where nothing is any more
 
-    def _usable(self, values: np.ndarray, topic: str) -> bool:
-        """Whether all are numbers; one that is not would spoil all that is learned from here on."""
-        usable = bool(np.isfinite(values).all())
-        if not usable:
-            self.get_logger().error(f"{topic} holds what is not a number: left out", throttle_duration_sec=5.0)
-        return usable
+    def _usable(self, values: np.ndarray, header: Header, topic: str) -> bool:
+        """Whether all are numbers, in the base frame: others would spoil all that is learned from here on."""
+        objection = frame_objection(header.frame_id, self._base_frame, topic)
+        if not np.isfinite(values).all():
+            objection = f"{topic} holds what is not a number: left out"
+        if objection:
+            self.get_logger().error(objection, throttle_duration_sec=5.0)
+        return not objection
 
     def _on_image(self, message: Image) -> None:
         coding = self._observer.coding

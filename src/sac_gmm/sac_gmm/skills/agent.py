@@ -48,6 +48,8 @@ class AdaptingAgent:
         noise_correlation: From decision to decision, of the exploration noise; near 1 an episode explores one change.
         seed: Of the exploration.
         sees_images: Whether the learner must learn to see first.
+        hold_back: Whether a transition is handed over only when the next one is there, or the episode has ended: where
+            time does not wait, it may turn out that the last decision was made after the end.
         base_action: What is done in base episodes, from the observation; nothing (zeros) where it is not given.
     """
 
@@ -59,6 +61,7 @@ class AdaptingAgent:
         seed: int,
         *,
         sees_images: bool = True,
+        hold_back: bool = False,
         base_action: Callable[[Observation], NDArray[np.floating]] | None = None,
     ) -> None:
         self._learner = learner
@@ -67,6 +70,8 @@ class AdaptingAgent:
         self._base_action = base_action
         self._mode = Mode.BASE
         self._last: tuple[Observation, NDArray[np.float32]] | None = None
+        self._hold_back = hold_back
+        self._held: Transition | None = None
         self._first = True  # no transition of this episode has been handed over
         self._sight_waits = sees_images
         self._remembers = False
@@ -74,6 +79,7 @@ class AdaptingAgent:
 
     def begin(self, mode: Mode) -> None:
         """Start an episode; one that never ended is forgotten."""
+        self._hand_over()
         self._mode = mode
         self._last, self._first = None, True
         self._noise.reset()
@@ -107,16 +113,21 @@ class AdaptingAgent:
         self._last = (observation, action)
         return action
 
-    def end(self, observation: Observation, *, success: bool, truncated: bool, steps: int) -> None:
+    def end(self, observation: Observation, *, success: bool, truncated: bool, steps: int, late: bool = False) -> None:
         """Close the episode.
 
         Args:
             observation: What is seen at the end.
             success: Whether the reward came: 1, else 0.
             truncated: Whether the time ran out, so that the value of what would follow still counts.
-            steps: Control steps taken since the last decision.
+            steps: Control steps taken since the last decision before the end.
+            late: Whether the last decision was made after the end. It is left out then, and what came of the episode
+                belongs to the one before, if `hold_back` has kept that.
         """
+        if late and self._hold_back:
+            observation = self._take_back(observation)
         self._remember(observation, float(success), terminated=not truncated, truncated=truncated, steps=steps)
+        self._hand_over()
         self._last = None
 
     def state_dict(self) -> dict[str, Any]:
@@ -135,4 +146,20 @@ class AdaptingAgent:
         self._remembers = True
         transition = Transition(before, action, reward, observation, terminated, truncated, steps, self._first)
         self._first = False
-        self._learner.observe(transition, learn=self._mode is Mode.TRAIN)
+        self._hand_over()
+        self._held = transition
+        if not self._hold_back:
+            self._hand_over()
+
+    def _take_back(self, observation: Observation) -> Observation:
+        """Undo the last decision; give what was seen at it, which is nearest to the end, or else `observation`."""
+        held, self._held, self._last = self._held, None, None
+        if held is None:
+            return observation
+        self._last, self._first = (held.obs, held.action), held.first
+        return held.next_obs
+
+    def _hand_over(self) -> None:
+        if self._held is not None:
+            self._learner.observe(self._held, learn=self._mode is Mode.TRAIN)
+        self._held = None
