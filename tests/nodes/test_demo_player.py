@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import yaml
 from geometry_msgs.msg import PoseStamped, TwistStamped
-from rclpy.qos import DurabilityPolicy, ReliabilityPolicy
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import JointState
 from std_srvs.srv import Trigger
 
@@ -70,6 +70,13 @@ def test_beside_a_robot_it_plays_nothing(graph, bag):
     assert robot.get_subscription_count() == 0
 
 
+def test_beside_a_robot_whose_topic_it_is_remapped_to_it_plays_nothing(graph, bag):
+    graph.node.create_publisher(PoseStamped, "robot/pose", RELIABLE)
+    command = [sys.executable, "-m", "sac_gmm_nodes.demo_player", "--ros-args", "-p", f"bag:={bag}"]
+    assert graph.run("demo_player", [*command, "-r", "state/pose:=robot/pose"]).wait(30.0) == 2
+    assert "somebody publishes /robot/pose already" in graph.output("demo_player")
+
+
 class Arm:
     """An arm that goes as it is told, in the test's process."""
 
@@ -114,6 +121,20 @@ def test_a_motion_is_gone_from_its_start_to_its_end(graph, bag):
     assert np.linalg.norm(arm.position - [0.46, 0, 0.3]) < 0.02
     speeds = np.linalg.norm(arm.commands, axis=1)
     assert speeds[0] < 0.005 and 0.02 < speeds.max() < 0.1 and not speeds[-1]
+
+
+def test_ctrl_c_brings_the_arm_to_rest_within_its_limits(graph, bag):
+    arm = Arm(graph, [0.4, 0.0, 0.3])
+    heard = graph.listen("command/twist", TwistStamped, QoSProfile(depth=1000))
+    slow = 0.2
+    start(graph, bag, autostart=True, max_acceleration_m_s2=slow, rate_hz=100.0)
+    graph.wait(lambda: arm.velocity[0] > 0.02, "motion")
+    assert graph.stop("demo_player") == 0
+    graph.wait(lambda: not heard[-1].twist.linear.x, "a zero in the end")
+    speeds = np.array([message.twist.linear.x for message in heard])
+    assert np.abs(np.diff(speeds)).max() * 100.0 <= slow + 1e-6
+    assert "the replay ended after" in graph.output("demo_player")
+    assert "Traceback" not in graph.output("demo_player")
 
 
 def test_far_from_the_start_nothing_is_commanded(graph, bag):

@@ -11,6 +11,7 @@ safety pipeline as a skill.
 
 from __future__ import annotations
 
+import math
 import struct
 import time
 from pathlib import Path
@@ -43,6 +44,7 @@ _STATE_TYPES = {
     "visualization_msgs/msg/MarkerArray",
 }
 _STATE_TOPICS = frozenset(EPISODE_TOPICS) - {COMMAND_TWIST}
+_STOP_S = 5.0  # for the arm to come to rest within its limits when the player is asked to end
 _LISTENERS_S = 4.0  # to find each other before the first message; a DDS participant says every 3 s that it is there
 
 
@@ -97,7 +99,7 @@ class DemoPlayer(BaseNode):
                     left_out.append(name)
                 elif name not in self._said:
                     qos = LATCHED if name in LATCHED_TOPICS else QoSProfile(depth=10)
-                    self._refuse_where_others_speak(name.removeprefix("/"))
+                    self._refuse_where_others_speak(self.resolve_topic_name(name.removeprefix("/")))
                     kind = message_type(connection.msgtype)
                     self._said[name] = self.create_publisher(kind, name.removeprefix("/"), qos)
         if not self._said:
@@ -107,12 +109,16 @@ class DemoPlayer(BaseNode):
         self._clocks = self.create_publisher(Clock, "/clock", COMMAND) if self._with_clock else None
 
     def _refuse_where_others_speak(self, topic: str) -> None:
-        """A controller that hears a recording and its robot at once would move by both."""
+        """A controller that hears a recording and its robot at once would move by both.
+
+        Args:
+            topic: Resolved, for `count_publishers` does not follow a remap.
+        """
         end_s = time.monotonic() + (_LISTENERS_S if not self._said else 0.0)  # others are found within that
         while True:
             if self.count_publishers(topic):
                 raise SacGmmError(
-                    f"somebody publishes {self.resolve_topic_name(topic)} already: play below a namespace of its own, "
+                    f"somebody publishes {topic} already: play below a namespace of its own, "
                     "as replay.launch.yaml does, or stop the robot's driver"
                 )
             if time.monotonic() >= end_s:
@@ -176,20 +182,32 @@ class DemoPlayer(BaseNode):
         return self._make(np.zeros(3))
 
     def _move(self, executor: Executor, first: MotionReplay) -> None:
-        """Keep absolute deadlines; callbacks run in the time between."""
+        """Keep absolute deadlines; callbacks run in the time between. Asked to end, bring the arm to rest first."""
         period_s = first.dt_s
         deadline_s = time.monotonic()
+        rest_by_s = math.inf
         logged = -1.0
         if self._start_at_once:
             end_s = deadline_s + 10.0
-            while (self._pose is None or self._needs_target) and time.monotonic() < end_s:
+            while (
+                (self._pose is None or self._needs_target) and time.monotonic() < end_s and not self.stopping.is_set()
+            ):
                 executor.spin_once(timeout_sec=0.05)
-            self._begin()
+            if not self.stopping.is_set():
+                self._begin()
             deadline_s = time.monotonic()
-        while not self.stopping.is_set():
+        while True:
             player = self._player
             assert player is not None
             now_s = time.monotonic()
+            if self.stopping.is_set():
+                rest_by_s = min(rest_by_s, now_s + _STOP_S)
+                if player.state is ReplayState.WAITING:
+                    return
+                if now_s > rest_by_s:
+                    self.get_logger().error(f"not at rest within {_STOP_S:g} s: a zero command is sent instead")
+                    return
+                player.stop()
             if now_s - deadline_s > DRIVER_TIMEOUT_S:
                 player.start_from_rest()
             if player.state is ReplayState.MOVING and (why := self._other_commander()):
@@ -207,10 +225,10 @@ class DemoPlayer(BaseNode):
             while (left_s := deadline_s - time.monotonic()) > 0.0:
                 executor.spin_once(timeout_sec=left_s)
             executor.spin_once(timeout_sec=0.0)
-        if tick.state is ReplayState.ABORTED:
-            raise SacGmmError(f"the replay ended after {100 * tick.share:.0f} % of the way: {tick.text}")
-        if tick.state is ReplayState.DONE:
-            self.get_logger().info(f"gone to the end: {self._bag}")
+        ended = f"the replay ended after {100 * tick.share:.0f} % of the way: {tick.text}"
+        if tick.state is ReplayState.ABORTED and not self.stopping.is_set():
+            raise SacGmmError(ended)
+        self.get_logger().info(ended if tick.state is ReplayState.ABORTED else f"gone to the end: {self._bag}")
 
     @property
     def _needs_target(self) -> bool:
