@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,9 @@ import yaml
 
 from sac_gmm.cli.demo import Demo
 from sac_gmm.cli.launch_yaml import declared_arguments, read_launch_file
+from sac_gmm.control import SafetyLimits
+from sac_gmm.control.joint_limits import JointSettings
+from sac_gmm.control.lbr_state import LbrSettings
 from sac_gmm.skills.settings import load_settings
 from sac_gmm.tasks.door import MARKER_DICTIONARY, MARKER_ID, MARKER_SIZE_M
 
@@ -59,7 +63,9 @@ def test_the_door_is_practised_as_its_agent_is_made_for():
     nodes = {node.label: node for node in read_launch_file(path, {"model": "m.npz"})}
     assert parameters_of(nodes["gmm_controller"])["decision_interval"] == interval == Demo().decision_interval
     assert parameters_of(nodes["episode_manager"])["training_noise_std_m"] == skill.training_noise_m
-    robot = yaml.safe_load((ROOT / "config" / "robot.yaml").read_text())["/**/gmm_controller"]["ros__parameters"]
+    path = ROOT / "launch" / "robot.launch.yaml"
+    nodes = {node.label: node for node in read_launch_file(path, {"model": "m.npz", "start_driver": "false"})}
+    robot = parameters_of(nodes["gmm_controller"])
     assert robot["decision_interval"] / robot["rate_hz"] == pytest.approx(interval / 30, rel=0.05)
 
 
@@ -67,11 +73,32 @@ def test_the_driver_is_told_to_take_twists_in_base_axes():
     tree = yaml.safe_load((ROOT / "config" / "lbr_controllers.yaml").read_text())
     twist = tree["/**/twist_controller"]["ros__parameters"]
     assert twist["twist_in_tip_frame"] is False and twist["inv_jac_ctrl"]["twist_in_tip_frame"] is False
-    robot = yaml.safe_load((ROOT / "config" / "robot.yaml").read_text())["/**/gmm_controller"]["ros__parameters"]
+    robot = yaml.safe_load((ROOT / "config" / "robot_arm.yaml").read_text())["/**"]["ros__parameters"]
     assert tree["/**/controller_manager"]["ros__parameters"]["update_rate"] == robot["rate_hz"]
     assert robot["max_speed_m_s"] <= twist["inv_jac_ctrl"]["max_linear_velocity"]
     launch = (ROOT / "launch" / "robot.launch.yaml").read_text()
     assert 'value: "config/lbr_controllers.yaml"' in launch
+
+
+def test_the_first_motion_keeps_to_the_limits_of_all_others():
+    """The measurement of the speed is the first motion on a robot: box, tip and deadman are those of the controller."""
+    nodes = {}
+    for name, given in (("robot", {"model": "m.npz"}), ("calibrate_speed", {})):
+        path = ROOT / "launch" / f"{name}.launch.yaml"
+        nodes |= {node.label: node for node in read_launch_file(path, given | {"start_driver": "false"})}
+    controller, calibration = (parameters_of(nodes[name]) for name in ("gmm_controller", "calibrate_speed"))
+    kinds = (SafetyLimits, JointSettings, LbrSettings)
+    shared = {field.name for kind in kinds for field in fields(kind)} | {"tip_frame", "tip_offset_m", "twist_gain"}
+    shared |= {"robot", "rate_hz", "base_frame", "pose_source", "check_driver", "deadman", "deadman_timeout_s"}
+    as_by_default = {"start_ramp_s": SafetyLimits().start_ramp_s, "zero_commands": SafetyLimits().zero_commands}
+    assert {name: (as_by_default | calibration).get(name) for name in shared} == {
+        name: controller.get(name) for name in shared
+    }
+    assert controller["workspace_max_m"] == [0.8, 0.45, 0.8] and calibration["deadman"] is True
+    # ROS 2 reads `/**` where it comes first: what it says decides over the files before, and launch arguments over it.
+    for node in (nodes["gmm_controller"], nodes["calibrate_speed"]):
+        files = [source.name for source in node.parameters if isinstance(source, Path)]
+        assert files.index("robot_arm.yaml") == len(files) - 1
 
 
 def test_the_configuration_holds_in_every_namespace():

@@ -7,9 +7,10 @@ import pytest
 import robot_interfaces
 from geometry_msgs.msg import Twist
 from sac_gmm_interfaces.srv import SetFault
+from std_msgs.msg import Bool
 
 from sac_gmm_nodes.conversions import twist_array
-from sac_gmm_nodes.node_helpers import COMMAND
+from sac_gmm_nodes.node_helpers import COMMAND, RELIABLE
 
 pytestmark = [pytest.mark.ros, pytest.mark.slow]
 QUICK = {"speeds_m_s": [0.03, 0.04, 0.05], "stroke_m": 0.03, "robot": "lbr", "tip_frame": "tcp", "use_sim_time": True}
@@ -58,3 +59,26 @@ def test_a_lost_session_ends_it_with_the_arm_at_rest(graph, start):
     assert ended(graph, process) == 2
     assert "SESSION_LOST" in graph.output("calibrate_speed")
     assert not twist_array(twists[-1]).any()
+
+
+def test_it_moves_only_while_the_deadman_is_held(graph, start):
+    twists = graph.listen("lbr/command/twist", Twist, COMMAND)
+    process = start(move=True, deadman=True, deadman_timeout_s=0.5, speeds_m_s=[0.01, 0.01, 0.01])
+    graph.wait(lambda: "waiting for the robot (NO_DEADMAN)" in graph.output("calibrate_speed"), "the wait for it")
+    assert not twists
+    held = [True]
+    switch = graph.node.create_publisher(Bool, "deadman", RELIABLE)
+    graph.node.create_timer(0.02, lambda: switch.publish(Bool(data=held[0])))
+    graph.wait(lambda: twists and np.linalg.norm(twist_array(twists[-1])) > 0.005, "motion")
+    held[0] = False
+    assert ended(graph, process) == 2
+    assert "stopped (NO_DEADMAN): the deadman is released" in graph.output("calibrate_speed")
+    assert not twist_array(twists[-1]).any()
+
+
+def test_it_does_not_leave_the_workspace_box(graph, start):
+    twists = graph.listen("lbr/command/twist", Twist, COMMAND)
+    process = start(move=True, stroke_m=0.3, workspace_max_m=[0.9, 0.9, 0.6])
+    assert ended(graph, process) == 2
+    assert "is not inside the workspace box" in graph.output("calibrate_speed")
+    assert not twists

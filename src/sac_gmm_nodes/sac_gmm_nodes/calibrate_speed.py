@@ -1,11 +1,11 @@
 """Measures how fast the arm goes when it is told to: strokes out and back along an axis, at several speeds.
 
     ros2 launch sac_gmm_bringup calibrate_speed.launch.yaml move:=true
-    sac-gmm up launch/calibrate_speed.launch.yaml simulate:=true move:=true out:=runs/speed
+    sac-gmm up launch/calibrate_speed.launch.yaml simulate:=true move:=true deadman:=false out:=runs/speed
 
 Without `move` it only says where it would go. It keeps to the same limits and judges the robot as the controller does,
-and ends where the controller would wait for somebody's word. It writes `speed.json` and `speed.png`, and names the
-`twist_gain` to set.
+and ends where the controller would wait for somebody's word, or for the deadman. It writes `speed.json` and
+`speed.png`, and names the `twist_gain` to set.
 """
 
 from __future__ import annotations
@@ -24,12 +24,14 @@ from sac_gmm.control.speed_calibration import CalibrationSettings, calibrate, dr
 from sac_gmm.errors import SacGmmError
 from sac_gmm.files import write_json
 from sac_gmm_nodes.control_loop import DeadlineLoop
+from sac_gmm_nodes.deadman import Deadman
 from sac_gmm_nodes.joint_link import link_of
 from sac_gmm_nodes.node_helpers import SENSOR, BaseNode, run_node
 from sac_gmm_nodes.robot_link import ArmReading
 
 _PAUSE_S = 0.3  # at rest between two strokes
 _READY_S = 60.0  # for the robot to be ready
+_TELL_EVERY_S = 5.0
 _HEAL_S = 5.0  # for an objection that heals by itself
 _HEALING = (Reason.STALE_STATE, Reason.POOR_CONNECTION, Reason.POOR_TRACKING)
 _AXES = {"x": 0, "y": 1, "z": 2}
@@ -44,6 +46,7 @@ class CalibrateSpeed(BaseNode):
         frame = self.text("base_frame", "lbr_link_0", "frame of poses and twists")
         self._axis = _AXES[self.text("axis", "z", "along which the arm moves, base frame", tuple(_AXES))]
         self._move = self.flag("move", False, "whether the arm shall move; otherwise it is only said where to")
+        self._deadman = Deadman(self)
         self._out = Path(self.text("out", "runs/speed", "folder of the results"))
         self._limits = self.settings(SafetyLimits)
         settings = self.settings(CalibrationSettings)
@@ -96,6 +99,8 @@ class CalibrateSpeed(BaseNode):
             objection = Reason.STALE_STATE
         if reading is not None and not np.isfinite(reading.position_m).all():
             objection = Reason.NOT_A_NUMBER
+        if self._move and not objection and self._deadman.released(now_s):
+            objection = Reason.NO_DEADMAN
         stopping = bool(self._failure) or self.stopping.is_set()
         if not stopping:
             try:
@@ -143,7 +148,10 @@ class CalibrateSpeed(BaseNode):
         while reading is None or objection:
             if now_s > end_s:
                 raise SacGmmError(f"the robot is not ready after {_READY_S:g} s: {remedy(objection, Limit.NONE)}")
+            why = f"waiting for the robot ({objection.name}): {remedy(objection, Limit.NONE)}"
+            self.get_logger().info(why, throttle_duration_sec=_TELL_EVERY_S)
             now_s, reading, objection = yield rest
+        self._check_box(reading.position_m)
         start = float(reading.position_m[self._axis])
         name = "xyz"[self._axis]
         self.get_logger().info(
@@ -170,6 +178,20 @@ class CalibrateSpeed(BaseNode):
                     now_s, reading, objection = yield rest
                     if objection:
                         now_s, reading = yield from self._let_heal(now_s, objection)
+
+    def _check_box(self, start_m: np.ndarray) -> None:
+        """Where the arm slows down at the edge of the box, or goes no further, there is nothing to be measured."""
+        limits, end_m = self._limits, start_m.copy()
+        end_m[self._axis] += self._stroke_m
+        low = np.array(limits.workspace_min_m) + limits.slow_down_band_m
+        high = np.array(limits.workspace_max_m) - limits.slow_down_band_m
+        for where_m in (start_m, end_m):
+            if (where_m < low).any() or (where_m > high).any():
+                raise SacGmmError(
+                    f"the way from {_place(start_m)} to {_place(end_m)} is not inside the workspace box less its "
+                    f"slow-down band, {_place(low)} to {_place(high)}: move the arm, take another axis or stroke_m, or "
+                    "set the box in config/robot_arm.yaml"
+                )
 
     def _let_heal(
         self, now_s: float, objection: Reason
@@ -205,8 +227,12 @@ class CalibrateSpeed(BaseNode):
         response_s = max(result.delay_s, 0.02)
         self.get_logger().info(
             f"executed = {result.gain:.3f} x commanded, {result.delay_s * 1e3:.0f} ms late: set twist_gain to "
-            f"{suggestion:.2f} and response_s to {response_s:.2f} in config/robot.yaml ({self._out / 'speed.png'})"
+            f"{suggestion:.2f} and response_s to {response_s:.2f} in config/robot_arm.yaml ({self._out / 'speed.png'})"
         )
+
+
+def _place(position_m: np.ndarray) -> str:
+    return f"({', '.join(f'{value:.3f}' for value in position_m)}) m"
 
 
 def main() -> None:

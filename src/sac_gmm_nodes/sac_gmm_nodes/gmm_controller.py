@@ -23,7 +23,6 @@ from sac_gmm_interfaces.msg import (
     EpisodeState,
     MixtureUpdate,
 )
-from std_msgs.msg import Bool
 from std_srvs.srv import SetBool, Trigger
 
 from sac_gmm.control import (
@@ -47,6 +46,7 @@ from sac_gmm.models import SkillModel, load_model
 from sac_gmm_nodes.control_loop import DeadlineLoop, LoopStatistics, claim_processor
 from sac_gmm_nodes.controller_reports import ControllerReports
 from sac_gmm_nodes.conversions import frame_objection, nanoseconds, point_array, reached, update_of
+from sac_gmm_nodes.deadman import Deadman
 from sac_gmm_nodes.joint_link import link_of
 from sac_gmm_nodes.lifecycle import ManagedNode
 from sac_gmm_nodes.node_helpers import EPISODE, LATCHED, RELIABLE, run_node, stream
@@ -91,10 +91,7 @@ class GmmController(ManagedNode):
         )
         self._interval = self.whole("decision_interval", 32, 1, 10_000, "control steps between two decisions")
         base_frame = self._base_frame = self.text("base_frame", "lbr_link_0", "frame of poses, twists and the target")
-        self._needs_deadman = self.flag("deadman", False, "move only while the topic deadman says true")
-        self._deadman_timeout_s = self.real(
-            "deadman_timeout_s", 0.2, 0.02, 5.0, "s", "a deadman older than this is off"
-        )
+        self._deadman = Deadman(self)
         self._priority = self.whole("realtime_priority", 0, 0, 99, "SCHED_FIFO priority of the loop; 0 for none")
         self._cores = self.wholes("cpu_affinity", (), 0, 1023, "cores that the loop may run on; empty for all")
         self._lock_memory = self.flag("lock_memory", False, "keep the process from being swapped out")
@@ -114,7 +111,6 @@ class GmmController(ManagedNode):
         self._target: tuple[int, np.ndarray] | None = None  # stamp, position
         self._episode: _Episode | None = None
         self._hold = Reason.NONE  # on request
-        self._deadman_s = -float("inf")  # when the last one came that said true
         self._answered: tuple[int, int] | None = None  # episode and decision of the last update answered
         self._moving_allowed = False  # active
 
@@ -143,8 +139,6 @@ class GmmController(ManagedNode):
         self.create_subscription(PoseStamped, "target_pose", self._on_target, LATCHED)
         self.create_subscription(EpisodeState, "episode_state", self._on_episode, EPISODE)
         self.create_subscription(MixtureUpdate, "model_update", self._on_update, RELIABLE)
-        if self._needs_deadman:
-            self.create_subscription(Bool, "deadman", self._on_deadman, RELIABLE)
         self.create_service(SetBool, "~/pause", self._on_pause)
         self.create_service(Trigger, "~/stop", self._on_stop)
         self.create_service(Trigger, "~/roll_back", self._on_roll_back)
@@ -334,7 +328,7 @@ class GmmController(ManagedNode):
             return Reason.NO_STATE
         if (driver := self.link.hold(now_s)) is not Reason.NONE:
             return driver
-        if self._needs_deadman and now_s - self._deadman_s > self._deadman_timeout_s:
+        if self._deadman.released(now_s):
             return Reason.NO_DEADMAN
         episode, target = self._episode, self._target
         if target is None:
@@ -435,9 +429,6 @@ class GmmController(ManagedNode):
         self._notify()
         if message.phase == EpisodeState.PHASE_RESETTING:
             gc.collect()
-
-    def _on_deadman(self, message: Bool) -> None:
-        self._deadman_s = time.monotonic() if message.data else -float("inf")
 
     def _on_parameters(self, parameters: list[Parameter]) -> SetParametersResult:
         for parameter in parameters:
