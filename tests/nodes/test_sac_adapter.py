@@ -142,6 +142,7 @@ def test_a_success_belongs_to_the_decision_before_it(graph, model_file, tmp_path
     world = World(graph, model_file, tmp_path / "run", learner="sync", reliable_state=False)
     world.episode(EpisodeState.MODE_TRAIN, success=True, end_step=6)
     first = world.updates[0]
+    world.episode(EpisodeState.MODE_EVALUATE)  # whose decisions come after the end of the one before was taken in
     assert graph.stop("sac_adapter") == 0
     rows = world.replay()[0].state_dict()
     assert rows["reward"].tolist() == [0, 1]
