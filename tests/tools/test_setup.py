@@ -144,11 +144,12 @@ def test_where_pybullet_has_no_wheel_it_is_compiled_beside_numpy(workspace, monk
     """This one never knows NumPy, like one that pip keeps from before: then it is compiled once more."""
     python = tmp_path / "bin" / "python"
     python.parent.mkdir()
-    python.write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/calls\n[ "$1" != -c ]\n')
+    python.write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/calls\necho "$CFLAGS" >> {tmp_path}/flags\n[ "$1" != -c ]\n')
     python.chmod(0o755)
     monkeypatch.setattr(workspace, "VENV", tmp_path)
     monkeypatch.setattr(workspace, "PYBULLET_WHEEL", sys.version_info[:2] if has_wheel else (2, 7))
     monkeypatch.setenv("PIP_ARGS", "--extra")
+    monkeypatch.delenv("CFLAGS", raising=False)
     workspace.install_pybullet()
     if has_wheel:
         assert not (tmp_path / "calls").exists()
@@ -161,6 +162,7 @@ def test_where_pybullet_has_no_wheel_it_is_compiled_beside_numpy(workspace, monk
         f"-m pip install {pybullet} --no-deps --no-build-isolation",
     )
     assert calls == [beside, f"{compiled} --extra", beside, f"{compiled} --no-cache-dir --force-reinstall --extra"]
+    assert (tmp_path / "flags").read_text().count(workspace.PYBULLET_CFLAGS) == 2
 
 
 def test_a_hand_model_that_cannot_be_had_does_not_stop_the_set_up(workspace, monkeypatch, tmp_path):
