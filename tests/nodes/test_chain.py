@@ -108,6 +108,7 @@ def test_a_whole_episode_is_heard_from_another_process(graph, model_file, tmp_pa
 
     # One decision every `INTERVAL` steps, each answered and in force.
     decisions = np.arange(ceil(300 / INTERVAL))
+    graph.wait(lambda: len(chain.answers) >= len(decisions) <= len(chain.updates), "the last decision and its answer")
     assert [update.decision for update in chain.updates] == list(decisions)
     assert [answer.decision for answer in chain.answers] == list(decisions)
     assert all(answer.accepted for answer in chain.answers)

@@ -210,7 +210,8 @@ class LifecycleManager(BaseNode):
 
     def _diagnose(self) -> None:
         level, text = self._state
-        array = DiagnosticArray(status=[DiagnosticStatus(level=level, name=self.get_name(), message=text)])
+        name = self.get_fully_qualified_name().lstrip("/")  # two robots in namespaces are two entries
+        array = DiagnosticArray(status=[DiagnosticStatus(level=level, name=name, message=text)])
         array.header.stamp = self.get_clock().now().to_msg()
         self._diagnostics.publish(array)
 

@@ -74,7 +74,7 @@ _REASON_REMEDY = {
     Reason.NONE: "",
     Reason.NO_MODEL: "no skill is loaded: give the controller a model_file",
     Reason.NO_STATE: "no arm state has come yet: check that the robot driver or the simulation publishes state/pose",
-    Reason.NO_TARGET: "no target has been detected yet: check that target_pose is published",
+    Reason.NO_TARGET: "no target has been detected yet: check that target_pose is published, in the base frame",
     Reason.NO_EPISODE: "no episode is running: start one with the episode manager",
     Reason.STALE_STATE: "the arm state is too old: check the connection to the robot; motion resumes with fresh states",
     Reason.NOT_A_NUMBER: "a state or the skill gave a value that is not a number: mend its source, then resume with "
