@@ -194,7 +194,8 @@ def install(with_ros: bool) -> None:
             f"{free_gb:.1f} GB are free, and torch with its GPU libraries needs {FREE_DISK_GPU_GB:.0f}; "
             "without them: make setup TORCH_INDEX_URL=… (README.md)"
         )
-    pip_install("--requirement", str(requirements), *index)
+    # Python compiles what it imports, when it does; to compile all that is installed takes longer than to install it.
+    pip_install("--no-compile", "--requirement", str(requirements), *index)
     if not with_ros:
         mend_baked_paths(VENV)
     prepare_hand_model()

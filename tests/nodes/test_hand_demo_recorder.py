@@ -123,7 +123,7 @@ def test_episodes_become_demonstrations_by_services_and_by_words(graph, tmp_path
         lambda: "no calibration has come on /camera/camera_info" in man.start().message, "the missing calibration"
     )
     man.show(range(8))
-    target = PoseStamped(header=header(stamp_of(0), "base"))
+    target = PoseStamped(header=header(stamp_of(0), "lbr_link_0"))
     target.pose.position.x, target.pose.position.z = 0.55, 0.3
     man.target.publish(target)
     answer = man.start(path="first")

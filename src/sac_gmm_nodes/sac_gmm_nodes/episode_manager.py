@@ -2,7 +2,7 @@
 
     ros2 run sac_gmm_nodes episode_manager
     ros2 service call /run_episode sac_gmm_interfaces/srv/RunEpisode "{mode: 0, seed: 1}"
-    ros2 action send_goal /adapt_skill sac_gmm_interfaces/action/AdaptSkill "{mode: 1, episodes: 100, first_seed: 1000}"
+    ros2 action send_goal adapt_skill sac_gmm_interfaces/action/AdaptSkill '{mode: 1, episodes: 9, first_seed: 2000000}'
 
 An episode succeeds when the reward says so and for no other reason. It runs out of time by the rewards' stamps, which
 are those of the pictures, so that it lasts as long in a simulation that runs at another speed. One in which the arm is

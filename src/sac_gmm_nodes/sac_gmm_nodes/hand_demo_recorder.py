@@ -148,7 +148,7 @@ class HandDemoRecorder(BaseNode):
             max_gap_s=self.real("max_gap_s", defaults.max_gap_s, 0.0, 5.0, "s", "longest gap that is bridged"),
             smoothing_s=self.real("smoothing_s", defaults.smoothing_s, 0.0, 2.0, "s", "window of the smoothing"),
         )
-        retargeting = Retargeting(base_from_camera, RigidTransform.of(offset), base_frame or "base", camera_frame)
+        retargeting = Retargeting(base_from_camera, RigidTransform.of(offset), base_frame or "lbr_link_0", camera_frame)
         topics = {CAMERA_IMAGE: IMAGE} if keep_images else {}
         if keep_images and use_depth:
             topics[CAMERA_DEPTH] = IMAGE
