@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from sac_gmm.errors import SacGmmError
@@ -115,6 +115,7 @@ def test_an_edited_velocity_mean_bends_the_field():
 
 @settings(max_examples=40, deadline=None)
 @given(st.integers(0, 10**6), st.floats(0.0, 50.0))
+@example(436, 3.0)  # the nearest gains are beyond double precision
 def test_any_finite_numbers_become_a_certified_skill(seed, scale):
     rng = np.random.default_rng(seed)
     mixture = BASE.mixture

@@ -141,6 +141,22 @@ def test_an_episode_that_was_given_up_gives_no_end():
     assert gatherer.poll() is None
 
 
+def test_a_late_state_of_one_episode_is_not_seen_in_the_next():
+    gatherer = begun()
+    gatherer.ended(1, 133, False, True)
+    gatherer.pose(133, np.zeros(3))
+    gatherer.running(2, 1, 166)
+    assert isinstance(gatherer.poll(), End) and isinstance(gatherer.poll(), Begin)
+    gatherer.wrench(133, np.full(6, 10.0))
+    gatherer.target(166, np.zeros(3))
+    gatherer.pose(166, np.zeros(3))
+    gatherer.wrench(166, np.ones(6))
+    gatherer.due(2, 0, 166, 0)
+    event = gatherer.poll()
+    assert isinstance(event, Decide)
+    assert event.observation["vector"][3:9].tolist() == [1.0] * 6
+
+
 def test_the_first_decision_of_the_next_episode_may_come_before_the_end_of_the_last():
     gatherer = begun()
     gatherer.ended(1, 10_000, False, True)

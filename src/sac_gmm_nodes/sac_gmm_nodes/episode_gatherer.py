@@ -200,8 +200,6 @@ class EpisodeGatherer:
         self._episode, self._next, self._ended = begin, None, None
         self._start_ns, self._decided, self._decided_ns = self._next_start_ns, None, []
         self._observer.begin()
-        while self._ticks and self._ticks[0].stamp_ns < self._start_ns:
-            self._ticks.popleft()
         return begin
 
     def _decide(self, due: _Due) -> Decide:
@@ -227,9 +225,11 @@ class EpisodeGatherer:
         return self._observer.observe(reading, elapsed_s, self._target_at(stamp_ns))
 
     def _show(self, until_ns: int) -> None:
-        """Show the observer the ticks up to and including `until_ns`."""
+        """Show the observer the ticks of this episode up to and including `until_ns`."""
         while self._ticks and self._ticks[0].stamp_ns <= until_ns:
             tick = self._ticks.popleft()
+            if tick.stamp_ns < self._start_ns:  # of the episode before; it may have come after this one's beginning
+                continue
             target_m = self._target_at(tick.stamp_ns)
             assert target_m is not None
             self._observer.tick(tick.position_m - target_m, tick.wrench)

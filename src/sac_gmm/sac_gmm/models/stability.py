@@ -62,12 +62,17 @@ def project(model: SkillModel, *, P: ArrayLike | None = None, margin_1_s: float 
 
     P, margin = _terms(model, P, margin_1_s)
     old = model.mixture
-    means, covariances = np.empty_like(old.means), np.empty_like(old.covariances)
-    if not kernels.project(old.means, old.covariances, model.attractor, P, margin, _RESERVE, means, covariances):
-        raise SacGmmError(
-            "the projected covariances are not positive definite: the edit is too extreme to be certified"
-        )
-    return _certified(model, GaussianMixture.trusted(old.priors, means, covariances), P, margin)
+    # Of absurd numbers the nearest gains may turn so fast that rounding spoils them; clipped ones stay smaller.
+    for nearest in (True, False):
+        means, covariances = np.empty_like(old.means), np.empty_like(old.covariances)
+        if kernels.project(
+            old.means, old.covariances, model.attractor, P, margin, _RESERVE, nearest, means, covariances
+        ):
+            mixture = GaussianMixture.trusted(old.priors, means, covariances)
+            certificate = _certificate(mixture, model.attractor, P, margin)
+            if certificate.holds or not nearest:
+                return _certified(model, mixture, certificate)
+    raise SacGmmError("the projected covariances are not positive definite: the edit is too extreme to be certified")
 
 
 def project_parameters(base: SkillModel, priors: ArrayLike, means: ArrayLike, covariances: ArrayLike) -> SkillModel:
@@ -133,15 +138,15 @@ def _assemble(model: SkillModel, A: Array, noise: Array, P: Array, margin: float
     covariances[:, d:, :d] = s_vx
     covariances[:, :d, d:] = np.swapaxes(s_vx, 1, 2)
     covariances[:, d:, d:] = 0.5 * (s_vv + np.swapaxes(s_vv, 1, 2))
-    return _certified(model, GaussianMixture(mixture.priors, means, covariances), P, margin)
+    moved = GaussianMixture(mixture.priors, means, covariances)
+    return _certified(model, moved, _certificate(moved, model.attractor, P, margin))
 
 
-def _certified(model: SkillModel, mixture: GaussianMixture, P: Array, margin: float) -> SkillModel:
-    certificate = _certificate(mixture, model.attractor, P, margin)
+def _certified(model: SkillModel, mixture: GaussianMixture, certificate: Certificate) -> SkillModel:
     if not certificate.holds:
         raise SacGmmError(
             f"no certificate in double precision: the covariances are too nearly singular "
-            f"(decay rate {certificate.decay_rate_1_s:.3g} of {margin:.3g} 1/s); widen them"
+            f"(decay rate {certificate.decay_rate_1_s:.3g} of {certificate.margin_1_s:.3g} 1/s); widen them"
         )
     return SkillModel(model.kind, mixture, model.attractor, certificate, model.meta)
 

@@ -257,8 +257,8 @@ def _nearest(start, M0, W, T, bound):
     return M
 
 
-@compiled(types.boolean(_a2, _a3, _a1, _a2, types.float64, types.float64, _w2, _w3))
-def project(means, covariances, attractor, P, margin, reserve, new_means, new_covariances):
+@compiled(types.boolean(_a2, _a3, _a1, _a2, types.float64, types.float64, types.boolean, _w2, _w3))
+def project(means, covariances, attractor, P, margin, reserve, nearest, new_means, new_covariances):
     """Write the projected parameters, see `stability.project`; false where the result is not positive definite."""
     d = attractor.shape[0]
     root, inverse = _coordinates(P)
@@ -295,14 +295,16 @@ def project(means, covariances, attractor, P, margin, reserve, new_means, new_co
         if highest > -margin:
             start = M.copy()
             for m in range(d):
-                excess = S[m, m] + bound + _INWARDS * fastest
+                excess = S[m, m] + bound + (_INWARDS * fastest if nearest else 0.0)
                 if excess > 0.0:
                     for i in range(d):
                         for j in range(d):
                             start[i, j] -= excess * V[i, m] * V[j, m]
-            _multiply(root, moment, S)
-            _multiply(S, root.T, T)
-            _multiply(inverse, _nearest(start, M, W, T, bound), S)
+            if nearest:
+                _multiply(root, moment, S)
+                _multiply(S, root.T, T)
+                start = _nearest(start, M, W, T, bound)
+            _multiply(inverse, start, S)
             _multiply(S, root, A)
         new_covariances[k, :d, :d] = s_xx
         for i in range(d):
