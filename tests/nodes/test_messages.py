@@ -59,7 +59,7 @@ def test_stamps_twists_wrenches_and_pictures_come_back_as_they_went():
 def test_a_pose_is_read_off_its_bytes(frame_id):
     position = np.array((0.1, -2.0, 3.5))
     message = c.pose_message(position, np.array((0.0, 0.0, 0.0, 1.0)), c.header(c.stamp_of(12_345_678_901), frame_id))
-    assert c.stamp_and_position(serialize_message(message)) == (12_345_678_901, (0.1, -2.0, 3.5))
+    assert c.read_pose(serialize_message(message)) == (frame_id, 12_345_678_901, (0.1, -2.0, 3.5))
 
 
 @pytest.mark.parametrize("frame_id", ["", "a", "base", "lbr_link_0", "a" * 31, "a" * 32])

@@ -9,9 +9,9 @@ from rclpy.serialization import serialize_message
 from sac_gmm_interfaces.msg import ControllerStatus
 
 from sac_gmm.control import Reason
-from sac_gmm_nodes.conversions import header, pose_message, stamp_of
+from sac_gmm_nodes.conversions import header, pose_message, read_pose, stamp_of
 from sac_gmm_nodes.node_helpers import RELIABLE
-from sac_gmm_nodes.robot_link import RobotLink, _frame_of
+from sac_gmm_nodes.robot_link import RobotLink
 
 pytestmark = pytest.mark.ros
 NO_TURN = np.array([0.0, 0.0, 0.0, 1.0])
@@ -20,7 +20,7 @@ NO_TURN = np.array([0.0, 0.0, 0.0, 1.0])
 @pytest.mark.parametrize("frame_id", ["", "a", "base", "lbr_link_0", "a" * 31])
 def test_the_frame_of_a_pose_is_read_off_its_bytes(frame_id):
     message = pose_message(np.zeros(3), NO_TURN, header(stamp_of(5), frame_id))
-    assert _frame_of(serialize_message(message)) == frame_id
+    assert read_pose(serialize_message(message))[0] == frame_id
 
 
 @pytest.mark.parametrize("delivered", [False, True])

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from lifecycle_msgs.msg import State as LifecycleState
-from rclpy.node import Node
 from sac_gmm_interfaces.msg import ControllerStatus, MixtureModel, MixtureUpdate, MixtureUpdateAnswer
 
 from sac_gmm.control import Reason, Tick, Verdict, remedy
 from sac_gmm.models import SkillModel
 from sac_gmm_nodes.control_loop import LoopStatistics
 from sac_gmm_nodes.conversions import header, model_message, stamp_of
-from sac_gmm_nodes.node_helpers import LATCHED, RELIABLE
+from sac_gmm_nodes.node_helpers import LATCHED, RELIABLE, BaseNode
 
 _AS_IT_SHOULD_BE = (Reason.NONE, Reason.NO_EPISODE, Reason.PAUSED, Reason.INACTIVE)
 _LIFECYCLE = {
@@ -31,7 +30,7 @@ class ControllerReports:
         interval: Control steps between two decisions.
     """
 
-    def __init__(self, node: Node, frame_id: str, interval: int) -> None:
+    def __init__(self, node: BaseNode, frame_id: str, interval: int) -> None:
         self._node, self._frame_id, self._interval = node, frame_id, interval
         self._status = node.create_publisher(ControllerStatus, "controller_status", RELIABLE)
         self._model = node.create_publisher(MixtureModel, "model", LATCHED)
@@ -101,10 +100,9 @@ class ControllerReports:
             "updates_refused": self._refused,
             "last_refusal": self._last_refusal,
         }
-        node = self._node.get_fully_qualified_name().lstrip("/")  # two robots in namespaces are two entries
         entry = DiagnosticStatus(
             level=level,
-            name=f"{node}: control loop",
+            name=f"{self._node.name_below_root}: control loop",
             hardware_id=self._frame_id,
             message=message,
             values=[

@@ -80,8 +80,8 @@ def point_array(point: Point | Vector3) -> Array:
     return np.array((point.x, point.y, point.z))
 
 
-def stamp_and_position(cdr: bytes) -> tuple[int, tuple[float, float, float]]:
-    """Stamp in nanoseconds and position in metres of a serialised PoseStamped, without making the message of it.
+def read_pose(cdr: bytes) -> tuple[str, int, tuple[float, float, float]]:
+    """Frame, stamp in nanoseconds and position in metres of a serialised PoseStamped, without making the message of it.
 
     Plain CDR: four bytes that name the encoding, then stamp, frame_id and pose, each number aligned to its own size.
     Any other encoding is left to the middleware.
@@ -89,11 +89,12 @@ def stamp_and_position(cdr: bytes) -> tuple[int, tuple[float, float, float]]:
     if cdr[0] != 0 or cdr[1] > 1:
         message = deserialize_message(cdr, PoseStamped)
         position = message.pose.position
-        return nanoseconds(message.header.stamp), (position.x, position.y, position.z)
+        return message.header.frame_id, nanoseconds(message.header.stamp), (position.x, position.y, position.z)
     order = "<" if cdr[1] else ">"
     seconds, nanoseconds_, length = struct.unpack_from(f"{order}iII", cdr, 4)
     begin = 4 + -(-(12 + length) // 8) * 8
-    return seconds * _SECOND_NS + nanoseconds_, struct.unpack_from(f"{order}3d", cdr, begin)
+    frame_id = cdr[16 : 15 + length].decode(errors="replace")  # a zero ends it
+    return frame_id, seconds * _SECOND_NS + nanoseconds_, struct.unpack_from(f"{order}3d", cdr, begin)
 
 
 class TwistStampedBytes:

@@ -99,7 +99,7 @@ class DemoPlayer(BaseNode):
                     left_out.append(name)
                 elif name not in self._said:
                     qos = LATCHED if name in LATCHED_TOPICS else QoSProfile(depth=10)
-                    self._refuse_where_others_speak(self.resolve_topic_name(name.removeprefix("/")))
+                    self._refuse_where_others_speak(name.removeprefix("/"))
                     kind = message_type(connection.msgtype)
                     self._said[name] = self.create_publisher(kind, name.removeprefix("/"), qos)
         if not self._said:
@@ -109,16 +109,12 @@ class DemoPlayer(BaseNode):
         self._clocks = self.create_publisher(Clock, "/clock", COMMAND) if self._with_clock else None
 
     def _refuse_where_others_speak(self, topic: str) -> None:
-        """A controller that hears a recording and its robot at once would move by both.
-
-        Args:
-            topic: Resolved, for `count_publishers` does not follow a remap.
-        """
+        """A controller that hears a recording and its robot at once would move by both."""
         end_s = time.monotonic() + (_LISTENERS_S if not self._said else 0.0)  # others are found within that
         while True:
             if self.count_publishers(topic):
                 raise SacGmmError(
-                    f"somebody publishes {topic} already: play below a namespace of its own, "
+                    f"somebody publishes {self.resolve_topic_name(topic)} already: play below a namespace of its own, "
                     "as replay.launch.yaml does, or stop the robot's driver"
                 )
             if time.monotonic() >= end_s:
@@ -256,10 +252,9 @@ class DemoPlayer(BaseNode):
 
     def _other_commander(self) -> str:
         """Why the arm must not be moved by this node now; empty where nobody else commands it."""
-        topic = self.resolve_topic_name("command/twist")
-        if self.count_publishers(topic) <= 1:
+        if self.count_publishers("command/twist") <= 1:
             return ""
-        return f"somebody else publishes {topic}: stop the controller first"
+        return f"somebody else publishes {self.resolve_topic_name('command/twist')}: stop the controller first"
 
     def _on_pose(self, message: PoseStamped) -> None:
         stamp_ns = nanoseconds(message.header.stamp)

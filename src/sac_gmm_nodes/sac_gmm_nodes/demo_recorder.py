@@ -116,8 +116,7 @@ class DemoRecorder(BaseNode):
         """
 
         def missing() -> list[str]:
-            names = {topic: self.resolve_topic_name(topic.removeprefix("/")) for topic in EPISODE_TOPICS}
-            published = (topic for topic, name in names.items() if self.count_publishers(name))
+            published = (topic for topic in EPISODE_TOPICS if self.count_publishers(topic.removeprefix("/")))
             return sorted({STATE_POSE, _EPISODE_STATE, *published} - self._heard - {COMMAND_TWIST})
 
         end_s = time.monotonic() + self._wait_s

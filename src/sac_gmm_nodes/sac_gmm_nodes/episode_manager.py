@@ -162,9 +162,9 @@ class EpisodeManager(BaseNode):
         def missing() -> list[str]:
             absent = {
                 "the reset_task service (robot or simulation)": not self._reset_task.service_is_ready(),
-                "the controller's model": not self._model_seen or not self._is_published("model"),
-                "the adapter": self._expect_adapter and not self._is_published("model_update"),
-                "a source of reward": not self._is_published("reward"),
+                "the controller's model": not self._model_seen or self.count_publishers("model") == 0,
+                "the adapter": self._expect_adapter and self.count_publishers("model_update") == 0,
+                "a source of reward": self.count_publishers("reward") == 0,
             }
             held = self._why_held()
             return [what for what, is_absent in absent.items() if is_absent] + ([held] if held else [])
@@ -176,9 +176,6 @@ class EpisodeManager(BaseNode):
                 raise SacGmmError(f"still missing after {self._ready_timeout_s:g} s: {', '.join(what)}")
             self.get_logger().info(f"waiting for {', '.join(what)}", throttle_duration_sec=_TELL_EVERY_S)
             await Turn()
-
-    def _is_published(self, topic: str) -> bool:
-        return self.count_publishers(self.resolve_topic_name(topic)) > 0  # which does not look at remappings by itself
 
     def _why_held(self) -> str:
         """Why the controller would not move the arm in an episode; empty where it says no such thing."""

@@ -385,7 +385,7 @@ class GmmController(ManagedNode):
             # Said again from time to time: an adapter that was only just found by the middleware has missed it.
             self._publish_status(waiting, True, 0.0, 0.0, 0.0)
             # Who is there may take its time: an agent may be learning to see.
-            there = self.count_publishers(self.resolve_topic_name("model_update")) > 0
+            there = self.count_publishers("model_update") > 0
             patience_s = self._lockstep_timeout_s if there else min(self._lockstep_timeout_s, _ABSENT_S)
             waited_s = time.monotonic() - begun_s
             left_s = patience_s - waited_s if expected else 0.0

@@ -277,7 +277,7 @@ class HandDemoRecorder(BaseNode):
             if self._any_picture:
                 self._end(failed=not self._last_saved, why=self._trouble or self._why_idle)
                 return
-            if time.monotonic() - self._began_s > _PATIENCE_S and not self.count_publishers(topic):
+            if time.monotonic() - self._began_s > _PATIENCE_S and not self.count_publishers("camera/image"):
                 self._end(failed=True, why=f"nobody publishes pictures on {topic}")
                 return
         self._trouble = f"no picture on {topic} for {self._silence_s:g} s: check the camera and its cable"

@@ -261,16 +261,19 @@ class JointLink:
         if self._untold is None or self._kinematics is None:
             return
         (stamp_ns, position, orientation), self._untold = self._untold, None
+        poses_wanted, wrench_wanted = self._poses.get_subscription_count(), self._wrench_out.get_subscription_count()
+        if not (poses_wanted or wrench_wanted):
+            return
         if orientation is None:
             orientation = self._kinematics.orientation_xyzw
-        if self._poses.get_subscription_count():
+        if poses_wanted:
             message = self._pose_message
             stamp, point, turn = message.header.stamp, message.pose.position, message.pose.orientation
             stamp.sec, stamp.nanosec = divmod(stamp_ns, 1_000_000_000)
             point.x, point.y, point.z = position.tolist()
             turn.x, turn.y, turn.z, turn.w = orientation.tolist()
             self._poses.publish(message)
-        if self._wrench_out.get_subscription_count():
+        if wrench_wanted:
             wrench = self._take_wrench(orientation)
             if wrench is not None:
                 self._wrench_out.publish(wrench_message(wrench, header(stamp_of(stamp_ns), self._frame_id)))

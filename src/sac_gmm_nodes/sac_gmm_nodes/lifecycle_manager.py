@@ -210,8 +210,7 @@ class LifecycleManager(BaseNode):
 
     def _diagnose(self) -> None:
         level, text = self._state
-        name = self.get_fully_qualified_name().lstrip("/")  # two robots in namespaces are two entries
-        array = DiagnosticArray(status=[DiagnosticStatus(level=level, name=name, message=text)])
+        array = DiagnosticArray(status=[DiagnosticStatus(level=level, name=self.name_below_root, message=text)])
         array.header.stamp = self.get_clock().now().to_msg()
         self._diagnostics.publish(array)
 

@@ -99,6 +99,15 @@ class BaseNode(Node):
         """One of lifecycle_msgs/State; 0 for a node without a life cycle."""
         return 0
 
+    @property
+    def name_below_root(self) -> str:
+        """Namespace and name, by which two robots' nodes are two entries in the diagnostics."""
+        return self.get_fully_qualified_name().lstrip("/")
+
+    def count_publishers(self, topic_name: str) -> int:
+        """How many publish on a topic, under the name that it is remapped to; rclpy's own does not look at that."""
+        return super().count_publishers(self.resolve_topic_name(topic_name))
+
     def _beat(self) -> None:
         if self.alive:
             beat = Heartbeat(node=self.get_fully_qualified_name(), lifecycle_state=self.lifecycle_state)

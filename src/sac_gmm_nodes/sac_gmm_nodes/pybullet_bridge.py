@@ -184,7 +184,7 @@ class PybulletBridge(BaseNode):
         def patience_s() -> float:
             """Who is there may take its time: the controller waits for an agent that may be learning to see."""
             wanted = ("command/twist", "reward") if waits_for_reward else ("command/twist",)
-            there = all(self.count_publishers(self.resolve_topic_name(topic)) for topic in wanted)
+            there = all(self.count_publishers(topic) for topic in wanted)
             return self._patience_s if there else min(self._patience_s, _ABSENT_S)
 
         begun_s, waited_s = time.monotonic(), 0.0

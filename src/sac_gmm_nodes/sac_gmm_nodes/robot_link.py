@@ -5,7 +5,6 @@ This is the link of the plain topics: `state/pose` in, `command/twist` out, and 
 
 from __future__ import annotations
 
-import struct
 import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -16,12 +15,11 @@ from rclpy.callback_groups import CallbackGroup
 from rclpy.duration import Duration
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
-from rclpy.serialization import deserialize_message
 from rclpy.subscription import Subscription
 
 from sac_gmm.control import Reason, SafetyLimits
 from sac_gmm.control.safety import JointLimiter
-from sac_gmm_nodes.conversions import TwistStampedBytes, frame_objection, nanoseconds, stamp_and_position
+from sac_gmm_nodes.conversions import TwistStampedBytes, frame_objection, nanoseconds, read_pose
 from sac_gmm_nodes.node_helpers import COMMAND
 
 
@@ -76,7 +74,7 @@ class RobotLink:
         """The newest state; called by the loop, on every tick."""
         if self._deliver is None:
             for pose, arrived_s in take(self._poses):
-                self._take_in(_frame_of(pose), *stamp_and_position(pose), arrived_s)
+                self._take_in(*read_pose(pose), arrived_s)
         return self._reading
 
     def hold(self, now_s: float) -> Reason:
@@ -142,11 +140,3 @@ def take(subscription: Subscription) -> list[tuple[Any, float]]:
             waited_s = min(max((time.time_ns() - info["received_timestamp"]) * 1e-9, 0.0), 10.0)
             taken.append((message, time.monotonic() - waited_s))
     return taken
-
-
-def _frame_of(cdr: bytes) -> str:
-    """The frame of a serialised PoseStamped, without making the message of it; see `stamp_and_position`."""
-    if cdr[0] != 0 or cdr[1] > 1:
-        return deserialize_message(cdr, PoseStamped).header.frame_id
-    (length,) = struct.unpack_from("<I" if cdr[1] else ">I", cdr, 12)
-    return cdr[16 : 15 + length].decode(errors="replace")

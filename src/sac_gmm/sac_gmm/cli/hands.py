@@ -165,12 +165,11 @@ def retarget(
         name = bag.name if bag.is_dir() else bag.stem
         info = EpisodeInfo(str(sidecar.get("task", "")), str(sidecar.get("operator", "")))
         recorder.start(output / name, info, allow_mixed=True)
-        resumed_ns = _resumed_ns(bag, sidecar)
+        after_pauses = set(stamps_ns.searchsorted(_resumed_ns(bag, sidecar)).tolist())
         for i, stamp_ns in enumerate(stamps_ns.tolist()):
-            if resumed_ns and stamp_ns >= resumed_ns[0]:
+            if i in after_pauses:
                 recorder.pause()
                 recorder.resume()
-                resumed_ns = [later_ns for later_ns in resumed_ns if later_ns > stamp_ns]
             confidence, opening_m = float(seen.confidence[i]), float(seen.opening_m[i])
             pose = HandPose(seen.position_m[i], seen.rotation[i], confidence, "recording", opening_m)
             recorder.take(stamp_ns, pose)
@@ -321,7 +320,7 @@ def _resumed_ns(bag: Path, sidecar: Mapping[str, Any]) -> list[int]:
     stamps = sidecar.get("resumed_ns", [])
     if not isinstance(stamps, list) or not all(isinstance(stamp, int) for stamp in stamps):
         raise SacGmmError(f"{bag}: resumed_ns in its sidecar is {stamps!r}, expected stamps in ns: mend or remove it")
-    return sorted(stamps)
+    return stamps
 
 
 def _recorded_retargeting(bag: Path, setup: Mapping[str, Any]) -> Retargeting:

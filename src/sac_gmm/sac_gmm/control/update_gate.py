@@ -11,6 +11,7 @@ from sac_gmm.control.safety import SafetyLimits
 from sac_gmm.control.settings import check_settings, number
 from sac_gmm.errors import SacGmmError
 from sac_gmm.models import GaussianMixture, SkillModel, certify, parameters_checksum, project
+from sac_gmm.models.regression import linear_gains
 
 _SIMPLEX_TOLERANCE = 1e-6
 _SYMMETRY_TOLERANCE = 1e-9
@@ -193,9 +194,8 @@ class UpdateGate:
     def _motion(self, covariances: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The gain of each component's field, and the covariance of the velocity around it, both (K, d, d)."""
         d = self.base.state_dim
-        s_xv = covariances[:, :d, d:]
-        gains = np.linalg.solve(covariances[:, :d, :d], s_xv).transpose(0, 2, 1)
-        return gains, covariances[:, d:, d:] - gains @ s_xv
+        gains = linear_gains(covariances, d)
+        return gains, covariances[:, d:, d:] - gains @ covariances[:, :d, d:]
 
     def _check_attractor(self, attractor: np.ndarray, target_m: np.ndarray) -> None:
         goal = attractor + target_m

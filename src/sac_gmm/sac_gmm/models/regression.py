@@ -98,11 +98,15 @@ class Regressor:
         return self.mixture.condition(np.clip(np.asarray(x, dtype=np.float64), -_LIMIT, _LIMIT)).moments()[1]
 
 
+def linear_gains(covariances: Array, input_dim: int) -> Array:
+    """S_vx S_xx^-1 (K, d_out, d_in) of joint covariances (K, d, d)."""
+    s_xx, s_xv = covariances[:, :input_dim, :input_dim], covariances[:, :input_dim, input_dim:]
+    return np.swapaxes(np.linalg.solve(s_xx, s_xv), 1, 2)
+
+
 def gains(mixture: GaussianMixture, input_dim: int) -> tuple[Array, Array]:
     """A_k = S_vx S_xx^-1 (K, d_out, d_in) and b_k = mu_v - A_k mu_x (K, d_out): each component's affine field."""
-    s_xx = mixture.covariances[:, :input_dim, :input_dim]
-    s_xv = mixture.covariances[:, :input_dim, input_dim:]
-    A = np.swapaxes(np.linalg.solve(s_xx, s_xv), 1, 2)
+    A = linear_gains(mixture.covariances, input_dim)
     return A, mixture.means[:, input_dim:] - np.einsum("kij,kj->ki", A, mixture.means[:, :input_dim])
 
 

@@ -226,9 +226,9 @@ def _nearest(start, M0, W, T, bound):
     enough = _ACCURACY * _misfit(M0, W, T, X, G)
     weight = _misfit(M - M0, W, T, X, G) / d
     while weight * d > enough:
+        left = _slack(M, bound, F, L)
+        misfit = _misfit(M - M0, W, T, X, G)
         for _ in range(_NEWTON_STEPS):
-            left = _slack(M, bound, F, L)
-            misfit = _misfit(M - M0, W, T, X, G)
             _invert(F, inverse)
             for i in range(d):
                 for j in range(d):
@@ -246,9 +246,10 @@ def _nearest(start, M0, W, T, bound):
             while length > _SHORTEST:
                 new_M[:, :] = M + length * step.reshape(d, d)
                 new_left = _slack(new_M, bound, F, L)
-                change = _misfit(new_M - M0, W, T, X, G) - misfit - weight * (new_left - left)
+                new_misfit = _misfit(new_M - M0, W, T, X, G)
+                change = new_misfit - misfit - weight * (new_left - left)
                 if change <= -0.1 * length * decrement:
-                    M[:, :] = new_M
+                    M[:, :], left, misfit = new_M, new_left, new_misfit  # F and G are of it by now
                     break
                 length *= 0.5
             if decrement < 0.01 * weight or length <= _SHORTEST:
