@@ -15,6 +15,7 @@ PYTHON ?=
 PIP_ARGS ?=
 TORCH_INDEX_URL ?=
 export PYTHON PIP_ARGS TORCH_INDEX_URL
+unexport PYTHONDONTWRITEBYTECODE # set in many containers; the tests start hundreds of processes, each would compile anew
 
 IN_WORKSPACE := source install/setup.bash &&
 

@@ -28,13 +28,18 @@ VENV = ROOT / ".venv"
 LOCK = ROOT / "requirements.txt"
 INSTALL_STAMP = VENV / "setup-stamp"
 BUILD_STAMP = ROOT / "install" / "setup-stamp"
-
 FREE_DISK_GB = 6.0  # with torch's CPU build the environment takes 3.3 GB, and pip unpacks its downloads beside it
 FREE_DISK_GPU_GB = 14.0  # with torch's GPU libraries
 CMAKE_MINIMUM = (3, 20)
 PYBULLET_WHEEL = (3, 11)  # the one Python that PyBullet has a wheel for
 PYBULLET_TIME = "four minutes on two cores, ten on a busy machine"
 PYBULLET_CFLAGS = "-g0 -Wno-incompatible-pointer-types"  # of NumPy 2's arrays, for which GCC 14 would give up
+IMPORT_ALL = """
+import importlib, pkgutil, sac_gmm, sac_gmm_nodes
+for package in (sac_gmm, sac_gmm_nodes):
+    for module in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
+        importlib.import_module(module.name)
+"""
 
 
 class SetupError(Exception):
@@ -194,7 +199,7 @@ def install(with_ros: bool) -> None:
             f"{free_gb:.1f} GB are free, and torch with its GPU libraries needs {FREE_DISK_GPU_GB:.0f}; "
             "without them: make setup TORCH_INDEX_URL=… (README.md)"
         )
-    # Python compiles what it imports, when it does; to compile all that is installed takes longer than to install it.
+    # To compile all that is installed takes longer than to install it; `build` compiles what is used.
     pip_install("--no-compile", "--requirement", str(requirements), *index)
     if not with_ros:
         mend_baked_paths(VENV)
@@ -262,8 +267,9 @@ def moved(venv: Path) -> bool:
 
 
 def pip_environment() -> dict[str, str]:
-    """The caller's environment without what would lead pip to another Python."""
-    return {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "PYTHONHOME", "PIP_ARGS")}
+    """The caller's environment without what would lead pip to another Python, or keep Python from compiling."""
+    without = ("PYTHONPATH", "PYTHONHOME", "PYTHONDONTWRITEBYTECODE", "PIP_ARGS")
+    return {k: v for k, v in os.environ.items() if k not in without}
 
 
 def mend_baked_paths(venv: Path) -> int:
@@ -324,9 +330,10 @@ def build(with_ros: bool) -> None:
     write_environment_scripts(with_ros)
     say("building the ROS 2 packages with colcon")
     subprocess.run(colcon_command(), cwd=ROOT, env=build_environment(with_ros), check=True)
-    # Compiled kernels are kept beside their source, so that no node's first start has to wait for them.
-    kernels = "source install/setup.bash && python -c 'import sac_gmm.models, sac_gmm.tasks'"
-    subprocess.run(["bash", "-c", kernels], cwd=ROOT, env=build_environment(with_ros), check=True)
+    # What is imported is compiled, the kernels too, and kept beside its source. No node's first start has to wait for
+    # that, nor every start where Python may not write what it compiles, as in many containers.
+    compiled = f"source install/setup.bash && python -c '{IMPORT_ALL}'"
+    subprocess.run(["bash", "-c", compiled], cwd=ROOT, env=build_environment(with_ros), check=True)
     say(f"built in {time.monotonic() - start:.0f} s")
 
 
