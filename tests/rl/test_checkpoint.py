@@ -18,6 +18,7 @@ from sac_gmm.rl import (
     load_checkpoint,
     load_policy,
     read_extra,
+    sac,
     save_checkpoint,
     save_policy,
 )
@@ -25,11 +26,12 @@ from sac_gmm.rl import (
 SCRIPT = Path(__file__).with_name("resumable_run.py")
 
 
-@pytest.mark.parametrize("encoder_interval", [0, 2])
+@pytest.mark.parametrize(("encoder_interval", "n_proposals"), [(0, 0), (2, 0), (0, 8)])
 def test_going_on_from_a_checkpoint_equals_never_stopping(
-    tmp_path, image_spec, small_config, filled, observe, encoder_interval
+    monkeypatch, tmp_path, image_spec, small_config, filled, observe, encoder_interval, n_proposals
 ):
-    config = dataclasses.replace(small_config, encoder_interval=encoder_interval)
+    monkeypatch.setattr(sac, "UPDATES_TO_CHOOSE", 5)
+    config = dataclasses.replace(small_config, encoder_interval=encoder_interval, n_proposals=n_proposals)
     agent, replay = SacAgent(image_spec, 2, config, seed=2), filled(image_spec, 70, capacity=50)
     agent.pretrain_encoder(replay.images(), 3)
     agent.update_many(replay, 7)

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from sac_gmm.errors import SacGmmError
-from sac_gmm.rl import ObservationSpec, Policy, Replay, SacAgent, SacConfig, Transition
+from sac_gmm.rl import ObservationSpec, Policy, Replay, SacAgent, SacConfig, Transition, sac
 
 
 @pytest.mark.parametrize("hidden", [(), (32, 32)])
@@ -70,16 +70,50 @@ def test_a_long_macro_step_discounts_more():
     assert value_of_standing_still(terminated=False, steps=10) == pytest.approx(0.1 / (1.0 - 0.9**10), abs=0.03)
 
 
-def test_snapshot_carries_the_policy(image_spec, small_config, filled, observe):
-    agent = SacAgent(image_spec, 2, small_config, seed=1)
+@pytest.mark.parametrize("n_proposals", [0, 8])
+def test_snapshot_carries_the_policy(monkeypatch, image_spec, small_config, filled, observe, n_proposals):
+    monkeypatch.setattr(sac, "UPDATES_TO_CHOOSE", 10)
+    config = dataclasses.replace(small_config, n_proposals=n_proposals)
+    agent = SacAgent(image_spec, 2, config, seed=1)
     agent.update_many(filled(image_spec, 60), 10)
-    actor = Policy(image_spec, 2, small_config, seed=9)
+    actor = Policy(image_spec, 2, config, seed=9)
     actor.load_snapshot(agent.policy_snapshot())
     obs = observe(image_spec, np.random.default_rng(3))
     np.testing.assert_array_equal(actor.act(obs, True), agent.act(obs, True))
     assert actor.version == agent.policy.version == 10
     with pytest.raises(SacGmmError, match="numbers"):
-        SacAgent(ObservationSpec(3), 2, small_config).policy.load_snapshot(agent.policy_snapshot())
+        SacAgent(ObservationSpec(3), 2, config).policy.load_snapshot(agent.policy_snapshot())
+
+
+def test_the_critics_choose_among_what_the_actor_proposes():
+    """A bandit that pays between 0.2 and 0.6, and an actor that learns nothing."""
+    config = SacConfig(
+        actor_hidden=(), critic_hidden=(32,), actor_learning_rate=0.0, initial_std=0.5, shift_std=0.0, n_proposals=64
+    )
+    spec = ObservationSpec(1)
+    agent, replay = SacAgent(spec, 1, config), Replay(spec, 1, 500)
+    rng = np.random.default_rng(0)
+    obs = {"vector": np.zeros(1, np.float32)}
+    for _ in range(400):
+        action = rng.uniform(-1, 1, 1)
+        replay.add(Transition(obs, action, float(0.2 < action[0] < 0.6), obs, terminated=True))
+    agent.update_many(replay, sac.UPDATES_TO_CHOOSE - 1)
+    assert agent.act(obs, deterministic=True) == 0.0
+    agent.update_many(replay, 1)
+    assert 0.25 < agent.act(obs, deterministic=True)[0] < 0.55
+    assert agent.act(obs, deterministic=True) == agent.act(obs, deterministic=True)
+    explored = np.array([agent.act(obs) for _ in range(500)])
+    assert abs(np.arctanh(explored).mean()) < 0.1  # that is the actor's alone
+
+
+def test_learning_is_the_same_whoever_chooses(monkeypatch, filled):
+    monkeypatch.setattr(sac, "UPDATES_TO_CHOOSE", 3)
+    spec = ObservationSpec(3)
+    agents = [SacAgent(spec, 2, SacConfig(n_proposals=n), seed=4) for n in (0, 16)]
+    for agent in agents:
+        agent.update_many(filled(spec, 80), 8)
+    actors = [torch.cat([p.reshape(-1) for p in agent.policy.actor.parameters()]) for agent in agents]
+    torch.testing.assert_close(actors[0], actors[1], rtol=0.0, atol=0.0)
 
 
 def test_latents_kept_for_a_fixed_encoder_are_those_of_the_images(image_spec, transitions, small_config):

@@ -86,6 +86,7 @@ CONTENDERS = {
             "gamma": 0.99,
             "updates_per_decision": 1,
             "n_critics": 2,
+            "n_proposals": 0,
             "layer_norm": False,
             "shift_std": 0.0,
         },

@@ -51,6 +51,7 @@ ABLATIONS: dict[str, dict[str, Any]] = {
     "no pre-fill": {"base_episodes": 0},
     "no zero start": {"zero_init": False},
     "no shifts": {"shift_std": 0.0},
+    "actor alone": {"n_proposals": 0},
     "full adaptation": {"adaptation": "full"},
     "means per component": {"adaptation": "positions"},
     "priors": {"adaptation": "priors"},

@@ -179,6 +179,10 @@ class SacConfig:
     min_temperature: float = 1e-4
     max_temperature: float = 1.0
 
+    # --- acting without exploration
+    # Actions that the actor proposes, from which the critics then choose (see Policy). 0: its mean action is taken.
+    n_proposals: int = 0
+
     # --- returns
     # Discount per control step; a macro-step of n control steps discounts by gamma**n.
     gamma: float = 0.998
@@ -261,6 +265,7 @@ class SacConfig:
             "noise_correlation": (0.0, 1.0),
             "initial_temperature": (self.min_temperature, self.max_temperature),
             "min_temperature": (1e-12, self.max_temperature),
+            "n_proposals": (0, 4096),
             "gamma": (0.0, 1.0),
             "n_step": (1, 1000),
             "actor_learning_rate": (0.0, 1.0),

@@ -25,6 +25,8 @@ from sac_gmm.rl.replay import Observation, Replay
 # How fast the statistics of the latents follow while the encoder trains.
 STATISTICS_RATE = 0.01
 BATCHES_AT_ONCE = 64
+BEST_PROPOSALS = 0.1  # of the actor's proposals, those of which the middle is taken
+UPDATES_TO_CHOOSE = 1500  # before so many updates critics know too little to choose
 _BATCH_FIELDS = ("action", "reward", "discount", "succeeded")
 
 
@@ -51,12 +53,17 @@ class _Batch(NamedTuple):
 
 
 class Policy(nn.Module):
-    """Observation to action: normaliser, what reads the picture, and actor.
+    """Observation to action: normaliser, what reads the picture, actor and, where they choose, critics.
 
     A picture becomes latents by an autoencoder's encoder or, where the camera is calibrated (`ObservationSpec.sight`),
     the error of the detected target by a locator. Where the action has the symmetry of the detected frame, actor and
     critics then work in the frame of the target as seen: position and action are expressed in it by the symmetry, so
     that the error is gone as far as it can be seen. Otherwise the error is one more thing they see.
+
+    Without exploration the action is the actor's mean or, with `n_proposals`, the middle of those of its actions that
+    the critics value most: one step of the cross-entropy method on the value, begun at the actor (QT-Opt, Kalashnikov
+    et al. 2018, section 4.2, begins at a standard normal instead). After few episodes critics know more than the actor
+    has taken up from them; to let it follow for longer does not help, because meanwhile they learn by heart.
 
     Args:
         spec: Shapes of the observations.
@@ -69,6 +76,8 @@ class Policy(nn.Module):
     vector_scale: Tensor
     vector_shift: Tensor
     action_shift: Tensor
+    proposals: Tensor
+    critics_choose: Tensor
 
     def __init__(self, spec: ObservationSpec, action_dim: int, config: SacConfig, seed: int = 0) -> None:
         super().__init__()
@@ -99,6 +108,13 @@ class Policy(nn.Module):
             config.max_std,
             config.zero_init,
         )
+        self.critics: CriticEnsemble | None = None
+        if config.n_proposals:
+            self.critics = _make_critics(self.n_features + action_dim, config)
+            # The same for every decision: what is deterministic stays so.
+            noise = np.random.default_rng(0).standard_normal((config.n_proposals, action_dim))
+            self.register_buffer("proposals", torch.from_numpy(noise.astype(np.float32)), persistent=False)
+            self.register_buffer("critics_choose", torch.zeros(()))  # 1 once they have learned enough
         self.register_buffer("vector_centre", torch.tensor(spec.vector_centre or [0.0] * spec.vector_size))
         self.register_buffer("vector_scale", torch.tensor(spec.vector_scale or [1.0] * spec.vector_size))
         for name in ("vector_shift", "action_shift"):
@@ -152,19 +168,25 @@ class Policy(nn.Module):
 
         Args:
             obs: "vector" (n,) and "image" uint8 (C, H, W) as specified.
-            deterministic: Give the mean action; without it, exploration.
+            deterministic: Give the best action known; without it, exploration.
             noise: Standard normal sample (m,) to explore with, such as `Ar1Noise.sample()`; None draws a fresh one.
         """
         vector = torch.as_tensor(np.asarray(obs["vector"], np.float32) if self.spec.vector_size else np.zeros(0, "f4"))
         image = torch.as_tensor(obs["image"]).unsqueeze(0) if self.seen_size else None
         vector = vector.unsqueeze(0)
         seen = self.see(vector, image)
-        mean, log_std = self.actor(self.features(vector, seen))
+        features = self.features(vector, seen)
+        mean, log_std = self.actor(features)
         if not deterministic:
             if noise is None:
                 noise = self.rng.standard_normal(self.action_dim).astype(np.float32)
             mean = mean + log_std.exp() * torch.as_tensor(noise, dtype=torch.float32)
         action = torch.tanh(mean)
+        if deterministic and self.critics is not None and self.critics_choose:
+            proposed = torch.tanh(mean + log_std.exp() * self.proposals)
+            values = self.critics(features.expand(len(proposed), -1), proposed).mean(dim=0)
+            best = values.topk(math.ceil(BEST_PROPOSALS * len(proposed))).indices
+            action = proposed[best].mean(dim=0, keepdim=True)
         if self.in_seen_frame:
             action = (action + seen @ self.action_shift.T).clamp(-1.0, 1.0)
         return action.squeeze(0).numpy()
@@ -219,8 +241,8 @@ class SacAgent:
             torch.manual_seed(seed)
             self.policy = Policy(spec, action_dim, config, seed)
             n_inputs = self.policy.n_features + action_dim
-            self.critics = CriticEnsemble(n_inputs, config.critic_hidden, config.n_critics, config.layer_norm)
-            self.target_critics = CriticEnsemble(n_inputs, config.critic_hidden, config.n_critics, config.layer_norm)
+            self.critics = self.policy.critics or _make_critics(n_inputs, config)
+            self.target_critics = _make_critics(n_inputs, config)
             self.decoder: ImageDecoder | None = None
             if self.policy.encoder is not None:
                 assert spec.image_shape is not None
@@ -321,6 +343,8 @@ class SacAgent:
             self._update_actor(batch, metrics)
         self.n_updates += 1
         self.policy.version += 1
+        if self.policy.critics is not None and self.n_updates >= max(UPDATES_TO_CHOOSE, self.config.critic_head_start):
+            self.policy.critics_choose.fill_(1.0)
         metrics["temperature"] = self.temperature
         return metrics
 
@@ -513,3 +537,7 @@ class SacAgent:
             "target_critics": self.target_critics,
         }
         return modules if self.decoder is None else {**modules, "decoder": self.decoder}
+
+
+def _make_critics(n_inputs: int, config: SacConfig) -> CriticEnsemble:
+    return CriticEnsemble(n_inputs, config.critic_hidden, config.n_critics, config.layer_norm)
