@@ -50,5 +50,5 @@ def test_the_controller_says_in_which_frame_it_wants_states(graph, model_file):
     graph.node.create_timer(0.02, lambda: poses.publish(message))
     graph.start("gmm_controller", model_file=model_file, autostart=True)
     words = "/state/pose is in the frame 'world', not in the base frame 'lbr_link_0'"
-    graph.wait(lambda: words in graph.output("gmm_controller") and statuses, "an error that names both frames")
-    assert statuses[-1].reason == Reason.NO_STATE
+    graph.wait(lambda: words in graph.output("gmm_controller"), "an error that names both frames")
+    graph.wait(lambda: statuses and statuses[-1].reason == Reason.NO_STATE, "a controller without a state")
