@@ -9,15 +9,18 @@ from sac_gmm.compiling import compiled
 
 _SWEEPS = 30
 _ACCURACY = 1e-7  # of the nearest gains: what may be missing to the least misfit, relative to the mean square velocity
-_INWARDS = 0.01  # how far within the bound the search for them starts, relative to the fastest rate
-_NEWTON_STEPS = 30  # at most, for each weight of the barrier
-_SHORTEST = 1e-10  # part of a Newton step
+_SLOW = 1e-3  # of the bound: what gains slower than this are made to is as exact as for gains of this rate
+_START = 1.2  # of what Gershgorin's theorem asks for, that the search for them starts within both cones
+_ITERATIONS = 40  # of it, at most; nine are usual
+_TO_THE_EDGE = 0.98  # part of the way to the edge of the cones that a step goes
+_SHORTER = 0.9  # the edge is found by shortening the step by this factor
+_SHORTEST = 1e-6  # part of a step
 _a1, _a2, _a3 = (types.Array(types.float64, n, "C", readonly=True) for n in (1, 2, 3))
 _w2, _w3 = (types.Array(types.float64, n, "C") for n in (2, 3))
 _numbers = types.UniTuple(types.float64, 4)
 
 
-@compiled()
+@compiled(forceinline=True)
 def _cholesky(S, L):
     """Lower factor of S in L; false where S is not positive definite."""
     d = S.shape[0]
@@ -31,11 +34,11 @@ def _cholesky(S, L):
                     return False
                 L[i, i] = np.sqrt(total)
             else:
-                L[i, j] = total / L[j, j]
+                L[i, j] = total * (1.0 / L[j, j])  # the division need not wait for the total
     return True
 
 
-@compiled()
+@compiled(forceinline=True)
 def _right_solve(R, L, A):
     """A (r, d) with A (L L') = R, row by row; R and A may be the same array."""
     d = L.shape[0]
@@ -44,15 +47,15 @@ def _right_solve(R, L, A):
             total = R[r, i]
             for m in range(i):
                 total -= L[i, m] * A[r, m]
-            A[r, i] = total / L[i, i]
+            A[r, i] = (1.0 / L[i, i]) * total
         for i in range(d - 1, -1, -1):
             total = A[r, i]
             for m in range(i + 1, d):
                 total -= L[m, i] * A[r, m]
-            A[r, i] = total / L[i, i]
+            A[r, i] = (1.0 / L[i, i]) * total
 
 
-@compiled()
+@compiled(forceinline=True)
 def _multiply(X, Y, Z):
     for i in range(X.shape[0]):
         for j in range(Y.shape[1]):
@@ -60,6 +63,17 @@ def _multiply(X, Y, Z):
             for m in range(X.shape[1]):
                 total += X[i, m] * Y[m, j]
             Z[i, j] = total
+
+
+@compiled(forceinline=True)
+def _rotation(of_p, of_q, of_both):
+    """Cosine and sine of the plane rotation that makes [[of_p, of_both], [of_both, of_q]] diagonal."""
+    theta = (of_q - of_p) / (2.0 * of_both)
+    t = 1.0 / (abs(theta) + np.sqrt(theta * theta + 1.0))
+    if theta < 0.0:
+        t = -t
+    c = 1.0 / np.sqrt(t * t + 1.0)
+    return c, t * c
 
 
 @compiled()
@@ -81,12 +95,7 @@ def _eigen(S, V):
             for q in range(p + 1, d):
                 if S[p, q] == 0.0:
                     continue
-                theta = (S[q, q] - S[p, p]) / (2.0 * S[p, q])
-                t = 1.0 / (abs(theta) + np.sqrt(theta * theta + 1.0))
-                if theta < 0.0:
-                    t = -t
-                c = 1.0 / np.sqrt(t * t + 1.0)
-                s = t * c
+                c, s = _rotation(S[p, p], S[q, q], S[p, q])
                 for m in range(d):
                     x, y = S[m, p], S[m, q]
                     S[m, p], S[m, q] = c * x - s * y, s * x + c * y
@@ -97,6 +106,39 @@ def _eigen(S, V):
                 for m in range(d):
                     x, y = V[m, p], V[m, q]
                     V[m, p], V[m, q] = c * x - s * y, s * x + c * y
+
+
+@compiled()
+def _singular(G, V):
+    """One-sided Jacobi: G becomes G V with an orthogonal V and orthogonal columns, as long as the singular values.
+
+    After Golub and Van Loan 2013, section 8.6.3.
+    """
+    d = G.shape[0]
+    for i in range(d):
+        for j in range(d):
+            V[i, j] = 1.0 if i == j else 0.0
+    for _ in range(_SWEEPS):
+        done = True
+        for p in range(d - 1):
+            for q in range(p + 1, d):
+                of_p, of_q, of_both = 0.0, 0.0, 0.0
+                for m in range(d):
+                    of_p += G[m, p] * G[m, p]
+                    of_q += G[m, q] * G[m, q]
+                    of_both += G[m, p] * G[m, q]
+                if of_both * of_both <= 1e-30 * of_p * of_q:
+                    continue
+                done = False
+                c, s = _rotation(of_p, of_q, of_both)
+                for m in range(d):
+                    x, y = G[m, p], G[m, q]
+                    G[m, p], G[m, q] = c * x - s * y, s * x + c * y
+                for m in range(d):
+                    x, y = V[m, p], V[m, q]
+                    V[m, p], V[m, q] = c * x - s * y, s * x + c * y
+        if done:
+            return
 
 
 @compiled()
@@ -181,81 +223,221 @@ def certificate(means, covariances, attractor, P):
     return rate, error, step, fastest
 
 
-@compiled()
-def _misfit(D, W, T, X, gradient):
-    """Half the trace of W D T D'; its gradient by D is left in `gradient`."""
-    _multiply(W, D, X)
-    _multiply(X, T, gradient)
-    return 0.5 * np.sum(gradient * D)
+@compiled(forceinline=True)
+def _invert_factored(L, Y):
+    """Y = (L L')^-1 for a lower triangular L."""
+    d = L.shape[0]
+    for c in range(d):  # L^-1 for now
+        for i in range(c, d):
+            total = 1.0 if i == c else 0.0
+            for m in range(c, i):
+                total -= L[i, m] * Y[m, c]
+            Y[i, c] = total / L[i, i]
+    for i in range(d):
+        for j in range(i + 1):
+            total = 0.0
+            for m in range(i, d):
+                total += Y[m, i] * Y[m, j]
+            Y[i, j] = Y[j, i] = total
+
+
+@compiled(forceinline=True)
+def _inside(X, step, length, Y, L):
+    """Whether X + length * step is positive definite; Y and L are for working."""
+    for i in range(X.shape[0]):
+        for j in range(i + 1):
+            Y[i, j] = X[i, j] + length * step[i, j]
+    return _cholesky(Y, L)
+
+
+@compiled(forceinline=True)
+def _least(B, H, enough, L, d):
+    """Leave in L the L >= 0 that makes tr(L (H o L)) / 2 + tr(B L) least; false where that is not found.
+
+    A convex quadratic programme over the positive semidefinite matrices, solved by a primal-dual interior-point method.
+    With F = B + H o L, its gradient, L is optimal where F >= 0 and L F = 0, and as long as F >= 0 at most tr(L F) is
+    missing to the optimum (Boyd and Vandenberghe 2004, sections 5.5.3 and 5.9.2). Newton's method goes to L F = mu I
+    for a falling mu in the direction of Helmberg, Rendl, Vanderbei and Wolkowicz 1996,
+    dF + (F dL L^-1 + L^-1 dL F) / 2 = mu L^-1 - F with dF = H o dL. A first step in each iteration, to mu = 0, says
+    which mu is within reach and what linearising neglects (Mehrotra 1992; Nocedal and Wright 2006, algorithm 16.4).
+    L and F stay positive definite.
+
+    Args:
+        B: (d, d), symmetric.
+        H: (d, d), symmetric and positive; o is the product entry by entry.
+        enough: What may be missing to the optimum.
+        L: (d, d), written.
+        d: The size once more: where it is a constant all loops are unrolled, which takes half the time.
+    """
+    n = d * (d + 1) // 2
+    F, dL, dF, inverse = np.empty((d, d)), np.empty((d, d)), np.empty((d, d)), np.empty((d, d))
+    X, Y, factor = np.empty((d, d)), np.empty((d, d)), np.empty((d, d))
+    equations, root, step = np.empty((n, n)), np.empty((n, n)), np.empty((1, n))
+    largest = 0.0
+    for i in range(d):
+        for j in range(d):
+            L[i, j], F[i, j] = 0.0, B[i, j]
+            largest = max(largest, abs(B[i, j]))
+    for i in range(d):
+        below = max(0.0, -B[i, i])
+        for j in range(d):
+            below += abs(B[i, j]) if j != i else 0.0
+        L[i, i] = _START * below + 1e-3 * largest  # so much that F is positive definite, by Gershgorin's theorem
+        F[i, i] += H[i, i] * L[i, i]
+    for _ in range(_ITERATIONS):
+        gap = 0.0
+        for i in range(d):
+            for j in range(d):
+                gap += L[i, j] * F[i, j]
+        if gap <= enough:
+            return True
+        if not _cholesky(L, factor):
+            return False
+        _invert_factored(factor, inverse)
+        # Unknown are the entries of dL up to the diagonal. Those below it are there twice; so their rows count twice.
+        row = 0
+        for i in range(d):
+            for j in range(i + 1):
+                column = 0
+                for k in range(i + 1):
+                    for m in range(k + 1):
+                        if column <= row:
+                            twice = F[i, k] * inverse[j, m] + F[i, m] * inverse[j, k]
+                            twice += F[j, k] * inverse[i, m] + F[j, m] * inverse[i, k]
+                            equations[row, column] = (0.5 if i == j else 1.0) * (0.5 if k == m else 1.0) * twice
+                        column += 1
+                equations[row, row] += (1.0 if i == j else 2.0) * H[i, j]
+                step[0, row] = (1.0 if i == j else 2.0) * -F[i, j]
+                row += 1
+        if not _cholesky(equations, root):
+            return False
+        for corrected in (False, True):
+            _right_solve(step, root, step)
+            row = 0
+            for i in range(d):
+                for j in range(i + 1):
+                    dL[i, j] = dL[j, i] = step[0, row]
+                    dF[i, j] = dF[j, i] = H[i, j] * step[0, row]
+                    row += 1
+            length = 1.0 / _TO_THE_EDGE if corrected else 1.0
+            while not (_inside(L, dL, length, X, factor) and _inside(F, dF, length, X, factor)):
+                length *= _SHORTER
+                if not length > _SHORTEST:
+                    return False
+            if not corrected:
+                within_reach = 0.0
+                for i in range(d):
+                    for j in range(d):
+                        within_reach += (L[i, j] + length * dL[i, j]) * (F[i, j] + length * dF[i, j])
+                mu = (within_reach / gap) ** 3 * gap / d
+                _multiply(dF, dL, X)
+                _multiply(X, inverse, Y)
+                row = 0
+                for i in range(d):
+                    for j in range(i + 1):
+                        wanted = mu * inverse[i, j] - F[i, j] - 0.5 * (Y[i, j] + Y[j, i])
+                        step[0, row] = (1.0 if i == j else 2.0) * wanted
+                        row += 1
+        length = min(1.0, _TO_THE_EDGE * length)
+        for i in range(d):
+            for j in range(d):
+                L[i, j] += length * dL[i, j]
+                F[i, j] = B[i, j] + H[i, j] * L[i, j]
+    return False
 
 
 @compiled()
-def _slack(M, bound, F, L):
-    """Log det of F = -(M + M')/2 - bound I, with its Cholesky factor in L; -inf where M is not within the bound."""
+def _approach(M, A, moment, P, root, inverse, bound):
+    """Move M = R A R^-1 within (M + M')/2 <= -bound I, with A moved the least; where that is not found, not at all.
+
+    The least is the trace of D S D' / 2, where D is how A moves and S the second moment of the positions. Let
+    Lambda >= 0 be the multiplier of F = -(M + M')/2 - bound I >= 0. Stationary (Boyd and Vandenberghe 2004, section
+    5.9.2) is D = -R' Lambda R'^-1 S^-1, so M moves by -R R' Lambda T^-1 with T = R S R', and what is left is the dual
+    problem, of Lambda alone. Two symmetric matrices can be made diagonal at once (Golub and Van Loan 2013, section
+    8.7): with the eigenvectors O of P S P, its eigenvalues 1/r^2 and K = R'^-1 O r^(-1/2), K' R R' K is diag(1/r) and
+    K' T^-1 K is diag(r). Hence Lambda = K L K' makes K' F K = B + H o L, with B what K' F K is without a move and
+    H_ij = (r_i/r_j + r_j/r_i) / 2.
+
+    Args:
+        M: (d, d), overwritten.
+        A: (d, d), the gain.
+        moment: (d, d), S.
+        P: (d, d), the metric.
+        root: R with R'R = P.
+        inverse: R^-1.
+        bound: Positive rate.
+    """
+    d = P.shape[0]
+    axes, K, X, Y = np.empty((d, d)), np.empty((d, d)), np.empty((d, d)), np.empty((d, d))
+    B, H, L, r = np.empty((d, d)), np.empty((d, d)), np.empty((d, d)), np.empty(d)
+    _multiply(A, moment, X)
+    enough = 0.0
+    for i in range(d):
+        enough += 0.5 * _ACCURACY * (_SLOW * bound) ** 2 * moment[i, i]
+        for j in range(d):
+            enough += 0.5 * _ACCURACY * A[i, j] * X[i, j]
+    if not _cholesky(moment, B):
+        return
+    for i in range(d):
+        for j in range(d):
+            total = 0.0
+            for m in range(i, d):
+                total += B[m, i] * P[m, j]
+            Y[i, j] = total
+    _singular(Y, axes)  # of a root of P S P, because squaring would leave half the digits to its small eigenvalues
+    for j in range(d):
+        total = 0.0
+        for i in range(d):
+            total += Y[i, j] * Y[i, j]
+        r[j] = 1.0 / np.sqrt(total)
+    _multiply(inverse.T, axes, K)
+    for i in range(d):
+        for j in range(d):
+            K[i, j] /= np.sqrt(r[j])
+            H[i, j] = 0.5 * (r[i] / r[j] + r[j] / r[i])
+            Y[i, j] = -0.5 * (M[i, j] + M[j, i]) - (bound if i == j else 0.0)
+    _multiply(Y, K, X)
+    _multiply(K.T, X, B)
+    for i in range(d):
+        for j in range(i):
+            B[i, j] = B[j, i] = 0.5 * (B[i, j] + B[j, i])
+    if not (_least(B, H, enough, L, 3) if d == 3 else _least(B, H, enough, L, d)):
+        return
+    _multiply(root, axes, K)  # R R' Lambda T^-1 is (R O r^(-1/2)) L (R O r^(3/2))'
+    for i in range(d):
+        for j in range(d):
+            K[i, j] /= np.sqrt(r[j])
+    _multiply(K, L, X)
+    for i in range(d):
+        for j in range(d):
+            for m in range(d):
+                M[i, j] -= X[i, m] * r[m] * r[m] * K[j, m]
+
+
+@compiled()
+def _clip(M, bound, S, V):
+    """Move the eigenvalues of (M + M')/2 that are above -bound to it; S and V are for working."""
     d = M.shape[0]
     for i in range(d):
         for j in range(d):
-            F[i, j] = -0.5 * (M[i, j] + M[j, i]) - (bound if i == j else 0.0)
-    if not _cholesky(F, L):
-        return -np.inf
-    total = 0.0
-    for i in range(d):
-        total += 2.0 * np.log(L[i, i])
-    return total
+            S[i, j] = 0.5 * (M[i, j] + M[j, i])
+    _eigen(S, V)
+    for m in range(d):
+        excess = S[m, m] + bound
+        if excess > 0.0:
+            for i in range(d):
+                for j in range(d):
+                    M[i, j] -= excess * V[i, m] * V[j, m]
 
 
 @compiled()
-def _nearest(start, M0, W, T, bound):
-    """The matrix M with (M + M')/2 <= -bound I that makes the trace of W (M - M0) T (M - M0)' least.
-
-    Newton's method on that trace less a falling weight times log det of what is left to the bound (the barrier method,
-    Boyd and Vandenberghe 2004, section 11.3, and 11.6 for the determinant).
-
-    Args:
-        start: (d, d) strictly within the bound.
-        M0: (d, d) that is to be come close to.
-        W: (d, d), of the velocities.
-        T: (d, d), of the positions.
-        bound: Positive rate.
-    """
-    d = M0.shape[0]
-    n = d * d
-    M, F, L, inverse = start.copy(), np.empty((d, d)), np.zeros((d, d)), np.empty((d, d))
-    X, G, new_M, step = np.empty((d, d)), np.empty((d, d)), np.empty((d, d)), np.empty((1, n))
-    H, factor = np.empty((n, n)), np.zeros((n, n))
-    enough = _ACCURACY * _misfit(M0, W, T, X, G)
-    weight = _misfit(M - M0, W, T, X, G) / d
-    while weight * d > enough:
-        left = _slack(M, bound, F, L)
-        misfit = _misfit(M - M0, W, T, X, G)
-        for _ in range(_NEWTON_STEPS):
-            _invert(F, inverse)
-            for i in range(d):
-                for j in range(d):
-                    step[0, i * d + j] = -G[i, j] - weight * inverse[i, j]
-                    for k in range(d):
-                        for m in range(d):
-                            of_barrier = inverse[i, k] * inverse[j, m] + inverse[i, m] * inverse[j, k]
-                            H[i * d + j, k * d + m] = W[i, k] * T[j, m] + 0.5 * weight * of_barrier
-            if not _cholesky(H, factor):
-                return M
-            slope = step.copy()
-            _right_solve(step, factor, step)
-            decrement = np.sum(slope * step)
-            length = 1.0
-            while length > _SHORTEST:
-                new_M[:, :] = M + length * step.reshape(d, d)
-                new_left = _slack(new_M, bound, F, L)
-                new_misfit = _misfit(new_M - M0, W, T, X, G)
-                change = new_misfit - misfit - weight * (new_left - left)
-                if change <= -0.1 * length * decrement:
-                    M[:, :], left, misfit = new_M, new_left, new_misfit  # F and G are of it by now
-                    break
-                length *= 0.5
-            if decrement < 0.01 * weight or length <= _SHORTEST:
-                break
-        weight *= 0.1
-    return M
+def _kept(M, bound, S, L):
+    """Whether (M + M')/2 is below -bound I; S and L are for working."""
+    d = M.shape[0]
+    for i in range(d):
+        for j in range(i + 1):
+            S[i, j] = -0.5 * (M[i, j] + M[j, i]) - (bound if i == j else 0.0)
+    return _cholesky(S, L)
 
 
 @compiled(types.boolean(_a2, _a3, _a1, _a2, types.float64, types.float64, types.boolean, _w2, _w3))
@@ -265,8 +447,7 @@ def project(means, covariances, attractor, P, margin, reserve, nearest, new_mean
     root, inverse = _coordinates(P)
     L, A, M, S, V = np.empty((d, d)), np.empty((d, d)), np.empty((d, d)), np.empty((d, d)), np.empty((d, d))
     noise, full = np.empty((d, d)), np.empty((2 * d, 2 * d))
-    moment, W, T = np.empty((d, d)), np.empty((d, d)), np.empty((d, d))
-    _multiply(inverse.T, inverse, W)
+    moment = np.empty((d, d))
     bound = (1.0 + reserve) * margin
     for k in range(means.shape[0]):
         s_xx, s_vx = covariances[k, :d, :d], covariances[k, d:, :d]
@@ -286,26 +467,12 @@ def project(means, covariances, attractor, P, margin, reserve, nearest, new_mean
         _right_solve(M, L, A)
         _multiply(root, A, S)
         _multiply(S, inverse, M)
-        for i in range(d):
-            for j in range(d):
-                S[i, j] = 0.5 * (M[i, j] + M[j, i])
-        _eigen(S, V)
-        fastest, highest = 0.0, -np.inf
-        for m in range(d):
-            fastest, highest = max(fastest, abs(S[m, m])), max(highest, S[m, m])
-        if highest > -margin:
-            start = M.copy()
-            for m in range(d):
-                excess = S[m, m] + bound + (_INWARDS * fastest if nearest else 0.0)
-                if excess > 0.0:
-                    for i in range(d):
-                        for j in range(d):
-                            start[i, j] -= excess * V[i, m] * V[j, m]
+        if not _kept(M, margin, S, L):
             if nearest:
-                _multiply(root, moment, S)
-                _multiply(S, root.T, T)
-                start = _nearest(start, M, W, T, bound)
-            _multiply(inverse, start, S)
+                _approach(M, A, moment, P, root, inverse, bound)
+            if not _kept(M, bound, S, L):  # not found, not asked for, or out by rounding
+                _clip(M, bound, S, V)
+            _multiply(inverse, M, S)
             _multiply(S, root, A)
         new_covariances[k, :d, :d] = s_xx
         for i in range(d):
