@@ -141,27 +141,31 @@ def test_the_nearest_simplex_point(values):
 
 
 @settings(max_examples=10, deadline=None)
-@given(st.integers(0, 10**6), st.floats(0.1, 2.0), st.booleans())
-def test_the_projected_field_is_the_nearest_certified_one(seed, scale, elongated):
+@given(st.integers(0, 10**6), st.floats(0.1, 2.0), st.booleans(), st.sampled_from([2, 3]))
+def test_the_projected_field_is_the_nearest_certified_one(seed, scale, elongated, d):
     """No certified gain near the projected one lies closer, in mean square velocity, to the gain that was asked for."""
     P = np.diag([1.0, 40.0, 1500.0]) if elongated else BASE.certificate.P
     edited = random_edit(seed, scale)
-    projected = project(edited, P=P)
-    P = projected.certificate.P
-    mixture = edited.mixture
-    gap = mixture.means[:, :3] - edited.attractor
-    S = mixture.covariances[:, :3, :3] + gap[:, :, None] * gap[:, None, :]
-    asked = np.swapaxes(
-        np.linalg.solve(S, mixture.covariances[:, :3, 3:] + gap[:, :, None] * mixture.means[:, None, 3:]), 1, 2
+    kept = [*range(d), *range(3, 3 + d)]
+    mixture = GaussianMixture(
+        edited.mixture.priors, edited.mixture.means[:, kept], edited.mixture.covariances[:, kept][:, :, kept]
     )
-    found, _ = gains(projected.mixture, 3)
+    edited = dataclasses.replace(edited, mixture=mixture, attractor=edited.attractor[:d])
+    projected = project(edited, P=P[:d, :d])
+    P = projected.certificate.P
+    gap = mixture.means[:, :d] - edited.attractor
+    S = mixture.covariances[:, :d, :d] + gap[:, :, None] * gap[:, None, :]
+    asked = np.swapaxes(
+        np.linalg.solve(S, mixture.covariances[:, :d, d:] + gap[:, :, None] * mixture.means[:, None, d:]), 1, 2
+    )
+    found, _ = gains(projected.mixture, d)
 
     def distance(A: np.ndarray) -> np.ndarray:
         return np.einsum("kij,kjl,kil->k", A - asked, S, A - asked)
 
     least = distance(found) - 1e-6 * distance(0.0 * asked)
     rng = np.random.default_rng(seed)
-    others = [found + 10.0 ** rng.uniform(-4, 1) * np.abs(asked).max() * rng.normal(size=(5, 3, 3)) for _ in range(50)]
+    others = [found + 10.0 ** rng.uniform(-4, 1) * np.abs(asked).max() * rng.normal(size=(5, d, d)) for _ in range(50)]
     for other in [stability.clip_gains(A, P, 1.002) for A in [asked, *others]]:  # the reserve of `project` included
         for part in (1.0, 0.1, 0.01):  # between two certified gains all are certified
             assert (distance(found + part * (other - found)) >= least).all()
