@@ -112,6 +112,14 @@ def test_stop_ramps_down():
     assert not twists[-LIMITS.zero_commands :].any()
 
 
+def test_stopped_before_it_began_it_commands_nothing():
+    player = replay()
+    assert not player.tick(WAY[0]).publish
+    player.stop()
+    tick = player.tick(WAY[0])
+    assert tick.state is ReplayState.ABORTED and not tick.publish and not player.commands
+
+
 def test_a_way_out_of_the_box_is_refused_before_anything_moves():
     with pytest.raises(SacGmmError, match=r"leaves the workspace box after .* s, at \(0.5"):
         MotionReplay(TIME_S, WAY, SafetyLimits(workspace_max_m=(0.5, 0.9, 1.2)), DT_S)

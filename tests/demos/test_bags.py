@@ -185,6 +185,16 @@ def test_frames_that_disagree(tmp_path):
         read_demonstration(write_bag(tmp_path / "bag", line(), frames=("base", "camera")))
 
 
+def test_a_twist_in_the_frame_of_the_tool_is_not_taken_for_one_in_the_base(tmp_path):
+    topics = {"/state/pose": POSE, "/target_pose": POSE, "/state/twist": TWIST}
+    with EpisodeBagWriter(tmp_path / "bag", topics, EpisodeInfo("door")) as writer:
+        writer.write("/target_pose", pose_stamped(0, "base", (0.0, 0.0, 0.0)))
+        for position, stamp_ns in line():
+            writer.write("/state/pose", pose_stamped(stamp_ns, "base", position))
+            writer.write("/state/twist", twist_stamped(stamp_ns, "tool0", (0.0, 0.0, 0.3)))
+    assert np.allclose(read_demonstration(tmp_path / "bag").velocity_m_s, [0.3, 0, 0])
+
+
 def test_two_robots(tmp_path):
     topics = {"/a/state/pose": POSE, "/target_pose": POSE, "/b/state/pose": POSE}
     with pytest.raises(SacGmmError, match=r"/a/state/pose and /b/state/pose could both be"):

@@ -77,6 +77,21 @@ def test_what_came_before_the_word_of_the_end_is_not_read_as_part_of_the_episode
     assert positions(recorder.stop()) == [10, 11, 12, 13, 14, 15]
 
 
+def test_a_target_said_after_the_end_is_of_the_next_episode(tmp_path):
+    for overtakes in (False, True):
+        recorder = EpisodeRecorder(follow_episodes=True)
+        recorder.take("/target_pose", pose(0, 1.0))
+        recorder.start(tmp_path / f"{overtakes}", EpisodeInfo())
+        recorder.episode_running(10 * PERIOD_NS)
+        for step in range(10, 16):
+            recorder.take("/state/pose", pose(step))
+        if overtakes:
+            recorder.take("/target_pose", pose(30, 5.0))
+        recorder.episode_ended(15 * PERIOD_NS)
+        recorder.take("/target_pose", pose(31, 6.0))
+        assert read_demonstration(recorder.stop().path).target_m[0] == 1.0
+
+
 def test_a_state_of_the_episode_before_does_not_begin_the_next_recording(tmp_path):
     recorder = EpisodeRecorder(follow_episodes=True)
     recorder.episode_running(0)
@@ -160,6 +175,17 @@ def test_messages_from_before_the_last_one_are_counted_and_said(tmp_path):
         said = [problem for problem in recording.problems if "was a clock set back?" in problem]
         assert len(said) == (set_back > 0)
         assert all("10 messages of /state/pose came with stamps before the newest" in problem for problem in said)
+
+
+def test_a_target_that_is_seldom_said_is_not_counted_as_lost(tmp_path):
+    recorder = EpisodeRecorder()
+    recorder.start(tmp_path / "a", EpisodeInfo())
+    for step in range(300):
+        recorder.take("/state/pose", pose(step))
+        if step in (1, 2, 3, 250):
+            recorder.take("/target_pose", pose(step, 1.0))
+    assert "300 samples" in (said := recorder.stop().summary())
+    assert "0 messages dropped" in said.replace("10 messages", "")
 
 
 def test_drops_are_counted_by_stamps(tmp_path):

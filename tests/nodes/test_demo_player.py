@@ -80,7 +80,8 @@ def test_beside_a_robot_whose_topic_it_is_remapped_to_it_plays_nothing(graph, ba
 class Arm:
     """An arm that goes as it is told, in the test's process."""
 
-    def __init__(self, graph, at):
+    def __init__(self, graph, at, frame=FRAME):
+        self.frame = frame
         self.graph, self.position, self.commands = graph, np.array(at), []
         self.follows = self.stamps = True
         self.now = graph.node.get_clock().now().to_msg()
@@ -99,7 +100,7 @@ class Arm:
             self.position = self.position + 0.01 * self.velocity
         if self.stamps:
             self.now = self.graph.node.get_clock().now().to_msg()
-        message = PoseStamped(header=header(self.now, FRAME))
+        message = PoseStamped(header=header(self.now, self.frame))
         message.pose.position.x, message.pose.position.y, message.pose.position.z = self.position.tolist()
         self.out.publish(message)
 
@@ -190,6 +191,24 @@ def test_two_commanders_and_a_wrong_frame_are_refused(graph, bag):
     assert wrong.wait(30.0) == 2
     assert "recorded in frame 'lbr_link_0', but base_frame is 'world'" in graph.output("demo_player")
     graph.processes.pop("demo_player")
+
+
+def test_a_state_in_another_frame_and_one_that_grows_old_are_named(graph, bag):
+    arm = Arm(graph, [0.4, 0.0, 0.3], frame="world")
+    start(graph, bag)
+
+    def said(words):
+        return words in graph.call(Trigger, "demo_player/start", Trigger.Request()).message
+
+    graph.wait(lambda: said("/state/pose is in the frame 'world'"), "the frame")
+    arm.frame = FRAME
+    arm.position = np.array([0.2, 0.0, 0.3])
+    graph.wait(lambda: said("mm from where the recording begins"), "the place")
+    arm.timer.cancel()
+    graph.wait(lambda: said("s old: check the connection to the robot"), "the age")
+    graph.call(Trigger, "demo_player/stop", Trigger.Request())  # nothing was begun, so nothing is commanded
+    assert graph.processes.pop("demo_player").wait(30.0) == 2
+    assert not arm.commands
 
 
 def test_the_overrides_for_ros2_bag_fit_what_our_nodes_say(graph, model_file):

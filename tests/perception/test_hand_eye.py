@@ -92,6 +92,18 @@ def test_pictures_without_the_board_or_of_another_size():
         find_board(np.zeros((240, 320), np.uint8), BOARD, CAMERA)
 
 
+def test_a_board_of_which_one_row_is_seen_is_no_view():
+    """Corners along one line fit any turn about it."""
+    board = CharucoBoard(columns=12, rows=5)
+    drawn = board.picture(60)
+    picture = np.full((480, 640), 255, np.uint8)
+    seen = cv2.resize(drawn[: 2 * drawn.shape[0] // 5], (600, 100), interpolation=cv2.INTER_AREA)
+    picture[190:290, 20:620] = seen
+    _, ids, _, _ = cv2.aruco.CharucoDetector(board.opencv).detectBoard(picture)
+    assert len(ids) >= 6
+    assert find_board(picture, board, CAMERA) is None
+
+
 @pytest.mark.parametrize(
     ("values", "words"),
     [

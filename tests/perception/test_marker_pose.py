@@ -187,6 +187,7 @@ def test_each_single_marker_of_a_board_gives_the_boards_pose():
         ("dictionary: D\nmarker_size_m: 0.04\nmarkers: [{id: 0, positoin_m: [0, 0, 0]}]\n", "position_m is missing"),
         ("dictionary: D\nmarker_size_m: 0.04\ngrid: {columns: 0, rows: 1, gap_m: 0.01}\n", "grid columns is 0"),
         ("dictionary: D\nmarker_size_m: 0.04\ngrid: {columns: 1, rows: 1, gap_m: 0}\n", "gap_m is 0"),
+        ("dictionary: D\nmarker_size_m: 0.04\ngrid: {columns: 1, rows: 1, gap_m: 1, first_id: a}\n", "first_id is 'a'"),
         ("a: [", "is not valid YAML"),
     ],
 )

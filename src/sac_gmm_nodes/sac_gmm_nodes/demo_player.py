@@ -32,7 +32,7 @@ from sac_gmm.demos import TopicNames, read_demonstration
 from sac_gmm.demos.messages import COMMAND_TWIST, EPISODE_TOPICS, LATCHED_TOPICS, has_header, typestore
 from sac_gmm.errors import SacGmmError
 from sac_gmm_nodes.control_loop import without_missed
-from sac_gmm_nodes.conversions import header, nanoseconds, point_array, stamp_of, twist_message
+from sac_gmm_nodes.conversions import frame_objection, header, nanoseconds, point_array, stamp_of, twist_message
 from sac_gmm_nodes.demo_recorder import message_type
 from sac_gmm_nodes.node_helpers import COMMAND, LATCHED, BaseNode, run_node, stream
 
@@ -170,6 +170,7 @@ class DemoPlayer(BaseNode):
         self._pose: tuple[float, np.ndarray] | None = None  # time of arrival, position
         self._pose_ns = -1  # its stamp
         self._target: np.ndarray | None = None
+        self._objections: dict[str, str] = {}  # by topic: why what came on it cannot be used
         self._command = self.create_publisher(TwistStamped, "command/twist", COMMAND)
         self.create_subscription(PoseStamped, "state/pose", self._on_pose, stream(reliable))
         self.create_subscription(PoseStamped, "target_pose", self._on_target, LATCHED)
@@ -240,14 +241,19 @@ class DemoPlayer(BaseNode):
             raise SacGmmError(why)
         if self._needs_target:
             raise SacGmmError(
-                "no target has been detected yet: check target_pose, or play with relative_to_target: false"
+                self._objections.get("target_pose")
+                or "no target has been detected yet: check target_pose, or play with relative_to_target: false"
             )
+        if self._pose is None and "state/pose" in self._objections:
+            raise SacGmmError(self._objections["state/pose"])
         if self._player is not None and self._player.state is ReplayState.WAITING and self._target is not None:
             shift = self._target - self._demonstration.target_m if self._to_target else np.zeros(3)
             self._player = self._make(shift)
         assert self._player is not None
-        fresh = self._pose is not None and time.monotonic() - self._pose[0] <= self._player.limits.state_timeout_s
-        self._player.start(self._pose[1] if fresh and self._pose is not None else None)
+        age_s = 0.0 if self._pose is None else time.monotonic() - self._pose[0]
+        if age_s > self._player.limits.state_timeout_s:
+            raise SacGmmError(f"the state of the arm is {age_s:.1f} s old: check the connection to the robot")
+        self._player.start(None if self._pose is None else self._pose[1])
         self.get_logger().info(f"moving along {self._bag}")
 
     def _other_commander(self) -> str:
@@ -258,12 +264,18 @@ class DemoPlayer(BaseNode):
 
     def _on_pose(self, message: PoseStamped) -> None:
         stamp_ns = nanoseconds(message.header.stamp)
-        if message.header.frame_id == self._frame and stamp_ns != self._pose_ns:  # said again it is no news
+        if self._in_base_frame(message, "state/pose") and stamp_ns != self._pose_ns:  # said again it is no news
             self._pose, self._pose_ns = (time.monotonic(), point_array(message.pose.position)), stamp_ns
 
     def _on_target(self, message: PoseStamped) -> None:
-        if message.header.frame_id == self._frame:
+        if self._in_base_frame(message, "target_pose"):
             self._target = point_array(message.pose.position)
+
+    def _in_base_frame(self, message: PoseStamped, topic: str) -> bool:
+        objection = frame_objection(message.header.frame_id, self._frame, self.resolve_topic_name(topic))
+        if objection:
+            self._objections[topic] = objection
+        return not objection
 
     def _on_start(self, _request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         try:
@@ -282,7 +294,7 @@ class DemoPlayer(BaseNode):
 
     def close(self) -> None:
         """Leave the arm with a zero command, if it was commanded."""
-        if self._player is not None and self._player.state is not ReplayState.WAITING:
+        if self._player is not None and self._player.commands:
             self._command.publish(twist_message(np.zeros(6), header(self.get_clock().now().to_msg(), self._frame)))
             self._command.wait_for_all_acked(Duration(seconds=1))
 

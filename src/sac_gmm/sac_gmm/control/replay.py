@@ -100,6 +100,7 @@ class MotionReplay:
         self._at_s = 0.0  # of the recording
         self._ramp = 0.0
         self._zeros_left = 0
+        self._commands = False
         self._asked = np.zeros(3)
         self._twist = np.zeros(6)
 
@@ -107,6 +108,11 @@ class MotionReplay:
     def state(self) -> ReplayState:
         """What it is doing."""
         return self._state
+
+    @property
+    def commands(self) -> bool:
+        """Whether it has begun to command the arm."""
+        return self._commands
 
     def start(self, position_m: npt.NDArray[np.float64] | None) -> None:
         """Begin, if the arm is where the recording began.
@@ -126,12 +132,13 @@ class MotionReplay:
                 f"at most {self.settings.start_tolerance_m * 1e3:.0f} mm are allowed: move it there first"
             )
         self._state = ReplayState.MOVING
+        self._commands = True
 
     def stop(self, why: str = "stopped on request") -> None:
-        """Ramp to zero and end."""
+        """Ramp to zero and end; where nothing has been commanded, nothing is: another may command the arm."""
         if self._state in (ReplayState.WAITING, ReplayState.MOVING):
             self._text = why
-            self._state = ReplayState.STOPPING
+            self._state = ReplayState.STOPPING if self._commands else ReplayState.ABORTED
 
     def start_from_rest(self) -> None:
         """Have the next command begin at zero: no command came for so long that the arm has stopped by itself."""

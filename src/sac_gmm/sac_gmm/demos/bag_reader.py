@@ -97,6 +97,9 @@ def read_demonstration(bag: Path | str, names: TopicNames | None = None) -> Demo
         stamps_ns, position_m = stamps_ns[of_episode], position_m[of_episode]
     if detected:
         target_series = np.array([_checked(path, detected[0], i) for i in range(len(detected[0].messages))])
+        if isinstance(end_ns, int):  # one that is stamped later is the next episode's, unless there is no other
+            said_ns = np.array([_stamp_ns(message) for message in detected[0].messages])
+            target_series = target_series[said_ns <= end_ns] if said_ns.min() <= end_ns else target_series
     else:
         target_series = np.array([names.target], np.float64)
     time_s = (stamps_ns - stamps_ns[0]) * 1e-9
@@ -105,7 +108,8 @@ def read_demonstration(bag: Path | str, names: TopicNames | None = None) -> Demo
             f"{path}: topic {pose.topic} holds {stamps_ns.size} different stamps of its episode, expected at least "
             f"{MIN_SAMPLES}: the clock stood still or the episode was over at once; record it again"
         )
-    if len(twist.messages) >= 2:
+    # What a driver measures in the frame of its tool cannot be turned without its orientation.
+    if len(twist.messages) >= 2 and all(message.header.frame_id == frame_id for message in twist.messages):
         twist_ns, measured = _series(path, twist)
         at_s = (twist_ns - stamps_ns[0]) * 1e-9
         velocity = np.column_stack([np.interp(time_s, at_s, column) for column in measured.T])
@@ -280,7 +284,7 @@ def _series(path: Path, stream: _Stream) -> tuple[npt.NDArray[np.int64], npt.NDA
     stamps: list[int] = []
     vectors = []
     for i, message in enumerate(stream.messages):
-        stamp_ns = message.header.stamp.sec * 10**9 + message.header.stamp.nanosec
+        stamp_ns = _stamp_ns(message)
         if stamps and stamp_ns <= stamps[-1]:
             if stamp_ns == stamps[-1]:
                 continue
@@ -291,6 +295,10 @@ def _series(path: Path, stream: _Stream) -> tuple[npt.NDArray[np.int64], npt.NDA
         stamps.append(stamp_ns)
         vectors.append(_checked(path, stream, i))
     return np.array(stamps, np.int64), np.array(vectors, np.float64)
+
+
+def _stamp_ns(message: Any) -> int:
+    return int(message.header.stamp.sec) * 10**9 + int(message.header.stamp.nanosec)
 
 
 def _checked(path: Path, stream: _Stream, i: int) -> tuple[float, float, float]:

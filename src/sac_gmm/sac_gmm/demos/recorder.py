@@ -10,7 +10,7 @@ from pathlib import Path
 from sac_gmm.demos.bag_file import EPISODE_END
 from sac_gmm.demos.bag_reader import read_demonstration
 from sac_gmm.demos.bag_writer import EpisodeBagWriter, EpisodeInfo, header_stamp_ns
-from sac_gmm.demos.messages import BULKY_TYPES, EPISODE_TOPICS, LATCHED_TOPICS, STATE_POSE, has_header
+from sac_gmm.demos.messages import BULKY_TYPES, COMMAND_TWIST, EPISODE_TOPICS, LATCHED_TOPICS, STATE_POSE, has_header
 from sac_gmm.demos.quality import DemonstrationReport, StreamReport, check_demonstration
 from sac_gmm.errors import SacGmmError
 
@@ -38,7 +38,9 @@ class Recording:
 
     def summary(self) -> str:
         """One line for a person."""
-        dropped = sum(stream.dropped for stream in self.streams.values())
+        # A target is said when it is detected and a command while somebody commands: their silence is no loss.
+        said_at_will = {*LATCHED_TOPICS, COMMAND_TWIST}
+        dropped = sum(stream.dropped for topic, stream in self.streams.items() if topic not in said_at_will)
         measured = ""
         if self.report is not None:
             measured = f", {self.report.duration_s:.1f} s at {self.report.rate_hz:.1f} Hz, {self.report.path_m:.2f} m"
@@ -196,8 +198,11 @@ class EpisodeRecorder:
     def _take(self, topic: str, data: bytes) -> None:
         if self._writer is None or self._window is None or self._finished:
             return
+        begin_ns, end_ns = self._window
         if topic in self._latched:
-            if self._last_ns:
+            # A target that is said after the end is where the scene was put back to for the next episode.
+            late = end_ns is not None and self._has_header[topic] and header_stamp_ns(data) > end_ns
+            if self._last_ns and not late:
                 self._write(topic, data, max(self._last_ns.values()))
             return
         if not self._has_header[topic]:  # it belongs where it came among the others
@@ -205,7 +210,6 @@ class EpisodeRecorder:
                 self._write(topic, data, max(self._last_ns.values()))
             return
         stamp_ns = header_stamp_ns(data)
-        begin_ns, end_ns = self._window
         if stamp_ns < begin_ns or (end_ns is not None and stamp_ns > end_ns):
             return
         last_ns = self._last_ns.get(topic, -1)

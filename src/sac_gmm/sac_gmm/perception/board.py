@@ -91,15 +91,16 @@ def load_board(path: Path | str) -> MarkerBoard:
     square_corners(size_m)  # its range
     if "grid" in content:
         grid = _mapping(f"{where}, grid", content["grid"], {"columns", "rows", "gap_m"}, {"first_id"})
+        first_id = grid.get("first_id", 0)
+        if not isinstance(first_id, int):
+            raise SacGmmError(f"{where}: grid first_id is {first_id!r}, expected a whole number")
         for name in ("columns", "rows"):
             if not isinstance(grid[name], int) or not 1 <= grid[name] <= 100:
                 raise SacGmmError(f"{where}: grid {name} is {grid[name]!r}, expected a whole number from 1 to 100")
         gap_m = _number(where, "gap_m", grid["gap_m"])
         if gap_m <= 0.0:
             raise SacGmmError(f"{where}: gap_m is {gap_m:g}, expected white between the markers")
-        return MarkerBoard.grid(
-            str(content["dictionary"]), size_m, grid["columns"], grid["rows"], gap_m, int(grid.get("first_id", 0))
-        )
+        return MarkerBoard.grid(str(content["dictionary"]), size_m, grid["columns"], grid["rows"], gap_m, first_id)
     if not isinstance(content["markers"], list) or not content["markers"]:
         raise SacGmmError(f"{where}: `markers` is empty, expected a list of ids with positions")
     places: dict[int, tuple[Array, Array]] = {}

@@ -142,7 +142,7 @@ def find_board(image: npt.NDArray[np.uint8], board: CharucoBoard, camera: Camera
         camera: The calibrated camera.
 
     Returns:
-        The view, or None where fewer than six corners are seen.
+        The view, or None where fewer than six corners are seen, or corners of one row alone.
 
     Raises:
         SacGmmError: The picture has another size than the calibration.
@@ -160,6 +160,8 @@ def find_board(image: npt.NDArray[np.uint8], board: CharucoBoard, camera: Camera
         return None
     points, seen = drawn.matchImagePoints(corners, ids)  # type: ignore[call-overload]  # OpenCV's stubs want a list
     points_m, corners_px = (np.asarray(a, np.float64).reshape(len(ids), -1) for a in (points, seen))
+    if np.linalg.matrix_rank(points_m - points_m.mean(axis=0), tol=1e-6) < 2:
+        return None  # corners along one line do not say how the board is turned about it
     found, vector, translation = cv2.solvePnP(
         points_m, corners_px, camera.matrix, camera.distortion, flags=cv2.SOLVEPNP_IPPE
     )
