@@ -101,6 +101,13 @@ def test_swaps_during_a_blend_stay_continuous_and_leave_one_layer():
     assert len(controller._layers) == 1
 
 
+def test_roll_back_comes_to_the_base_when_all_that_are_kept_are_undone():
+    controller = VelocityController(line_skill(), dt_s=DT)
+    for version in range(1, 12):
+        controller.swap(line_skill(), version)
+    assert [controller.roll_back() for _ in range(9)] == [10, 9, 8, 7, 6, 5, 4, 0, 0]
+
+
 def test_roll_back_restores_the_version_before():
     controller = VelocityController(line_skill(), dt_s=DT)
     run(controller, 2)

@@ -112,6 +112,20 @@ def test_a_decision_waits_for_its_picture():
     assert event.observation["image"].min() == 7
 
 
+def test_a_picture_of_the_episode_before_is_not_seen_however_young():
+    gatherer = EpisodeGatherer(WindowObserver(3, image="rgb"), 30.0, 0.3)
+    gatherer.image(10**9 - 70_000_000, np.zeros((64, 64, 3), np.uint8))
+    gatherer.running(1, 1, 10**9)
+    assert isinstance(gatherer.poll(), Begin)
+    gatherer.target(10**9, np.zeros(3))
+    gatherer.pose(10**9, np.zeros(3))
+    gatherer.wrench(10**9, np.zeros(6))
+    gatherer.due(1, 0, 10**9, 0)
+    assert gatherer.poll() is None
+    gatherer.image(10**9 + 30_000_000, np.full((64, 64, 3), 7, np.uint8))
+    assert gatherer.poll().observation["image"].min() == 7
+
+
 def test_repeated_states_and_lost_partners_do_no_harm():
     gatherer = begun()
     for stamp in (100, 100, 200, 300):

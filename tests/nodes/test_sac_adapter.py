@@ -181,8 +181,13 @@ def test_the_checkpoint_of_something_else_is_refused(graph, model_file, tmp_path
     base = load_model(model_file)
     path = tmp_path / "agent.checkpoint"
     given = {"model_file": model_file, "run_dir": tmp_path, "use_image": False, "learner": learner}
-    for model_id, words in (("another", "adapts skill another"), (base.model_id, "another observation")):
-        save_checkpoint(path, agent, Replay(observer.spec, 3, 10), {"model_id": model_id, "episodes": {}, "agent": {}})
+    for model_id, episodes, words in (
+        ("another", {}, "adapts skill another"),
+        (base.model_id, {}, "another observation"),
+        (base.model_id, 120, "that of a run of `sac-gmm train`"),
+    ):
+        extra = {"model_id": model_id, "episodes": episodes, "agent": {}}
+        save_checkpoint(path, agent, Replay(observer.spec, 3, 10), extra)
         assert graph.start("sac_adapter", **given).wait(60) == 2
         assert words in graph.output("sac_adapter")
         assert "Traceback" not in graph.output("sac_adapter")

@@ -121,6 +121,17 @@ def seeing_learner():
     return learner
 
 
+def test_what_is_seen_is_not_shifted(seeing_learner):
+    """Another error would be seen; moved without the picture it would teach that sight says nothing."""
+    actors = []
+    for shift_std in (0.0, 0.015):
+        config = SacConfig(encoder_channels=8, n_keypoints=8, locator_steps=5, shift_std=shift_std)
+        agent = SacAgent(seeing_spec(), 3, config, seed=0)
+        agent.update_many(seeing_learner.replay, 5)
+        actors.append(torch.cat([p.reshape(-1) for p in agent.policy.actor.parameters()]))
+    assert torch.equal(*actors)
+
+
 def test_the_policy_undoes_the_error_that_it_sees(seeing_learner):
     policy = seeing_learner.policy()
     one_m, other_m = np.array([0.01, 0.0, 0.0]), np.array([-0.005, 0.012, 0.0])

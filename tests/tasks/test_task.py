@@ -114,6 +114,11 @@ def test_a_target_out_of_reach_is_an_error_and_the_next_episode_starts():
     task.close()
 
 
+def test_a_negative_seed_is_refused(door):
+    with pytest.raises(SacGmmError, match="seed of an episode is -1"):
+        door.reset(seed=-1)
+
+
 @pytest.mark.parametrize(
     ("options", "words"), [({"target_noise_std_m": -1.0}, ">= 0"), ({"target_noise_m": 0.1}, "target_noise_std_m")]
 )

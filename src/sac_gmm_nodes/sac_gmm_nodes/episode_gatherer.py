@@ -247,7 +247,9 @@ class EpisodeGatherer:
     def _has_image(self, stamp_ns: int) -> bool:
         if self._image_max_age_ns is None:
             return True
-        return self._image is not None and self._image[0] >= stamp_ns - self._image_max_age_ns
+        # One from before the episode shows another scene, and the observer may keep it for all of this one.
+        oldest_ns = max(stamp_ns - self._image_max_age_ns, self._start_ns)
+        return self._image is not None and self._image[0] >= oldest_ns
 
     def _past_the_end(self, stamp_ns: int) -> bool:
         return self._ended is not None and stamp_ns > self._ended.stamp_ns

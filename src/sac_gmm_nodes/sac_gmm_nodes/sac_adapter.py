@@ -169,7 +169,7 @@ class SacAdapter(BaseNode):
         """What was stored beside the checkpoint that there is; None where there is none.
 
         Raises:
-            SacGmmError: It belongs to another skill.
+            SacGmmError: It belongs to another skill, or to another program.
         """
         if self._checkpoint is None or not self._checkpoint.exists():
             return None
@@ -178,6 +178,11 @@ class SacAdapter(BaseNode):
             raise SacGmmError(
                 f"checkpoint {self._checkpoint} adapts skill {known.get('model_id')}, this is {self._base.model_id}: "
                 "give another run_dir"
+            )
+        if not isinstance(known.get("episodes"), dict) or "agent" not in known:
+            raise SacGmmError(
+                f"checkpoint {self._checkpoint} is not an adapter's but that of a run of `sac-gmm train`: give another "
+                "run_dir, or use its policy.bin as policy"
             )
         return known
 

@@ -156,8 +156,10 @@ class VelocityController:
             Its number; 0, the base, when no older one is kept.
         """
         with self._lock:
-            if len(self._history) > 1:
+            if self._history[-1] is not self._base:
                 self._history.pop()
+            if not self._history:  # all that are kept are undone
+                self._history.append(self._base)
             older = self._history[-1]
             self._pending = _Layer(older, self.blend.blend_s)
             return older.number

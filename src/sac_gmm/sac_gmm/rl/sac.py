@@ -311,7 +311,8 @@ class SacAgent:
 
     def _prepare(self, drawn: dict[str, Tensor], n: int) -> list[_Batch]:
         """Shift, normalise and encode what was drawn, and cut it into n batches."""
-        if self.spec.vector_shift and self.config.shift_std > 0.0:
+        # In the frame as seen nothing is shifted: another error of the detection would be seen, and undone.
+        if self.spec.vector_shift and self.config.shift_std > 0.0 and not self.policy.in_seen_frame:
             self._shift(drawn)
         vector, next_vector = drawn["vector"], drawn["next_vector"]
         images = drawn.get("image")

@@ -189,6 +189,8 @@ class Task(gymnasium.Env):
             seed: Seed of everything random in this and the following episodes.
             options: `target_noise_std_m` replaces the task's own value for this episode.
         """
+        if seed is not None and seed < 0:
+            raise SacGmmError(f"the seed of an episode is {seed}: give a whole number from 0 up")
         super().reset(seed=seed)
         options = options or {}
         if unknown := set(options) - {"target_noise_std_m"}:
