@@ -1,5 +1,7 @@
 """The client keeps of each episode what was seen, and the skill that was in force when it ended."""
 
+import sys
+
 import numpy as np
 import pytest
 from sac_gmm_interfaces.msg import EpisodeState, MixtureModel
@@ -47,3 +49,11 @@ def test_the_skill_at_the_end_is_kept_though_the_next_episode_has_begun(graph, m
     assert (tmp_path / "7_success.jpg").exists()
     shift = load_model(kept).mixture.means[:, 0] - base.mixture.means[:, 0]
     np.testing.assert_allclose(shift, 0.002, atol=1e-12, err_msg="version 2 was in force at the end")
+
+
+def test_interrupted_it_does_not_pass_for_done(graph):
+    command = [sys.executable, "-m", "sac_gmm_nodes.skill_client", "train", "--episodes", "1", "--first-seed", "0"]
+    graph.run("client", command)
+    graph.wait(lambda: "skill_client" in graph.node.get_node_names(), "the client")
+    assert graph.stop("client") == 1
+    assert "Traceback" not in graph.output("client")

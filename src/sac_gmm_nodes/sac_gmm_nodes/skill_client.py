@@ -3,7 +3,7 @@
     ros2 run sac_gmm_nodes skill_client train --episodes 100 --first-seed 2000000
     ros2 run sac_gmm_nodes skill_client evaluate --episodes 50 --first-seed 4000000 --films films/
 
-It serves programs that import no ROS, such as `sac-gmm demo`. Ctrl-C cancels the episodes and ends it with code 130.
+It serves programs that import no ROS, such as `sac-gmm demo`. Ctrl-C cancels the episodes and ends it with code 1.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ MODES = {
     "evaluate": EpisodeState.MODE_EVALUATE,
 }
 _FRAMES_PER_STRIP = 8
+_CANCEL_S = 2.0  # after Ctrl-C, for the episode manager to answer
 _MODELS = QoSProfile(depth=80, durability=DurabilityPolicy.TRANSIENT_LOCAL)  # every one, also for a node held up
 
 
@@ -57,14 +58,19 @@ class SkillClient(BaseNode):
     def _run(self) -> None:
         """Send the goal and wait for its end; the executor of the main thread does the talking."""
         try:
-            self._follow_goal()
+            self.failed = not self._follow_goal()
         except SacGmmError as error:
             print(f"skill_client: {error}", file=sys.stderr, flush=True)
             self.failed = True
         finally:
             self.stopping.set()
 
-    def _follow_goal(self) -> None:
+    def _follow_goal(self) -> bool:
+        """Whether all episodes were run; not where it was interrupted.
+
+        Raises:
+            SacGmmError: They cannot be run, or ended early.
+        """
         options = self._options
         deadline_s = time.monotonic() + options.timeout_s
         wanted = [(self._client.wait_for_server, "no adapt_skill action", "is the launch file running?")]
@@ -74,7 +80,7 @@ class SkillClient(BaseNode):
         for there, missing, hint in wanted:
             while not there(0.1):
                 if self.stopping.is_set():
-                    return
+                    return False
                 if time.monotonic() > deadline_s:
                     raise SacGmmError(f"{missing} within {options.timeout_s:g} s: {hint}")
         goal = AdaptSkill.Goal(mode=MODES[options.mode], episodes=options.episodes, first_seed=options.first_seed)
@@ -82,8 +88,8 @@ class SkillClient(BaseNode):
         future = self._client.send_goal_async(goal, feedback_callback=self._on_feedback)
         future.add_done_callback(lambda _future: accepted.set())
         while not accepted.wait(0.1):
-            if self.stopping.is_set():
-                return
+            if self.stopping.is_set() and not accepted.wait(_CANCEL_S):
+                return False
         handle: ClientGoalHandle | None = future.result()
         if handle is None or not handle.accepted:
             raise SacGmmError("the episode manager refused: other episodes are running")
@@ -93,16 +99,17 @@ class SkillClient(BaseNode):
         while not ended.wait(0.1):
             if self.stopping.is_set():
                 self._cancel(handle)
-                return
+                return False
         response = result_future.result()
         if response is None or not response.result.completed:
             raise SacGmmError(f"the episodes ended early: {response.result.message if response else 'no result'}")
         _say({"event": "done", "episodes": response.result.episodes, "successes": response.result.successes})
+        return True
 
     def _cancel(self, handle: ClientGoalHandle) -> None:
         cancelled = threading.Event()
         handle.cancel_goal_async().add_done_callback(lambda _future: cancelled.set())
-        cancelled.wait(2.0)
+        cancelled.wait(_CANCEL_S)
 
     def spin(self, executor: rclpy.executors.Executor) -> None:
         """Run callbacks until the goal has ended; a cancellation still needs them."""
