@@ -15,7 +15,7 @@ from rosbags.rosbag2 import Reader
 
 from sac_gmm.cli import demos
 from sac_gmm.cli.main import main
-from sac_gmm.demos import EpisodeBagWriter, EpisodeInfo, find_unfinished, read_demonstration, salvage
+from sac_gmm.demos import EpisodeBagWriter, EpisodeInfo, find_unfinished, read_demonstration, salvage, unfinished
 from sac_gmm.demos.messages import POSE, pose_stamped
 from sac_gmm.demos.recover import _next_chunk
 from sac_gmm.errors import SacGmmError
@@ -123,6 +123,33 @@ def test_a_second_crash_of_the_same_name_gets_another_name(tmp_path):
     assert {salvage(path).path.name for path in (first, second)} == {"a", "a_salvaged"}
     with pytest.raises(SacGmmError, match="never overwritten"):
         salvage(second)
+
+
+def test_a_folder_is_salvaged_once(tmp_path, capsys):
+    """A second copy would be fitted as another demonstration."""
+    for name in ("door_00", "door_01"):
+        abandoned(tmp_path / name)
+    found = find_unfinished([tmp_path])
+    assert [path.name for path in found] == [".door_00.partial", ".door_01.partial"]
+    salvage(found[0])
+    assert find_unfinished([tmp_path]) == unfinished(tmp_path) == found[1:]
+    salvage(found[1])
+    with pytest.raises(SacGmmError, match="not salvaged yet"):
+        find_unfinished([tmp_path])
+    assert main(["demos", "info", str(tmp_path)]) == 0
+    assert "unfinished" not in capsys.readouterr().out
+
+
+def test_salvaged_elsewhere_every_recording_has_a_name_of_its_own(tmp_path):
+    for name in ("peg_0.5mm_00", "peg_0.5mm_01"):
+        abandoned(tmp_path / "from" / name)
+    salvage(tmp_path / "from" / ".peg_0.5mm_00.partial")
+    again = abandoned(tmp_path / "from" / "peg_0.5mm_02")
+    again.rename(again.with_name(".peg_0.5mm_00.1.partial"))
+    for source in sorted((tmp_path / "from").glob(".*.partial")):
+        salvage(source, folder=tmp_path / "to")
+    names = sorted(path.name for path in (tmp_path / "to").iterdir())
+    assert names == ["peg_0.5mm_00", "peg_0.5mm_00_salvaged", "peg_0.5mm_01"]
 
 
 @pytest.mark.parametrize("storage", STORAGES)
@@ -271,6 +298,7 @@ def test_the_command_says_what_was_saved_and_what_was_lost(tmp_path, capsys):
     assert "sac-gmm demos salvage" in capsys.readouterr().err
     abandoned(tmp_path / "other" / "b")
     salvage(*find_unfinished([tmp_path / "other"]), tmp_path / "other" / "a")
+    abandoned(tmp_path / "other" / "c")
     assert main(["demos", "info", str(tmp_path / "other")]) == 0
     assert "unfinished: `sac-gmm demos salvage" in capsys.readouterr().out
     assert demos.main(["salvage", str(tmp_path)]) == 0

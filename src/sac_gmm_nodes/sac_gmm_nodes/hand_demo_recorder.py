@@ -28,7 +28,7 @@ from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header, String
 from std_srvs.srv import Trigger
 
-from sac_gmm.demos import EpisodeInfo
+from sac_gmm.demos import EpisodeInfo, unfinished
 from sac_gmm.demos.hand_bag import CAMERA_DEPTH, CAMERA_IMAGE
 from sac_gmm.demos.hand_recorder import HandRecorder, HandRecording, RecorderState, next_episode_path
 from sac_gmm.demos.messages import IMAGE
@@ -460,7 +460,7 @@ class HandDemoRecorder(BaseNode):
 
     def _mention_leftovers(self) -> None:
         parent = self._folder / (self._task or "untitled")
-        left = sorted(str(path) for path in parent.glob(".*.partial")) if parent.is_dir() else []
+        left = [str(path) for path in unfinished(parent)] if parent.is_dir() else []
         if left:
             names = ", ".join(left)
             self.get_logger().warning(

@@ -61,7 +61,7 @@ def info(bags: Bags, /, names: Names = OUR_NAMES) -> int:
         bags: Rosbag2 folders, .mcap files, or folders of such.
         names: Of the topics, where they are not our recorder's.
     """
-    from sac_gmm.demos import find_bags, read_demonstration
+    from sac_gmm.demos import find_bags, read_demonstration, unfinished
 
     for bag in find_bags(bags):
         demonstration = read_demonstration(bag, names)
@@ -71,8 +71,7 @@ def info(bags: Bags, /, names: Names = OUR_NAMES) -> int:
         print(f"  operator  {demonstration.meta['operator'] or 'unknown'}")
         print(f"  samples   {demonstration.n_samples} in {demonstration.duration_s:.2f} s")
         print(f"  target    ({target}) m in frame '{demonstration.frame_id}'")
-    unfinished = [partial for bag in bags if bag.is_dir() for partial in sorted(bag.glob(".*.partial"))]
-    for partial in unfinished:
+    for partial in (partial for bag in bags if bag.is_dir() for partial in unfinished(bag)):
         print(f"{partial}\n  unfinished: `sac-gmm demos salvage {partial}` makes a bag of it")
     return 0
 
@@ -173,8 +172,7 @@ def salvage(sources: Bags, /, output: Annotated[Path | None, tyro.conf.arg(alias
     failed = 0
     for source in find_unfinished(sources):
         try:
-            name = source.name.removeprefix(".").removesuffix(".partial").split(".")[0]
-            done = rescue(source, None if output is None else output / name)
+            done = rescue(source, folder=output)
             print("\n".join(done.lines()))
         except SacGmmError as error:
             print(f"sac-gmm demos salvage: {error}", file=sys.stderr)

@@ -13,7 +13,7 @@ from sac_gmm.demos.quality import (
     check_stream,
 )
 from sac_gmm.demos.recorder import EpisodeRecorder, Recording
-from sac_gmm.demos.salvage import Salvage, find_unfinished, salvage
+from sac_gmm.demos.salvage import Salvage, find_unfinished, salvage, unfinished
 from sac_gmm.demos.training import motion_span, to_training_set
 from sac_gmm.demos.trim import trim
 
@@ -41,5 +41,6 @@ __all__ = [
     "salvage",
     "to_training_set",
     "trim",
+    "unfinished",
     "write_demonstration",
 ]

@@ -78,18 +78,29 @@ def find_unfinished(paths: Iterable[Path | str]) -> list[Path]:
             continue
         inside = [child for child in sorted(path.iterdir()) if child.is_dir() and _storage_files(child)]
         broken = [child for child in inside if child.name.endswith(".partial") or not _opens(child)]
+        done = _salvaged(path)
+        broken = [child for child in broken if child.name not in done]
         if not broken:
-            raise SacGmmError(f"{path} holds no recording that is cut short: there is nothing to salvage")
+            raise SacGmmError(
+                f"{path} holds no recording that is cut short and not salvaged yet: there is nothing to salvage"
+            )
         found += broken
     return found
 
 
-def salvage(source: Path | str, output: Path | str | None = None) -> Salvage:
+def unfinished(folder: Path | str) -> list[Path]:
+    """Partial recordings in a folder of which no bag beside them was made yet, by name."""
+    done = _salvaged(Path(folder))
+    return [path for path in sorted(Path(folder).glob(".*.partial")) if path.name not in done]
+
+
+def salvage(source: Path | str, output: Path | str | None = None, *, folder: Path | str | None = None) -> Salvage:
     """Write what can be read of a bag to a new one.
 
     Args:
         source: A partial folder, a bag or a bare storage file; never changed.
         output: The new bag; by default the name that the recording was to have, or NAME_salvaged.
+        folder: For a bag of that name; by default where the source is.
 
     Raises:
         SacGmmError: It is still being recorded, is a whole bag, holds no whole message, or the new bag exists or cannot
@@ -101,11 +112,11 @@ def salvage(source: Path | str, output: Path | str | None = None) -> Salvage:
         raise SacGmmError(f"{source} holds no .mcap or .db3 file: it is no recording")
     if source.is_dir() and being_written(source):
         raise SacGmmError(f"{source} is being recorded right now: stop that recording instead")
-    folder = source if source.is_dir() else source.parent
+    where = source if source.is_dir() else source.parent
     # A sidecar beside a single file of a folder with several bags would be another bag's.
-    sidecar = _read_yaml(folder / SIDECAR) if source.is_dir() else {}
-    expected = _expected_counts(folder) if source.is_dir() else {}
-    path = Path(output) if output is not None else _default_output(source)
+    sidecar = _read_yaml(where / SIDECAR) if source.is_dir() else {}
+    expected = _expected_counts(where) if source.is_dir() else {}
+    path = Path(output) if output is not None else _in_folder(source, Path(folder or source.parent))
     bag = BagFile(
         path,
         [],
@@ -187,15 +198,24 @@ def _storage_files(folder: Path) -> list[Path]:
     return []
 
 
-def _default_output(source: Path) -> Path:
+def _salvaged(folder: Path) -> set[str]:
+    """Names of what bags in a folder were salvaged from."""
+    said = [_read_yaml(child / SIDECAR).get("salvaged") for child in folder.iterdir() if (child / SIDECAR).is_file()]
+    return {Path(str(of.get("source"))).name for of in said if isinstance(of, dict)}
+
+
+def _in_folder(source: Path, folder: Path) -> Path:
+    """The name that the recording was to have where it is free, else NAME_salvaged."""
     name = source.name
-    if name.endswith(".partial"):
+    partial = name.endswith(".partial")
+    if partial:
         name = re.sub(r"(\.\d+)?\.partial$", "", name).removeprefix(".")
-        if not source.with_name(name).exists():
-            return source.with_name(name)
-    for suffix in _STORAGE:
-        name = name.removesuffix(suffix)
-    return source.with_name(f"{name}_salvaged")
+    else:
+        for suffix in _STORAGE:
+            name = name.removesuffix(suffix)
+    if (partial or folder.resolve() != source.parent.resolve()) and not (folder / name).exists():
+        return folder / name
+    return folder / f"{name}_salvaged"
 
 
 def _opens(bag: Path) -> bool:
