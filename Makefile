@@ -33,10 +33,10 @@ demo: setup  ## fit, measure, adapt, measure again over ROS 2; SEED=0 chooses th
 
 test: lint  ## run all checks and all tests; PYTEST_ARGS='tests/models -k fit' runs these alone
 ifeq ($(PYTEST_ARGS),)
-	@# The nodes' tests keep wall-clock promises, so they have the machine for themselves, and one further try: a
-	@# machine that pauses for a second breaks a promise that the code keeps. What was tried again is told at the end.
+	@# Tests of wall-clock promises have the machine for themselves. All have one further try: a machine that pauses for
+	@# a second breaks a promise that the code keeps. What was tried again is told at the end.
 	@# The newcomer's walk takes longest, so it begins; in the order of their tests' number it would end alone.
-	$(IN_WORKSPACE) OMP_NUM_THREADS=1 python -m pytest -m 'not ros' -n 2 --dist loadfile --no-loadscope-reorder tests/newcomer tests
+	$(IN_WORKSPACE) OMP_NUM_THREADS=1 python -m pytest -m 'not ros' --reruns 1 -n 2 --dist loadfile --no-loadscope-reorder tests/newcomer tests
 	$(IN_WORKSPACE) OMP_NUM_THREADS=1 python -m pytest -m ros --reruns 1
 else
 	$(IN_WORKSPACE) OMP_NUM_THREADS=1 python -m pytest $(PYTEST_ARGS)
