@@ -62,9 +62,16 @@ class Chain:
         """Send the goal of an action; returns the future of its result."""
         client = ActionClient(self.graph.node, AdaptSkill, "adapt_skill")
         self.graph.wait(client.server_is_ready, "the action server")
-        goal = client.send_goal_async(AdaptSkill.Goal(mode=mode, episodes=n, first_seed=5))
-        self.graph.wait(goal.done, "the goal to be accepted")
-        return goal.result()
+        sent = []
+
+        def send():  # in the thread that takes the answers: rclpy drops one that comes before `send_goal_async` returns
+            if not sent:
+                sent.append(client.send_goal_async(AdaptSkill.Goal(mode=mode, episodes=n, first_seed=5)))
+
+        timer = self.graph.node.create_timer(0.02, send)
+        self.graph.wait(lambda: sent and sent[0].done(), "the goal to be accepted")
+        timer.cancel()
+        return sent[0].result()
 
     def pid(self, executable):
         """Process id of a launched node, found by its command line and this test's ROS domain."""
