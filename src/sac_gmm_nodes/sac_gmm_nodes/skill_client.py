@@ -22,6 +22,7 @@ from rclpy.action import ActionClient
 from rclpy.action.client import ClientGoalHandle
 from rclpy.event_handler import QoSSubscriptionMatchedInfo, SubscriptionEventCallbacks
 from rclpy.qos import DurabilityPolicy, QoSProfile
+from rclpy.task import Future
 from sac_gmm_interfaces.action import AdaptSkill
 from sac_gmm_interfaces.msg import ControllerStatus, EpisodeState, MixtureModel
 from sensor_msgs.msg import Image
@@ -85,12 +86,19 @@ class SkillClient(BaseNode):
                     raise SacGmmError(f"{missing} within {options.timeout_s:g} s: {hint}")
         goal = AdaptSkill.Goal(mode=MODES[options.mode], episodes=options.episodes, first_seed=options.first_seed)
         accepted = threading.Event()
-        future = self._client.send_goal_async(goal, feedback_callback=self._on_feedback)
-        future.add_done_callback(lambda _future: accepted.set())
+        sent: list[Future] = []
+
+        def send() -> None:  # in the executor's thread: rclpy drops an answer that comes before the call returns
+            if not sent:
+                sent.append(self._client.send_goal_async(goal, feedback_callback=self._on_feedback))
+                sent[0].add_done_callback(lambda _future: accepted.set())
+
+        timer = self.create_timer(0.02, send, clock=self.steady_clock)
         while not accepted.wait(0.1):
             if self.stopping.is_set() and not accepted.wait(_CANCEL_S):
                 return False
-        handle: ClientGoalHandle | None = future.result()
+        timer.cancel()
+        handle: ClientGoalHandle | None = sent[0].result()
         if handle is None or not handle.accepted:
             raise SacGmmError("the episode manager refused: other episodes are running")
         ended = threading.Event()
