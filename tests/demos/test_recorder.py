@@ -184,8 +184,8 @@ def test_a_target_that_is_seldom_said_is_not_counted_as_lost(tmp_path):
         recorder.take("/state/pose", pose(step))
         if step in (1, 2, 3, 250):
             recorder.take("/target_pose", pose(step, 1.0))
-    assert "300 samples" in (said := recorder.stop().summary())
-    assert "0 messages dropped" in said.replace("10 messages", "")
+    said = recorder.stop().summary()
+    assert "300 samples" in said and ", 0 messages dropped" in said
 
 
 def test_drops_are_counted_by_stamps(tmp_path):

@@ -25,6 +25,18 @@ def test_initial_exploration_has_the_configured_spread_and_takes_given_noise():
     np.testing.assert_allclose(agent.act(obs, noise=np.array([1.0, -2.0])), np.tanh([0.2, -0.4]), rtol=1e-5)
 
 
+def bandit(reward):
+    """Observation and replay of 400 random actions, each paid at once."""
+    spec = ObservationSpec(1)
+    replay = Replay(spec, 1, 500)
+    rng = np.random.default_rng(0)
+    obs = {"vector": np.zeros(1, np.float32)}
+    for _ in range(400):
+        action = rng.uniform(-1, 1, 1)
+        replay.add(Transition(obs, action, float(reward(action[0])), obs, terminated=True))
+    return spec, obs, replay
+
+
 @pytest.mark.parametrize("target", [-2.0, 0.3])
 def test_temperature_drives_the_entropy_to_its_target(target):
     """On a bandit without reward the policy is free; from -0.2 nats the entropy goes down as well as up."""
@@ -36,14 +48,8 @@ def test_temperature_drives_the_entropy_to_its_target(target):
         min_std=0.01,
         max_std=3.0,
     )
-    spec = ObservationSpec(1)
-    agent, replay = SacAgent(spec, 1, config), Replay(spec, 1, 500)
-    rng = np.random.default_rng(0)
-    obs = {"vector": np.zeros(1, np.float32)}
-    for _ in range(400):
-        action = rng.uniform(-1, 1, 1)
-        replay.add(Transition(obs, action, float(1.0 - action[0] ** 2), obs, terminated=True))
-    metrics = agent.update_many(replay, 2500)
+    spec, _, replay = bandit(lambda action: 1.0 - action**2)
+    metrics = SacAgent(spec, 1, config).update_many(replay, 2500)
     assert metrics["entropy"] == pytest.approx(target, abs=0.35)
 
 
@@ -90,13 +96,8 @@ def test_the_critics_choose_among_what_the_actor_proposes():
     config = SacConfig(
         actor_hidden=(), critic_hidden=(32,), actor_learning_rate=0.0, initial_std=0.5, shift_std=0.0, n_proposals=64
     )
-    spec = ObservationSpec(1)
-    agent, replay = SacAgent(spec, 1, config), Replay(spec, 1, 500)
-    rng = np.random.default_rng(0)
-    obs = {"vector": np.zeros(1, np.float32)}
-    for _ in range(400):
-        action = rng.uniform(-1, 1, 1)
-        replay.add(Transition(obs, action, float(0.2 < action[0] < 0.6), obs, terminated=True))
+    spec, obs, replay = bandit(lambda action: 0.2 < action < 0.6)
+    agent = SacAgent(spec, 1, config)
     agent.update_many(replay, sac.UPDATES_TO_CHOOSE - 1)
     assert agent.act(obs, deterministic=True) == 0.0
     agent.update_many(replay, 1)

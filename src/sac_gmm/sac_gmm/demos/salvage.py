@@ -77,9 +77,9 @@ def find_unfinished(paths: Iterable[Path | str]) -> list[Path]:
             found.append(path)
             continue
         inside = [child for child in sorted(path.iterdir()) if child.is_dir() and _storage_files(child)]
-        broken = [child for child in inside if child.name.endswith(".partial") or not _opens(child)]
         done = _salvaged(path)
-        broken = [child for child in broken if child.name not in done]
+        left = [child for child in inside if child.name not in done]
+        broken = [child for child in left if child.name.endswith(".partial") or not _opens(child)]
         if not broken:
             raise SacGmmError(
                 f"{path} holds no recording that is cut short and not salvaged yet: there is nothing to salvage"

@@ -66,6 +66,21 @@ def _multiply(X, Y, Z):
 
 
 @compiled(forceinline=True)
+def _identity(X):
+    for i in range(X.shape[0]):
+        for j in range(X.shape[0]):
+            X[i, j] = 1.0 if i == j else 0.0
+
+
+@compiled(forceinline=True)
+def _turn(X, p, q, c, s):
+    """Turn the columns p and q of X in their plane, by the cosine c and sine s."""
+    for m in range(X.shape[0]):
+        x, y = X[m, p], X[m, q]
+        X[m, p], X[m, q] = c * x - s * y, s * x + c * y
+
+
+@compiled(forceinline=True)
 def _rotation(of_p, of_q, of_both):
     """Cosine and sine of the plane rotation that makes [[of_p, of_both], [of_both, of_q]] diagonal."""
     theta = (of_q - of_p) / (2.0 * of_both)
@@ -80,9 +95,7 @@ def _rotation(of_p, of_q, of_both):
 def _eigen(S, V):
     """Cyclic Jacobi: S becomes diagonal with the eigenvalues, V holds the eigenvectors in its columns."""
     d = S.shape[0]
-    for i in range(d):
-        for j in range(d):
-            V[i, j] = 1.0 if i == j else 0.0
+    _identity(V)
     for _ in range(_SWEEPS):
         off, on = 0.0, 0.0
         for i in range(d):
@@ -96,16 +109,12 @@ def _eigen(S, V):
                 if S[p, q] == 0.0:
                     continue
                 c, s = _rotation(S[p, p], S[q, q], S[p, q])
-                for m in range(d):
-                    x, y = S[m, p], S[m, q]
-                    S[m, p], S[m, q] = c * x - s * y, s * x + c * y
+                _turn(S, p, q, c, s)
                 for m in range(d):
                     x, y = S[p, m], S[q, m]
                     S[p, m], S[q, m] = c * x - s * y, s * x + c * y
                 S[p, q] = S[q, p] = 0.0
-                for m in range(d):
-                    x, y = V[m, p], V[m, q]
-                    V[m, p], V[m, q] = c * x - s * y, s * x + c * y
+                _turn(V, p, q, c, s)
 
 
 @compiled()
@@ -115,9 +124,7 @@ def _singular(G, V):
     After Golub and Van Loan 2013, section 8.6.3.
     """
     d = G.shape[0]
-    for i in range(d):
-        for j in range(d):
-            V[i, j] = 1.0 if i == j else 0.0
+    _identity(V)
     for _ in range(_SWEEPS):
         done = True
         for p in range(d - 1):
@@ -131,12 +138,8 @@ def _singular(G, V):
                     continue
                 done = False
                 c, s = _rotation(of_p, of_q, of_both)
-                for m in range(d):
-                    x, y = G[m, p], G[m, q]
-                    G[m, p], G[m, q] = c * x - s * y, s * x + c * y
-                for m in range(d):
-                    x, y = V[m, p], V[m, q]
-                    V[m, p], V[m, q] = c * x - s * y, s * x + c * y
+                _turn(G, p, q, c, s)
+                _turn(V, p, q, c, s)
         if done:
             return
 
@@ -155,9 +158,7 @@ def _smallest(S, V):
 def _invert(X, Y):
     """Y = X^-1 by Gauss-Jordan elimination with pivots; X is destroyed."""
     d = X.shape[0]
-    for i in range(d):
-        for j in range(d):
-            Y[i, j] = 1.0 if i == j else 0.0
+    _identity(Y)
     for c in range(d):
         best = c
         for i in range(c + 1, d):
