@@ -250,10 +250,10 @@ class DemoPlayer(BaseNode):
             shift = self._target - self._demonstration.target_m if self._to_target else np.zeros(3)
             self._player = self._make(shift)
         assert self._player is not None
-        age_s = 0.0 if self._pose is None else time.monotonic() - self._pose[0]
-        if age_s > self._player.limits.state_timeout_s:
-            raise SacGmmError(f"the state of the arm is {age_s:.1f} s old: check the connection to the robot")
-        self._player.start(None if self._pose is None else self._pose[1])
+        if self._pose is None:
+            self._player.start(None)
+        else:
+            self._player.start(self._pose[1], time.monotonic() - self._pose[0])
         self.get_logger().info(f"moving along {self._bag}")
 
     def _other_commander(self) -> str:

@@ -114,8 +114,12 @@ class MotionReplay:
         """Whether it has begun to command the arm."""
         return self._commands
 
-    def start(self, position_m: npt.NDArray[np.float64] | None) -> None:
+    def start(self, position_m: npt.NDArray[np.float64] | None, age_s: float = 0.0) -> None:
         """Begin, if the arm is where the recording began.
+
+        Args:
+            position_m: Where the end-effector is, shape (3,); None while unknown.
+            age_s: How old that is.
 
         Raises:
             SacGmmError: It is not, or nobody knows where it is, or the replay has begun already.
@@ -124,6 +128,8 @@ class MotionReplay:
             raise SacGmmError(f"the replay is {self._state.value}: start the player anew")
         if position_m is None or not np.isfinite(position_m).all():
             raise SacGmmError("no state of the arm has come yet: is the robot or the simulation up?")
+        if too_old := self._too_old(age_s):
+            raise SacGmmError(too_old)
         distance_m = float(np.linalg.norm(position_m - self._way_m[0]))
         if distance_m > self.settings.start_tolerance_m:
             x, y, z = self._way_m[0].tolist()
@@ -179,8 +185,8 @@ class MotionReplay:
         """End the replay when the arm is lost or is not where it should be."""
         if position_m is None or not np.isfinite(position_m).all():
             self.stop("the arm's position is not a number: mend what publishes state/pose")
-        elif not (math.isfinite(age_s) and age_s <= self.limits.state_timeout_s):
-            self.stop(f"the state of the arm is {age_s:.2f} s old: check the connection to the robot")
+        elif too_old := self._too_old(age_s):
+            self.stop(too_old)
         else:
             off_m = float(np.linalg.norm(position_m - self._where(self._way_m)))
             if off_m > self.settings.max_deviation_m:
@@ -188,6 +194,11 @@ class MotionReplay:
                     f"the arm is {off_m * 1e3:.0f} mm off the recorded way (limit "
                     f"{self.settings.max_deviation_m * 1e3:.0f} mm): lower speed_scale, or see what holds it"
                 )
+
+    def _too_old(self, age_s: float) -> str:
+        if math.isfinite(age_s) and age_s <= self.limits.state_timeout_s:
+            return ""
+        return f"the state of the arm is {age_s:.2f} s old: check the connection to the robot"
 
     def _follow(self, position_m: npt.NDArray[np.float64]) -> None:
         """Ask for the recorded velocity at the share of speed, and for what leads back to the recorded way."""
