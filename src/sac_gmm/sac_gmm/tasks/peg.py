@@ -47,6 +47,7 @@ class PegTask(Task):
     """
 
     name = "peg"
+    torque_rate_hz = 120  # at 60, contacts of the held peg take the engine 5 % longer than fewer torques save
     wrist_seat_m = (0.10, 0.0, 0.0)
     wrist_sight_m = (0.0, 0.0, 0.17)
     standard_hole = "hard"

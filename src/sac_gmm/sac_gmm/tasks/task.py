@@ -58,7 +58,7 @@ class Task(gymnasium.Env):
 
     name: str
     physics_rate_hz = 240
-    torque_rate_hz = 120
+    torque_rate_hz = 60  # of the arm's impedance, at least; in between, torques hold
     time_limit_s = 10.0
     # The wrist camera sits on the robot's side of the gripper and looks at the fingertip; in the gripper's axes.
     wrist_seat_m = (0.07, 0.0, 0.0)
