@@ -185,10 +185,10 @@ class ImpedanceGains:
     """
 
     translation_stiffness_n_m: float | tuple[float, float, float] = 1200.0
-    rotation_stiffness_nm_rad: float | tuple[float, float, float] = 60.0
+    rotation_stiffness_nm_rad: float | tuple[float, float, float] = 30.0
     damping_ratio: float = 0.9
     posture_stiffness_nm_rad: float = 10.0
-    posture_damping_nms_rad: float = 4.0
+    posture_damping_nms_rad: float = 2.0  # little turns with the elbow: twice that, held for 1/60 s, overshoots
     lead_m: float = 0.012  # the reference may run this far ahead of the real tip
     lead_rad: float = 0.15
 

@@ -57,7 +57,8 @@ class PegTask(Task):
         if hole not in HOLE_RADIUS_M:
             raise SacGmmError(f"there is no hole '{hole}'; choose one of: {', '.join(HOLE_RADIUS_M)}")
         self.hole = hole
-        super().__init__(gains=gains or ImpedanceGains(rotation_stiffness_nm_rad=(25.0, 25.0, 3.0)), **options)
+        gains = gains or ImpedanceGains(rotation_stiffness_nm_rad=(25.0, 25.0, 3.0), posture_damping_nms_rad=4.0)
+        super().__init__(gains=gains, **options)
 
     def tool(self) -> Tool:
         """Two fingers that hold the peg."""
