@@ -173,6 +173,8 @@ def _renew(gains, J, R, G, C, root, U, room):
     square_root(root, U, KC)
 
 
+MOST_HELD = 1.25  # at 2, what a damper throws back is as fast as it was
+
 # Numbers that stay from one torque update to the next: where each begins in one flat array.
 REFERENCE, REFERENCE_XYZW, POSTURE, TWIST = 0, 3, 7, 14
 TORQUE, TIP, TIP_XYZW, TIP_VELOCITY, WRENCH = 20, 27, 30, 34, 40
@@ -207,6 +209,47 @@ def sense(chain, joints, memory):
     for i in range(3):
         memory[WRENCH + i] = R[3 * i] * joints[14] + R[3 * i + 1] * joints[15] + R[3 * i + 2] * joints[16]
         memory[WRENCH + 3 + i] = R[3 * i] * joints[17] + R[3 * i + 1] * joints[18] + R[3 * i + 2] * joints[19]
+
+
+@compiled(float64(MATRIX, MATRIX, MATRIX, VECTOR, VECTOR, VECTOR, float64, VECTOR))
+def _posture_share(G, J, C, hold, moved, pushed, held_damping, room):
+    """Share of the posture's torque that may act, so that its damper does not throw back what it is to slow down.
+
+    Where elbow and wrist stand in line, little more than a forearm turns about itself when the tip rests: a torque held
+    for a whole update would turn it faster the other way, and faster again in the next.
+
+    Args:
+        G: Cholesky factor of the mass matrix, (7, 7).
+        J: Jacobian, (6, 7).
+        C: Cholesky factor of the mobility, (6, 6).
+        hold: Torque of the posture, (7,).
+        moved: M^-1 times it, (7,); becomes how it turns the joints while the tip rests.
+        pushed: C^-1 J times the former, (6,).
+        held_damping: Damping times the time for which a torque is held, kg m^2.
+        room: Room to work in, at least (13,).
+    """
+    force, torque = room[:6], room[6:13]
+    for i in range(6):
+        force[i] = pushed[i]
+    solve_lower_transposed(C, force, 6)
+    for j in range(7):
+        total = 0.0
+        for i in range(6):
+            total += J[i, j] * force[i]
+        torque[j] = total
+    solve_lower(G, torque, 7)
+    solve_lower_transposed(G, torque, 7)
+    work = square = before = 0.0
+    for j in range(7):
+        before += moved[j] * moved[j]
+        moved[j] -= torque[j]
+        work += moved[j] * hold[j]
+        square += moved[j] * moved[j]
+    # Nearly all that the posture asks for, the tip would feel, and does not get: the rest is small, and inexact.
+    if square <= 0.01 * before:
+        return 1.0
+    # Work over square is the inertia about that axis in joint space about which the posture's torque can turn.
+    return min(1.0, MOST_HELD * max(work / square, 0.0) / held_damping)
 
 
 @compiled(types.void(MATRIX, VECTOR, VECTOR, VECTOR, float64, boolean, boolean))
@@ -298,6 +341,12 @@ def impedance(chain, gains, joints, memory, dt_s, renew, sensed):
             total += J[i, j] * moved[j]
         pushed[i] = total
     solve_lower(C, pushed, 6)
+    share = _posture_share(G, J, C, hold, moved, pushed, gains[8] * dt_s, memory[_ROOM:MEMORY_SIZE])
+    if share < 1.0:
+        for j in range(7):
+            hold[j] *= share
+        for i in range(6):
+            pushed[i] *= share
     solve_lower(C, slip, 6)
     for i in range(6):
         total = 0.0
