@@ -6,6 +6,7 @@ import pytest
 
 from sac_gmm.cli import bench_contacts, bench_tactile
 from sac_gmm.errors import SacGmmError
+from sac_gmm.tasks import make_task
 
 COUNTS = (
     "episodes",
@@ -27,6 +28,15 @@ def test_contacts_go_on_where_they_stopped(tmp_path, capsys):
     one, other = (json.loads(path.read_text()) for path in (stopped, whole))
     assert [one[name] for name in COUNTS] == [other[name] for name in COUNTS]
     assert one["episodes_with_contact"] >= 4 and one["tunnelling"] == one["explosions"] == 0
+
+
+def test_every_tenth_episode_strays():
+    task = make_task("door")
+    near, far = (bench_contacts.play(task, seed) for seed in (8, 9))
+    elapsed = task.elapsed_steps
+    task.close()
+    assert near["touched"] and elapsed == 300
+    assert far["finite"] and far["fastest_m_s"] < bench_contacts.EXPLOSION_M_S
 
 
 def test_contacts_of_another_task_are_not_gone_on_with(tmp_path):

@@ -5,7 +5,8 @@
 
 An episode lasts a second and a half. It starts four centimetres over the target, up to two aside, and draws a new twist
 every few control steps, from the whole range of actions with a pull towards the target, so that nearly every episode
-presses on something. Looked at after each control step:
+presses on something. Every tenth lasts the task's whole time and has no pull, so that the arm strays to the ends of its
+joints and of its reach. Looked at after each control step:
 
 overlap: two bodies deeper in each other than a millimetre; tunnelling: deeper than half the thinnest part of any scene
 (8 mm), from where they would part on the wrong side; explosion: a tip faster than 1.25 m/s (the fastest action is
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from sac_gmm.tasks import Task
 
 STEPS = 45  # control steps of an episode
+STRAYS_EVERY = 10  # episodes
 HOLD_STEPS = 5  # for which a twist is held
 OVER_M, ASIDE_M = 0.04, 0.02  # of the target, at the start
 PULL_1_S = 4.0
@@ -84,12 +86,14 @@ def play(task: Task, seed: int) -> dict[str, Any]:
     rng = np.random.default_rng([seed, 1])
     task.arm.place(task.target_m + [*rng.uniform(-ASIDE_M, ASIDE_M, 2), OVER_M], TOOL_DOWN_XYZW)
     limit = np.asarray(task.action_space.high)  # type: ignore[attr-defined]
+    strays = seed % STRAYS_EVERY == STRAYS_EVERY - 1
+    steps, pull_1_s = (round(task.time_limit_s / task.control_dt_s), 0.0) if strays else (STEPS, PULL_1_S)
     deepest = fastest = strongest = 0.0
     touched, finite = False, True
-    for step in range(STEPS):
+    for step in range(steps):
         if step % HOLD_STEPS == 0:
             twist = rng.uniform(-limit, limit)
-            twist[:3] += PULL_1_S * (task.target_m - task.arm.position_m)
+            twist[:3] += pull_1_s * (task.target_m - task.arm.position_m)
             twist = np.clip(twist, -limit, limit)
         task.advance(twist)
         contacts = pb.getContactPoints(task.arm.body, physicsClientId=task.client)
