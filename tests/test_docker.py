@@ -13,7 +13,7 @@ import yaml
 ROOT = Path(__file__).parent.parent
 DOCKERFILE = (ROOT / "docker" / "Dockerfile").read_text()
 PACKAGES = {path.parent.name: ET.parse(path).getroot() for path in sorted((ROOT / "src").glob("*/package.xml"))}
-# Taken where it is there (sac_gmm_nodes.robot_messages): it comes with the robot's driver.
+# Taken where it is there (sac_gmm_nodes.common.optional_messages): it comes with the robot's driver.
 OPTIONAL = {"lbr_fri_idl"}
 # The message of a package that has no Python of its own, or a module of another name than its package.
 ROS_NAMES = re.compile(r"rcl\w+|\w+_msgs|\w+_interfaces|std_srvs|tf2_\w+|sac_gmm\w*")

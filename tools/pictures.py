@@ -36,8 +36,8 @@ MERMAID = "mermaid@11.12.0"
 def concepts() -> None:
     """What a skill is, what an action changes, how a change takes over."""
     from sac_gmm.demos import find_bags, read_demonstration, to_training_set
-    from sac_gmm.evaluation.base_skill import fit_base_skill
-    from sac_gmm.skills.settings import CONTROL_RATE_HZ
+    from sac_gmm.methods.sac_gmm.settings import CONTROL_RATE_HZ
+    from sac_gmm.training.base_skill import fit_base_skill
 
     skill = fit_base_skill("door", demonstrations=ROOT / "demos")
     demonstrations = [read_demonstration(path) for path in find_bags((ROOT / "demos" / "door",))]
@@ -56,7 +56,7 @@ def concepts() -> None:
 
 def field_figure(skill, x, demos) -> Figure:
     """Demonstrations; who is responsible where; the field and where it leads."""
-    from sac_gmm.cli.skill_figure import draw_plane
+    from sac_gmm.report.skill_figure import draw_plane
 
     figure = Figure(figsize=(14.0, 5.2), layout="constrained")
     shown, gates, field = figure.subplots(1, 3, sharex=True, sharey=True)
@@ -96,8 +96,8 @@ def draw_responsibilities(axes, skill, x) -> None:
 
 def adaptation_figure(skill, x, demos) -> Figure:
     """The fitted mixture, all of it moved, and its components moved one by one."""
-    from sac_gmm.cli.skill_figure import draw_plane
-    from sac_gmm.skills import make_adaptation
+    from sac_gmm.methods import make_adaptation
+    from sac_gmm.report.skill_figure import draw_plane
 
     figure = Figure(figsize=(14.0, 5.6), layout="constrained")
     panels = figure.subplots(1, 3, sharex=True, sharey=True)
@@ -198,7 +198,16 @@ def view() -> None:
     nodes = subprocess.Popen(
         [sys.executable, "-m", "sac_gmm.cli.main", "up", "launch/simulation.launch.yaml", *arguments], cwd=ROOT
     )
-    client = [sys.executable, "-m", "sac_gmm_nodes.skill_client", "base", "--episodes", "20", "--first-seed", "0"]
+    client = [
+        sys.executable,
+        "-m",
+        "sac_gmm_nodes.learning.skill_client",
+        "base",
+        "--episodes",
+        "20",
+        "--first-seed",
+        "0",
+    ]
     running = subprocess.Popen(client, cwd=ROOT, stdout=subprocess.DEVNULL)
     try:
         for tab in ("Scene", "Timing"):

@@ -22,6 +22,7 @@ import sys
 import tempfile
 import textwrap
 from dataclasses import dataclass
+from importlib.metadata import entry_points
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -78,6 +79,12 @@ NODES = {
     "recording_load": Kind(),
     "discovery_probe": Kind((), (("role:=ask",),)),
 }
+
+
+def module_of(executable: str) -> str:
+    """The module behind an executable of `sac_gmm_nodes`, as the entry points say."""
+    (found,) = entry_points(group="console_scripts", name=executable)
+    return found.module
 
 
 def main() -> int:
@@ -173,7 +180,7 @@ def _places(folder: Path) -> dict[str, str]:
     import numpy as np
 
     from sac_gmm.models import GaussianMixture, SkillModel, save_model
-    from sac_gmm.tasks.iiwa import describe_iiwa
+    from sac_gmm.tasks.arms.iiwa import describe_iiwa
 
     mixture = GaussianMixture(np.full(2, 0.5), np.zeros((2, 6)), np.tile(np.eye(6), (2, 1, 1)))
     save_model(folder / "model.npz", SkillModel("gmm", mixture, np.zeros(3)))
@@ -277,7 +284,7 @@ def _ask(makings: list[list[str]], places: dict[str, str]) -> list[dict[str, Any
 def describe_all(makings: list[list[str]]) -> list[dict[str, Any]]:
     """What nodes say of themselves, each made in a fork of this process."""
     for name in NODES:
-        importlib.import_module(f"sac_gmm_nodes.{name}")  # once for all: it is most of the time
+        importlib.import_module(module_of(name))  # once for all: it is most of the time
     described = []
     for making in makings:
         print(f"[reference] {' '.join(making)}", file=sys.stderr, flush=True)
@@ -302,9 +309,9 @@ def describe(name: str, *parameters: str) -> dict[str, Any]:
     import rclpy
     from rclpy.lifecycle.node import LifecycleNodeMixin
 
-    from sac_gmm_nodes.node_helpers import BaseNode
+    from sac_gmm_nodes.common.node import BaseNode
 
-    module = importlib.import_module(f"sac_gmm_nodes.{name}")
+    module = importlib.import_module(module_of(name))
     factories: list[Any] = []
     module.run_node = factories.append  # type: ignore[attr-defined] - its main says how the node is made
     sys.argv = [name, *NODES[name].arguments]

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from sac_gmm.evaluation.contenders import CONTENDERS
+from sac_gmm.methods.registry import CONTENDERS
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results"

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from sac_gmm.cli.main import main
-from sac_gmm.evaluation import calibration
+from sac_gmm.evaluation import noise_sweep as calibration
 
 
 @pytest.fixture

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from sac_gmm.cli import demo
-from sac_gmm.errors import SacGmmError
-from sac_gmm.evaluation.run_folder import locked_run
+from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.runs import locked_run
 from sac_gmm.rl import ObservationSpec, SacAgent, save_checkpoint
 
 # In lock-step no wall clock is kept, so that this need not run alone.

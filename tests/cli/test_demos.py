@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from sac_gmm.cli import demos
+from sac_gmm.core.errors import SacGmmError
 from sac_gmm.demos import Demonstration, write_demonstration
-from sac_gmm.errors import SacGmmError
 
 
 def demonstration(gap=False, end_m=0.3):

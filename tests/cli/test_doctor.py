@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from sac_gmm.cli import doctor
-from sac_gmm.errors import SacGmmError
+from sac_gmm.core.errors import SacGmmError
 
 ROOT = Path(__file__).parents[2]
 

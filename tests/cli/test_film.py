@@ -8,9 +8,9 @@ import pytest
 from PIL import Image, ImageSequence
 
 from sac_gmm.cli.main import main
-from sac_gmm.errors import SacGmmError
-from sac_gmm.evaluation import film as films
+from sac_gmm.core.errors import SacGmmError
 from sac_gmm.perception.pictures import sensor_pictures
+from sac_gmm.report import film as films
 
 
 @pytest.fixture(scope="module")

@@ -5,8 +5,8 @@ import pytest
 
 from sac_gmm.cli import fit
 from sac_gmm.cli.main import main
+from sac_gmm.core.errors import SacGmmError
 from sac_gmm.demos import Demonstration, write_demonstration
-from sac_gmm.errors import SacGmmError
 from sac_gmm.models import certify, load_model
 
 

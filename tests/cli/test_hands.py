@@ -8,14 +8,15 @@ import yaml
 from scipy.spatial.transform import Rotation
 from tests.perception.test_hand_eye import render, session
 
-from sac_gmm.cli import hands, hands_track
+from sac_gmm.cli import hands
 from sac_gmm.cli.main import main
 from sac_gmm.demos import read_demonstration
-from sac_gmm.demos.hand_recorder import HandRecorder
+from sac_gmm.demos.hands import film_tracker as hands_track
+from sac_gmm.demos.hands.hand_recorder import HandRecorder
+from sac_gmm.perception.extrinsics import load_extrinsics, save_extrinsics
 from sac_gmm.perception.hands import CleaningSettings, HandPose, Retargeting
 from sac_gmm.perception.hands.model import prepared_path
 from sac_gmm.perception.hands.simulated import SimulatedHand, looking_at
-from sac_gmm.perception.transform import load_extrinsics, save_extrinsics
 
 ROOT = Path(__file__).parent.parent.parent
 CLIP = Path(__file__).parents[3] / "shared" / "data" / "hands" / "asl_hand.25fps.mp4"

@@ -10,12 +10,12 @@ import pytest
 import yaml
 
 from sac_gmm.cli.demo import Demo
-from sac_gmm.cli.launch_yaml import declared_arguments, read_launch_file
 from sac_gmm.control import SafetyLimits
 from sac_gmm.control.joint_limits import JointSettings
 from sac_gmm.control.lbr_state import LbrSettings
-from sac_gmm.skills.settings import load_settings
-from sac_gmm.tasks.door import MARKER_DICTIONARY, MARKER_ID, MARKER_SIZE_M
+from sac_gmm.launcher.launch_yaml import declared_arguments, read_launch_file
+from sac_gmm.methods.sac_gmm.settings import load_settings
+from sac_gmm.tasks.scenes.door import MARKER_DICTIONARY, MARKER_ID, MARKER_SIZE_M
 
 ROOT = Path(__file__).parents[2]
 FILES = sorted((ROOT / "launch").glob("*.launch.yaml"))

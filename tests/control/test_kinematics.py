@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sac_gmm.control.kinematics import ArmKinematics, FrameTree
-from sac_gmm.errors import SacGmmError
-from sac_gmm.tasks.iiwa import JOINT_LIMITS_RAD, JOINT_NAMES, Iiwa, describe_iiwa
+from sac_gmm.core.errors import SacGmmError
+from sac_gmm.tasks.arms.iiwa import JOINT_LIMITS_RAD, JOINT_NAMES, Iiwa, describe_iiwa
 
 JOINTS = st.tuples(*(st.floats(-limit, limit) for limit in JOINT_LIMITS_RAD)).map(np.array)
 

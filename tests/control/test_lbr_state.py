@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from sac_gmm.control import Reason, remedy
 from sac_gmm.control.codes import Limit
 from sac_gmm.control.lbr_state import LbrJudge, LbrSettings, LbrState
-from sac_gmm.errors import SacGmmError
+from sac_gmm.core.errors import SacGmmError
 
 READY = LbrState(4, 3, 0, 0, 2, 1.0, None)
 

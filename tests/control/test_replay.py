@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from sac_gmm.control import SafetyLimits
 from sac_gmm.control.replay import MotionReplay, ReplaySettings, ReplayState
-from sac_gmm.errors import SacGmmError
+from sac_gmm.core.errors import SacGmmError
 
 DT_S = 0.01
 TIME_S = np.linspace(0.0, 4.0, 121)

@@ -4,7 +4,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from sac_gmm.control import Limit, SafetyLimits, SafetyPipeline
-from sac_gmm.errors import SacGmmError
+from sac_gmm.core.errors import SacGmmError
 
 EPS = 1e-9
 velocities = st.lists(st.tuples(*[st.floats(-20, 20)] * 3), min_size=1, max_size=60)

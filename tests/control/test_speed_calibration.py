@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sac_gmm.control.speed_calibration import calibrate, draw
-from sac_gmm.errors import SacGmmError
+from sac_gmm.core.errors import SacGmmError
 
 
 def motion(gain, delay_s, noise_m=0.0, rate_hz=100.0, seed=0):

@@ -7,10 +7,10 @@ import yaml
 from line_skill import line_skill
 
 from sac_gmm.control import Answer, ModelUpdate, SafetyLimits, UpdateBounds, UpdateGate, update_gate
-from sac_gmm.errors import SacGmmError
+from sac_gmm.core.errors import SacGmmError
+from sac_gmm.methods.sac_gmm.adaptation import ADAPTATIONS, make_adaptation
+from sac_gmm.methods.sac_gmm.settings import load_settings
 from sac_gmm.models import certify, load_model, parameters_checksum, project, translate
-from sac_gmm.skills.adaptation import ADAPTATIONS, make_adaptation
-from sac_gmm.skills.settings import load_settings
 
 ROOT = Path(__file__).resolve().parents[2]
 

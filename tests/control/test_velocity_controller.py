@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from line_skill import line_skill
 
 from sac_gmm.control import ArmState, BlendSettings, Reason, SafetyLimits, State, VelocityController
-from sac_gmm.errors import SacGmmError
+from sac_gmm.core.errors import SacGmmError
 from sac_gmm.models import GaussianMixture, SkillModel, translate
 
 DT = 1 / 30

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
+from sac_gmm.core.errors import SacGmmError
 from sac_gmm.demos import Demonstration
-from sac_gmm.errors import SacGmmError
 
 
 def arrays(T=5):

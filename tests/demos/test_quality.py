@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
+from sac_gmm.core.errors import SacGmmError
 from sac_gmm.demos import Demonstration, check_demonstration, check_set, check_stream
-from sac_gmm.errors import SacGmmError
 
 
 def test_a_healthy_demonstration_has_no_problems(make_demonstration):

@@ -3,9 +3,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sac_gmm.core.errors import SacGmmError
 from sac_gmm.demos import EpisodeInfo, EpisodeRecorder, read_demonstration
-from sac_gmm.demos.messages import EPISODE_TOPICS, POSE, TWIST, pose_stamped, twist_stamped, typestore
-from sac_gmm.errors import SacGmmError
+from sac_gmm.demos.bags.messages import EPISODE_TOPICS, POSE, TWIST, pose_stamped, twist_stamped, typestore
 
 PERIOD_NS = 10**8
 

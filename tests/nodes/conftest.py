@@ -16,6 +16,7 @@ from typing import IO
 
 import numpy as np
 import pytest
+from tests.nodes.executables import module_of
 from tests.nodes.fault_table import table  # noqa: F401 - a fixture
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -78,7 +79,7 @@ class Graph:
 
     def start(self, name: str, *, executable: str | None = None, **parameters) -> subprocess.Popen:
         """Start a node under the name `name`, by the module of its executable."""
-        command = [sys.executable, "-m", f"sac_gmm_nodes.{executable or name}", "--ros-args"]
+        command = [sys.executable, "-m", module_of(executable or name), "--ros-args"]
         for key, value in parameters.items():
             text = str(value).lower() if isinstance(value, bool) else str(value)
             command += ["-p", f"{key}:={text}"]

@@ -24,11 +24,11 @@ from sac_gmm_interfaces.srv import RunEpisode
 from std_msgs.msg import Bool
 
 from sac_gmm.control import State
+from sac_gmm.methods import Gmm, MacroEnv, WindowObserver
 from sac_gmm.models import load_model
-from sac_gmm.skills import Gmm, MacroEnv, WindowObserver
 from sac_gmm.tasks import make_task
-from sac_gmm_nodes.conversions import nanoseconds, point_array, twist_array
-from sac_gmm_nodes.node_helpers import EPISODE, LATCHED
+from sac_gmm_nodes.common.conversions import nanoseconds, point_array, twist_array
+from sac_gmm_nodes.common.node import EPISODE, LATCHED
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(280)]
 PERIOD_NS = 1e9 / 30

@@ -7,9 +7,10 @@ import pytest
 from tests.nodes.conftest import ROOT
 
 from sac_gmm.demos import find_bags, read_demonstration, to_training_set
-from sac_gmm.evaluation import run_episodes, seed_bank
-from sac_gmm.evaluation.calibration import plain_env
+from sac_gmm.evaluation import run_episodes
+from sac_gmm.evaluation.noise_sweep import plain_env
 from sac_gmm.models import fit_lpv_ds
+from sac_gmm.training.seeds import seed_bank
 
 pytestmark = pytest.mark.slow
 

@@ -21,8 +21,8 @@ from tests.nodes.faults.conftest import stop_of
 
 from sac_gmm.control import Limit, Reason, SafetyLimits, State
 from sac_gmm.models import GaussianMixture, SkillModel, save_model
-from sac_gmm.tasks.iiwa import HOME_RAD, describe_iiwa
-from sac_gmm_nodes.conversions import (
+from sac_gmm.tasks.arms.iiwa import HOME_RAD, describe_iiwa
+from sac_gmm_nodes.common.conversions import (
     header,
     nanoseconds,
     point_array,
@@ -32,7 +32,7 @@ from sac_gmm_nodes.conversions import (
     wrench_array,
     wrench_message,
 )
-from sac_gmm_nodes.node_helpers import COMMAND, EPISODE, LATCHED, SENSOR
+from sac_gmm_nodes.common.node import COMMAND, EPISODE, LATCHED, SENSOR
 
 pytestmark = [pytest.mark.ros, pytest.mark.slow]
 RATE_HZ = 100.0
@@ -253,7 +253,14 @@ def test_a_driver_that_does_not_say_in_which_axes_it_takes_twists_is_not_sent_an
     graph.run(
         "gmm_controller",
         [
-            *(sys.executable, "-m", "sac_gmm_nodes.gmm_controller", "--ros-args", "-p", f"model_file:={model_file}"),
+            *(
+                sys.executable,
+                "-m",
+                "sac_gmm_nodes.control.gmm_controller",
+                "--ros-args",
+                "-p",
+                f"model_file:={model_file}",
+            ),
             *("-p", "autostart:=true", "-p", "robot:=lbr", "-p", "tip_frame:=tcp"),
             *("-r", "lbr/twist_controller/get_parameters:=another/twist_controller/get_parameters"),
         ],

@@ -6,9 +6,9 @@ from sac_gmm_interfaces.msg import ControllerStatus, EpisodeState, MixtureUpdate
 from std_msgs.msg import Header
 
 from sac_gmm.control import Answer, Limit, Reason, State, remedy
+from sac_gmm.methods import Mode
 from sac_gmm.models import load_model, translate
-from sac_gmm.skills import Mode
-from sac_gmm_nodes import conversions as c
+from sac_gmm_nodes.common import conversions as c
 
 pytestmark = pytest.mark.ros
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sac_gmm.errors import SacGmmError
+from sac_gmm.core.errors import SacGmmError
 from sac_gmm.perception import ArucoDetector, Camera, dictionary_names, marker_image
 from sac_gmm.perception.marker_pose import PoseSolver
 from sac_gmm.perception.render import clutter, degrade, facing_rotation, render_marker

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from sac_gmm.errors import SacGmmError
+from sac_gmm.core.errors import SacGmmError
 from sac_gmm.perception import Camera, image_array
 
 K = [600, 0, 320, 0, 600, 240, 0, 0, 1]

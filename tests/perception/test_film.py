@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from sac_gmm.errors import SacGmmError
+from sac_gmm.core.errors import SacGmmError
 from sac_gmm.perception.camera_file import guess_camera, load_camera
 from sac_gmm.perception.film import Film
 

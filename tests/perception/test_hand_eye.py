@@ -3,10 +3,10 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from sac_gmm.errors import SacGmmError
+from sac_gmm.core.errors import SacGmmError
 from sac_gmm.perception import Camera
+from sac_gmm.perception.extrinsics import RigidTransform
 from sac_gmm.perception.hand_eye import CharucoBoard, calibrate_hand_eye, find_board
-from sac_gmm.perception.transform import RigidTransform
 
 CAMERA = Camera.create(640, 480, [600.0, 0.0, 319.5, 0.0, 600.0, 239.5, 0.0, 0.0, 1.0])
 BOARD = CharucoBoard()

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from sac_gmm.errors import SacGmmError
+from sac_gmm.core.errors import SacGmmError
 from sac_gmm.perception import (
     ArucoDetector,
     BoardDetector,

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from sac_gmm.errors import SacGmmError
+from sac_gmm.core.errors import SacGmmError
 from sac_gmm.rl import (
     ObservationSpec,
     SacAgent,
@@ -18,10 +18,10 @@ from sac_gmm.rl import (
     load_checkpoint,
     load_policy,
     read_extra,
-    sac,
     save_checkpoint,
     save_policy,
 )
+from sac_gmm.rl.sac import agent as sac
 
 SCRIPT = Path(__file__).with_name("resumable_run.py")
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from sac_gmm.errors import SacGmmError
+from sac_gmm.core.errors import SacGmmError
 from sac_gmm.rl import ObservationSpec, Replay, Transition
 
 SPEC = ObservationSpec(1)

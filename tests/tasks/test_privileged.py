@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sac_gmm.errors import SacGmmError
-from sac_gmm.skills import MacroEnv, Sac, WindowObserver
+from sac_gmm.core.errors import SacGmmError
+from sac_gmm.methods import MacroEnv, Sac, WindowObserver
 from sac_gmm.tasks import TASKS, VECTOR_GROUPS, make_task
 
 SOURCE = Path(__file__).parents[2] / "src"
@@ -76,5 +76,5 @@ def test_no_skill_and_no_learner_asks_for_the_truth():
         for path in (SOURCE / folder).rglob("*.py"):
             names = {node.attr for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Attribute)}
             assert "truth" not in names, f"{path.relative_to(SOURCE)} reads the truth"
-    adapter = (SOURCE / "sac_gmm_nodes/sac_gmm_nodes/sac_adapter.py").read_text()
+    adapter = (SOURCE / "sac_gmm_nodes/sac_gmm_nodes/learning/sac_adapter.py").read_text()
     assert "truth" not in adapter and "task_success" not in adapter

@@ -4,7 +4,7 @@ import numpy as np
 import pybullet as pb
 import pytest
 
-from sac_gmm.errors import SacGmmError
+from sac_gmm.core.errors import SacGmmError
 from sac_gmm.tasks import Randomisation, make_task
 
 SCENES = ("door", "lever", "peg")

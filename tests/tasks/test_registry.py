@@ -4,12 +4,12 @@ import os
 
 import pytest
 
-from sac_gmm.errors import SacGmmError
+from sac_gmm.core.errors import SacGmmError
 from sac_gmm.tasks import TASKS, ScriptedTeleoperator, make_task
 from sac_gmm.tasks.registry import OWN_TASKS, add_own_tasks
 
 LOW_DOOR = """
-from sac_gmm.tasks.door import DoorTask
+from sac_gmm.tasks.scenes.door import DoorTask
 
 class LowDoor(DoorTask):
     name = "{name}"

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from tests.view.conftest import BAG, free_port, look, shows, wait
 
-from sac_gmm.errors import SacGmmError
+from sac_gmm.core.errors import SacGmmError
 from sac_gmm.view.bag_source import BagSource
 from sac_gmm.view.page import LOOPBACK, LivePage
 

@@ -10,14 +10,14 @@ from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 from tests.view.conftest import BAG, ROOT, wait
 
-from sac_gmm.errors import SacGmmError
+from sac_gmm.core.errors import SacGmmError
 from sac_gmm.models import GaussianMixture, SkillModel, save_model
 from sac_gmm.view.bag_source import BagSource
 from sac_gmm.view.collector import Collector
 from sac_gmm.view.episode_log import EpisodeLog
 from sac_gmm.view.messages import Listener
-from sac_gmm.view.open_source import open_source
 from sac_gmm.view.run_source import RunSource
+from sac_gmm.view.sources import open_source
 
 
 def skill(shift_m: float = 0.0) -> SkillModel:

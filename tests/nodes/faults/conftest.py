@@ -21,8 +21,8 @@ from tests.nodes.conftest import Graph
 
 from sac_gmm.control import State
 from sac_gmm.models import GaussianMixture, SkillModel, load_model, save_model
-from sac_gmm_nodes.conversions import header, pose_message, stamp_of, twist_array
-from sac_gmm_nodes.node_helpers import COMMAND, EPISODE, LATCHED, RELIABLE
+from sac_gmm_nodes.common.conversions import header, pose_message, stamp_of, twist_array
+from sac_gmm_nodes.common.node import COMMAND, EPISODE, LATCHED, RELIABLE
 
 PERIOD_S = 0.01
 NO_TURN = np.array([0.0, 0.0, 0.0, 1.0])

@@ -15,7 +15,7 @@ from tests.nodes.faults.updates import Fuzzer, breaks_the_contract
 
 from sac_gmm.control import Answer, Limit, Reason, State, remedy
 from sac_gmm.models import parameters_checksum, translate
-from sac_gmm_nodes.conversions import doubles, stamp_of, update_message
+from sac_gmm_nodes.common.conversions import doubles, stamp_of, update_message
 
 pytestmark = [pytest.mark.ros, pytest.mark.slow, pytest.mark.timeout(250)]
 N_FUZZED = 10_000

@@ -16,11 +16,12 @@ from sac_gmm_interfaces.msg import ControllerStatus, EpisodeState, Heartbeat, Mi
 from sac_gmm_interfaces.srv import RunEpisode
 from sensor_msgs.msg import Image
 from tests.nodes.conftest import ROOT, Graph
+from tests.nodes.executables import module_of
 from tests.nodes.faults.conftest import MANY, Commands, stop_of
 
 from sac_gmm.control import Reason, State
-from sac_gmm_nodes.conversions import nanoseconds, twist_array
-from sac_gmm_nodes.node_helpers import EPISODE, RELIABLE, SENSOR
+from sac_gmm_nodes.common.conversions import nanoseconds, twist_array
+from sac_gmm_nodes.common.node import EPISODE, RELIABLE, SENSOR
 
 pytestmark = [pytest.mark.ros, pytest.mark.slow, pytest.mark.timeout(250)]
 PERIOD_S = 0.01
@@ -61,7 +62,7 @@ class Simulation:
         given = {key: yaml.safe_load(v) if isinstance(v, str) and v[:1] == "[" else v for key, v in parameters.items()}
         given = {key: str(value) if isinstance(value, Path) else value for key, value in given.items()}
         own.write_text(yaml.safe_dump({name: {"ros__parameters": given}}))
-        command = [sys.executable, "-m", f"sac_gmm_nodes.{name}", "--ros-args"]
+        command = [sys.executable, "-m", module_of(name), "--ros-args"]
         for path in (*(ROOT / "config" / file for file in files), own):
             command += ["--params-file", str(path)]
         for old, new in (remap or {}).items():

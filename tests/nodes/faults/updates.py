@@ -7,7 +7,7 @@ from sac_gmm_interfaces.msg import MixtureUpdate
 
 from sac_gmm.control import SafetyLimits, UpdateBounds
 from sac_gmm.models import SkillModel, parameters_checksum
-from sac_gmm_nodes.conversions import doubles, stamp_of, update_message
+from sac_gmm_nodes.common.conversions import doubles, stamp_of, update_message
 
 BOUNDS = UpdateBounds()
 LOW, HIGH = np.array([0.25, -0.45, 0.05]), np.array([0.80, 0.45, 0.80])

@@ -3,7 +3,7 @@ import zipfile
 
 import pytest
 
-from sac_gmm.errors import SacGmmError
+from sac_gmm.core.errors import SacGmmError
 from sac_gmm.perception.hands import detector, model
 
 

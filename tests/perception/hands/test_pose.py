@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
-from sac_gmm.errors import SacGmmError
+from sac_gmm.core.errors import SacGmmError
 from sac_gmm.perception import Camera
 from sac_gmm.perception.hands import HandPoseEstimator, depth_image
 

@@ -3,9 +3,9 @@ import pytest
 from scipy.spatial.transform import Rotation
 from test_track import made_track, way
 
-from sac_gmm.errors import SacGmmError
+from sac_gmm.core.errors import SacGmmError
+from sac_gmm.perception.extrinsics import RigidTransform, load_extrinsics, save_extrinsics
 from sac_gmm.perception.hands import Retargeting, clean
-from sac_gmm.perception.transform import RigidTransform, load_extrinsics, save_extrinsics
 
 
 def test_the_tool_goes_with_the_hand_in_the_base_frame():

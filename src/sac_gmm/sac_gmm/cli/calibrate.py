@@ -16,8 +16,8 @@ from typing import Any
 
 import tyro
 
-from sac_gmm.cli.command_line import counting_progress, help_text
-from sac_gmm.errors import SacGmmError
+from sac_gmm.core.command_line import counting_progress, help_text
+from sac_gmm.core.errors import SacGmmError
 
 _IN_A_CELL = {"task", "fit", "sigma_m", "rate", "wilson95"}  # what the table and the picture are made of
 
@@ -47,10 +47,10 @@ def main(args: list[str]) -> int:
 
 def run(asked: Calibrate) -> int:
     """Measure what is still missing, and print the table."""
+    from sac_gmm.core.files import check_output, write_json
     from sac_gmm.evaluation import provenance
-    from sac_gmm.evaluation.base_skill import BASE_SKILLS, base_skill
-    from sac_gmm.evaluation.calibration import PAPER_SIGMA_M, cells, measure
-    from sac_gmm.files import check_output, write_json
+    from sac_gmm.evaluation.noise_sweep import PAPER_SIGMA_M, cells, measure
+    from sac_gmm.training.base_skill import BASE_SKILLS, base_skill
 
     check_output(asked.json, ".json")
     tasks = asked.tasks or tuple(BASE_SKILLS)
@@ -82,7 +82,7 @@ def run(asked: Calibrate) -> int:
 
 
 def _begun(path: Path, counts: dict[str, int]) -> dict[str, Any] | None:
-    from sac_gmm.files import read_json
+    from sac_gmm.core.files import read_json
 
     if not path.exists():
         return None
@@ -102,7 +102,7 @@ def _begun(path: Path, counts: dict[str, int]) -> dict[str, Any] | None:
 
 def table(measured: dict[str, Any]) -> str:
     """Success in per cent with its interval, one line per task and fit, one column per noise."""
-    from sac_gmm.evaluation.calibration import PAPER_SIGMA_M, SIGMAS_M, paper_band
+    from sac_gmm.evaluation.noise_sweep import PAPER_SIGMA_M, SIGMAS_M, paper_band
 
     lines = ["task         fit     " + "".join(f"{f'{100 * sigma:g} cm':>14}" for sigma in SIGMAS_M)]
     for task, fit in dict.fromkeys((cell["task"], cell["fit"]) for cell in measured.values()):
@@ -124,7 +124,7 @@ def draw(path: Path, measured: dict[str, Any]) -> None:
     """Draw success of the base skills against the noise, with Wilson 95 % intervals."""
     from matplotlib.figure import Figure
 
-    from sac_gmm.files import atomic_file
+    from sac_gmm.core.files import atomic_file
 
     figure = Figure(figsize=(6.0, 3.6), layout="constrained")
     axes = figure.add_subplot()

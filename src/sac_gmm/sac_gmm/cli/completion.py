@@ -21,7 +21,7 @@ from typing import Any, Literal
 
 import tyro
 
-from sac_gmm.cli.command_line import help_text
+from sac_gmm.core.command_line import help_text
 
 
 @dataclass(frozen=True)

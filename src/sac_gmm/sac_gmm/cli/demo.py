@@ -26,8 +26,8 @@ from typing import Any
 
 import tyro
 
-from sac_gmm.cli.command_line import help_text, stop_process, success_progress
-from sac_gmm.errors import SacGmmError
+from sac_gmm.core.command_line import help_text, stop_process, success_progress
+from sac_gmm.core.errors import SacGmmError
 
 # The launch file wires the marker detector, and nothing else, to the topic `reward`.
 REWARD_SOURCE = "aruco"
@@ -83,7 +83,7 @@ def main(args: list[str]) -> int:
 
 def run(demo: Demo) -> int:
     """Run what is still missing of a demo and write its result and report."""
-    from sac_gmm.evaluation.run_folder import locked_run
+    from sac_gmm.core.runs import locked_run
 
     phases = (
         _Phase("base", "base", demo.base_episodes, "base skill", films=True),
@@ -109,8 +109,8 @@ def run(demo: Demo) -> int:
 def _check(demo: Demo, phases: tuple[_Phase, ...]) -> None:
     """Refuse what would fail later, while nothing has been touched."""
     from sac_gmm.demos import find_bags
-    from sac_gmm.evaluation import seed_bank
     from sac_gmm.tasks import task_class
+    from sac_gmm.training.seeds import seed_bank
 
     task_class(demo.task)
     for phase in phases:
@@ -125,8 +125,8 @@ def _check(demo: Demo, phases: tuple[_Phase, ...]) -> None:
 
 
 def _write_result(demo: Demo, log: _EpisodeLog) -> None:
-    from sac_gmm.evaluation.report import write_report, write_summary
-    from sac_gmm.files import write_json
+    from sac_gmm.core.files import write_json
+    from sac_gmm.report.run_page import write_report, write_summary
 
     result = _result(demo, log)
     write_json(demo.run_dir / "result.json", result)
@@ -145,7 +145,7 @@ class _EpisodeLog:
     """One line of JSON for every episode that was run, appended as soon as it is known."""
 
     def __init__(self, path: Path) -> None:
-        from sac_gmm.evaluation.run_folder import read_log
+        from sac_gmm.core.runs import read_log
 
         self.path = path
         self.episodes = read_log(path, ("mode", "success", "wall_s"))
@@ -159,7 +159,7 @@ class _EpisodeLog:
 
     def keep(self, episodes: list[dict[str, Any]]) -> None:
         """Forget all others."""
-        from sac_gmm.files import atomic_file
+        from sac_gmm.core.files import atomic_file
 
         self.episodes = episodes
         with atomic_file(self.path) as partial:
@@ -167,7 +167,7 @@ class _EpisodeLog:
 
     def put_aside(self) -> Path:
         """Begin an empty log; return where this one is now."""
-        from sac_gmm.evaluation.run_folder import put_aside
+        from sac_gmm.core.runs import put_aside
 
         self.episodes = []
         return put_aside(self.path)
@@ -181,7 +181,7 @@ class _EpisodeLog:
 
 def _keep_older(run_dir: Path) -> None:
     """Give the folder of an older run another name; anything else stays as it is, and is refused."""
-    from sac_gmm.evaluation.run_folder import locked_run, put_aside, read_config
+    from sac_gmm.core.runs import locked_run, put_aside, read_config
 
     if not run_dir.exists() or (run_dir.is_dir() and not any(run_dir.iterdir())):
         return
@@ -194,8 +194,8 @@ def _keep_older(run_dir: Path) -> None:
 
 
 def _prepare_folder(demo: Demo) -> None:
-    from sac_gmm.evaluation.run_folder import read_config
-    from sac_gmm.files import write_json
+    from sac_gmm.core.files import write_json
+    from sac_gmm.core.runs import read_config
 
     config = {key: value for key, value in asdict(demo).items() if key not in ("resume", "run_dir", "bags")}
     if not demo.resume:
@@ -264,7 +264,7 @@ def _nodes(demo: Demo, model: Path, lock: int) -> Iterator[Callable[[], None]]:
 
     Should this program be killed, they stop as well, and the folder stays locked until they have.
     """
-    from sac_gmm.cli.supervisor import end_with_parent
+    from sac_gmm.launcher.supervisor import end_with_parent
 
     log = demo.run_dir / "nodes.log"
     # The demo talks to itself alone: a robot in the laboratory's network must never hear it.
@@ -314,9 +314,9 @@ def _why_ended(said: str) -> str:
 
 def _run_phase(demo: Demo, phase: _Phase, log: _EpisodeLog, check_nodes: Callable[[], None]) -> None:
     """Run the episodes of a phase that are not in the log yet."""
-    from sac_gmm.cli.launch_yaml import find_package
-    from sac_gmm.cli.supervisor import end_with_parent
-    from sac_gmm.evaluation import seed_bank
+    from sac_gmm.launcher.launch_yaml import find_package
+    from sac_gmm.launcher.supervisor import end_with_parent
+    from sac_gmm.training.seeds import seed_bank
 
     done = log.count(phase.mode)
     if done >= phase.episodes:

@@ -21,9 +21,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from sac_gmm.cli.command_line import help_text, show_examples
+from sac_gmm.core.command_line import help_text, show_examples
+from sac_gmm.core.errors import SacGmmError
 from sac_gmm.demos import TopicNames
-from sac_gmm.errors import SacGmmError
 
 if TYPE_CHECKING:
     from sac_gmm.demos import Demonstration
@@ -84,8 +84,8 @@ def check(bags: Bags, /, json: Path | None = None, names: Names = OUR_NAMES) -> 
         json: Write the figures to this file too.
         names: Of the topics, where they are not our recorder's.
     """
+    from sac_gmm.core.files import write_json
     from sac_gmm.demos import check_set
-    from sac_gmm.files import write_json
 
     report = check_set(_read(bags, names))
     print("bag               samples  seconds     Hz  dropped  gap ms  path m  top m/s  end relative to target m")
@@ -212,7 +212,7 @@ def record(
         seed: Of the first scene and motion.
     """
     from sac_gmm.cli import up
-    from sac_gmm.cli.launch_yaml import find_in_package
+    from sac_gmm.launcher.launch_yaml import find_in_package
     from sac_gmm.tasks import task_class
 
     task_class(task)

@@ -24,8 +24,8 @@ from typing import Literal
 
 import tyro
 
-from sac_gmm.cli.command_line import help_text, stop_process
-from sac_gmm.errors import SacGmmError
+from sac_gmm.core.command_line import help_text, stop_process
+from sac_gmm.core.errors import SacGmmError
 
 PACKAGES = ("numpy", "scipy", "torch", "numba", "pybullet", "pin", "gymnasium", "rosbags", "tyro")
 _GIB = 2**30
@@ -72,7 +72,7 @@ def doctor(json: Path | None = None, camera: int | None = None) -> int:
     Returns:
         0; 1 when something is broken that everything needs.
     """
-    from sac_gmm.files import write_json
+    from sac_gmm.core.files import write_json
 
     if camera is not None and camera < 0:  # OpenCV would end the process
         raise SacGmmError(f"--camera {camera}: expected the number of a /dev/video, 0 or more")
@@ -164,7 +164,7 @@ def python() -> Iterator[Finding]:
 
 def workspace() -> Iterator[Finding]:
     """ROS 2 and our packages in it."""
-    from sac_gmm.cli.launch_yaml import find_package
+    from sac_gmm.launcher.launch_yaml import find_package
 
     done = subprocess.run([sys.executable, "-c", _WHICH_ROS], capture_output=True, text=True, timeout=60, check=False)
     if done.returncode != 0:
@@ -190,7 +190,7 @@ def workspace() -> Iterator[Finding]:
 
 def discovery() -> Iterator[Finding]:
     """Two processes that look for each other and talk, in the domain of this shell."""
-    from sac_gmm.cli.launch_yaml import find_package
+    from sac_gmm.launcher.launch_yaml import find_package
 
     try:
         program = find_package("sac_gmm_nodes") / "lib" / "sac_gmm_nodes" / "discovery_probe"

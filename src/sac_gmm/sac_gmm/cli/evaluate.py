@@ -15,8 +15,8 @@ from typing import Annotated
 
 import tyro
 
-from sac_gmm.cli.command_line import counting_progress, help_text
-from sac_gmm.errors import SacGmmError
+from sac_gmm.core.command_line import counting_progress, help_text
+from sac_gmm.core.errors import SacGmmError
 
 
 @dataclass(frozen=True)
@@ -52,9 +52,9 @@ def run(asked: Evaluate) -> int:
     """Run the episodes and print what came of it."""
     import torch
 
+    from sac_gmm.core.files import check_output, write_json
     from sac_gmm.evaluation import SuccessRate
     from sac_gmm.evaluation.measuring import Measurement, measure, open_candidate
-    from sac_gmm.files import check_output, write_json
 
     torch.set_num_threads(1)
     if asked.episodes < 1:

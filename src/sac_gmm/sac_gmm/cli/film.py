@@ -16,8 +16,8 @@ from typing import Annotated
 
 import tyro
 
-from sac_gmm.cli.command_line import help_text
-from sac_gmm.errors import SacGmmError
+from sac_gmm.core.command_line import help_text
+from sac_gmm.core.errors import SacGmmError
 
 _WIDEST = 4096  # pixels
 
@@ -52,13 +52,13 @@ def main(args: list[str]) -> int:
 
 def run(asked: Film) -> int:
     """Play the episode and write its frames."""
-    from sac_gmm.evaluation.base_skill import fit_base_skill
-    from sac_gmm.evaluation.contenders import still
-    from sac_gmm.evaluation.film import watch, write_film, write_still
-    from sac_gmm.files import check_output
+    from sac_gmm.core.files import check_output
+    from sac_gmm.methods import Gmm, MacroEnv, WindowObserver
+    from sac_gmm.methods.registry import still
     from sac_gmm.models import load_model
-    from sac_gmm.skills import Gmm, MacroEnv, WindowObserver
+    from sac_gmm.report.film import watch, write_film, write_still
     from sac_gmm.tasks import make_task
+    from sac_gmm.training.base_skill import fit_base_skill
 
     if asked.width and not 100 <= asked.width <= _WIDEST:
         raise SacGmmError(f"the width is {asked.width} pixels: give 100 to {_WIDEST}, or 0")

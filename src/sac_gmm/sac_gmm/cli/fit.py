@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
-from sac_gmm.cli.command_line import help_text
+from sac_gmm.core.command_line import help_text
+from sac_gmm.core.errors import SacGmmError
 from sac_gmm.demos import TopicNames
-from sac_gmm.errors import SacGmmError
 from sac_gmm.models import Kind
 
 if TYPE_CHECKING:
@@ -55,8 +55,8 @@ def fit(
         plot: Picture to write (.png, .pdf or .svg), "auto" for the output's name with .png, or "none".
         names: Of the topics, where they are not our recorder's.
     """
+    from sac_gmm.core.files import check_output
     from sac_gmm.demos import find_bags, read_demonstration, to_training_set
-    from sac_gmm.files import check_output
     from sac_gmm.models import fit_skill, save_model
 
     if not bags:
@@ -78,7 +78,7 @@ def fit(
     print(report(skill, x, v, lengths, rate_hz))
     print(f"wrote {output}")
     if picture is not None:
-        from sac_gmm.cli.skill_figure import draw
+        from sac_gmm.report.skill_figure import draw
 
         draw(picture, skill, x, v, lengths, 1.0 / rate_hz)
         print(f"wrote {picture}")
@@ -89,7 +89,8 @@ def report(skill: SkillModel, x: Any, v: Any, lengths: Any, rate_hz: float) -> s
     """A few lines on how well the skill follows its demonstrations."""
     import numpy as np
 
-    from sac_gmm.models import Regressor, metrics, rollout
+    from sac_gmm.models import Regressor, rollout
+    from sac_gmm.models.fields import metrics
 
     predicted = Regressor(skill.mixture).batch(x)
     starts = x[np.concatenate([[0], np.cumsum(lengths)[:-1]])]
@@ -122,8 +123,8 @@ def describe_certificate(skill: SkillModel) -> str:
 
 def _picture(plot: str, output: Path) -> Path | None:
     """Where the picture goes; refused before the fit where it cannot go there."""
-    from sac_gmm.cli.skill_figure import ENDINGS
-    from sac_gmm.files import check_output
+    from sac_gmm.core.files import check_output
+    from sac_gmm.report.skill_figure import ENDINGS
 
     if plot == "none":
         return None

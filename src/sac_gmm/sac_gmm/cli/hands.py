@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
-from sac_gmm.cli.command_line import help_text, show_examples
-from sac_gmm.errors import SacGmmError
+from sac_gmm.core.command_line import help_text, show_examples
+from sac_gmm.core.errors import SacGmmError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -102,7 +102,7 @@ def track(
         model: A hand_landmarker.task of your own.
         min_confidence: Of the hand model, 0 to 1.
     """
-    from sac_gmm.cli.hands_track import FilmTracker, Seeing
+    from sac_gmm.demos.hands.film_tracker import FilmTracker, Seeing
     from sac_gmm.perception.hands import Retargeting
 
     if not films:
@@ -140,10 +140,10 @@ def retarget(
         output: Folder for the new bags, under the old names.
         placing: Where the camera stands and what the hand holds.
     """
-    from sac_gmm.cli.hands_track import END_OF_MOTION
     from sac_gmm.demos import EpisodeInfo, find_bags
-    from sac_gmm.demos.hand_bag import read_hand_track
-    from sac_gmm.demos.hand_recorder import HandRecorder
+    from sac_gmm.demos.hands.film_tracker import END_OF_MOTION
+    from sac_gmm.demos.hands.hand_bag import read_hand_track
+    from sac_gmm.demos.hands.hand_recorder import HandRecorder
     from sac_gmm.perception.hands import HandPose
 
     for bag in find_bags(bags):
@@ -208,11 +208,11 @@ def calibrate(
         flange_frame: Name of the flange's frame.
         camera_frame: Name of the optical frame.
     """
-    from sac_gmm.cli.hands_calibrate import calibrate_folder
-    from sac_gmm.files import refuse_existing
+    from sac_gmm.core.files import refuse_existing
+    from sac_gmm.perception.calibrate_folder import calibrate_folder
     from sac_gmm.perception.camera_file import load_camera
+    from sac_gmm.perception.extrinsics import save_extrinsics
     from sac_gmm.perception.hand_eye import CharucoBoard
-    from sac_gmm.perception.transform import save_extrinsics
 
     refuse_existing(output)  # before the work, not after it
     if output.suffix != ".json":
@@ -257,7 +257,7 @@ def board(
     """
     import cv2
 
-    from sac_gmm.files import atomic_file, refuse_existing
+    from sac_gmm.core.files import atomic_file, refuse_existing
     from sac_gmm.perception.hand_eye import CharucoBoard
 
     refuse_existing(output)  # before the work, not after it
@@ -288,7 +288,7 @@ def prepare(wheel: Path | None = None) -> int:
 
 def _retargeting(placing: Placing, otherwise: Retargeting) -> Retargeting:
     """What the options say, and `otherwise` where they say nothing."""
-    from sac_gmm.perception.transform import RigidTransform, load_extrinsics
+    from sac_gmm.perception.extrinsics import RigidTransform, load_extrinsics
 
     if placing.tool_offset_m is not None:
         tool = RigidTransform.of(_three_numbers("--tool-offset-m", placing.tool_offset_m))
@@ -303,7 +303,7 @@ def _recorded(bag: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     """A bag's sidecar, and its setup; empty where there is none."""
     import yaml
 
-    from sac_gmm.demos.bag_file import SIDECAR
+    from sac_gmm.demos.bags.bag_file import SIDECAR
 
     path = (bag if bag.is_dir() else bag.parent) / SIDECAR
     try:
@@ -325,8 +325,8 @@ def _resumed_ns(bag: Path, sidecar: Mapping[str, Any]) -> list[int]:
 
 def _recorded_retargeting(bag: Path, setup: Mapping[str, Any]) -> Retargeting:
     """How a bag was made; as without any option where it does not say."""
+    from sac_gmm.perception.extrinsics import RigidTransform
     from sac_gmm.perception.hands import Retargeting
-    from sac_gmm.perception.transform import RigidTransform
 
     if "base_from_camera" not in setup:
         return Retargeting()

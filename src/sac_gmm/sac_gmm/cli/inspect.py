@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import tyro
 
-from sac_gmm.cli.command_line import help_text
+from sac_gmm.core.command_line import help_text
 
 if TYPE_CHECKING:
     from sac_gmm.models import SkillModel
@@ -35,7 +35,7 @@ def inspect(file: tyro.conf.Positional[Path], json: Path | None = None) -> int:
         0; 1 when the certificate stored in the file does not hold for the numbers in it.
     """
     from sac_gmm.cli.fit import describe_certificate
-    from sac_gmm.files import write_json
+    from sac_gmm.core.files import write_json
     from sac_gmm.models import load_model
 
     skill = load_model(file)

@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 
-from sac_gmm.errors import SacGmmError
+from sac_gmm.core.errors import SacGmmError
 
 # Each command is a module of this package with `main(args) -> int`; it is imported only when it is asked for.
 COMMANDS = {

@@ -14,8 +14,8 @@ from typing import Annotated
 
 import tyro
 
-from sac_gmm.cli.command_line import help_text
-from sac_gmm.errors import SacGmmError
+from sac_gmm.core.command_line import help_text
+from sac_gmm.core.errors import SacGmmError
 
 
 @dataclass(frozen=True)
@@ -44,9 +44,9 @@ def run(asked: Probe) -> int:
     import torch
     from rich.progress import Progress
 
+    from sac_gmm.core.files import check_output, write_json
     from sac_gmm.evaluation.measuring import open_candidate
     from sac_gmm.evaluation.probe import probe
-    from sac_gmm.files import check_output, write_json
 
     torch.set_num_threads(1)
     if asked.episodes < 8:

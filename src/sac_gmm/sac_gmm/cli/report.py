@@ -14,8 +14,8 @@ from pathlib import Path
 
 import tyro
 
-from sac_gmm.cli.command_line import help_text
-from sac_gmm.errors import SacGmmError
+from sac_gmm.core.command_line import help_text
+from sac_gmm.core.errors import SacGmmError
 
 
 def main(args: list[str]) -> int:
@@ -35,7 +35,7 @@ def report(
         films: Of a trained skill: episodes filmed before and after, and failures; 0 for none. Each takes 3 s.
         table: Results that stand beside those of a trained skill, where the file exists.
     """
-    from sac_gmm.evaluation.report import write_report
+    from sac_gmm.report.run_page import write_report
 
     if films < 0:
         raise SacGmmError(f"{films} films cannot be made: give a number from 0 up")

@@ -17,8 +17,8 @@ from typing import Any
 
 import tyro
 
-from sac_gmm.cli.command_line import counting_progress, help_text
-from sac_gmm.errors import SacGmmError
+from sac_gmm.core.command_line import counting_progress, help_text
+from sac_gmm.core.errors import SacGmmError
 
 
 @dataclass(frozen=True)
@@ -54,12 +54,12 @@ def main(args: list[str]) -> int:
 
 def run(asked: Table) -> int:
     """Run the cells that are missing, and write the table of all that are known."""
+    from sac_gmm.core.files import write_json
     from sac_gmm.evaluation import table as tables
-    from sac_gmm.evaluation.base_skill import base_skill
-    from sac_gmm.evaluation.contenders import CONTENDERS, contender
-    from sac_gmm.evaluation.table_figures import draw_all
-    from sac_gmm.files import write_json
-    from sac_gmm.skills.settings import load_settings
+    from sac_gmm.methods.registry import CONTENDERS, contender
+    from sac_gmm.methods.sac_gmm.settings import load_settings
+    from sac_gmm.report.table_figures import draw_all
+    from sac_gmm.training.base_skill import base_skill
 
     for name in ("seeds", "episodes", "workers"):
         if (number := getattr(asked, name)) < 1:
@@ -113,8 +113,8 @@ def _in_processes(workers: int, missing: list[Any], conditions: Any, done: Any) 
     """Run cells in processes; when one fails the others finish theirs, and its error is told."""
     import multiprocessing
 
-    from sac_gmm.evaluation.parallel import end_with_parent
     from sac_gmm.evaluation.table import run_cell
+    from sac_gmm.training.workers import end_with_parent
 
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(workers, mp_context=context, initializer=end_with_parent)

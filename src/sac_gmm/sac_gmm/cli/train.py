@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from sac_gmm.cli.command_line import success_progress
+from sac_gmm.core.command_line import success_progress
 
 if TYPE_CHECKING:
-    from sac_gmm.evaluation.training import Episode, TrainingRun
+    from sac_gmm.training.run import Episode, TrainingRun
 
 
 @dataclass(frozen=True)
@@ -58,9 +58,9 @@ def run(asked: Train) -> int:
     """Run what is missing of a training run."""
     import torch
 
-    from sac_gmm.evaluation.contenders import settings_for
-    from sac_gmm.evaluation.training import Plan, TrainingRun
-    from sac_gmm.skills.settings import load_settings, parse_changes
+    from sac_gmm.methods.registry import settings_for
+    from sac_gmm.methods.sac_gmm.settings import load_settings, parse_changes
+    from sac_gmm.training.run import Plan, TrainingRun
 
     torch.set_num_threads(1)
     settings = settings_for(asked.skill, load_settings(asked.config, asked.task)).changed(**parse_changes(asked.set))

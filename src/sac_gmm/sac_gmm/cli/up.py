@@ -13,7 +13,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from sac_gmm.errors import SacGmmError
+from sac_gmm.core.errors import SacGmmError
 
 
 def main(args: list[str]) -> int:
@@ -30,8 +30,8 @@ def main(args: list[str]) -> int:
     )
     options = parser.parse_intermixed_args(args)
 
-    from sac_gmm.cli.launch_yaml import declared_arguments, find_in_package, read_launch_file
-    from sac_gmm.cli.supervisor import supervise
+    from sac_gmm.launcher.launch_yaml import declared_arguments, find_in_package, read_launch_file
+    from sac_gmm.launcher.supervisor import supervise
 
     path, rest = Path(options.file), options.rest
     if not path.is_file() and rest and ":=" not in rest[0]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import tyro
 
-from sac_gmm.cli.command_line import help_text
+from sac_gmm.core.command_line import help_text
 
 
 def main(args: list[str]) -> int:

@@ -21,8 +21,8 @@ from typing import Annotated, Literal
 
 import tyro
 
-from sac_gmm.cli.command_line import help_text, stop_process
-from sac_gmm.errors import SacGmmError
+from sac_gmm.core.command_line import help_text, stop_process
+from sac_gmm.core.errors import SacGmmError
 
 _STOP_S = 10.0  # for the node to end by itself
 
@@ -67,8 +67,8 @@ def run(asked: View) -> int:
     if asked.what is None:
         return _watch_ros(asked)
 
-    from sac_gmm.view.open_source import open_source
     from sac_gmm.view.page import LivePage
+    from sac_gmm.view.sources import open_source
 
     source = open_source(asked.what, asked.demonstrations, asked.skill)
     with contextlib.closing(source), contextlib.closing(LivePage(source, asked.host, asked.port)) as page:
@@ -90,7 +90,7 @@ def run(asked: View) -> int:
 
 def _watch_ros(asked: View) -> int:
     """Have the node show the page: it alone knows ROS."""
-    from sac_gmm.cli.launch_yaml import find_package
+    from sac_gmm.launcher.launch_yaml import find_package
 
     executable = find_package("sac_gmm_nodes") / "lib" / "sac_gmm_nodes" / "live_view"
     parameters: dict[str, object] = {"host": asked.host, "port": asked.port, "rate_hz": asked.rate_hz}

@@ -7,7 +7,7 @@ import math
 import numpy as np
 from numba import types
 
-from sac_gmm.compiling import compiled
+from sac_gmm.core.compiling import compiled
 
 NO_WALL, JOINT_WALL, SINGULAR_WALL = 0, 1, 2
 

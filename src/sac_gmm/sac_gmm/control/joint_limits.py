@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from sac_gmm.control.codes import Limit
 from sac_gmm.control.kinematics import ArmKinematics
-from sac_gmm.control.settings import check_settings, number
-from sac_gmm.errors import SacGmmError
+from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.settings import check_settings, number
 
 Array = NDArray[np.float64]
 _LENGTH_M = 0.3  # weighs a turn against a way in the measure of singularity: about the length of a forearm

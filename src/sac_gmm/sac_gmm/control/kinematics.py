@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from sac_gmm.errors import SacGmmError
+from sac_gmm.core.errors import SacGmmError
 
 Array = NDArray[np.float64]
 _SHAPES = re.compile(r"<(visual|collision)\b(?:[^>]*/>|.*?</\1\s*>)", flags=re.DOTALL)

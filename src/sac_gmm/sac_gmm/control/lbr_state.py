@@ -13,7 +13,7 @@ from enum import IntEnum
 from typing import Any
 
 from sac_gmm.control.codes import Reason
-from sac_gmm.control.settings import check_settings, number
+from sac_gmm.core.settings import check_settings, number
 
 
 class SessionState(IntEnum):

@@ -15,8 +15,8 @@ import numpy.typing as npt
 
 from sac_gmm.control.codes import Limit
 from sac_gmm.control.safety import SafetyLimits, SafetyPipeline
-from sac_gmm.control.settings import check_settings, number
-from sac_gmm.errors import SacGmmError
+from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.settings import check_settings, number
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,8 @@ from typing import Protocol
 import numpy as np
 
 from sac_gmm.control.codes import Limit
-from sac_gmm.control.settings import check_settings, number
-from sac_gmm.errors import SacGmmError
+from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.settings import check_settings, number
 
 DRIVER_TIMEOUT_S = 0.2  # without a command for so long, a driver has brought the arm to rest by itself
 _LIMITS = tuple(Limit)  # by their numbers, which count up from zero

@@ -10,8 +10,8 @@ import math
 
 from numba import boolean, float64, int64, types
 
-from sac_gmm.compiling import compiled
 from sac_gmm.control.codes import Limit
+from sac_gmm.core.compiling import compiled
 
 NO_LIMIT, WORKSPACE, SPEED, ACCELERATION, JERK = map(
     int, (Limit.NONE, Limit.WORKSPACE, Limit.SPEED, Limit.ACCELERATION, Limit.JERK)

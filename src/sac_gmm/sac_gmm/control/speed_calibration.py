@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from sac_gmm.control.settings import check_settings, number
-from sac_gmm.errors import SacGmmError
-from sac_gmm.files import atomic_file
+from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.files import atomic_file
+from sac_gmm.core.settings import check_settings, number
 
 Array = NDArray[np.float64]
 _LONGEST_DELAY_S = 0.5

@@ -8,10 +8,10 @@ import numpy as np
 
 from sac_gmm.control.codes import Answer
 from sac_gmm.control.safety import SafetyLimits
-from sac_gmm.control.settings import check_settings, number
-from sac_gmm.errors import SacGmmError
+from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.settings import check_settings, number
 from sac_gmm.models import GaussianMixture, SkillModel, certify, parameters_checksum, project
-from sac_gmm.models.regression import linear_gains
+from sac_gmm.models.mixtures.regression import linear_gains
 
 _SIMPLEX_TOLERANCE = 1e-6
 _SYMMETRY_TOLERANCE = 1e-9

@@ -16,8 +16,8 @@ import numpy as np
 
 from sac_gmm.control.codes import Limit, Reason, State
 from sac_gmm.control.safety import JointLimiter, SafetyLimits, SafetyPipeline
-from sac_gmm.control.settings import check_settings, number
-from sac_gmm.errors import SacGmmError
+from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.settings import check_settings, number
 from sac_gmm.models import Regressor, SkillModel
 
 _WAITING = (Reason.INACTIVE, Reason.NO_MODEL, Reason.NO_STATE, Reason.NO_TARGET, Reason.STALE_STATE)

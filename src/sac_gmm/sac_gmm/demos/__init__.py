@@ -1,7 +1,9 @@
 """Demonstrations: recorded motions with the target they were made for, in rosbag2 files; needs no ROS."""
 
-from sac_gmm.demos.bag_reader import TopicNames, find_bags, read_demonstration
-from sac_gmm.demos.bag_writer import EpisodeBagWriter, EpisodeInfo, header_stamp_ns, write_demonstration
+from sac_gmm.demos.bags.bag_reader import TopicNames, find_bags, read_demonstration
+from sac_gmm.demos.bags.bag_writer import EpisodeBagWriter, EpisodeInfo, header_stamp_ns, write_demonstration
+from sac_gmm.demos.bags.salvage import Salvage, find_unfinished, salvage, unfinished
+from sac_gmm.demos.bags.trim import trim
 from sac_gmm.demos.demonstration import Demonstration
 from sac_gmm.demos.export import export, plot
 from sac_gmm.demos.quality import (
@@ -13,9 +15,7 @@ from sac_gmm.demos.quality import (
     check_stream,
 )
 from sac_gmm.demos.recorder import EpisodeRecorder, Recording
-from sac_gmm.demos.salvage import Salvage, find_unfinished, salvage, unfinished
-from sac_gmm.demos.training import motion_span, to_training_set
-from sac_gmm.demos.trim import trim
+from sac_gmm.demos.samples import motion_span, to_training_set
 
 __all__ = [
     "Demonstration",

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sac_gmm.errors import SacGmmError
+from sac_gmm.core.errors import SacGmmError
 
 MIN_SAMPLES = 3  # fewer do not make a motion
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
+from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.files import atomic_file
 from sac_gmm.demos.demonstration import Demonstration
-from sac_gmm.errors import SacGmmError
-from sac_gmm.files import atomic_file
 
 _COLUMNS = (
     "demonstration",

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from sac_gmm.core.errors import SacGmmError
 from sac_gmm.demos.demonstration import Demonstration
-from sac_gmm.errors import SacGmmError
 
 # What a person is told about; chosen so that a healthy 30 Hz recording is silent.
 MIN_DURATION_S = 0.5

@@ -7,12 +7,19 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from sac_gmm.demos.bag_file import EPISODE_END
-from sac_gmm.demos.bag_reader import read_demonstration
-from sac_gmm.demos.bag_writer import EpisodeBagWriter, EpisodeInfo, header_stamp_ns
-from sac_gmm.demos.messages import BULKY_TYPES, COMMAND_TWIST, EPISODE_TOPICS, LATCHED_TOPICS, STATE_POSE, has_header
+from sac_gmm.core.errors import SacGmmError
+from sac_gmm.demos.bags.bag_file import EPISODE_END
+from sac_gmm.demos.bags.bag_reader import read_demonstration
+from sac_gmm.demos.bags.bag_writer import EpisodeBagWriter, EpisodeInfo, header_stamp_ns
+from sac_gmm.demos.bags.messages import (
+    BULKY_TYPES,
+    COMMAND_TWIST,
+    EPISODE_TOPICS,
+    LATCHED_TOPICS,
+    STATE_POSE,
+    has_header,
+)
 from sac_gmm.demos.quality import DemonstrationReport, StreamReport, check_demonstration
-from sac_gmm.errors import SacGmmError
 
 RECENT = 50  # messages of a topic that may come before the word that their episode runs
 RECENT_BULKY = 10  # the same of pictures, which are a thousand times as large

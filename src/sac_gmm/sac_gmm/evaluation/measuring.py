@@ -11,17 +11,18 @@ from typing import Any
 
 import numpy as np
 
-from sac_gmm.errors import SacGmmError
-from sac_gmm.evaluation.base_skill import fit_base_skill
-from sac_gmm.evaluation.contenders import CONTENDERS, contender, make_env, searcher, settings_for
-from sac_gmm.evaluation.episodes import Outcome, Policy
-from sac_gmm.evaluation.parallel import run_episodes_parallel
-from sac_gmm.evaluation.protocol import SEED_BANKS, SuccessRate, seed_bank
-from sac_gmm.evaluation.record import provenance
+from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.provenance import provenance
+from sac_gmm.evaluation.rates import SuccessRate
+from sac_gmm.methods import MacroEnv
+from sac_gmm.methods.episodes import Outcome, Policy
+from sac_gmm.methods.registry import CONTENDERS, contender, make_env, searcher, settings_for
+from sac_gmm.methods.sac_gmm.settings import AgentSettings, load_settings
 from sac_gmm.models import SkillModel, load_model
 from sac_gmm.rl import Observation, load_policy
-from sac_gmm.skills import MacroEnv
-from sac_gmm.skills.settings import AgentSettings, load_settings
+from sac_gmm.training.base_skill import fit_base_skill
+from sac_gmm.training.seeds import SEED_BANKS, seed_bank
+from sac_gmm.training.workers import run_episodes_parallel
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sac_gmm.evaluation.contenders import make_env
-from sac_gmm.evaluation.episodes import run_episode
+from sac_gmm.core.provenance import provenance
 from sac_gmm.evaluation.measuring import Candidate, episode_seeds
-from sac_gmm.evaluation.record import provenance
+from sac_gmm.methods.episodes import run_episode
+from sac_gmm.methods.registry import make_env
 from sac_gmm.rl import Observation, Policy, load_policy
 
 Array = NDArray[np.float64]

@@ -17,14 +17,14 @@ from typing import Any
 import numpy as np
 
 from sac_gmm.control import BlendSettings
-from sac_gmm.errors import SacGmmError
-from sac_gmm.evaluation.contenders import CONTENDERS, contender, searcher, settings_for
+from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.files import read_json, write_json
+from sac_gmm.core.provenance import provenance
 from sac_gmm.evaluation.measuring import Candidate, Measurement, measure, open_candidate, summary
-from sac_gmm.evaluation.protocol import SuccessRate, crossed_interval, crossed_lead
-from sac_gmm.evaluation.record import provenance
-from sac_gmm.evaluation.training import Plan, TrainingRun
-from sac_gmm.files import read_json, write_json
-from sac_gmm.skills.settings import AgentSettings, load_settings
+from sac_gmm.evaluation.rates import SuccessRate, crossed_interval, crossed_lead
+from sac_gmm.methods.registry import CONTENDERS, contender, searcher, settings_for
+from sac_gmm.methods.sac_gmm.settings import AgentSettings, load_settings
+from sac_gmm.training.run import Plan, TrainingRun
 
 # Training episodes of each task.
 BUDGETS = {"door": 100, "peg": 500, "peg_easy": 500, "lever": 300}

@@ -26,7 +26,7 @@ import numpy.typing as npt
 import yaml
 from scipy.spatial.transform import Rotation
 
-from sac_gmm.errors import SacGmmError
+from sac_gmm.core.errors import SacGmmError
 from sac_gmm.perception.aruco import MIN_SIMILARITY, Marker, MarkerFinder, square_corners
 from sac_gmm.perception.camera import Camera
 from sac_gmm.perception.marker_pose import MarkerPose, PoseSolver

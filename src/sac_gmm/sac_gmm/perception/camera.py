@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from sac_gmm.errors import SacGmmError
+from sac_gmm.core.errors import SacGmmError
 
 # Bytes per pixel and the order that turns the pixel into RGB (None: a single grey channel).
 _ENCODINGS: dict[str, tuple[int, tuple[int, int, int] | None]] = {

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import yaml
 
-from sac_gmm.errors import SacGmmError
+from sac_gmm.core.errors import SacGmmError
 from sac_gmm.perception.camera import Camera
 
 FIELD_OF_VIEW_RAD = np.radians(65.0)  # along the longer side; of a telephone's main camera when it films

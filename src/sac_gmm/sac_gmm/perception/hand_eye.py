@@ -16,10 +16,10 @@ import numpy.typing as npt
 from scipy.optimize import least_squares
 from scipy.spatial.transform import Rotation
 
-from sac_gmm.errors import SacGmmError
+from sac_gmm.core.errors import SacGmmError
 from sac_gmm.perception.aruco import dictionary_names
 from sac_gmm.perception.camera import Camera
-from sac_gmm.perception.transform import RigidTransform
+from sac_gmm.perception.extrinsics import RigidTransform
 
 Array = npt.NDArray[np.float64]
 Mounting = Literal["fixed", "wrist"]

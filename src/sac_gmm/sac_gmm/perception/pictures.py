@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from sac_gmm.errors import SacGmmError
+from sac_gmm.core.errors import SacGmmError
 
 Picture = NDArray[np.uint8]
 

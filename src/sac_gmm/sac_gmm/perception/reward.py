@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sac_gmm.errors import SacGmmError
+from sac_gmm.core.errors import SacGmmError
 from sac_gmm.perception.aruco import Marker
 
 

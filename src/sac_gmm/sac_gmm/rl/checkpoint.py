@@ -19,11 +19,11 @@ from typing import IO, Any
 import numpy as np
 import safetensors.torch
 
-from sac_gmm.errors import SacGmmError
-from sac_gmm.files import atomic_file
-from sac_gmm.rl.config import ObservationSpec, SacConfig
+from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.files import atomic_file
 from sac_gmm.rl.replay import Replay
-from sac_gmm.rl.sac import Policy, SacAgent
+from sac_gmm.rl.sac.agent import Policy, SacAgent
+from sac_gmm.rl.sac.config import ObservationSpec, SacConfig
 
 FORMAT = "sac_gmm.rl"
 VERSION = 1

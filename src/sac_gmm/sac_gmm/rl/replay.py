@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from sac_gmm.errors import SacGmmError
-from sac_gmm.rl.config import ObservationSpec
+from sac_gmm.core.errors import SacGmmError
+from sac_gmm.rl.sac.config import ObservationSpec
 
 Observation = dict[str, np.ndarray]
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from sac_gmm.tasks.cameras import Camera, CameraInfo
 from sac_gmm.tasks.randomisation import Randomisation
 from sac_gmm.tasks.registry import TASKS, add_own_tasks, make_task, task_class
-from sac_gmm.tasks.sensors import IMAGE_GROUPS, PRIVILEGED, VECTOR_GROUPS, DepthSensor, RgbSensor, Sensor
-from sac_gmm.tasks.task import Task
+from sac_gmm.tasks.sensing.cameras import Camera, CameraInfo
+from sac_gmm.tasks.sensing.sensors import IMAGE_GROUPS, PRIVILEGED, VECTOR_GROUPS, DepthSensor, RgbSensor, Sensor
 from sac_gmm.tasks.teleoperator import ScriptedTeleoperator
+from sac_gmm.tasks.twist_task import Task
 
 __all__ = [
     "IMAGE_GROUPS",

@@ -8,8 +8,8 @@ import numpy as np
 import pybullet as pb
 from numpy.typing import NDArray
 
-from sac_gmm.errors import SacGmmError
-from sac_gmm.tasks.cameras import AMBIENT, LIGHT_DIRECTION, Camera
+from sac_gmm.core.errors import SacGmmError
+from sac_gmm.tasks.sensing.cameras import AMBIENT, LIGHT_DIRECTION, Camera
 
 _N_ARM_LINKS = 7  # their mass is the arm's own; what the gripper carries may vary
 

@@ -8,11 +8,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from sac_gmm.errors import SacGmmError
-from sac_gmm.tasks.door import DoorTask
-from sac_gmm.tasks.lever import LeverTask
-from sac_gmm.tasks.peg import EasyPegTask, MediumPegTask, PegTask
-from sac_gmm.tasks.task import Task
+from sac_gmm.core.errors import SacGmmError
+from sac_gmm.tasks.scenes.door import DoorTask
+from sac_gmm.tasks.scenes.lever import LeverTask
+from sac_gmm.tasks.scenes.peg import EasyPegTask, MediumPegTask, PegTask
+from sac_gmm.tasks.twist_task import Task
 
 OWN_TASKS = "SAC_GMM_TASKS"  # environment variable: Python files, separated as in PATH
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from rosbags.highlevel import AnyReader
 
-from sac_gmm.demos.bag_reader import deserialise, open_bag
-from sac_gmm.errors import SacGmmError
+from sac_gmm.core.errors import SacGmmError
+from sac_gmm.demos.bags.bag_reader import deserialise, open_bag
 from sac_gmm.models import load_model
 from sac_gmm.view.collector import Collector
 from sac_gmm.view.demonstrations import relative_paths

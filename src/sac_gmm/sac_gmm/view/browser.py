@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sac_gmm.errors import SacGmmError
-from sac_gmm.files import atomic_file
+from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.files import atomic_file
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from sac_gmm.control import Limit, Reason, State
-from sac_gmm.errors import SacGmmError
+from sac_gmm.core.errors import SacGmmError
 from sac_gmm.models import GaussianMixture, SkillModel
 from sac_gmm.perception.pictures import sensor_picture
 from sac_gmm.view.collector import Collector

@@ -11,7 +11,7 @@ import time
 import numpy as np
 import viser
 
-from sac_gmm.errors import SacGmmError
+from sac_gmm.core.errors import SacGmmError
 from sac_gmm.view.panel import Panel
 from sac_gmm.view.scene import SkillScene
 from sac_gmm.view.snapshot import Source

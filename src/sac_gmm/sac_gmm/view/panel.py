@@ -13,7 +13,7 @@ import numpy as np
 import viser
 from viser import uplot
 
-from sac_gmm.errors import SacGmmError
+from sac_gmm.core.errors import SacGmmError
 from sac_gmm.view.scene import LAYERS, SkillScene
 from sac_gmm.view.snapshot import Array, Controls, EpisodeRow, Picture, Snapshot, Status, Ticks
 

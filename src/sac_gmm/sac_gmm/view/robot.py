@@ -12,7 +12,7 @@ import viser
 import yourdfpy
 from viser.transforms import SO3
 
-from sac_gmm.errors import SacGmmError
+from sac_gmm.core.errors import SacGmmError
 from sac_gmm.view.snapshot import Array
 
 _STILL = 1e-4  # rad or m
@@ -148,10 +148,10 @@ def _without_collisions(urdf: str) -> bytes:
 
 def iiwa_urdf(task: str = "door") -> str:
     """The simulated arm, shown by meshes, with what its gripper carries in a task."""
-    from sac_gmm.tasks.grippers import parallel_jaws
-    from sac_gmm.tasks.iiwa import describe_iiwa
-    from sac_gmm.tasks.lever import OPENING_M
-    from sac_gmm.tasks.peg import held_peg
+    from sac_gmm.tasks.arms.grippers import parallel_jaws
+    from sac_gmm.tasks.arms.iiwa import describe_iiwa
+    from sac_gmm.tasks.scenes.lever import OPENING_M
+    from sac_gmm.tasks.scenes.peg import held_peg
 
     kind = task.split("_")[0]
     tool = held_peg() if kind == "peg" else parallel_jaws(OPENING_M) if kind == "lever" else None

@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sac_gmm.control import SafetyLimits
-from sac_gmm.errors import SacGmmError
-from sac_gmm.files import read_json
+from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.files import read_json
 from sac_gmm.models import load_model
 from sac_gmm.perception.pictures import sensor_picture
 from sac_gmm.tasks import Task
@@ -31,8 +31,8 @@ from sac_gmm.view.robot import iiwa_urdf
 from sac_gmm.view.snapshot import EpisodeRow, Snapshot, Status
 
 if TYPE_CHECKING:  # they load torch, which takes seconds: the page opens first
-    from sac_gmm.evaluation.episodes import Policy
-    from sac_gmm.skills import Decoder, MacroEnv
+    from sac_gmm.methods import Decoder, MacroEnv
+    from sac_gmm.methods.episodes import Policy
 
 State = dict[str, NDArray[np.float64]]
 
@@ -126,7 +126,7 @@ class RunSource:
 
     def _play_episode(self, row: EpisodeRow) -> bool:
         """Play an episode again, with the newest policy; whether it was played to its end."""
-        from sac_gmm.evaluation.episodes import run_episode
+        from sac_gmm.methods.episodes import run_episode
 
         env, policy, by = self._open_policy()
         task = env.task
@@ -152,9 +152,9 @@ class RunSource:
         """The simulation, the policy as it is now, and what to call it."""
         import torch
 
-        from sac_gmm.evaluation.contenders import make_env, still
         from sac_gmm.evaluation.measuring import deterministic_policy, open_candidate
-        from sac_gmm.skills.settings import AgentSettings
+        from sac_gmm.methods.registry import make_env, still
+        from sac_gmm.methods.sac_gmm.settings import AgentSettings
 
         torch.set_num_threads(1)  # a training run beside it wants its cores
         options = dict(self._config.get("task_options", {}))

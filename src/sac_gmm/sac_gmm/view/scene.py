@@ -9,7 +9,7 @@ import numpy as np
 import viser
 
 from sac_gmm.models import SkillModel
-from sac_gmm.models.ellipsoids import path_preview, position_ellipsoids
+from sac_gmm.models.fields.ellipsoids import path_preview, position_ellipsoids
 from sac_gmm.view.robot import RobotModel
 from sac_gmm.view.snapshot import Array, Snapshot
 

@@ -15,8 +15,8 @@ import tempfile
 import zipfile
 from pathlib import Path
 
-from sac_gmm.errors import SacGmmError
-from sac_gmm.files import atomic_file
+from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.files import atomic_file
 
 WHEEL = "mediapipe==0.10.21"
 # Name in the bundle: (name in the wheel, SHA-256).

@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from sac_gmm.errors import SacGmmError
+from sac_gmm.core.errors import SacGmmError
 from sac_gmm.perception.camera import Camera
 from sac_gmm.perception.hands.observation import (
     INDEX_KNUCKLE,

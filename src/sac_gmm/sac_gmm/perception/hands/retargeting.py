@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.spatial.transform import Rotation
 
+from sac_gmm.perception.extrinsics import RigidTransform
 from sac_gmm.perception.hands.track import HandMotion
-from sac_gmm.perception.transform import RigidTransform
 
 Array = npt.NDArray[np.float64]
 

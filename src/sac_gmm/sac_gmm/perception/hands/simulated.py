@@ -9,8 +9,8 @@ import numpy.typing as npt
 from scipy.spatial.transform import Rotation
 
 from sac_gmm.perception.camera import Camera
+from sac_gmm.perception.extrinsics import RigidTransform
 from sac_gmm.perception.render import clutter, degrade, render_marker
-from sac_gmm.perception.transform import RigidTransform
 
 Array = npt.NDArray[np.float64]
 

@@ -15,7 +15,7 @@ from scipy.ndimage import median_filter
 from scipy.signal import savgol_filter
 from scipy.spatial.transform import Rotation, Slerp
 
-from sac_gmm.errors import SacGmmError
+from sac_gmm.core.errors import SacGmmError
 
 Array = npt.NDArray[np.float64]
 

@@ -1,0 +1,1 @@
+"""Benchmarks of mixtures, their regression and their fits."""

@@ -1,0 +1,1 @@
+"""Benchmarks of marker detection and hand tracking."""

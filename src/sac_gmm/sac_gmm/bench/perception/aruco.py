@@ -1,0 +1,410 @@
+"""Measure marker detection on rendered pictures: how often, how exactly, how fast, and whether it pays for nothing.
+
+    sac-gmm bench aruco --json benchmarks/results/perception/aruco.json
+    sac-gmm bench aruco --trials 20 --false-frames 1000
+
+Pictures are 640x480, grey, f = 600 px, of clutter (boxes, quadrilaterals, circles, text, chequered patches) with a
+marker of 60 mm, DICT_4X4_50, drawn by a planar warp: no lens distortion, no rolling shutter. The peer is OpenCV's
+detector with sub-pixel corners and the first answer of IPPE_SQUARE, on the same pictures. `flips` are turns by more
+than 20 degrees; `unflagged` are those that our pose does not call ambiguous.
+
+The frames for false rewards hold clutter, three markers of other dictionaries or with other ids, and a random blur,
+noise and light each; the marker is never in them. They are counted in blocks, and a run that was stopped goes on with
+the next block, as long as the file for the result is the same. The frames have nothing to do with each other, so that
+`counted`, single frames that would count, is the harder figure than `rewards`, three in a row.
+"""
+
+from __future__ import annotations
+
+import json as json_
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+
+from sac_gmm.bench.threads import use_one_thread
+from sac_gmm.core.errors import SacGmmError
+
+DICTIONARY, MARKER_ID, SIZE_M = "DICT_4X4_50", 7, 0.06
+WIDTH, HEIGHT, FOCAL_PX = 640, 480, 600.0
+BLOCK = 250  # frames
+FLIP_RAD = 0.35
+NEAR, TILTED = (0.3, 1.0), (0.0, 50.0)
+BASE = {"blur_px": 0.7, "noise": 5.0}
+
+# name, what the picture suffers, distance in m, tilt in degrees
+CONDITIONS: list[tuple[str, dict[str, float], tuple[float, float], tuple[float, float]]] = [
+    ("nominal", {}, NEAR, TILTED),
+    *(
+        (f"distance {a:g}-{b:g} m", {}, (a, b), TILTED)
+        for a, b in [(0.3, 0.6), (0.6, 1.0), (1.0, 1.5), (1.5, 2.0), (2, 3)]
+    ),
+    *((f"tilt {a:g}-{b:g} deg", {}, NEAR, (a, b)) for a, b in [(0, 10), (30, 40), (50, 60), (60, 70), (70, 80)]),
+    *((f"blur {blur:g} px", {"blur_px": blur}, NEAR, TILTED) for blur in (1.0, 2.0, 3.0, 4.0)),
+    *((f"motion {motion:g} px", {"motion_px": motion}, NEAR, TILTED) for motion in (5.0, 9.0, 15.0)),
+    *((f"noise {noise:g}", {"noise": noise}, NEAR, TILTED) for noise in (10.0, 20.0, 40.0, 60.0)),
+    *((f"light {gain:g}", {"gain": gain}, NEAR, TILTED) for gain in (0.5, 0.2, 0.1)),
+]
+
+
+def main(args: list[str]) -> int:
+    """Run the benchmark."""
+
+    def bench(
+        json: Path | None = None,
+        trials: Annotated[int, tyro.conf.arg(metavar="N")] = 200,
+        false_frames: Annotated[int, tyro.conf.arg(metavar="N")] = 100_000,
+        latency_frames: Annotated[int, tyro.conf.arg(metavar="N")] = 100,
+        seed: int = 0,
+    ) -> int:
+        """Measure marker detection.
+
+        Args:
+            json: Write the numbers to this file; until then, how far the false rewards have come is kept beside it.
+            trials: Pictures for each row of the table; 0 leaves it out, here and below.
+            false_frames: Pictures without the marker.
+            latency_frames: Pictures for each row of the times.
+            seed: Of all pictures.
+        """
+        if min(trials, latency_frames, false_frames) < 0:
+            raise SacGmmError("trials, latency_frames and false_frames must be 0 or more")
+        use_one_thread()
+        import cv2
+
+        from sac_gmm.bench.timing import write_result
+
+        cv2.setNumThreads(1)
+        about = {"picture": f"{WIDTH}x{HEIGHT}, f {FOCAL_PX:g} px", "marker": f"{DICTIONARY}, {SIZE_M * 1e3:g} mm"}
+        work = _Progress(json, {"seed": seed, "trials": trials, "latency_frames": latency_frames, "block": BLOCK})
+        if trials:
+            work.part("detection", lambda: table(trials, seed))
+        if latency_frames:
+            work.part("latency", lambda: latency(latency_frames, seed))
+        if false_frames:
+            work.parts["false_rewards"] = false_rewards(false_frames, seed, work)
+        write_result(json, "aruco", args, {**about, **work.parts})
+        work.finish()
+        return 0
+
+    return tyro.cli(bench, args=args, prog="sac-gmm bench aruco", description=__doc__)
+
+
+class _Progress:
+    """What is done so far, kept beside the result file until that is written."""
+
+    def __init__(self, json: Path | None, job: dict[str, Any]) -> None:
+        self._path = None if json is None else json.with_name(f".{json.stem}.progress.json")
+        self._job = job
+        self.parts: dict[str, Any] = {}
+        if self._path is not None and self._path.exists():
+            kept = json_.loads(self._path.read_text())
+            if kept["job"] == job:
+                self.parts = kept["parts"]
+                print(f"going on with what is in {self._path}: {', '.join(self.parts)}")
+
+    def part(self, name: str, measure: Callable[[], Any]) -> None:
+        """Measure, unless it has been."""
+        if name not in self.parts:
+            self.keep(name, measure())
+
+    def keep(self, name: str, value: Any) -> None:
+        """Write down what has been measured so far."""
+        from sac_gmm.core.files import write_json
+
+        self.parts[name] = value
+        if self._path is not None:
+            write_json(self._path, {"job": self._job, "parts": self.parts})
+
+    def finish(self) -> None:
+        """The result has been written."""
+        if self._path is not None:
+            self._path.unlink(missing_ok=True)
+
+
+def table(trials: int, seed: int) -> list[dict[str, Any]]:
+    """Detection and pose errors of ours and of plain OpenCV, a row for each condition."""
+    import numpy as np
+
+    from sac_gmm.perception.render import clutter
+
+    ours, peer = _ours(), _peer()
+    print("                       detected %   position mm, median / 95 %        turn deg, median / 95 %    flips")
+    print(
+        "condition              ours opencv            ours         opencv            ours         opencv  o/unfl./cv"
+    )
+    rows = []
+    for index, (name, condition, distance_m, tilt_deg) in enumerate(CONDITIONS):
+        rng = np.random.default_rng([seed, index])
+        backgrounds = [clutter(rng, HEIGHT, WIDTH) for _ in range(10)]
+        errors: dict[str, list[tuple[float, float, bool]]] = {"ours": [], "opencv": []}
+        for trial in range(trials):
+            picture, position, rotation = _view(rng, backgrounds[trial % 10], distance_m, tilt_deg, BASE | condition)
+            for side, find in (("ours", ours), ("opencv", peer)):
+                found = find(picture)
+                if found is not None:
+                    turn = float(np.arccos(np.clip((np.trace(found[1].T @ rotation) - 1.0) / 2.0, -1.0, 1.0)))
+                    errors[side].append((float(np.linalg.norm(found[0] - position)) * 1e3, turn, found[2]))
+        row: dict[str, Any] = {"condition": name, "trials": trials}
+        for side, list_ in errors.items():
+            mm, turns = [error[0] for error in list_], [error[1] for error in list_]
+            row[side] = {
+                "detected": round(len(list_) / trials, 4),
+                "position_mm_median": _quantile(mm, 0.5),
+                "position_mm_p95": _quantile(mm, 0.95),
+                "turn_deg_median": _quantile(np.degrees(turns), 0.5),
+                "turn_deg_p95": _quantile(np.degrees(turns), 0.95),
+                "flips": sum(turn > FLIP_RAD for turn in turns),
+                "flips_unflagged": sum(turn > FLIP_RAD and not flagged for _, turn, flagged in list_),
+            }
+        rows.append(row)
+        a, b = row["ours"], row["opencv"]
+        errors_text = "  ".join(
+            f"{side[f'{name}_median']!s:>6} {side[f'{name}_p95']!s:>7}"
+            for name in ("position_mm", "turn_deg")
+            for side in (a, b)
+        )
+        print(
+            f"{row['condition']:<21} {100 * a['detected']:6.1f} {100 * b['detected']:6.1f}  {errors_text}  "
+            f"{a['flips']}/{a['flips_unflagged']}/{b['flips']}",
+            flush=True,
+        )
+    return rows
+
+
+def latency(frames: int, seed: int) -> list[dict[str, Any]]:
+    """Milliseconds per RGB picture, from the picture to the pose, on one thread: of the wall and of the processor."""
+    import numpy as np
+
+    from sac_gmm.perception.render import clutter
+
+    sides = {"ours": _ours(), "opencv": _peer()}
+    print("\nms per picture, median of wall (processor)    ours            opencv")
+    rows = []
+    for marker in (True, False):
+        for noise in (0.0, 5.0, 10.0, 20.0, 40.0, 60.0):
+            rng = np.random.default_rng([seed, 1000, marker, int(noise)])
+            times: dict[str, list[tuple[float, float]]] = {side: [] for side in sides}
+            for _ in range(frames):
+                background = clutter(rng, HEIGHT, WIDTH)
+                condition = BASE | {"noise": noise}
+                picture, *_ = _view(rng, background, NEAR, TILTED, condition, marker)
+                rgb = np.repeat(picture[..., None], 3, axis=2)
+                for side, find in sides.items():
+                    wall, processor = time.perf_counter(), time.process_time()
+                    find(rgb)
+                    times[side].append((time.perf_counter() - wall, time.process_time() - processor))
+            row: dict[str, Any] = {"marker": marker, "noise": noise, "frames": frames}
+            for side, spent in times.items():
+                wall_s, processor_s = (list(column) for column in zip(*spent, strict=True))
+                row[side] = {
+                    "wall_ms_median": _quantile(np.multiply(wall_s, 1e3), 0.5),
+                    "wall_ms_p99": _quantile(np.multiply(wall_s, 1e3), 0.99),
+                    "processor_ms_median": _quantile(np.multiply(processor_s, 1e3), 0.5),
+                }
+            rows.append(row)
+            text = "  ".join(
+                f"{row[side]['wall_ms_median']:6.2f} ({row[side]['processor_ms_median']:5.2f})" for side in sides
+            )
+            print(
+                f"{'with the marker' if marker else 'without':<16} noise {noise:2.0f}                   {text}",
+                flush=True,
+            )
+    return rows
+
+
+def false_rewards(frames: int, seed: int, work: _Progress) -> dict[str, Any]:
+    """Count the frames without the marker that look like it to each stage of the reward."""
+    import numpy as np
+    from tqdm import tqdm
+
+    from sac_gmm.perception import MarkerGate, RewardDebouncer
+
+    nothing = {
+        "frames": 0,
+        "taken_for_the_marker": 0,
+        "counted": 0,
+        "rewards": 0,
+        "opencv_frames": 0,
+        "opencv_saw_it": 0,
+    }
+    done = {name: work.parts.get("false_rewards", nothing)[name] for name in nothing}
+    detector, peer, gate = _detector(), _opencv_ids(), MarkerGate()
+    others = _other_markers()
+    noise_fields = np.random.default_rng(seed).standard_normal((8, HEIGHT * 3 // 2, WIDTH * 3 // 2), np.float32)
+    start = time.monotonic()
+    bar = tqdm(total=frames, initial=min(done["frames"], frames), desc="false rewards", unit=" frames", mininterval=5.0)
+    while done["frames"] < frames:
+        rng = np.random.default_rng([seed, 2000, done["frames"] // BLOCK])
+        debouncer = RewardDebouncer(3, 3)
+        for i in range(min(BLOCK, frames - done["frames"])):
+            picture = _false_frame(rng, others, noise_fields)
+            marker = detector.detect(picture)
+            counts = gate.counts(marker)
+            done["taken_for_the_marker"] += marker is not None
+            done["counted"] += counts
+            done["rewards"] += debouncer.update(counts)
+            if i % 10 == 0:  # it takes longer than all the rest
+                done["opencv_frames"] += 1
+                done["opencv_saw_it"] += MARKER_ID in peer(picture)
+            bar.update()
+        done["frames"] += i + 1
+        work.keep("false_rewards", done)
+    bar.close()
+    from sac_gmm.evaluation import wilson_interval  # after the measurement: it loads torch
+
+    print(
+        f"{done['frames']} frames without the marker: {done['taken_for_the_marker']} were taken for it, "
+        f"{done['counted']} counted, {done['rewards']} rewards ({time.monotonic() - start:.0f} s); OpenCV read its id "
+        f"in {done['opencv_saw_it']} of {done['opencv_frames']}"
+    )
+    low, high = wilson_interval(done["counted"], done["frames"])
+    return {**done, "false_rate": done["counted"] / done["frames"], "wilson_95": [low, high]}
+
+
+def _false_frame(rng: Any, others: list[tuple[str, int]], noise_fields: Any) -> Any:
+    import cv2
+    import numpy as np
+
+    from sac_gmm.perception.render import clutter, degrade, render_marker
+
+    picture = clutter(rng, HEIGHT, WIDTH)
+    for _ in range(3):
+        name, marker_id = others[int(rng.integers(len(others)))]
+        position, rotation = _pose(rng, (0.35, 1.2), (0.0, 60.0))
+        picture = render_marker(picture, _camera(), name, marker_id, SIZE_M, position, rotation)
+    picture = degrade(picture, rng, blur_px=float(rng.uniform(0.0, 1.5)), gain=float(rng.uniform(0.3, 1.0)))
+    std = float(rng.choice([0.0, 2.0, 5.0, 10.0, 20.0]))
+    # A piece of a field made once, since 300 000 random numbers a frame take longer than all the rest.
+    y, x = (int(rng.integers(0, room)) for room in (HEIGHT // 2, WIDTH // 2))
+    noise = noise_fields[int(rng.integers(len(noise_fields))), y : y + HEIGHT, x : x + WIDTH]
+    return np.asarray(cv2.scaleAdd(noise, std, picture.astype(np.float32)).round().clip(0, 255), np.uint8)
+
+
+def _other_markers() -> list[tuple[str, int]]:
+    """Every marker of every dictionary but the marker itself, which the larger 4x4 dictionaries hold too."""
+    import cv2
+    import numpy as np
+
+    from sac_gmm.perception import dictionary_names, marker_image
+
+    def same(name: str, marker_id: int) -> bool:
+        return name.startswith("DICT_4X4") and marker_id == MARKER_ID
+
+    chosen = []
+    for name in dictionary_names():
+        table_ = cv2.aruco.getPredefinedDictionary(getattr(cv2.aruco, name))
+        # As many of each dictionary, else the largest would be nearly all.
+        ids = np.linspace(0, table_.bytesList.shape[0] - 1, 50).round().astype(int)
+        chosen += [(name, int(i)) for i in np.unique(ids) if not same(name, int(i))]
+    drawn = marker_image(DICTIONARY, MARKER_ID, 64)
+    for name, marker_id in chosen:
+        side = 8 * (cv2.aruco.getPredefinedDictionary(getattr(cv2.aruco, name)).markerSize + 4)
+        other = marker_image(name, marker_id, side)
+        if other.shape == drawn.shape and any(np.array_equal(np.rot90(other, turn), drawn) for turn in range(4)):
+            raise SacGmmError(f"{name} {marker_id} is the marker itself")
+    return chosen
+
+
+def _camera() -> Any:
+    from sac_gmm.perception import Camera
+
+    return Camera.create(WIDTH, HEIGHT, [FOCAL_PX, 0, WIDTH / 2, 0, FOCAL_PX, HEIGHT / 2, 0, 0, 1])
+
+
+def _detector() -> Any:
+    from sac_gmm.perception import ArucoDetector
+
+    return ArucoDetector(DICTIONARY, MARKER_ID, SIZE_M, _camera())
+
+
+Finder = Callable[[Any], "tuple[Any, Any, bool] | None"]  # picture -> position, rotation, ambiguous
+
+
+def _ours() -> Finder:
+    detector = _detector()
+
+    def find(picture: Any) -> tuple[Any, Any, bool] | None:
+        marker = detector.detect(picture)
+        if marker is None or marker.pose is None:
+            return None
+        return marker.pose.position_m, marker.pose.rotation, marker.pose.ambiguous
+
+    return find
+
+
+def _opencv_detector() -> Any:
+    import cv2
+
+    parameters = cv2.aruco.DetectorParameters()
+    parameters.cornerRefinementMethod = cv2.aruco.CORNER_REFINE_SUBPIX
+    table_ = cv2.aruco.getPredefinedDictionary(getattr(cv2.aruco, DICTIONARY))
+    return cv2.aruco.ArucoDetector(table_, parameters)
+
+
+def _opencv_ids() -> Callable[[Any], list[int]]:
+    detector = _opencv_detector()
+
+    def ids_in(picture: Any) -> list[int]:
+        _, ids, _ = detector.detectMarkers(picture)
+        return [] if ids is None else ids.ravel().tolist()
+
+    return ids_in
+
+
+def _peer() -> Finder:
+    import cv2
+
+    from sac_gmm.perception.aruco import square_corners
+
+    detector, camera, corners_m = _opencv_detector(), _camera(), square_corners(SIZE_M)
+
+    def find(picture: Any) -> tuple[Any, Any, bool] | None:
+        grey = picture if picture.ndim == 2 else cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
+        corners, ids, _ = detector.detectMarkers(grey)
+        if ids is None or MARKER_ID not in ids:
+            return None
+        seen = corners[ids.ravel().tolist().index(MARKER_ID)].reshape(4, 2)
+        _, turns, positions, _ = cv2.solvePnPGeneric(
+            corners_m, seen, camera.matrix, camera.distortion, flags=cv2.SOLVEPNP_IPPE_SQUARE
+        )
+        return positions[0].ravel(), cv2.Rodrigues(turns[0])[0], False
+
+    return find
+
+
+def _pose(rng: Any, distance_m: tuple[float, float], tilt_deg: tuple[float, float]) -> tuple[Any, Any]:
+    import numpy as np
+
+    from sac_gmm.perception.render import facing_rotation
+
+    z = rng.uniform(*distance_m)
+    half_px = 0.75 * SIZE_M / z * FOCAL_PX  # with the quiet zone and turned, it shall lie inside the picture
+    u = rng.uniform(half_px, WIDTH - half_px) if 2 * half_px < WIDTH else WIDTH / 2
+    v = rng.uniform(half_px, HEIGHT - half_px) if 2 * half_px < HEIGHT else HEIGHT / 2
+    position = np.array([(u - WIDTH / 2) / FOCAL_PX * z, (v - HEIGHT / 2) / FOCAL_PX * z, z])
+    return position, facing_rotation(np.deg2rad(rng.uniform(*tilt_deg)), *rng.uniform(0.0, 2 * np.pi, 2))
+
+
+def _view(
+    rng: Any,
+    background: Any,
+    distance_m: tuple[float, float],
+    tilt_deg: tuple[float, float],
+    condition: dict[str, Any],
+    marker: bool = True,
+) -> tuple[Any, Any, Any]:
+    """A picture, and where the marker in it is."""
+    from sac_gmm.perception.render import degrade, render_marker
+
+    position, rotation = _pose(rng, distance_m, tilt_deg)
+    if marker:
+        background = render_marker(background, _camera(), DICTIONARY, MARKER_ID, SIZE_M, position, rotation)
+    return degrade(background, rng, **condition), position, rotation
+
+
+def _quantile(values: Any, share: float) -> float | None:
+    import numpy as np
+
+    return round(float(np.quantile(values, share)), 3) if len(values) else None

@@ -1,0 +1,1 @@
+"""Benchmarks of bags and of demonstrations shown by hand."""

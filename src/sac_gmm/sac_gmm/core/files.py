@@ -1,0 +1,162 @@
+"""Files that are whole or not there: written beside their place, synced, then renamed."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from sac_gmm.core.errors import SacGmmError
+
+
+@contextlib.contextmanager
+def atomic_file(path: Path | str, *, overwrite: bool = True) -> Iterator[Path]:
+    """Give a temporary path to write to; on success it takes the place of `path` in one step.
+
+    Args:
+        path: Where the finished file shall stand. Its folder is made where it is missing.
+        overwrite: Whether a file of that name may be replaced.
+
+    Yields:
+        A path in the same folder. When the block raises, it is removed and `path` stays as it was.
+
+    Raises:
+        SacGmmError: `path` exists and `overwrite` is false, it is a folder, or the system does not let it be written.
+    """
+    path = Path(path)
+    try:
+        if path.is_dir():
+            raise SacGmmError(f"{path} is a folder: give the name of a file")
+        if not overwrite:
+            refuse_existing(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent)
+    except OSError as error:
+        raise _cannot_write(path, error) from error
+    os.close(handle)
+    partial = Path(name)
+    try:
+        yield partial
+        with partial.open("rb+") as file:
+            os.fsync(file.fileno())
+        os.chmod(partial, 0o666 & ~_umask())
+        os.replace(partial, path)
+        sync_path(path.parent)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise _cannot_write(path, error) from error
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+
+
+@contextlib.contextmanager
+def atomic_folder(path: Path | str) -> Iterator[Path]:
+    """Give a temporary folder to fill; on success it is renamed to `path`, which must not exist.
+
+    Raises:
+        SacGmmError: `path` exists already or cannot be made.
+    """
+    path = Path(path)
+    try:
+        refuse_existing(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent))
+    except OSError as error:
+        raise _cannot_write(path, error) from error
+    try:
+        yield partial
+        os.chmod(partial, 0o777 & ~_umask())
+        os.rename(partial, path)
+        sync_path(path.parent)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+
+
+def refuse_existing(path: Path) -> None:
+    """Refuse a name that is taken.
+
+    Raises:
+        SacGmmError: `path` exists.
+    """
+    if path.exists():
+        raise SacGmmError(f"{path} exists and is never overwritten: choose another name or remove it")
+
+
+def check_output(path: Path | str, *endings: str) -> None:
+    """Refuse what could not be written later: a command asks before it works, so that no result is lost.
+
+    Args:
+        path: Where a file shall stand.
+        endings: Of which its name must have one; any will do where none is given.
+
+    Raises:
+        SacGmmError: The name has another ending, is that of a folder, or lies where nothing can be written.
+    """
+    path = Path(path)
+    if endings and path.suffix not in endings:
+        raise SacGmmError(f"{path}: the name of the file to write must end in {' or '.join(endings)}")
+    try:
+        if path.is_dir():
+            raise SacGmmError(f"{path} is a folder: give the name of a file")
+        nearest = next(folder for folder in path.absolute().parents if folder.exists())
+    except OSError as error:
+        raise _cannot_write(path, error) from error
+    if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
+        raise SacGmmError(f"cannot write {path}: {nearest} is not a folder you may write to; choose another")
+
+
+def write_json(path: Path | str, value: Any) -> None:
+    """Write `value` as indented JSON, atomically; NaN and infinity are refused because JSON has none.
+
+    An older file of the name is replaced, so the name must be one of JSON: a slip must not cost a model or a picture.
+
+    Raises:
+        SacGmmError: The name does not end in .json, or the file cannot be written.
+    """
+    check_output(path, ".json")
+    with atomic_file(path) as partial:
+        partial.write_text(json.dumps(value, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def read_json(path: Path | str) -> Any:
+    """Read a JSON file.
+
+    Raises:
+        SacGmmError: The file is missing or is not JSON.
+    """
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SacGmmError(f"cannot read {path}: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:  # UnicodeDecodeError is a ValueError; the other is of deep nesting
+        raise SacGmmError(f"{path} is not valid JSON ({error}): it was cut short or is another kind of file") from error
+
+
+def _cannot_write(path: Path, error: OSError) -> SacGmmError:
+    """What to tell a person when the system refused to write."""
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+    remedy = "make room on the disk" if full else "choose another name, in a folder you may write to"
+    return SacGmmError(f"cannot write {path}: {error.strerror or error}; {remedy}")
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def sync_path(path: Path) -> None:
+    """Wait until a file, or the names in a folder, are on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,1 @@
+"""Demonstrations in rosbag2 files: reading, writing, salvaging, trimming. Needs no ROS."""

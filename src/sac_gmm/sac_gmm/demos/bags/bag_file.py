@@ -1,0 +1,338 @@
+"""One rosbag2 (mcap) folder being written: whole or not there, and safe from whatever may end the program.
+
+What came longer ago than a quarter of a second has left this process (kill -9 cannot touch it) and is on its way to the
+disk; a thread of its own waits for the disk, so that whoever writes does not. `sac_gmm.demos.bags.salvage` makes a bag
+of what a crash left behind.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+import shutil
+import threading
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import yaml
+from backports import zstd
+from rosbags.interfaces import (
+    Connection,
+    Qos,
+    QosDurability,
+    QosHistory,
+    QosLiveliness,
+    QosReliability,
+    QosTime,
+)
+from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
+from rosbags.rosbag2.storage_mcap import McapWriter
+
+from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.files import refuse_existing, sync_path
+from sac_gmm.demos.bags.messages import typestore
+
+SIDECAR = "episode.yaml"
+EPISODE_END = "episode_end_ns"  # in the sidecar: the stamp after which states are no longer of the episode
+BAG_VERSION: Literal[9] = 9  # of the metadata; what Jazzy writes
+_ZSTD_OPTIONS = {int(zstd.CompressionParameter.checksum_flag): 1}
+FLUSH_PERIOD_S = 0.2  # what may be lost is this and the time a flush takes
+
+
+@dataclass(frozen=True)
+class Topic:
+    """A topic of a bag.
+
+    Attributes:
+        name: As players publish it.
+        msgtype: Such as `geometry_msgs/msg/PoseStamped`.
+        qos: As it was offered by the publisher.
+        definition: The type's own text, where it is not one of ROS 2 Jazzy's.
+        type_hash: Of that definition (RIHS01); may be empty where unknown.
+    """
+
+    name: str
+    msgtype: str
+    qos: tuple[Qos, ...] = ()
+    definition: str | None = None
+    type_hash: str = ""
+
+
+class BagFile:
+    """Writes messages to a hidden `.NAME.partial` folder beside `path`, and gives it its name when it is complete.
+
+    The partial folder stays behind after a crash, `abandon` or a full disk. Nothing is ever overwritten. While it is
+    being written the partial folder is locked (flock), so that nobody takes a recording in progress for a dead one.
+
+    Args:
+        path: The bag folder to be; must not exist.
+        topics: What it will hold.
+        sidecar: What is known from the start; written to `episode.yaml` at once, so that a crash does not lose it.
+        custom_data: For the bag's own metadata.
+        compress: Compress (zstd) what is stored.
+        keep_partial: Whether the partial folder stays when the disk takes no more; a copy of another bag need not.
+
+    Raises:
+        SacGmmError: `path` exists, its folder cannot be written to, or a type without a definition is unknown.
+    """
+
+    def __init__(
+        self,
+        path: Path | str,
+        topics: Iterable[Topic],
+        *,
+        sidecar: Mapping[str, Any] | None = None,
+        custom_data: Mapping[str, str] | None = None,
+        compress: bool = True,
+        keep_partial: bool = True,
+    ) -> None:
+        self.path = Path(path)
+        topics = tuple(topics)
+        known = typestore().fielddefs
+        unknown = [f"{t.name} ({t.msgtype})" for t in topics if t.definition is None and t.msgtype not in known]
+        if unknown:
+            raise SacGmmError(f"cannot record {', '.join(unknown)}: the message type is not one of ROS 2 Jazzy's own")
+        refuse_existing(self.path)
+        self._lock = threading.Lock()  # between `write` and the thread that keeps what was written safe
+        self._stopped = threading.Event()
+        self._failure: OSError | None = None
+        self._keep_partial = keep_partial
+        self._open = False
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._partial = _make_partial(self.path)
+        except OSError as error:
+            raise cannot_write(self.path, error) from error
+        try:
+            self._folder_lock = os.open(self._partial, os.O_RDONLY)
+            fcntl.flock(self._folder_lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            (self._partial / SIDECAR).write_text(_yaml(sidecar or {}), encoding="utf-8")
+            # The writer names its file after its folder; the file moves up one level when the bag is complete.
+            self._writer = Writer(
+                self._partial / self.path.name, version=BAG_VERSION, storage_plugin=StoragePlugin.MCAP
+            )
+            if compress:
+                self._writer.set_compression(CompressionMode.STORAGE, CompressionFormat.ZSTD)
+            for key, value in (custom_data or {}).items():
+                self._writer.set_custom_data(key, value)
+            self._writer.open()
+            self._storage = cast(McapWriter, self._writer.storage)
+            if compress:  # with a checksum, so that damage is noticed by whoever reads it
+                self._storage.compressor = partial(zstd.compress, options=_ZSTD_OPTIONS)
+            self._connections = {topic.name: self._add(topic) for topic in topics}
+            self._flush()  # the definitions come first, so that a cut file explains itself
+            self._descriptor = os.dup(self._storage.bio.fileno())
+        except OSError as error:
+            shutil.rmtree(self._partial, ignore_errors=True)
+            raise cannot_write(self.path, error) from error
+        self._open = True
+        self._keeper = threading.Thread(target=self._keep_safe, name=f"bag {self.path.name}", daemon=True)
+        self._keeper.start()
+
+    @property
+    def partial_path(self) -> Path:
+        """Where the data lies until the bag is complete."""
+        return self._partial
+
+    @property
+    def is_open(self) -> bool:
+        """Whether more can be written."""
+        return self._open
+
+    def add(self, topic: Topic) -> None:
+        """Let the bag hold one more topic."""
+        with self._lock:
+            self._connections[topic.name] = self._add(topic)
+
+    def write(self, topic: str, log_time_ns: int, data: bytes) -> None:
+        """Append a serialised message.
+
+        Raises:
+            SacGmmError: The topic is not the bag's, or the disk does not take it.
+        """
+        if not self._open:
+            raise SacGmmError(f"{self.path} is closed: begin a new recording")
+        if topic not in self._connections:
+            raise SacGmmError(f"{self.path} has no topic {topic}; it has {', '.join(self._connections)}")
+        try:
+            if self._failure is not None:
+                raise self._failure
+            with self._lock:
+                self._writer.write(self._connections[topic], log_time_ns, data)
+                if time.monotonic() - self._flushed_s > FLUSH_PERIOD_S:
+                    self._flush()
+        except OSError as error:
+            raise self._given_up(error) from error
+
+    def close(self, sidecar: Mapping[str, Any] | None = None) -> Path:
+        """Complete the bag and give the folder its name.
+
+        Args:
+            sidecar: The final content of `episode.yaml`; that of the start by default.
+
+        Raises:
+            SacGmmError: The disk does not take it, or `path` has come to exist meanwhile.
+        """
+        if not self._open:
+            raise SacGmmError(f"{self.path} is closed already")
+        inner = self._partial / self.path.name
+        try:
+            self._stop_keeper()
+            if self._failure is not None:
+                raise self._failure
+            self._writer.close()
+            for file in inner.iterdir():
+                os.replace(file, self._partial / file.name)
+                sync_path(self._partial / file.name)
+            inner.rmdir()
+            if sidecar is not None:
+                (self._partial / SIDECAR).write_text(_yaml(sidecar), encoding="utf-8")
+            sync_path(self._partial / SIDECAR)
+            if self.path.exists():
+                kept = f"the recording is kept in {self._partial}" if self._keep_partial else "choose another name"
+                raise SacGmmError(f"{self.path} has come to exist meanwhile; {kept}")
+            os.rename(self._partial, self.path)
+            sync_path(self.path.parent)
+        except OSError as error:
+            raise self._given_up(error) from error
+        finally:
+            self._release()
+        return self.path
+
+    def abandon(self) -> None:
+        """Stop writing and leave the partial folder, with all that was written."""
+        if not self._open:
+            return
+        self._stop_keeper()
+        # A full disk does not take the rest either; a file that could not be completed is closed already.
+        with contextlib.suppress(OSError, ValueError):
+            self._flush()
+        with contextlib.suppress(OSError, ValueError):
+            self._writer.abort()
+        self._release()
+
+    def discard(self) -> None:
+        """Throw the recording away."""
+        self.abandon()
+        shutil.rmtree(self._partial, ignore_errors=True)
+
+    def _given_up(self, error: OSError) -> SacGmmError:
+        """Stop writing, and say what is left of it."""
+        if self._keep_partial:
+            self.abandon()
+            return cannot_write(self.path, error, self._partial)
+        self.discard()
+        return cannot_write(self.path, error)
+
+    def _add(self, topic: Topic) -> Connection:
+        if topic.definition is None:
+            return self._writer.add_connection(
+                topic.name, topic.msgtype, typestore=typestore(), offered_qos_profiles=topic.qos
+            )
+        return self._writer.add_connection(
+            topic.name,
+            topic.msgtype,
+            msgdef=topic.definition,
+            rihs01=topic.type_hash or "RIHS01_" + 64 * "0",
+            offered_qos_profiles=topic.qos,
+        )
+
+    def _flush(self) -> None:
+        """Close the chunk in memory and hand it to the system."""
+        storage = self._storage
+        if storage.chunk.bio.tell():
+            if not storage.chunk.msgs:  # definitions alone: a chunk's time range must not be the empty one
+                storage.chunk.message_start_time = storage.chunk.message_end_time = 0
+            storage.close_chunk()
+        storage.bio.flush()
+        self._flushed_s = time.monotonic()
+
+    def _keep_safe(self) -> None:
+        """Flush what nobody else flushes, as when messages stop coming, and wait for the disk."""
+        while not self._stopped.wait(FLUSH_PERIOD_S / 2):
+            try:
+                with self._lock:
+                    if time.monotonic() - self._flushed_s > FLUSH_PERIOD_S / 2:
+                        self._flush()
+                os.fsync(self._descriptor)
+            except OSError as error:
+                self._failure = error  # for the next `write` or `close`
+                return
+
+    def _stop_keeper(self) -> None:
+        self._stopped.set()
+        self._keeper.join()
+
+    def _release(self) -> None:
+        if self._open:
+            self._open = False
+            os.close(self._descriptor)
+            os.close(self._folder_lock)
+
+
+def recorded_qos(*, latched: bool = False, reliable: bool = True) -> Qos:
+    """Keep the last one where latched (transient local), the last ten where not."""
+    unset = QosTime(0, 0)
+    return Qos(
+        QosHistory.KEEP_LAST,
+        1 if latched else 10,
+        QosReliability.RELIABLE if reliable else QosReliability.BEST_EFFORT,
+        QosDurability.TRANSIENT_LOCAL if latched else QosDurability.VOLATILE,
+        unset,
+        unset,
+        QosLiveliness.AUTOMATIC,
+        unset,
+        False,
+    )
+
+
+def partials_of(path: Path) -> list[Path]:
+    """What crashes left behind of recordings of this name."""
+    if not path.parent.is_dir():
+        return []
+    return sorted(p for p in path.parent.glob(f".{path.name}*.partial") if _is_partial_of(p, path.name))
+
+
+def _is_partial_of(path: Path, name: str) -> bool:
+    middle = path.name.removeprefix(f".{name}").removesuffix("partial").strip(".")
+    return not middle or middle.isdigit()
+
+
+def being_written(folder: Path) -> bool:
+    """Whether a live program is writing to a partial folder."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        return error.errno in (errno.EACCES, errno.EAGAIN)
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def cannot_write(path: Path, error: OSError, kept: Path | None = None) -> SacGmmError:
+    """What to tell a person when the system refused to write."""
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+    remedy = "make room on the disk" if full else "choose a folder you may write to"
+    rest = f"; what was recorded so far is kept in {kept}: `sac-gmm demos salvage` makes a bag of it" if kept else ""
+    return SacGmmError(f"cannot write {path}: {error.strerror or error}; {remedy}{rest}")
+
+
+def _make_partial(path: Path) -> Path:
+    """A new partial folder: an earlier crash may have left one behind, another program may be writing to one."""
+    for number in range(1000):
+        free = path.with_name(f".{path.name}.{number}.partial" if number else f".{path.name}.partial")
+        with contextlib.suppress(FileExistsError):
+            free.mkdir()
+            return free
+    raise SacGmmError(f"{path.parent} holds a thousand unfinished recordings of {path.name}: remove them")
+
+
+def _yaml(value: Mapping[str, Any]) -> str:
+    return yaml.safe_dump(dict(value), sort_keys=False)

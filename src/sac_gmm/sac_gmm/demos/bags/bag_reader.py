@@ -1,0 +1,312 @@
+"""Reading demonstrations from rosbag2: our own bags and those of `ros2 bag record`, mcap or sqlite3."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import yaml
+from rosbags.highlevel import AnyReader
+from rosbags.interfaces import Connection
+
+from sac_gmm.core.errors import SacGmmError
+from sac_gmm.demos.bags.bag_file import EPISODE_END, SIDECAR
+from sac_gmm.demos.bags.messages import POSE, STATE_POSE, STATE_TWIST, TARGET_POSE, TWIST, typestore
+from sac_gmm.demos.demonstration import MIN_SAMPLES, Demonstration
+
+# Message types that hold what is wanted, and where in them.
+POSITION_IN = {
+    POSE: "pose.position",
+    "geometry_msgs/msg/PoseWithCovarianceStamped": "pose.pose.position",
+    "geometry_msgs/msg/PointStamped": "point",
+    "geometry_msgs/msg/TransformStamped": "transform.translation",
+    "nav_msgs/msg/Odometry": "pose.pose.position",
+}
+VELOCITY_IN = {
+    TWIST: "twist.linear",
+    "geometry_msgs/msg/TwistWithCovarianceStamped": "twist.twist.linear",
+    "geometry_msgs/msg/Vector3Stamped": "vector",
+}
+
+
+@dataclass(frozen=True)
+class TopicNames:
+    """Where to look in bags that were not made by our recorder.
+
+    Attributes:
+        pose_topic: The end-effector's pose.
+        twist_topic: Its velocity; may be missing from the bag.
+        target_topic: The detected target.
+        target: Where the target was, in metres and in the frame of the poses, for bags without such a topic.
+    """
+
+    pose_topic: str = STATE_POSE
+    twist_topic: str = STATE_TWIST
+    target_topic: str = TARGET_POSE
+    target: tuple[float, float, float] | None = None
+
+
+def read_demonstration(bag: Path | str, names: TopicNames | None = None) -> Demonstration:
+    """Read one episode.
+
+    Topics may stand in a namespace (`/lbr/state/pose`). Samples are taken at the stamps of `state/pose`; a state that
+    was published again with the same stamp counts once. The target is the last one said. Without `state/twist` the
+    velocity is the difference quotient of the positions.
+
+    Args:
+        bag: A rosbag2 folder, or a bare `.mcap` (or `.db3`) file.
+        names: Of the topics, where they are not our recorder's.
+
+    Raises:
+        SacGmmError: The bag is missing, truncated or damaged; a topic is missing or of another type; too few samples;
+            a number that is not finite; frames that disagree; stamps that run backwards.
+    """
+    path = Path(bag)
+    sidecar = _read_sidecar(path if path.is_dir() else path.parent)
+    names = names or TopicNames()
+    wanted = [(names.pose_topic, POSITION_IN, True), (names.twist_topic, VELOCITY_IN, False)]
+    if names.target is None:
+        wanted.append((names.target_topic, POSITION_IN, True))
+    pose, twist, *detected = _read_streams(path, wanted)
+    if detected and not detected[0].messages:
+        raise SacGmmError(
+            f"{path}: topic {detected[0].topic} holds no message: record with the target detector running"
+        )
+    if len(pose.messages) < MIN_SAMPLES:
+        n = len(pose.messages)
+        raise SacGmmError(
+            f"{path}: topic {pose.topic} holds {n} sample{'' if n == 1 else 's'}, expected at least {MIN_SAMPLES}: "
+            "record it again"
+        )
+    frame_id = pose.messages[0].header.frame_id
+    for stream in (pose, *detected):
+        for i, message in enumerate(stream.messages):
+            if message.header.frame_id != frame_id:
+                raise SacGmmError(
+                    f"{path}: sample {i} of {stream.topic} is in frame '{message.header.frame_id}', expected "
+                    f"'{frame_id}': record all in the robot's base frame"
+                )
+    stamps_ns, position_m = _series(path, pose)
+    if isinstance(end_ns := sidecar.get(EPISODE_END), int):
+        of_episode = stamps_ns <= end_ns
+        stamps_ns, position_m = stamps_ns[of_episode], position_m[of_episode]
+    if detected:
+        target_series = np.array([_checked(path, detected[0], i) for i in range(len(detected[0].messages))])
+        if isinstance(end_ns, int):  # one that is stamped later is the next episode's, unless there is no other
+            said_ns = np.array([_stamp_ns(message) for message in detected[0].messages])
+            target_series = target_series[said_ns <= end_ns] if said_ns.min() <= end_ns else target_series
+    else:
+        target_series = np.array([names.target], np.float64)
+    time_s = (stamps_ns - stamps_ns[0]) * 1e-9
+    if stamps_ns.size < MIN_SAMPLES:
+        raise SacGmmError(
+            f"{path}: topic {pose.topic} holds {stamps_ns.size} different stamps of its episode, expected at least "
+            f"{MIN_SAMPLES}: the clock stood still or the episode was over at once; record it again"
+        )
+    # What a driver measures in the frame of its tool cannot be turned without its orientation.
+    if len(twist.messages) >= 2 and all(message.header.frame_id == frame_id for message in twist.messages):
+        twist_ns, measured = _series(path, twist)
+        at_s = (twist_ns - stamps_ns[0]) * 1e-9
+        velocity = np.column_stack([np.interp(time_s, at_s, column) for column in measured.T])
+    else:
+        velocity = np.gradient(position_m, time_s, axis=0)
+    meta = {
+        "name": path.name,
+        "bag": str(path),
+        "operator": str(sidecar.get("operator", "")),
+        "target_spread_m": float(np.linalg.norm(target_series - target_series[-1], axis=1).max()),
+    }
+    return Demonstration(time_s, position_m, velocity, target_series[-1], frame_id, str(sidecar.get("task", "")), meta)
+
+
+def find_bags(paths: Iterable[Path | str]) -> list[Path]:
+    """Bags by name: a bag stands for itself, any other folder for the bags directly in it, in order of their names.
+
+    Raises:
+        SacGmmError: There is no path, or one does not exist or holds no bag.
+    """
+    asked = [Path(path) for path in paths]
+    if not asked:
+        raise SacGmmError("there is no bag: name one or more, or a folder of bags")
+    bags: list[Path] = []
+    for path in asked:
+        if is_bag(path):
+            bags.append(path)
+            continue
+        if not path.exists():
+            raise SacGmmError(f"{path}: there is no such bag; give a rosbag2 folder or an .mcap file")
+        inside = sorted(child for child in path.iterdir() if is_bag(child)) if path.is_dir() else []
+        if not inside and path.is_dir() and any(path.glob(".*.partial")):
+            raise SacGmmError(
+                f"{path} holds unfinished recordings only: make bags of them with `sac-gmm demos salvage {path}`"
+            )
+        if not inside:
+            raise SacGmmError(f"{path} is not a bag and holds none: give a rosbag2 folder or an .mcap file")
+        bags += inside
+    return bags
+
+
+def is_bag(path: Path) -> bool:
+    """Whether a path is a finished bag."""
+    if path.name.startswith("."):  # an unfinished recording
+        return False
+    return path.suffix in (".mcap", ".db3") if path.is_file() else (path / "metadata.yaml").exists()
+
+
+@contextlib.contextmanager
+def open_bag(path: Path) -> Iterator[AnyReader]:
+    """A bag, open for reading.
+
+    Args:
+        path: A rosbag2 folder, or a bare `.mcap` (or `.db3`) file.
+
+    Raises:
+        SacGmmError: The bag is missing, truncated or damaged; also later, while it is read.
+    """
+    storage = _storage_path(path)
+    try:
+        with AnyReader([storage], default_typestore=typestore()) as reader:
+            yield reader
+    except SacGmmError:
+        raise
+    except Exception as error:  # a damaged file can make the parser stumble in any way at all
+        refused = _refusal(error)
+        if refused is not None:
+            raise SacGmmError(f"cannot read {refused.filename}: {refused.strerror}") from error
+        text = str(error).strip().rstrip(".") or type(error).__name__
+        raise SacGmmError(
+            f"{path} cannot be read: it was cut short (a power cut, a copy that stopped) or is damaged ({text}); "
+            "`sac-gmm demos salvage` recovers what is whole in it"
+        ) from error
+
+
+def _refusal(error: BaseException | None) -> OSError | None:
+    """What the system said about a file that it did not let be read; None where the content is to blame."""
+    while error is not None:
+        if isinstance(error, OSError) and error.filename is not None:
+            return error
+        error = error.__cause__ or error.__context__  # rosbags hides the first with `from None`
+    return None
+
+
+def deserialise(reader: AnyReader, connection: Connection, raw: bytes) -> Any:
+    """A message of a bag. Standard types are read by their known definitions: those in the file may be damaged."""
+    if connection.msgtype in typestore().fielddefs:
+        return typestore().deserialize_cdr(raw, connection.msgtype)
+    return reader.deserialize(raw, connection.msgtype)
+
+
+def _storage_path(path: Path) -> Path:
+    """What rosbags shall open: the folder with its metadata, or else the one storage file in it."""
+    if not path.exists():
+        raise SacGmmError(f"{path}: there is no such bag; give a rosbag2 folder or an .mcap file")
+    if path.is_file() or (path / "metadata.yaml").exists():
+        return path
+    files = sorted(file for file in path.iterdir() if file.suffix in (".mcap", ".db3"))
+    if len(files) != 1:
+        raise SacGmmError(
+            f"{path} is not a bag: it has no metadata.yaml and {len(files)} .mcap files, expected a rosbag2 folder"
+        )
+    return files[0]
+
+
+def _read_sidecar(folder: Path) -> dict[str, Any]:
+    """What episode.yaml says; nothing where there is none."""
+    try:
+        content = yaml.safe_load((folder / SIDECAR).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise SacGmmError(f"cannot read {folder / SIDECAR}: {error}; mend or remove it") from error
+    if not isinstance(content, dict):
+        raise SacGmmError(f"{folder / SIDECAR} is not a list of names and values: mend or remove it")
+    return content
+
+
+@dataclass(frozen=True)
+class _Stream:
+    """One topic's messages, and where in each the vector of interest is."""
+
+    topic: str
+    field: str
+    messages: list[Any]
+
+
+def _read_streams(path: Path, wanted: list[tuple[str, dict[str, str], bool]]) -> list[_Stream]:
+    """The messages of some topics: each a name, the types it may have, and whether the bag must have it."""
+    with open_bag(path) as reader:
+        streams: list[_Stream] = []
+        stream_of: dict[int, _Stream] = {}
+        chosen: list[Connection] = []
+        for name, types, required in wanted:
+            connections = _find_topic(path, reader.connections, name, types, required)
+            field = types[connections[0].msgtype] if connections else ""
+            streams.append(_Stream(connections[0].topic if connections else name, field, []))
+            stream_of |= {connection.id: streams[-1] for connection in connections}
+            chosen += connections
+        for connection, _, raw in reader.messages(connections=chosen):
+            stream_of[connection.id].messages.append(deserialise(reader, connection, raw))
+        return streams
+
+
+def _find_topic(
+    path: Path, connections: list[Connection], wanted: str, types: dict[str, str], required: bool
+) -> list[Connection]:
+    """The connections of a topic, in a namespace or not."""
+    wanted = "/" + wanted.removeprefix("/")
+    topics = sorted({connection.topic for connection in connections})
+    matches = [wanted] if wanted in topics else [topic for topic in topics if topic.endswith(wanted)]
+    if len(matches) > 1:
+        raise SacGmmError(f"{path}: {' and '.join(matches)} could both be {wanted}: name one of them by an option")
+    if not matches:
+        if required:
+            raise SacGmmError(
+                f"{path}: topic {wanted} is missing; the bag has {', '.join(topics) or 'no topic'}: if one of these is "
+                "it, name it by an option (--pose-topic, --twist-topic, --target-topic or --target)"
+            )
+        return []
+    chosen = [connection for connection in connections if connection.topic == matches[0]]
+    for connection in chosen:
+        if connection.msgtype not in types:
+            raise SacGmmError(
+                f"{path}: topic {connection.topic} is a {connection.msgtype}, expected {' or '.join(types)}"
+            )
+    return chosen
+
+
+def _series(path: Path, stream: _Stream) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+    """Stamps (T,) in ns and vectors (T, 3); a stamp that comes again is taken once, one that goes back is refused."""
+    stamps: list[int] = []
+    vectors = []
+    for i, message in enumerate(stream.messages):
+        stamp_ns = _stamp_ns(message)
+        if stamps and stamp_ns <= stamps[-1]:
+            if stamp_ns == stamps[-1]:
+                continue
+            raise SacGmmError(
+                f"{path}: the stamp of sample {i} of {stream.topic} lies {(stamps[-1] - stamp_ns) * 1e-9:.3f} s before "
+                "the one before it: the recording mixes clocks or episodes"
+            )
+        stamps.append(stamp_ns)
+        vectors.append(_checked(path, stream, i))
+    return np.array(stamps, np.int64), np.array(vectors, np.float64)
+
+
+def _stamp_ns(message: Any) -> int:
+    return int(message.header.stamp.sec) * 10**9 + int(message.header.stamp.nanosec)
+
+
+def _checked(path: Path, stream: _Stream, i: int) -> tuple[float, float, float]:
+    """The vector (3,) of one message."""
+    value = stream.messages[i]
+    for name in stream.field.split("."):
+        value = getattr(value, name)
+    vector = (value.x, value.y, value.z)
+    if not np.isfinite(vector).all():
+        raise SacGmmError(f"{path}: sample {i} of {stream.topic} holds a number that is not finite: record it again")
+    return vector

@@ -1,0 +1,246 @@
+"""Making a whole bag of one that a crash, a full disk or a broken copy cut short, and saying what is missing."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from rosbags.rosbag2 import Reader
+
+from sac_gmm.core.errors import SacGmmError
+from sac_gmm.demos.bags.bag_file import SIDECAR, BagFile, being_written
+from sac_gmm.demos.bags.recover import Loss, recover
+
+_STORAGE = (".mcap", ".db3", ".mcap.zstd", ".db3.zstd")
+
+
+@dataclass(frozen=True)
+class Salvage:
+    """What came of it.
+
+    Attributes:
+        source: What was cut short; it is left as it is.
+        path: The new bag.
+        recovered: Messages in it, by topic.
+        expected: Messages there should be, by topic, where the source still says so.
+        missing: What could not be read, in sentences.
+        seconds: From the first message to the last.
+    """
+
+    source: Path
+    path: Path
+    recovered: dict[str, int]
+    expected: dict[str, int]
+    missing: tuple[str, ...]
+    seconds: float
+
+    def lines(self) -> list[str]:
+        """For a person."""
+        text = [f"{self.path}: {sum(self.recovered.values())} messages over {self.seconds:.2f} s out of {self.source}"]
+        for topic, count in self.recovered.items():
+            of = f" of {self.expected[topic]}" if topic in self.expected else ""
+            text.append(f"  {topic}: {count}{of} messages")
+        text += [f"  lost: {sentence}" for sentence in self.missing or ("nothing that was on the disk",)]
+        return text
+
+    def as_dict(self) -> dict[str, Any]:
+        """For the sidecar."""
+        return {
+            "source": str(self.source),
+            "recovered": dict(self.recovered),
+            "expected": dict(self.expected),
+            "lost": list(self.missing),
+        }
+
+
+def find_unfinished(paths: Iterable[Path | str]) -> list[Path]:
+    """What there is to salvage: a bag, partial folder or storage file stands for itself, a folder for those in it.
+
+    Raises:
+        SacGmmError: There is no path, or one does not exist or holds nothing that is cut short.
+    """
+    asked = [Path(path) for path in paths]
+    if not asked:
+        raise SacGmmError(
+            "there is nothing to salvage: name an unfinished recording, a damaged bag or a folder of such"
+        )
+    found: list[Path] = []
+    for path in asked:
+        if not path.exists():
+            raise SacGmmError(f"{path}: there is no such bag or folder")
+        if path.is_file() or _storage_files(path):
+            found.append(path)
+            continue
+        inside = [child for child in sorted(path.iterdir()) if child.is_dir() and _storage_files(child)]
+        done = _salvaged(path)
+        left = [child for child in inside if child.name not in done]
+        broken = [child for child in left if child.name.endswith(".partial") or not _opens(child)]
+        if not broken:
+            raise SacGmmError(
+                f"{path} holds no recording that is cut short and not salvaged yet: there is nothing to salvage"
+            )
+        found += broken
+    return found
+
+
+def unfinished(folder: Path | str) -> list[Path]:
+    """Partial recordings in a folder of which no bag beside them was made yet, by name."""
+    done = _salvaged(Path(folder))
+    return [path for path in sorted(Path(folder).glob(".*.partial")) if path.name not in done]
+
+
+def salvage(source: Path | str, output: Path | str | None = None, *, folder: Path | str | None = None) -> Salvage:
+    """Write what can be read of a bag to a new one.
+
+    Args:
+        source: A partial folder, a bag or a bare storage file; never changed.
+        output: The new bag; by default the name that the recording was to have, or NAME_salvaged.
+        folder: For a bag of that name; by default where the source is.
+
+    Raises:
+        SacGmmError: It is still being recorded, is a whole bag, holds no whole message, or the new bag exists or cannot
+            be written.
+    """
+    source = Path(source)
+    files = [source] if source.is_file() else _storage_files(source)
+    if not files:
+        raise SacGmmError(f"{source} holds no .mcap or .db3 file: it is no recording")
+    if source.is_dir() and being_written(source):
+        raise SacGmmError(f"{source} is being recorded right now: stop that recording instead")
+    where = source if source.is_dir() else source.parent
+    # A sidecar beside a single file of a folder with several bags would be another bag's.
+    sidecar = _read_yaml(where / SIDECAR) if source.is_dir() else {}
+    expected = _expected_counts(where) if source.is_dir() else {}
+    path = Path(output) if output is not None else _in_folder(source, Path(folder or source.parent))
+    bag = BagFile(
+        path,
+        [],
+        sidecar=sidecar,
+        custom_data={name: str(sidecar.get(name, "")) for name in ("task", "operator")},
+        keep_partial=False,  # what it is made from is there
+    )
+    loss, missing = Loss(), []
+    counts: Counter[str] = Counter()
+    types: dict[str, str] = {}
+    first_ns, last_ns = None, 0
+    skipped: set[str] = set()
+    try:
+        for file in files:
+            try:
+                for topic, log_time_ns, data in recover(file, loss):
+                    if topic.name not in types:
+                        types[topic.name] = topic.msgtype
+                        bag.add(topic)
+                    if types[topic.name] != topic.msgtype:
+                        skipped.add(f"messages of {topic.name} as {topic.msgtype}: it is a {types[topic.name]} first")
+                        continue
+                    bag.write(topic.name, log_time_ns, data)
+                    counts[topic.name] += 1
+                    first_ns = log_time_ns if first_ns is None else min(first_ns, log_time_ns)
+                    last_ns = max(last_ns, log_time_ns)
+            except SacGmmError as error:
+                if len(files) == 1 or not bag.is_open:
+                    raise
+                missing.append(str(error))
+        if not counts:
+            raise SacGmmError(f"{source} holds no whole message: there is nothing to salvage")
+        short = any(counts[topic] < count for topic, count in expected.items())
+        whole = (
+            not source.name.endswith(".partial")  # with all in it and yet without its name, it is still to be had
+            and loss.none
+            and not short
+            and not missing
+            and source.is_dir()
+            and (source / "metadata.yaml").exists()
+            and _opens(source)
+        )
+        if whole:
+            raise SacGmmError(f"{source} is whole: there is nothing to salvage")
+        missing += _sentences(loss, counts, expected) + sorted(skipped)
+        seconds = (last_ns - (first_ns or 0)) * 1e-9
+        result = Salvage(source, path, dict(sorted(counts.items())), expected, tuple(missing), seconds)
+        bag.close({**sidecar, "salvaged": result.as_dict()})
+    except BaseException:
+        bag.discard()
+        raise
+    return result
+
+
+def _sentences(loss: Loss, counts: Counter[str], expected: dict[str, int]) -> list[str]:
+    sentences = []
+    if loss.cut_bytes:
+        sentences.append(f"{loss.cut_bytes} bytes at the end belong to a piece that was not written to its end")
+    sentences += loss.damaged[:10]
+    if len(loss.damaged) > 10:
+        sentences.append(f"and {len(loss.damaged) - 10} more damaged pieces")
+    for topic, count in expected.items():
+        if counts[topic] < count:
+            sentences.append(f"{count - counts[topic]} of {count} messages of {topic}")
+    return sentences
+
+
+def _storage_files(folder: Path) -> list[Path]:
+    """The storage files of a bag, in the order in which they were recorded; of an unfinished bag one level down."""
+    if not folder.is_dir():
+        return []
+    levels = [folder]
+    if folder.name.endswith(".partial"):
+        levels += [child for child in folder.iterdir() if child.is_dir()]
+    for level in levels:
+        files = [f for f in level.iterdir() if f.name.endswith(_STORAGE)] if level.is_dir() else []
+        if files:
+            return sorted(files, key=lambda f: [int(t) if t.isdigit() else t for t in re.split(r"(\d+)", f.name)])
+    return []
+
+
+def _salvaged(folder: Path) -> set[str]:
+    """Names of what bags in a folder were salvaged from."""
+    said = [_read_yaml(child / SIDECAR).get("salvaged") for child in folder.iterdir() if (child / SIDECAR).is_file()]
+    return {Path(str(of.get("source"))).name for of in said if isinstance(of, dict)}
+
+
+def _in_folder(source: Path, folder: Path) -> Path:
+    """The name that the recording was to have where it is free, else NAME_salvaged."""
+    name = source.name
+    partial = name.endswith(".partial")
+    if partial:
+        name = re.sub(r"(\.\d+)?\.partial$", "", name).removeprefix(".")
+    else:
+        for suffix in _STORAGE:
+            name = name.removesuffix(suffix)
+    if (partial or folder.resolve() != source.parent.resolve()) and not (folder / name).exists():
+        return folder / name
+    return folder / f"{name}_salvaged"
+
+
+def _opens(bag: Path) -> bool:
+    """Whether the ordinary reader takes the bag."""
+    try:
+        with Reader(bag):
+            return True
+    except Exception:  # a damaged file can make the parser stumble in any way at all
+        return False
+
+
+def _expected_counts(folder: Path) -> dict[str, int]:
+    """How many messages the bag's own metadata promises, by topic."""
+    information = _read_yaml(folder / "metadata.yaml").get("rosbag2_bagfile_information")
+    try:
+        entries = information["topics_with_message_count"] if information else []
+        return {entry["topic_metadata"]["name"]: int(entry["message_count"]) for entry in entries}
+    except (KeyError, TypeError, ValueError):
+        return {}
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    """A mapping; empty where the file is missing or cannot be read, as a crash may have left it."""
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+        return {}
+    return content if isinstance(content, dict) else {}

@@ -1,0 +1,1 @@
+"""Demonstrations shown by a hand before a camera."""

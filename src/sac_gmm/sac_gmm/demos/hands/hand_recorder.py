@@ -1,0 +1,342 @@
+"""Recording demonstrations shown with a hand: idle, recording, paused, saving. The node without its topics."""
+
+from __future__ import annotations
+
+import datetime
+import enum
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import yaml
+
+from sac_gmm.core.errors import SacGmmError
+from sac_gmm.demos.bags.bag_file import SIDECAR
+from sac_gmm.demos.bags.bag_reader import read_demonstration
+from sac_gmm.demos.bags.bag_writer import EpisodeBagWriter, EpisodeInfo
+from sac_gmm.demos.hands.hand_bag import HAND_TOPICS, write_motion, write_seen
+from sac_gmm.demos.quality import DemonstrationReport, check_demonstration
+from sac_gmm.demos.recorder import set_back_problem
+from sac_gmm.perception.hands import CleaningSettings, HandMotion, HandPoint, HandPose, HandTrack, Retargeting, clean
+
+MAX_MOVED_WHILE_PAUSED_M = 0.05
+MIN_SEEN_SHARE = 0.9  # below this a person is told
+MIN_DEPTH_SHARE = 0.5  # the same, of the seen hands whose distance is measured where depth was asked for
+
+Array = npt.NDArray[np.float64]
+
+
+class RecorderState(enum.Enum):
+    """What the recorder is doing."""
+
+    IDLE = "idle"
+    RECORDING = "recording"
+    PAUSED = "paused"
+    SAVING = "saving"
+
+
+@dataclass(frozen=True)
+class HandRecording:
+    """A finished recording.
+
+    Attributes:
+        path: The bag.
+        motion: The hand's motion in the camera's frame, with its quality.
+        report: Of the demonstration; None when it cannot be read as one.
+        problems: What a person should know, in sentences.
+    """
+
+    path: Path
+    motion: HandMotion
+    report: DemonstrationReport | None
+    problems: tuple[str, ...]
+
+    def summary(self) -> str:
+        """One line for a person."""
+        quality = self.motion.quality
+        text = f"{self.path}: {self.motion.time_s.size} samples in {quality.kept_s:.1f} s; {quality.summary()}"
+        return "; ".join([text, *self.problems])
+
+
+class HandRecorder:
+    """Takes the pose of the hand in every picture and makes one bag per episode.
+
+    Args:
+        retargeting: From the hand to the end-effector.
+        point: The point of the hand that stands for the end-effector; of a marker, its centre.
+        cleaning: Outliers, gaps, smoothing.
+        setup: What the episodes of a folder must have in common: tracker and its settings, picture size. Put into the
+            sidecar, and compared with that of the newest episode in the same folder.
+        extra_topics: Further topics (name -> message type) that `attach` will write, such as the pictures.
+        use_depth: The distance shall come from depth images; that it did not is one of the problems then.
+    """
+
+    def __init__(
+        self,
+        retargeting: Retargeting,
+        point: HandPoint = "pinch",
+        cleaning: CleaningSettings | None = None,
+        setup: Mapping[str, Any] | None = None,
+        extra_topics: Mapping[str, str] | None = None,
+        *,
+        use_depth: bool = False,
+    ) -> None:
+        self._retargeting = retargeting
+        self._point: HandPoint = point
+        self._cleaning = cleaning or CleaningSettings()
+        self.setup = {**dict(setup or {}), "point": point, **retargeting.as_dict()}
+        self._topics = {**HAND_TOPICS, **dict(extra_topics or {})}
+        self._use_depth = use_depth
+        self.state = RecorderState.IDLE
+        self._writer: EpisodeBagWriter | None = None
+
+    @property
+    def path(self) -> Path | None:
+        """The bag in progress."""
+        return None if self._writer is None else self._writer.path
+
+    @property
+    def frames(self) -> int:
+        """Pictures taken into the episode in progress."""
+        return len(self._stamps_ns) if self._writer is not None else 0
+
+    @property
+    def set_back(self) -> int:
+        """Pictures that were left out of the episode in progress, because an earlier one has a later stamp."""
+        return self._set_back if self._writer is not None else 0
+
+    def start(self, path: Path | str, info: EpisodeInfo | None = None, *, allow_mixed: bool = False) -> None:
+        """Begin an episode.
+
+        Args:
+            path: The bag to be.
+            info: Task, operator, and anything else for the sidecar.
+            allow_mixed: Do not compare with the folder's newest episode.
+
+        Raises:
+            SacGmmError: One is in progress, `path` exists or cannot be written, or the folder's episodes were recorded
+                with other settings.
+        """
+        self._expect("start an episode", RecorderState.IDLE)
+        info = info or EpisodeInfo()
+        if not allow_mixed:
+            check_same_setup(Path(path).parent, self.setup)
+        self._extra: dict[str, Any] = {"source": "hand", **dict(info.extra), "setup": self.setup}
+        self._extra["cleaning"] = asdict(self._cleaning)
+        self._writer = EpisodeBagWriter(path, self._topics, EpisodeInfo(info.task, info.operator, self._extra))
+        self._stamps_ns: list[int] = []
+        self._set_back = 0
+        self._parts: list[int] = []  # of the pauses: how many pictures were before each
+        self._rows: list[tuple[Array, Array, float, float]] = []
+        self._sizes: Counter[str] = Counter()
+        self.state = RecorderState.RECORDING
+
+    def take(self, stamp_ns: int, pose: HandPose | None) -> None:
+        """Take one picture's pose, None where no hand was seen. Ignored unless recording; so is an old stamp.
+
+        Raises:
+            SacGmmError: The disk does not take it; the recording has ended then and what there is was kept.
+        """
+        if self.state is not RecorderState.RECORDING or self._writer is None:
+            return
+        if self._stamps_ns and stamp_ns <= self._stamps_ns[-1]:
+            self._set_back += stamp_ns < self._stamps_ns[-1]  # the same stamp is a picture that was sent again
+            return
+        self._stamps_ns.append(stamp_ns)
+        if pose is None:
+            self._rows.append((np.full(3, np.nan), np.full((3, 3), np.nan), np.nan, 0.0))
+            return
+        point = pose.at(self._point)
+        self._rows.append((point, pose.rotation, pose.opening_m, pose.confidence))
+        self._sizes[pose.size_from] += 1
+        try:
+            write_seen(self._writer, stamp_ns, self._retargeting.camera_frame, pose, point)
+        except SacGmmError:
+            self._end()
+            raise
+
+    def attach(self, topic: str, data: bytes) -> None:
+        """Write a serialised message of one of the extra topics, while recording.
+
+        Raises:
+            SacGmmError: The disk does not take it; the recording has ended then and what there is was kept.
+        """
+        if self.state is RecorderState.RECORDING and self._writer is not None:
+            try:
+                self._writer.write(topic, data)
+            except SacGmmError:
+                self._end()
+                raise
+
+    def pause(self) -> None:
+        """Take nothing until `resume`; the pause is cut out of the motion."""
+        self._expect("pause", RecorderState.RECORDING)
+        self._parts.append(len(self._stamps_ns))
+        self.state = RecorderState.PAUSED
+
+    def resume(self) -> None:
+        """Go on where `pause` stopped."""
+        self._expect("resume", RecorderState.PAUSED)
+        self.state = RecorderState.RECORDING
+
+    def save(self, target_m: npt.ArrayLike | None = None, target_from: str = "") -> HandRecording:
+        """Clean the motion, bring it into the base frame, and complete the bag.
+
+        Args:
+            target_m: (3,) in the base frame; None: where the motion ends.
+            target_from: For the sidecar: who said so.
+
+        Raises:
+            SacGmmError: No episode is in progress, no hand was seen in it (nothing is kept then), or the disk does not
+                take it.
+        """
+        self._expect("save", RecorderState.RECORDING, RecorderState.PAUSED)
+        assert self._writer is not None
+        self.state = RecorderState.SAVING
+        writer = self._writer
+        try:
+            track, origin_ns, problems = self._track()
+            motion = clean(track, self._cleaning)
+        except SacGmmError as error:
+            kept = "was not kept"
+            if any(count for topic, count in writer.counts.items() if topic not in HAND_TOPICS):
+                writer.abandon()  # the pictures are worth something without the hand
+                kept = f"is not complete; its pictures are kept in {writer.partial_path}"
+            else:
+                writer.discard()
+            self._end()
+            raise SacGmmError(f"{writer.path} {kept}: {error}") from error
+        if self._set_back:
+            quality = replace(motion.quality, dropped=motion.quality.dropped + self._set_back)
+            motion = replace(motion, quality=quality)
+            problems.append(set_back_problem(self._set_back, "pictures"))
+        problems += self._depth_problems()
+        tool = self._retargeting.apply(motion)
+        target = tool.position_m[-1] if target_m is None else np.array(target_m, np.float64)
+        self._extra["target_from"] = "end of the motion" if target_m is None else target_from
+        self._extra["quality"] = motion.quality.as_dict()
+        self._extra["size_from"] = dict(self._sizes)
+        # Stamps of the first picture after each pause: the bag's own stamps still contain the pauses.
+        self._extra["resumed_ns"] = [self._stamps_ns[first] for first in self._parts if first < len(self._stamps_ns)]
+        stamps_ns = origin_ns + np.rint(motion.time_s * 1e9).astype(np.int64)
+        grip = (motion.opening_m, motion.closed) if np.isfinite(motion.opening_m).all() else None
+        try:
+            write_motion(writer, stamps_ns, self._retargeting.base_frame, tool, grip, target)
+            path = writer.close()
+        finally:
+            self._end()
+        report = None
+        problems += quality_problems(motion)
+        try:
+            report = check_demonstration(read_demonstration(path))
+            problems += report.problems
+        except SacGmmError as error:
+            problems.append(f"not usable as a demonstration ({error})")
+        return HandRecording(path, motion, report, tuple(problems))
+
+    def discard(self) -> None:
+        """Throw the episode away."""
+        self._expect("discard", RecorderState.RECORDING, RecorderState.PAUSED)
+        assert self._writer is not None
+        self._writer.discard()
+        self._end()
+
+    def abandon(self) -> Path | None:
+        """Stop without completing; says where what was recorded so far lies."""
+        if self._writer is None:
+            return None
+        self._writer.abandon()
+        left = self._writer.partial_path
+        self._end()
+        return left
+
+    def _track(self) -> tuple[HandTrack, int, list[str]]:
+        """All rows, with pauses cut out of the time; the stamp of time 0; what went on in the pauses."""
+        if not self._stamps_ns:
+            raise SacGmmError("no picture came: is the camera running?")
+        stamps = np.array(self._stamps_ns, np.int64)
+        columns = [np.array(column) for column in zip(*self._rows, strict=True)]
+        problems = []
+        period_ns = int(np.median(np.diff(stamps))) if stamps.size > 1 else 0
+        for first in self._parts:
+            if not 0 < first < stamps.size:
+                continue
+            stamps[first:] -= stamps[first] - stamps[first - 1] - period_ns
+            seen = np.isfinite(columns[0][:, 0])
+            before, after = np.flatnonzero(seen[:first]), np.flatnonzero(seen[first:])
+            if before.size and after.size:
+                moved_m = float(np.linalg.norm(columns[0][first + after[0]] - columns[0][before[-1]]))
+                if moved_m > MAX_MOVED_WHILE_PAUSED_M:
+                    problems.append(f"the hand moved {moved_m * 1e3:.0f} mm while the recording was paused")
+        position, rotation, opening, confidence = columns
+        time_s = (stamps - stamps[0]) * 1e-9
+        return HandTrack(time_s, position, rotation, opening, confidence), int(stamps[0]), problems
+
+    def _depth_problems(self) -> list[str]:
+        seen, measured = self._sizes.total(), self._sizes["depth"]
+        if not self._use_depth or measured >= MIN_DEPTH_SHARE * seen:
+            return []
+        return [
+            f"depth was asked for, but the distance of the hand came from it in only {100 * measured / seen:.0f} % of "
+            "the frames with the hand"
+        ]
+
+    def _expect(self, what: str, *states: RecorderState) -> None:
+        if self.state not in states:
+            wanted = " or ".join(state.value for state in states)
+            raise SacGmmError(f"cannot {what} while {self.state.value}: that is for a recorder that is {wanted}")
+
+    def _end(self) -> None:
+        self._writer = None
+        self.state = RecorderState.IDLE
+
+
+def quality_problems(motion: HandMotion) -> list[str]:
+    """What a person should know about the tracking."""
+    quality = motion.quality
+    problems = []
+    if quality.seen < MIN_SEEN_SHARE * quality.frames:
+        problems.append(f"the hand was seen in only {100 * quality.seen / quality.frames:.0f} % of the frames")
+    if quality.lost_s > 0.0:
+        problems.append(f"{quality.lost_s:.1f} s of motion were left out: a gap or a jump separates them from the rest")
+    return problems
+
+
+def next_episode_path(folder: Path, task: str, today: datetime.date | None = None) -> Path:
+    """`folder/task/DATE_NUMBER`, one after the newest of the day, whether that was completed or not."""
+    date = (today or datetime.date.today()).strftime("%Y%m%d")
+    parent = folder / (task or "untitled")
+    taken = [-1]
+    for path in parent.glob(f"*{date}_*") if parent.is_dir() else ():
+        number = path.name.removeprefix(".").removeprefix(f"{date}_").split(".")[0]
+        if number.isdigit():
+            taken.append(int(number))
+    return parent / f"{date}_{max(taken) + 1:03d}"
+
+
+def check_same_setup(folder: Path, setup: Mapping[str, Any]) -> None:
+    """Refuse to add to a folder whose newest episode was recorded in another way.
+
+    Raises:
+        SacGmmError: Names the first setting that differs.
+    """
+    sidecars = sorted(folder.glob(f"*/{SIDECAR}"), key=lambda path: path.stat().st_mtime) if folder.is_dir() else []
+    for path in reversed(sidecars):
+        try:
+            before = yaml.safe_load(path.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, yaml.YAMLError):
+            continue  # not ours to judge
+        if not isinstance(before, dict) or before.get("source") != "hand" or not isinstance(before.get("setup"), dict):
+            continue
+        now = yaml.safe_load(yaml.safe_dump(dict(setup)))  # as it will look when it has been written
+        for name in sorted({*before["setup"], *now}):
+            if before["setup"].get(name) != now.get(name):
+                raise SacGmmError(
+                    f"{path.parent} was recorded with {name} = {before['setup'].get(name)}, now it is {now.get(name)}: "
+                    "choose another folder, set it back, or allow mixed episodes"
+                )
+        return

@@ -1,0 +1,1 @@
+"""The methods that SAC-GMM is compared with."""

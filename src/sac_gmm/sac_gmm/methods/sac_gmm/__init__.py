@@ -1,0 +1,1 @@
+"""SAC-GMM: soft actor-critic adapts the parameters of a Gaussian mixture."""

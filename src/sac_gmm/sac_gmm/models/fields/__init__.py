@@ -1,0 +1,1 @@
+"""Dynamical systems: velocity fields fitted to demonstrations, and the certificates of their stability."""

@@ -1,0 +1,1 @@
+"""Gaussian mixtures: EM, selection, regression and edits."""

@@ -1,0 +1,106 @@
+"""Where one frame stands in another, and the file that says so."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy.spatial.transform import Rotation
+
+from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.files import read_json, write_json
+
+Array = npt.NDArray[np.float64]
+_FORMAT, _VERSION = "sac_gmm/extrinsics", 1
+
+
+@dataclass(frozen=True)
+class RigidTransform:
+    """Pose of a frame B in a frame A: `x_A = rotation @ x_B + position_m`.
+
+    Attributes:
+        position_m: (3,) origin of B in A.
+        rotation: (3, 3) B to A.
+    """
+
+    position_m: Array = field(default_factory=lambda: np.zeros(3))
+    rotation: Array = field(default_factory=lambda: np.eye(3))
+
+    @classmethod
+    def of(cls, position_m: npt.ArrayLike, quaternion_xyzw: npt.ArrayLike = (0.0, 0.0, 0.0, 1.0)) -> RigidTransform:
+        """From a position (3,) and a quaternion (4,), which is normalised.
+
+        Raises:
+            SacGmmError: They are not three and four finite numbers, or the quaternion is zero.
+        """
+        position, quaternion = _numbers(position_m), _numbers(quaternion_xyzw)
+        if position.shape != (3,) or not np.isfinite(position).all():
+            raise SacGmmError(f"a position is three finite numbers (m), not {position_m!r}")
+        if quaternion.shape != (4,) or not np.isfinite(quaternion).all() or abs(np.linalg.norm(quaternion) - 1) > 0.1:
+            raise SacGmmError(f"a quaternion x y z w is four numbers of norm 1, not {quaternion_xyzw!r}")
+        return cls(position, Rotation.from_quat(quaternion).as_matrix())
+
+    @property
+    def quaternion_xyzw(self) -> Array:
+        """(4,) the rotation, with w not negative."""
+        return np.asarray(Rotation.from_matrix(self.rotation).as_quat(canonical=True), np.float64)
+
+    @property
+    def inverse(self) -> RigidTransform:
+        """Pose of A in B."""
+        return RigidTransform(-self.rotation.T @ self.position_m, self.rotation.T)
+
+    def __matmul__(self, other: RigidTransform) -> RigidTransform:
+        return RigidTransform(self.apply(other.position_m), self.rotation @ other.rotation)
+
+    def apply(self, points_m: Array) -> Array:
+        """Points (..., 3) of B as seen from A."""
+        return np.asarray(points_m @ self.rotation.T + self.position_m, np.float64)
+
+
+def save_extrinsics(
+    path: Path | str, parent_frame: str, child_frame: str, pose: RigidTransform, meta: Mapping[str, Any] | None = None
+) -> None:
+    """Write where `child_frame` stands in `parent_frame`; an older file is replaced."""
+    write_json(
+        path,
+        {
+            "format": _FORMAT,
+            "version": _VERSION,
+            "parent_frame": parent_frame,
+            "child_frame": child_frame,
+            "position_m": pose.position_m.tolist(),
+            "quaternion_xyzw": pose.quaternion_xyzw.tolist(),
+            **dict(meta or {}),
+        },
+    )
+
+
+def load_extrinsics(path: Path | str) -> tuple[str, str, RigidTransform]:
+    """Parent frame, child frame and pose of a file of `save_extrinsics`.
+
+    Raises:
+        SacGmmError: The file is missing or is not of this kind.
+    """
+    content = read_json(path)
+    if not isinstance(content, dict) or content.get("format") != _FORMAT or content.get("version") != _VERSION:
+        raise SacGmmError(f"{path} is not a file of camera extrinsics: make one with `sac-gmm hands calibrate`")
+    try:
+        pose = RigidTransform.of(content["position_m"], content["quaternion_xyzw"])
+        return str(content["parent_frame"]), str(content["child_frame"]), pose
+    except KeyError as error:
+        raise SacGmmError(f"{path}: the field {error} is missing: calibrate again") from error
+    except SacGmmError as error:
+        raise SacGmmError(f"{path}: {error}") from error
+
+
+def _numbers(values: npt.ArrayLike) -> Array:
+    """As an array; empty where they are something else."""
+    try:
+        return np.array(values, np.float64)
+    except (TypeError, ValueError, OverflowError):
+        return np.zeros(0)

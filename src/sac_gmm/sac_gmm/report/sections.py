@@ -1,0 +1,223 @@
+"""What the pages about several kinds of runs share: sections that stand in more than one of them, and films."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.files import read_json
+from sac_gmm.evaluation.measuring import Candidate, deterministic_policy
+from sac_gmm.evaluation.published import PUBLISHED
+from sac_gmm.evaluation.rates import SuccessRate
+from sac_gmm.methods.registry import CONTENDERS, make_env, still
+from sac_gmm.report.figures import learning_curve
+from sac_gmm.report.film import Watched, watch, write_film
+from sac_gmm.report.page import Page
+
+Episode = dict[str, Any]  # a line of episodes.jsonl
+
+_MODES = {"base": "as fitted", "train": "adapting", "evaluate": "adapted"}
+_FILM_WIDTH, _FRAME_INTERVAL = 480, 3
+
+
+@contextlib.contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """What stumbles in this block stumbles over the content of `path`: say so.
+
+    Raises:
+        SacGmmError: A field is missing, or is of another kind than this version writes.
+    """
+    try:
+        yield
+    except KeyError as error:
+        raise SacGmmError(f"{path}: the field {error} is missing: make the file anew") from error
+    except (TypeError, ValueError, AttributeError, IndexError) as error:
+        raise SacGmmError(f"{path} is not what this version writes ({error}): make it anew") from error
+
+
+def read_fields(path: Path, *fields: str) -> dict[str, Any]:
+    """A JSON file that is an object with these fields at least.
+
+    Raises:
+        SacGmmError: The file cannot be read, is something else, or lacks one of them.
+    """
+    value = read_json(path)
+    if not isinstance(value, dict):
+        raise SacGmmError(f"{path}: expected an object with names and values, found {str(value)[:40]}")
+    with naming(path):
+        for field in fields:
+            value[field]
+    return value
+
+
+def read_episodes(folder: Path) -> list[Episode]:
+    """The lines of `episodes.jsonl`; the last one may have been cut by a crash."""
+    path = folder / "episodes.jsonl"
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+        episodes = [json.loads(line) for line in lines if line.endswith("\n")]
+    except (OSError, ValueError) as error:
+        raise SacGmmError(f"{path} is not a log of episodes ({error}): run it anew") from error
+    for number, episode in enumerate(episodes, 1):
+        if not _is_episode(episode):
+            raise SacGmmError(
+                f"{path}: line {number} is not an episode with mode, seed, success, wall_s, and steps or duration_s: "
+                "run it anew"
+            )
+    return episodes
+
+
+def _is_episode(line: Any) -> bool:
+    if not isinstance(line, dict):
+        return False
+    return {"mode", "seed", "success", "wall_s"} <= line.keys() and ("steps" in line or "duration_s" in line)
+
+
+def successes(episodes: Sequence[Episode], mode: str) -> list[bool]:
+    """Outcomes of the episodes of a mode: base, train or evaluate."""
+    return [bool(episode["success"]) for episode in episodes if episode["mode"] == mode]
+
+
+def rate_of(episodes: Sequence[Episode], mode: str) -> SuccessRate:
+    """How many episodes of a mode succeeded."""
+    outcomes = successes(episodes, mode)
+    return SuccessRate(sum(outcomes), len(outcomes))
+
+
+def learning_section(page: Page, episodes: Sequence[Episode], base: SuccessRate, adapted: SuccessRate) -> None:
+    """The success rate over the training episodes."""
+    page.section("Learning curve")
+    page.picture(
+        learning_curve(successes(episodes, "train"), base, adapted),
+        "Success against training episodes. The exploring policy is noisy; the dashed lines are measured without.",
+    )
+
+
+def published_section(
+    page: Page,
+    task: str,
+    ours: Sequence[tuple[str, SuccessRate]],
+    table: Path | None = None,
+) -> None:
+    """This run beside what others reach on the task: the rows of a table, and the paper in its own scene."""
+    rows: list[tuple[object, ...]] = [
+        (name, rate if rate.episodes else "not measured", "this run") for name, rate in ours
+    ]
+    if table is not None and table.exists():
+        with naming(table):
+            for row in read_fields(table, "rows")["rows"]:
+                if row["task"] == task and not row["variant"]:
+                    test = row["tests"]["test"]
+                    rows.append((row["title"], SuccessRate.from_json(test), str(table)))
+    for name, rate in PUBLISHED.get(task, {}).items():
+        rows.append((CONTENDERS[name].title, f"{100 * rate:.0f} %", "the paper, in its own scene"))
+    page.section("Against baselines")
+    page.table(("skill", "success", "from"), rows)
+
+
+def skill_section(page: Page, run_dir: Path) -> None:
+    """The picture that `sac-gmm fit` drew, where there is one."""
+    picture = run_dir / "skill.png"
+    if picture.exists():
+        page.section("The skill as fitted")
+        page.picture(picture.read_bytes(), "Demonstrations, field, Gaussians and rollouts, plane by plane.")
+
+
+def episodes_section(page: Page, episodes: Sequence[Episode]) -> None:
+    """Every logged episode as a square."""
+    page.section("Every episode")
+    page.text("Green: success. Grey: failure. With the mouse over a square: its seed and how long it took.")
+    for mode, title in _MODES.items():
+        mine = [episode for episode in episodes if episode["mode"] == mode]
+        if mine:
+            page.outcomes(title, [(bool(episode["success"]), _tell(episode)) for episode in mine])
+
+
+def _tell(episode: Episode) -> str:
+    length = f"{episode['steps']} steps" if "steps" in episode else f"{episode['duration_s']:.1f} s"
+    return f"episode {episode['seed']}: {'success' if episode['success'] else 'failure'}, {length}"
+
+
+def timing_section(page: Page, episodes: Sequence[Episode]) -> None:
+    """How long the episodes took, phase by phase."""
+    page.section("Timing")
+    rows = []
+    for mode, title in _MODES.items():
+        mine = [episode for episode in episodes if episode["mode"] == mode]
+        if mine:
+            walls_s = np.array([episode["wall_s"] for episode in mine])
+            unit, field = ("steps", "steps") if "steps" in mine[0] else ("s simulated", "duration_s")
+            lengths = np.array([episode[field] for episode in mine])
+            ticks_ms = np.array([(e["tick_ms_median"], e["tick_ms_most"]) for e in mine if "tick_ms_most" in e])
+            rows.append(
+                (
+                    title,
+                    len(mine),
+                    f"{np.median(walls_s):.2f} / {np.quantile(walls_s, 0.95):.2f} / {walls_s.max():.2f}",
+                    f"{lengths.mean():.1f} {unit}",
+                    f"{lengths.sum() / walls_s.sum():.1f} {unit} per s",
+                    f"{walls_s.sum() / 60:.1f}",
+                    f"{np.median(ticks_ms[:, 0]):.2f} / {ticks_ms[:, 1].max():.2f}" if len(ticks_ms) else "–",
+                )
+            )
+    page.table(
+        (
+            "phase",
+            "episodes",
+            "wall time of an episode, s: median / 95 % / most",
+            "mean length",
+            "pace",
+            "minutes",
+            "controller's tick, ms: median / most",
+        ),
+        rows,
+    )
+
+
+def watch_candidate(candidate: Candidate, seed: int, sigma_m: float | None, options: dict[str, Any]) -> Watched:
+    """Play and film one episode of a candidate; `sigma_m` and `options` as in `measuring.Measurement`."""
+    env = make_env(candidate.task, candidate.skill, candidate.settings, candidate.model, options)
+    policy = still(env.decoder.action_dim) if candidate.policy is None else deterministic_policy(candidate.policy)
+    try:
+        return watch(env, policy, seed, sigma_m, frame_interval=_FRAME_INTERVAL, width=_FILM_WIDTH)
+    finally:
+        env.task.close()  # type: ignore[attr-defined]
+
+
+def show_films(page: Page, films: Iterable[tuple[str, Watched]]) -> None:
+    """Films side by side, each with what it shows and how it ended."""
+    page.pictures([(_gif(watched), f"{title}{_outcome(watched)}") for title, watched in films], "gif")
+
+
+def _gif(watched: Watched) -> bytes:
+    frames_per_s = (len(watched.frames) - 1) / watched.duration_s
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "film.gif"
+        write_film(path, watched.frames, frames_per_s)
+        return path.read_bytes()
+
+
+def _outcome(watched: Watched) -> str:
+    how = "success" if watched.outcome.success else "no success"
+    return f"episode {watched.outcome.seed}: {how} after {watched.duration_s:.1f} s"
+
+
+def named_outcomes(outcomes: str, seeds: Sequence[int]) -> list[tuple[bool, str]]:
+    """A string of 0 and 1 for `Page.outcomes`.
+
+    Raises:
+        ValueError: It tells of more or fewer episodes than there are seeds.
+    """
+    if len(outcomes) != len(seeds):
+        raise ValueError(f"{len(outcomes)} outcomes of {len(seeds)} episodes")
+    return [
+        (won == "1", f"episode {seed}: {'success' if won == '1' else 'failure'}")
+        for won, seed in zip(outcomes, seeds, strict=True)
+    ]

@@ -1,0 +1,1 @@
+"""What turns pictures into numbers: an autoencoder, or a locator where the camera is calibrated."""

@@ -1,0 +1,1 @@
+"""Simulated arms and grippers."""

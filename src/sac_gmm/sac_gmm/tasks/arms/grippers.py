@@ -1,0 +1,148 @@
+"""A parallel gripper that closes by its own reflex, as an action is a twist of the arm and nothing else."""
+
+from __future__ import annotations
+
+from enum import Enum, auto
+
+import numpy as np
+import pybullet as pb
+
+from sac_gmm.tasks.arms.iiwa import GRIPPER_LENGTH_M, Iiwa, Tool
+
+JAW_LENGTH_M = 0.06
+JAW_WIDTH_M = 0.040  # along x
+JAW_THICKNESS_M = 0.008  # along y, the way the jaws move
+NOTCH_WIDTH_M = 0.028  # of the notch in each jaw: it holds what it has by its shape along x, by friction along z
+NOTCH_DEPTH_M = 0.004
+TIP_BELOW_TCP_M = 0.008  # the tcp is between the fingertips, a little above their ends
+JAW_MASS_KG = 0.06
+JAW_FRICTION = 0.4  # polished steel; times that of what they hold
+GRIP_FORCE_N = 25.0  # of each jaw
+JAW_SPEED_M_S = 0.08
+BARRIER_RATE_HZ = 60.0
+CLOSING_DELAY_S = 0.15  # for as long must the light barrier be interrupted
+NOTHING_HELD_M = 0.002  # jaws this near to each other hold nothing
+
+
+def parallel_jaws(opening_m: float) -> Tool:
+    """Two notched jaws on prismatic joints, open at joint position zero; `tcp` is the point between their tips.
+
+    Args:
+        opening_m: Distance between the open jaws.
+    """
+    stroke = 0.5 * opening_m
+    lip_width = 0.5 * (JAW_WIDTH_M - NOTCH_WIDTH_M)
+    parts = []
+    for name, side in (("left", 1), ("right", -1)):
+        back = (0.0, side * (NOTCH_DEPTH_M + 0.5 * JAW_THICKNESS_M), 0.5 * JAW_LENGTH_M)
+        shapes = _box(back, (JAW_WIDTH_M, JAW_THICKNESS_M, JAW_LENGTH_M))
+        for end in (1, -1):
+            lip = (0.5 * end * (NOTCH_WIDTH_M + lip_width), 0.5 * side * NOTCH_DEPTH_M, 0.5 * JAW_LENGTH_M)
+            shapes += _box(lip, (lip_width, NOTCH_DEPTH_M, JAW_LENGTH_M))
+        parts.append(
+            f'<joint name="{name}_jaw_joint" type="prismatic"><parent link="gripper"/><child link="{name}_jaw"/>'
+            f'<origin xyz="0 {side * stroke} {GRIPPER_LENGTH_M}"/><axis xyz="0 {-side} 0"/>'
+            f'<limit lower="0" upper="{stroke}" effort="{GRIP_FORCE_N}" velocity="{JAW_SPEED_M_S}"/></joint>'
+            f'<link name="{name}_jaw"><inertial><origin xyz="0 {back[1]} {back[2]}"/><mass value="{JAW_MASS_KG}"/>'
+            f'<inertia ixx="2e-5" iyy="2.5e-5" izz="6e-6" ixy="0" ixz="0" iyz="0"/></inertial>{shapes}</link>'
+        )
+    parts.append(
+        f'<joint name="tcp_joint" type="fixed"><parent link="gripper"/><child link="tcp"/>'
+        f'<origin xyz="0 0 {GRIPPER_LENGTH_M + JAW_LENGTH_M - TIP_BELOW_TCP_M}"/></joint>'
+        f'<link name="tcp"><inertial><mass value="0.001"/>'
+        f'<inertia ixx="1e-6" iyy="1e-6" izz="1e-6" ixy="0" ixz="0" iyz="0"/></inertial></link>'
+    )
+    return Tool("".join(parts), {"left_jaw": JAW_FRICTION, "right_jaw": JAW_FRICTION})
+
+
+def motor_force_n(client: int, force_n: float) -> float:
+    """What to ask PyBullet for, so that a joint motor pushes (or a brake holds) with `force_n`.
+
+    The engine makes an impulse of it with the whole time step and then grants that impulse in each of its substeps.
+    """
+    return force_n / max(1, pb.getPhysicsEngineParameters(client)["numSubSteps"])
+
+
+def _box(centre: tuple[float, float, float], size: tuple[float, float, float]) -> str:
+    place = '<origin xyz="{} {} {}"/>'.format(*centre) + '<geometry><box size="{} {} {}"/></geometry>'.format(*size)
+    material = '<material name="jaw"><color rgba="0.62 0.64 0.68 1"/></material>'
+    return f"<visual>{place}{material}</visual><collision>{place}</collision>"
+
+
+class Grip(Enum):
+    """What the gripper is doing."""
+
+    WAITING = auto()  # open, for something between the fingertips
+    CLOSED = auto()  # or closing
+    OPENING = auto()  # it closed on nothing
+
+
+class ReflexGripper:
+    """The logic inside the gripper.
+
+    A light barrier runs from fingertip to fingertip. When it has been interrupted for `CLOSING_DELAY_S` the jaws close
+    with a limited force and hold what they hold. Where they meet without anything between them they open again, and
+    wait anew. It knows of the world only what really is between the fingers.
+    """
+
+    def __init__(self, client: int, arm: Iiwa, opening_m: float) -> None:
+        self._client, self._arm = client, arm
+        self._motor_force_n = motor_force_n(client, GRIP_FORCE_N)
+        self._stroke_m = 0.5 * opening_m
+        self._jaws = [arm.links["left_jaw"], arm.links["right_jaw"]]
+        self.reset()
+
+    def reset(self) -> None:
+        """Open at once, for a new episode."""
+        for jaw in self._jaws:
+            pb.resetJointState(self._arm.body, jaw, 0.0, 0.0, self._client)
+        self._drive(0.0)
+        self.state = Grip.WAITING
+        self._interrupted_s = 0.0
+        self._unread_s = 0.0
+
+    @property
+    def width_m(self) -> float:
+        """Distance between the jaws (between the lips beside their notches)."""
+        states = pb.getJointStates(self._arm.body, self._jaws, self._client)
+        return 2.0 * self._stroke_m - states[0][0] - states[1][0]
+
+    @property
+    def barrier_interrupted(self) -> bool:
+        """Whether something is between the tips of the open jaws."""
+        x, y, z, w = self._arm.orientation_xyzw
+        across = np.array([2 * (x * y - w * z), 1 - 2 * (x * x + z * z), 2 * (y * z + w * x)])  # the hand's y axis
+        reach = (self._stroke_m - 0.0005) * across
+        tip = self._arm.position_m
+        return pb.rayTest(tip - reach, tip + reach, physicsClientId=self._client)[0][0] >= 0
+
+    def step(self, dt_s: float) -> None:
+        """Let the logic run for one physics step of length `dt_s`."""
+        self._unread_s += dt_s
+        if self._unread_s < 1.0 / BARRIER_RATE_HZ - 1e-9:
+            return
+        passed_s, self._unread_s = self._unread_s, 0.0
+        if self.state is Grip.WAITING:
+            self._interrupted_s = self._interrupted_s + passed_s if self.barrier_interrupted else 0.0
+            if self._interrupted_s >= CLOSING_DELAY_S:
+                self.state = Grip.CLOSED
+                self._drive(self._stroke_m)
+        elif self.state is Grip.CLOSED:
+            if self.width_m < NOTHING_HELD_M:
+                self.state = Grip.OPENING
+                self._drive(0.0)
+        elif self.width_m > 2.0 * self._stroke_m - 0.001:
+            self.state = Grip.WAITING
+            self._interrupted_s = 0.0
+
+    def _drive(self, position_m: float) -> None:
+        for jaw in self._jaws:
+            pb.setJointMotorControl2(
+                self._arm.body,
+                jaw,
+                pb.POSITION_CONTROL,
+                targetPosition=position_m,
+                force=self._motor_force_n,
+                maxVelocity=JAW_SPEED_M_S,
+                physicsClientId=self._client,
+            )

@@ -1,0 +1,465 @@
+"""The KUKA LBR iiwa 14 as a PyBullet body: its description, its state, and a compliant twist controller.
+
+The description is written here from the arm's published kinematics rather than read from a mesh file, because the
+small software renderer draws boxes and capsules ten times faster than meshes and the wrist camera is drawn often.
+"""
+
+from __future__ import annotations
+
+import struct
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pybullet as pb
+from numpy.typing import NDArray
+
+from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.small_algebra import rotation_between, to_quaternion
+from sac_gmm.tasks.arms import arm_kernels as kernels
+
+JOINT_NAMES = tuple(f"lbr_A{i}" for i in range(1, 8))
+JOINT_LIMITS_RAD = np.deg2rad([170.0, 120.0, 170.0, 120.0, 170.0, 120.0, 175.0])
+HOME_RAD = np.deg2rad([0.0, 25.0, 0.0, -85.0, 0.0, 70.0, 0.0])
+
+# Per joint: origin xyz and rpy, link mass (kg), centre of mass, diagonal inertia (kg m^2), way to the next joint.
+_H = np.pi / 2
+_LINKS = (
+    ((0, 0, 0.1575), (0, 0, 0), 4.0, (0, -0.03, 0.12), (0.1, 0.09, 0.02), (0, 0, 0.2025)),
+    ((0, 0, 0.2025), (_H, 0, np.pi), 4.0, (0.0003, 0.059, 0.042), (0.05, 0.018, 0.044), (0, 0.2045, 0)),
+    ((0, 0.2045, 0), (_H, 0, np.pi), 3.0, (0, 0.03, 0.13), (0.08, 0.075, 0.01), (0, 0, 0.2155)),
+    ((0, 0, 0.2155), (_H, 0, 0), 2.7, (0, 0.067, 0.034), (0.03, 0.01, 0.029), (0, 0.1845, 0)),
+    ((0, 0.1845, 0), (-_H, np.pi, 0), 1.7, (0.0001, 0.021, 0.076), (0.02, 0.018, 0.005), (0, 0, 0.2155)),
+    ((0, 0, 0.2155), (_H, 0, 0), 1.8, (0, 0.0006, 0.0004), (0.005, 0.0036, 0.0047), (0, 0.081, 0)),
+    ((0, 0.081, 0), (-_H, np.pi, 0), 0.3, (0, 0, 0.02), (0.001, 0.001, 0.001), (0, 0, 0.045)),
+)
+# Each motor's rotor, seen through its gear, adds to the inertia about its joint. On the real arm that is tenths of a
+# kg m^2, of which the joints' torque control hides most. It calms the light wrist, so torques may change less often.
+ROTOR_INERTIA_KG_M2 = (0.0, 0.0, 0.0, 0.0, 0.03, 0.03, 0.03)
+FLANGE_M = 0.045
+FINGER_RADIUS_M = 0.006
+FINGER_LENGTH_M = 0.085
+GRIPPER_LENGTH_M = 0.06
+FINGER_FRICTION = 0.8  # a rubber tip: it sticks to what it presses on rather than slide into place
+
+
+_PACK = struct.Struct("20d").pack_into
+
+
+@dataclass(frozen=True)
+class Tool:
+    """What hangs below the gripper's body.
+
+    Attributes:
+        description: URDF of links and joints, the first joint a child of link `gripper`, whose origin is the flange's
+            face and whose z axis points out of it. One link, of a gram, is called `tcp`: the point that twists move.
+            It may have movable joints, such as jaws: whoever gives the tool moves them.
+        friction: Lateral friction of each link that touches something.
+    """
+
+    description: str
+    friction: dict[str, float]
+
+
+def describe_iiwa(tool: Tool | None = None, *, mesh_visuals: bool = False) -> str:
+    """URDF of the arm with a parallel gripper and a tool; a closed gripper's round fingertip where none is given.
+
+    Links `lbr_link_0` … `lbr_link_7` carry boxes and capsules to be seen, no collision shapes; `gripper` and the links
+    of the tool hang below the flange. Only the tool collides.
+
+    Args:
+        tool: What the gripper carries.
+        mesh_visuals: Show the arm by the meshes that come with PyBullet.
+    """
+    tool = tool or closed_finger()
+    parts = ['<robot name="lbr"><link name="lbr_link_0"><inertial><mass value="0"/>', _inertia((0.05, 0.06, 0.03))]
+    base = _visual_cylinder(0.09, 0.15, (0, 0, 0.075), "grey")
+    parts.append("</inertial>" + (_visual_mesh(0, "grey") if mesh_visuals else base) + "</link>")
+    for index, (xyz, rpy, mass, com, inertia, towards) in enumerate(_LINKS, start=1):
+        limit = JOINT_LIMITS_RAD[index - 1]
+        parts.append(
+            f'<joint name="{JOINT_NAMES[index - 1]}" type="revolute"><parent link="lbr_link_{index - 1}"/>'
+            f'<child link="lbr_link_{index}"/><origin xyz="{_text(xyz)}" rpy="{_text(rpy)}"/><axis xyz="0 0 1"/>'
+            f'<limit lower="{-limit}" upper="{limit}" effort="300" velocity="2"/></joint>'
+        )
+        rotor = ROTOR_INERTIA_KG_M2[index - 1]
+        inertia = (inertia[0] + 0.5 * rotor, inertia[1] + 0.5 * rotor, inertia[2] + rotor)  # a flat disc's
+        length = float(np.linalg.norm(towards))
+        centre = tuple(0.5 * value for value in towards)
+        lie_down = (-_H, 0, 0) if abs(towards[1]) > 0 else (0, 0, 0)
+        colour = "orange" if index % 2 else "silver"
+        seen = _visual_cylinder(0.055, length, centre, colour, lie_down)
+        if mesh_visuals:
+            seen = _visual_mesh(index, colour)
+        parts.append(
+            f'<link name="lbr_link_{index}"><inertial><origin xyz="{_text(com)}"/><mass value="{mass}"/>'
+            f"{_inertia(inertia)}</inertial>{seen}</link>"
+        )
+    gripper_centre = (0, 0, 0.5 * GRIPPER_LENGTH_M)
+    parts.append(_fixed_joint("lbr_link_7", "gripper", FLANGE_M))
+    parts.append(
+        f'<link name="gripper"><inertial><origin xyz="{_text(gripper_centre)}"/><mass value="0.4"/>'
+        f"{_inertia((4e-4, 4e-4, 3e-4))}</inertial>"
+        f'<visual><origin xyz="{_text(gripper_centre)}"/><geometry>'
+        f'<box size="0.04 0.09 {GRIPPER_LENGTH_M}"/></geometry>'
+        f"{_material('dark')}</visual></link>"
+    )
+    return "".join(parts) + tool.description + "</robot>"
+
+
+def closed_finger() -> Tool:
+    """A closed gripper whose fingertips form one round finger; `tcp` is the centre of the round tip."""
+    centre = (0, 0, 0.5 * FINGER_LENGTH_M)
+    shaft = FINGER_LENGTH_M - FINGER_RADIUS_M
+    capsule = f'<capsule radius="{FINGER_RADIUS_M}" length="{shaft - FINGER_RADIUS_M}"/>'
+    parts = [_fixed_joint("gripper", "finger", GRIPPER_LENGTH_M)]
+    parts.append(
+        f'<link name="finger"><inertial><origin xyz="{_text(centre)}"/><mass value="0.1"/>'
+        f"{_inertia((8e-5, 8e-5, 2e-5))}</inertial>"
+        f'<visual><origin xyz="{_text(centre)}"/><geometry>'
+        f'<box size="{1.4 * FINGER_RADIUS_M} {1.4 * FINGER_RADIUS_M} {FINGER_LENGTH_M}"/></geometry>'
+        f"{_material('steel')}</visual>"
+        f'<collision><origin xyz="{_text(centre)}"/><geometry>{capsule}</geometry></collision></link>'
+    )
+    parts.append(_fixed_joint("finger", "tcp", FINGER_LENGTH_M - FINGER_RADIUS_M))
+    parts.append(f'<link name="tcp"><inertial><mass value="0.001"/>{_inertia((1e-6, 1e-6, 1e-6))}</inertial></link>')
+    return Tool("".join(parts), {"finger": FINGER_FRICTION})
+
+
+_COLOURS = {
+    "grey": "0.35 0.35 0.37 1",
+    "orange": "0.93 0.55 0.18 1",
+    "silver": "0.80 0.80 0.82 1",
+    "dark": "0.15 0.15 0.17 1",
+    "steel": "0.62 0.64 0.68 1",
+}
+
+
+def _text(values: tuple[float, ...]) -> str:
+    return " ".join(f"{value:.9g}" for value in values)
+
+
+def _inertia(diagonal: tuple[float, float, float]) -> str:
+    x, y, z = diagonal
+    return f'<inertia ixx="{x}" iyy="{y}" izz="{z}" ixy="0" ixz="0" iyz="0"/>'
+
+
+def _material(name: str) -> str:
+    return f'<material name="{name}"><color rgba="{_COLOURS[name]}"/></material>'
+
+
+def _visual_cylinder(
+    radius: float,
+    length: float,
+    centre: tuple[float, ...],
+    colour: str,
+    rpy: tuple[float, ...] = (0, 0, 0),
+) -> str:
+    return (
+        f'<visual><origin xyz="{_text(centre)}" rpy="{_text(rpy)}"/><geometry>'
+        f'<cylinder radius="{radius}" length="{length}"/></geometry>{_material(colour)}</visual>'
+    )
+
+
+def _visual_mesh(index: int, colour: str) -> str:
+    import pybullet_data
+
+    path = Path(pybullet_data.getDataPath()) / "kuka_iiwa" / "meshes" / f"link_{index}.obj"
+    return f'<visual><geometry><mesh filename="{path}"/></geometry>{_material(colour)}</visual>'
+
+
+def _fixed_joint(parent: str, child: str, z_m: float) -> str:
+    return (
+        f'<joint name="{child}_joint" type="fixed"><parent link="{parent}"/><child link="{child}"/>'
+        f'<origin xyz="0 0 {z_m}"/></joint>'
+    )
+
+
+@dataclass(frozen=True)
+class ImpedanceGains:
+    """How the arm follows a twist. The lead times the stiffness bounds the force the arm can press with.
+
+    Stiffness is one number or three: along the base's axes in translation, about the tip's own axes in rotation.
+    """
+
+    translation_stiffness_n_m: float | tuple[float, float, float] = 1200.0
+    rotation_stiffness_nm_rad: float | tuple[float, float, float] = 30.0
+    damping_ratio: float = 0.9
+    posture_stiffness_nm_rad: float = 10.0
+    posture_damping_nms_rad: float = 2.0  # little turns with the elbow: twice that, held for 1/60 s, overshoots
+    lead_m: float = 0.012  # the reference may run this far ahead of the real tip
+    lead_rad: float = 0.15
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            sizes = ((), (3,)) if name.startswith(("translation", "rotation")) else ((),)
+            try:
+                numbers = np.asarray(value, dtype=float)
+            except (TypeError, ValueError):
+                numbers = np.full(1, np.nan)
+            if numbers.shape not in sizes or not np.all(np.isfinite(numbers) & (numbers > 0.0)):
+                expected = "a positive number" + (" or three of them" if len(sizes) > 1 else "")
+                raise SacGmmError(f"gains: {name} is {value!r}; it must be {expected}")
+
+    def as_array(self) -> NDArray[np.float64]:
+        """As the compiled controller takes them, shape (11,)."""
+        return np.concatenate(
+            (
+                np.broadcast_to(np.asarray(self.translation_stiffness_n_m, float), 3),
+                np.broadcast_to(np.asarray(self.rotation_stiffness_nm_rad, float), 3),
+                [self.damping_ratio, self.posture_stiffness_nm_rad, self.posture_damping_nms_rad],
+                [self.lead_m, self.lead_rad],
+            )
+        )
+
+
+class Iiwa:
+    """The arm in one physics client, driven by a twist of its fingertip through a Cartesian impedance.
+
+    The engine's joint motors are off; the torques come from `arm_kernels.impedance`. All poses are in the base frame.
+    """
+
+    def __init__(
+        self,
+        client: int,
+        gains: ImpedanceGains | None = None,
+        tool: Tool | None = None,
+        *,
+        mesh_visuals: bool = False,
+    ):
+        self._client = client
+        tool = tool or closed_finger()
+        self.gains = gains or ImpedanceGains()
+        self.description = describe_iiwa(tool)  # as a real arm's driver publishes it
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "iiwa.urdf"
+            path.write_text(describe_iiwa(tool, mesh_visuals=mesh_visuals), encoding="utf-8")
+            self.body = pb.loadURDF(
+                str(path), useFixedBase=True, flags=pb.URDF_USE_INERTIA_FROM_FILE, physicsClientId=client
+            )
+        self.links = {
+            pb.getJointInfo(self.body, i, client)[12].decode(): i for i in range(pb.getNumJoints(self.body, client))
+        }
+        self.tcp_link = self.links["tcp"]
+        self.gripper_link = self.links["gripper"]
+        self.joints = list(range(7))
+        for joint in self.joints:
+            pb.setJointMotorControl2(
+                self.body, joint, pb.VELOCITY_CONTROL, targetVelocity=0.0, force=0.0, physicsClientId=client
+            )
+            pb.changeDynamics(self.body, joint, linearDamping=0, angularDamping=0, physicsClientId=client)
+        for name, friction in tool.friction.items():
+            pb.changeDynamics(self.body, self.links[name], lateralFriction=friction, physicsClientId=client)
+        # The sensor sits between flange and gripper, so it feels all that touches gripper and finger.
+        pb.enableJointForceTorqueSensor(self.body, self.gripper_link, True, client)
+        self._read = [*self.joints, self.gripper_link]
+        self._gains = self.gains.as_array()
+        self._joint_state = np.zeros(20)  # positions, velocities, what the wrist's sensor feels
+        self._joint_buffer = self._joint_state.data
+        self._memory = np.zeros(kernels.MEMORY_SIZE)
+        self._sensed = False  # whether what `refresh_tip` computes is that of the joints as read last
+        self.refresh_dynamics()
+        self.place_joints(HOME_RAD)
+
+    def refresh_dynamics(self) -> None:
+        """Read masses and geometry of the links from the engine; call it after a change of a mass.
+
+        Links of the tool count as part of the hand; where they move, at joint position zero.
+        """
+        movable = [i for i in self.links.values() if pb.getJointInfo(self.body, i, self._client)[2] != pb.JOINT_FIXED]
+        before = [state[0] for state in pb.getJointStates(self.body, movable, self._client)]
+        for joint in movable:
+            pb.resetJointState(self.body, joint, 0.0, 0.0, self._client)
+        self._chain = _read_chain(self._client, self.body, self.tcp_link)
+        for joint, angle in zip(movable, before, strict=True):
+            pb.resetJointState(self.body, joint, angle, 0.0, self._client)
+
+    def refresh(self) -> None:
+        """Take the state from the physics engine."""
+        self.read_joints()
+        self.refresh_tip()
+
+    def read_joints(self) -> None:
+        """Read joints and wrist sensor from the physics engine; of the tip nothing is known yet."""
+        states = pb.getJointStates(self.body, self._read, self._client)
+        a, b, c, d, e, f, g, wrist = states
+        _PACK(
+            *(self._joint_buffer, 0),
+            *(a[0], b[0], c[0], d[0], e[0], f[0], g[0]),
+            *(a[1], b[1], c[1], d[1], e[1], f[1], g[1]),
+            *wrist[2],
+        )
+        self._sensed = False
+
+    def refresh_tip(self) -> None:
+        """Compute pose and velocity of the tip, and the wrench in base axes, from what was read last."""
+        kernels.sense(self._chain, self._joint_state, self._memory)
+        self._sensed = True
+
+    @property
+    def joint_position_rad(self) -> NDArray[np.float64]:
+        """Shape (7,)."""
+        return self._joint_state[:7].copy()
+
+    @property
+    def joint_velocity_rad_s(self) -> NDArray[np.float64]:
+        """Shape (7,)."""
+        return self._joint_state[7:14].copy()
+
+    @property
+    def position_m(self) -> NDArray[np.float64]:
+        """Of the fingertip, shape (3,)."""
+        return self._memory[kernels.TIP : kernels.TIP + 3].copy()
+
+    @property
+    def orientation_xyzw(self) -> NDArray[np.float64]:
+        """Of the fingertip, as a quaternion, shape (4,)."""
+        return self._memory[kernels.TIP_XYZW : kernels.TIP_XYZW + 4].copy()
+
+    @property
+    def velocity_m_s(self) -> NDArray[np.float64]:
+        """Of the fingertip, shape (3,)."""
+        return self._memory[kernels.TIP_VELOCITY : kernels.TIP_VELOCITY + 3].copy()
+
+    @property
+    def angular_velocity_rad_s(self) -> NDArray[np.float64]:
+        """Of the fingertip, base axes, shape (3,)."""
+        return self._memory[kernels.TIP_VELOCITY + 3 : kernels.TIP_VELOCITY + 6].copy()
+
+    def sensed(self) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+        """Position (m) and velocity (m/s) of the fingertip, shape (3,), and `wrench`, at the cost of one of them."""
+        first = kernels.TIP
+        values = self._memory[first : kernels.WRENCH + 6].copy()
+        velocity = kernels.TIP_VELOCITY - first
+        return values[:3], values[velocity : velocity + 3], values[kernels.WRENCH - first :]
+
+    @property
+    def torque_nm(self) -> NDArray[np.float64]:
+        """Joint torques of the last update, shape (7,)."""
+        return self._memory[kernels.TORQUE : kernels.TORQUE + 7].copy()
+
+    def jacobian(self) -> NDArray[np.float64]:
+        """Jacobian of the fingertip, shape (6, 7): linear rows in m, angular rows in rad, base frame."""
+        J = np.empty((6, 7))
+        origins, axes, _ = self._kinematics()
+        kernels.jacobian_of(origins, axes, self.position_m, J)
+        return J
+
+    def mass_matrix(self) -> NDArray[np.float64]:
+        """Inertia in joint space with the tool's own joints at zero, shape (7, 7), kg m^2."""
+        M = np.empty((7, 7))
+        kernels.mass_matrix_of(self._chain, *self._kinematics(), M)
+        return M
+
+    def _kinematics(self) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+        origins, axes, rotations = np.empty((7, 3)), np.empty((7, 3)), np.empty((8, 9))
+        kernels.forward_kinematics(self._chain, self.joint_position_rad, origins, axes, np.empty(3), rotations)
+        return origins, axes, rotations
+
+    def place(self, position_m: NDArray[np.float64], orientation_xyzw: NDArray[np.float64]) -> None:
+        """Put the arm at rest with its fingertip at a pose, by damped least squares from the home posture.
+
+        Args:
+            position_m: Fingertip position, shape (3,), base frame.
+            orientation_xyzw: Fingertip orientation as a quaternion, shape (4,).
+
+        Raises:
+            SacGmmError: The pose is out of reach.
+        """
+        q = HOME_RAD.copy()
+        goal, goal_xyzw = np.array(position_m, dtype=float), np.array(orientation_xyzw, dtype=float)
+        if not kernels.solve_inverse_kinematics(self._chain, JOINT_LIMITS_RAD, goal, goal_xyzw, q):
+            raise SacGmmError(f"the arm cannot reach {np.round(goal, 3)} m: bring the scene closer, or lower its noise")
+        self.place_joints(q)
+        self._memory[kernels.REFERENCE : kernels.REFERENCE + 7] = (*goal, *goal_xyzw)
+
+    def place_joints(self, q_rad: NDArray[np.float64]) -> None:
+        """Put the arm at rest at joint positions, shape (7,), which become its posture; no twist."""
+        for joint, angle in zip(self.joints, q_rad.tolist(), strict=True):
+            pb.resetJointState(self.body, joint, angle, 0.0, self._client)
+        self._memory[:] = 0.0
+        self._memory[kernels.EIGENVECTORS : kernels.EIGENVECTORS + 36 : 7] = 1.0
+        self._memory[kernels.POSTURE : kernels.POSTURE + 7] = q_rad
+        self.refresh()
+        self._memory[kernels.WRENCH : kernels.WRENCH + 6] = 0.0  # what the sensor felt last belongs to another place
+        self._memory[kernels.REFERENCE : kernels.REFERENCE + 7] = self._memory[kernels.TIP : kernels.TIP + 7]
+
+    def command(self, twist: NDArray[np.float64]) -> None:
+        """Follow `twist`, shape (6,): linear m/s, angular rad/s, base frame, until the next command."""
+        self._memory[kernels.TWIST : kernels.TWIST + 6] = twist
+
+    def twist_to_joints(self, q_rad: NDArray[np.float64], dt_s: float) -> NDArray[np.float64]:
+        """Take joint positions, shape (7,), for the posture to hold, as a driver in position mode does.
+
+        Returns:
+            The twist, shape (6,), that takes the reference of the fingertip there within `dt_s`.
+        """
+        tip, rotations, xyzw = np.empty(3), np.empty((8, 9)), np.empty(4)
+        kernels.forward_kinematics(self._chain, q_rad, np.empty((7, 3)), np.empty((7, 3)), tip, rotations)
+        to_quaternion(rotations[7], xyzw)
+        self._memory[kernels.POSTURE : kernels.POSTURE + 7] = q_rad
+        reference = self._memory[kernels.REFERENCE : kernels.REFERENCE + 7]
+        turn = np.empty(3)
+        rotation_between(reference[3:], xyzw, turn)
+        return np.concatenate((tip - reference[:3], turn)) / dt_s
+
+    def apply_torques(self, dt_s: float, renew_inertia: bool = True) -> None:
+        """Set the joint torques for the next `dt_s`, and refresh the tip; the joints must have been read.
+
+        Args:
+            dt_s: Time until the next call.
+            renew_inertia: Compute what depends on the arm's inertia anew; it changes slowly.
+        """
+        kernels.impedance(self._chain, self._gains, self._joint_state, self._memory, dt_s, renew_inertia, self._sensed)
+        pb.setJointMotorControlArray(
+            self.body,
+            self.joints,
+            pb.TORQUE_CONTROL,
+            forces=self._memory[kernels.TORQUE : kernels.TORQUE + 7].tolist(),
+            physicsClientId=self._client,
+        )
+
+    def wrench(self) -> NDArray[np.float64]:
+        """Force (N) and torque (Nm) on the gripper as the wrist sensor feels it, base axes, shape (6,)."""
+        return self._memory[kernels.WRENCH : kernels.WRENCH + 6].copy()
+
+
+def _read_chain(client: int, body: int, tcp_link: int) -> NDArray[np.float64]:
+    """Geometry and inertia of an arm whose joints all stand at zero, shape (8, 25); see `arm_kernels`."""
+
+    def frame(state: tuple[Any, ...]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        return np.array(state[4]), np.array(pb.getMatrixFromQuaternion(state[5])).reshape(3, 3)
+
+    states = pb.getLinkStates(body, list(range(pb.getNumJoints(body, client))), 0, 1, client)
+    chain = np.zeros((8, kernels.CHAIN_COLUMNS))
+    place_m, R = np.zeros(3), np.eye(3)
+    for row, link in zip(chain, [*range(7), tcp_link], strict=True):
+        next_m, R_next = frame(states[link])
+        row[:3] = R.T @ (next_m - place_m)
+        row[3:12] = (R.T @ R_next).ravel()
+        place_m, R = next_m, R_next
+    for index, state in enumerate(states):
+        info = pb.getDynamicsInfo(body, index, client)
+        link = min(index, 6)
+        origin_m, R = frame(states[link])
+        R_inertial = R.T @ np.array(pb.getMatrixFromQuaternion(state[1])).reshape(3, 3)
+        inertia = R_inertial @ np.diag(info[2]) @ R_inertial.T
+        _add_mass(chain[link, 12:], info[0], R.T @ (np.array(state[0]) - origin_m), inertia)
+    return chain
+
+
+def _add_mass(
+    link: NDArray[np.float64], mass_kg: float, centre_m: NDArray[np.float64], inertia: NDArray[np.float64]
+) -> None:
+    """Add a body to a link given as mass, centre of mass (3) and inertia about it (9), in place."""
+    total = link[0] + mass_kg
+    if total == 0.0:
+        return
+    centre = (link[0] * link[1:4] + mass_kg * centre_m) / total
+    sum_inertia = link[4:].reshape(3, 3) + inertia
+    for mass, at in ((link[0], link[1:4]), (mass_kg, centre_m)):
+        off = at - centre
+        sum_inertia = sum_inertia + mass * (off @ off * np.eye(3) - np.outer(off, off))
+    link[0], link[1:4], link[4:] = total, centre, sum_inertia.ravel()

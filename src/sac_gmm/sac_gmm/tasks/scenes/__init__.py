@@ -1,0 +1,1 @@
+"""The scenes of the tasks that come with the package."""

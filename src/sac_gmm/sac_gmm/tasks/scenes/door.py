@@ -1,0 +1,293 @@
+"""Door opening: hook the handle of a self-closing door from above pull until a marker on its back shows."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pybullet as pb
+from numpy.typing import NDArray
+
+from sac_gmm.tasks.sensing.cameras import Camera
+from sac_gmm.tasks.sensing.sensors import RgbSensor
+from sac_gmm.tasks.twist_task import Task
+
+# The handle is a flat loop that stands off the door like a shelf. The finger (12 mm) goes down into its opening; beside
+# the opening it meets the rim, too wide to slip off.
+OPENING_X_M = 0.015  # between door and bar
+OPENING_Y_M = 0.015  # between the arms
+RIM_M = 0.02  # width of the loop around the opening
+RIM_THICKNESS_M = 0.008
+PANEL_THICKNESS_M = 0.02
+PANEL_HEIGHT_M = 0.26
+PANEL_ABOVE_HANDLE_M = 0.006
+FREE_EDGE_M = 0.07  # from the handle to the edge that moves
+HINGE_M = 0.22  # from the handle to the hinge
+MARKER_SIZE_M = 0.08
+MARKER_DICTIONARY = "DICT_4X4_50"
+MARKER_ID = 7
+FRICTION = 0.8  # of the handle; times that of the fingertip
+INSERTION_M = 0.03  # how deep a demonstrated finger goes into the handle
+OPEN_RAD = 0.6
+PULL_RAD = 0.85  # how far a person opens it
+CLOSING_TORQUE_NM = 0.6  # of the closer when the door is shut
+CLOSING_STIFFNESS_NM_RAD = 0.5
+HINGE_DAMPING_NMS_RAD = 0.15
+# The latch, an option: a plate under the handle's opening that the fingertip must press down before the door moves.
+PLATE_BELOW_M = 0.012  # its upper face
+PRESS_M = 0.012  # this far down it frees the door; a demonstrated finger presses it a little farther
+PLATE_SPRING_N = 2.0
+PLATE_SPRING_N_M = 150.0
+PLATE_DAMPING_NS_M = 4.0
+LATCHES_RAD = 0.02  # a door that is open by more has left its latch
+LATCH_TORQUE_NM = 100.0
+
+
+class DoorTask(Task):
+    """Open a hinged door with a loop handle; a closing spring shuts it again as soon as it is let go.
+
+    The target is the centre of the handle's opening, closed door. Cameras: `wrist` (RGB, rides on the gripper),
+    `fixed` (sees the marker on the door's back only when the door is open), `scene` (for films).
+
+    Args:
+        latch: The shut door is held until the plate under the handle's opening has been pressed down.
+    """
+
+    name = "door"
+
+    def __init__(self, *, latch: bool = False, **options: Any):
+        self.latch = latch
+        super().__init__(**options)
+
+    def build_scene(self) -> None:
+        """Create door, marker and cameras."""
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "door.urdf"
+            path.write_text(describe_door(self.latch), encoding="utf-8")
+            write_marker_mesh(Path(folder))
+            self.door = pb.loadURDF(
+                str(path), useFixedBase=True, flags=pb.URDF_USE_INERTIA_FROM_FILE, physicsClientId=self.client
+            )
+            names = {
+                pb.getJointInfo(self.door, i, self.client)[12].decode(): i
+                for i in range(pb.getNumJoints(self.door, self.client))
+            }
+            self.hinge = names["panel"]
+        self.read_scene()
+        self._brake(self.hinge, 0.0)
+        if self.latch:
+            self.plate = names["plate"]
+            self._brake(self.plate, 0.0)
+            self._held = False
+        pb.changeDynamics(
+            self.door,
+            self.hinge,
+            lateralFriction=FRICTION,
+            linearDamping=0,
+            angularDamping=0,
+            physicsClientId=self.client,
+        )
+        self.cameras = {
+            "wrist": Camera(self.client, "wrist_camera_optical_frame", 64, 64, 45.0),
+            "fixed": Camera(self.client, "fixed_camera_optical_frame", 320, 240, 34.0),
+            "scene": Camera(self.client, "scene_camera_optical_frame", 640, 480, 40.0),
+        }
+        self.sensors["rgb"] = RgbSensor(self.cameras["wrist"])
+
+    def place_scene(self, rng: np.random.Generator) -> NDArray[np.float64]:
+        """Shut the door and put it somewhere new; returns the centre of the handle's opening."""
+        handle = np.array([rng.uniform(0.53, 0.57), rng.uniform(-0.05, 0.05), 0.30])
+        pb.resetBasePositionAndOrientation(self.door, handle.tolist(), (0, 0, 0, 1), self.client)
+        pb.resetJointState(self.door, self.hinge, 0.0, 0.0, self.client)
+        if self.latch:
+            pb.resetJointState(self.door, self.plate, 0.0, 0.0, self.client)
+        # The fixed camera stands beside the door, in front of its plane: it sees the back only once that has turned.
+        panel = handle + [0.5 * OPENING_X_M, 0.0, 0.0]
+        self.cameras["fixed"].look(panel + [-0.37, -0.62, 0.10], panel + [-0.07, 0.0, -0.10], np.array([0, 0, 1.0]))
+        self.cameras["scene"].look(handle + [-0.55, -0.75, 0.35], handle + [-0.05, 0.0, -0.02], np.array([0, 0, 1.0]))
+        return handle
+
+    def start_offset_m(self, rng: np.random.Generator) -> NDArray[np.float64]:
+        """Above the handle, a little towards the robot, within half a centimetre."""
+        return np.array([-0.02, 0.0, 0.12]) + 0.005 * rng.standard_normal(3)
+
+    def read_scene(self) -> None:
+        """Angle and speed of the door."""
+        self._angle_rad, self._speed_rad_s = pb.getJointState(self.door, self.hinge, self.client)[:2]
+
+    def before_physics_step(self) -> None:
+        """The closer: a spring under tension even when the door is shut, and a damper."""
+        angle, speed = self._angle_rad, self._speed_rad_s
+        torque = -CLOSING_TORQUE_NM - CLOSING_STIFFNESS_NM_RAD * angle - HINGE_DAMPING_NMS_RAD * speed
+        pb.setJointMotorControl2(self.door, self.hinge, pb.TORQUE_CONTROL, force=torque, physicsClientId=self.client)
+        if self.latch:
+            self._work_latch(angle)
+
+    def _work_latch(self, angle_rad: float) -> None:
+        """The plate's spring; the shut door is held for as long as the plate is up."""
+        depth, speed = pb.getJointState(self.door, self.plate, self.client)[:2]
+        force = -PLATE_SPRING_N - PLATE_SPRING_N_M * depth - PLATE_DAMPING_NS_M * speed
+        pb.setJointMotorControl2(self.door, self.plate, pb.TORQUE_CONTROL, force=force, physicsClientId=self.client)
+        held = angle_rad < LATCHES_RAD and depth < PRESS_M
+        if held != self._held:
+            self._held = held
+            self._brake(self.hinge, LATCH_TORQUE_NM if held else 0.0)
+
+    def _brake(self, joint: int, most: float) -> None:
+        """Hold a joint of the door with at most this force or torque; 0 lets it go."""
+        pb.setJointMotorControl2(
+            self.door, joint, pb.VELOCITY_CONTROL, targetVelocity=0, force=most, physicsClientId=self.client
+        )
+
+    def succeeded(self) -> bool:
+        """Whether the door stands open."""
+        return self._angle_rad >= OPEN_RAD
+
+    def truth(self) -> dict[str, float]:
+        """Angle of the door (rad); `success` when it stands open."""
+        angle = pb.getJointState(self.door, self.hinge, self.client)[0]
+        return {"angle_rad": angle, "success": float(angle >= OPEN_RAD)}
+
+    @staticmethod
+    def demonstrated_path_m() -> NDArray[np.float64]:
+        """The way of the finger that opens the door: down into the handle, then along its arc."""
+        down = np.linspace([-0.02, 0.0, 0.12], [0.0, 0.0, 0.03], 20)
+        into = np.linspace([0.0, 0.0, 0.03], [0.0, 0.0, -INSERTION_M], 12)[1:]
+        radius = np.array([-(0.5 * OPENING_X_M + PANEL_THICKNESS_M), -HINGE_M])  # from the hinge to the target
+        angles = np.linspace(0.0, PULL_RAD, 50)[1:]
+        arc = np.column_stack(
+            (
+                np.cos(angles) * radius[0] + np.sin(angles) * radius[1] - radius[0],
+                -np.sin(angles) * radius[0] + np.cos(angles) * radius[1] - radius[1],
+                np.full(angles.size, -INSERTION_M),
+            )
+        )
+        return np.vstack((down, into, arc))
+
+
+def marker_with_quiet_zone(pixels_per_cell: int = 16) -> NDArray[np.uint8]:
+    """The door's ArUco marker with a white border one cell wide, as a grey image."""
+    dictionary = cv2.aruco.getPredefinedDictionary(getattr(cv2.aruco, MARKER_DICTIONARY))
+    marker = cv2.aruco.generateImageMarker(dictionary, MARKER_ID, 6 * pixels_per_cell)
+    return np.pad(marker, pixels_per_cell, constant_values=255)
+
+
+def write_marker_mesh(folder: Path) -> None:
+    """Write the marker as a textured square facing +x: `marker.obj`, with its material and picture beside it.
+
+    A mesh of its own, because the renderer spreads one texture over all six faces of a box.
+    """
+    half = 0.5 * MARKER_SIZE_M * 8 / 6  # the quiet zone belongs to the square
+    corners = ((-1, -1), (1, -1), (1, 1), (-1, 1))
+    lines = ["mtllib marker.mtl", "usemtl marker"]
+    lines += [f"v 0 {y * half} {z * half}" for y, z in corners]
+    lines += [f"vt {0.5 * (y + 1)} {0.5 * (z + 1)}" for y, z in corners]
+    lines += ["vn 1 0 0", "f 1/1/1 2/2/1 3/3/1", "f 1/1/1 3/3/1 4/4/1"]
+    (folder / "marker.obj").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    (folder / "marker.mtl").write_text("newmtl marker\nKd 1 1 1\nmap_Kd marker.png\n", encoding="utf-8")
+    cv2.imwrite(str(folder / "marker.png"), cv2.cvtColor(marker_with_quiet_zone(), cv2.COLOR_GRAY2BGR))
+
+
+def describe_door(latch: bool = False) -> str:
+    """URDF of the door, with a latch or without. Origin: centre of the opening, door shut; x forwards, z up."""
+    front = 0.5 * OPENING_X_M
+    back = front + PANEL_THICKNESS_M
+    width = FREE_EDGE_M + HINGE_M
+    top = PANEL_ABOVE_HANDLE_M
+    panel = _box(
+        (0.5 * (front + back), 0.5 * (HINGE_M - FREE_EDGE_M), top - 0.5 * PANEL_HEIGHT_M),
+        (PANEL_THICKNESS_M, width, PANEL_HEIGHT_M),
+        "door",
+    )
+    half_y = 0.5 * OPENING_Y_M
+    bar = _box((-front - 0.5 * RIM_M, 0.0, 0.0), (RIM_M, 2 * (half_y + RIM_M), RIM_THICKNESS_M), "handle")
+    arms = "".join(
+        _box((0.0, side * (half_y + 0.5 * RIM_M), 0.0), (2 * front, RIM_M, RIM_THICKNESS_M), "handle")
+        for side in (-1, 1)
+    )
+    plate = MARKER_SIZE_M * 8 / 6  # the quiet zone belongs to the plate
+    hinge = (back, HINGE_M)
+    shift = f"{-hinge[0]} {-hinge[1]} 0"
+    frame = (
+        _box((hinge[0] + 0.02, HINGE_M + 0.02, -0.12), (0.04, 0.03, 0.28), "frame", collides=False)
+        + _box((0.15, 0.0, -0.31), (1.2, 1.2, 0.02), "floor", collides=False)
+        + _box((0.60, 0.0, 0.10), (0.02, 1.2, 0.8), "wall", collides=False)
+    )
+    return (
+        f'<robot name="door"><link name="frame"><inertial><mass value="0"/>{_inertia(1.0)}</inertial>{frame}</link>'
+        f'<joint name="hinge" type="revolute"><parent link="frame"/><child link="panel"/>'
+        f'<origin xyz="{hinge[0]} {hinge[1]} 0"/><axis xyz="0 0 -1"/>'
+        f'<limit lower="0" upper="1.5" effort="50" velocity="10"/></joint>'
+        f'<link name="panel"><inertial><origin xyz="{-hinge[0]} {0.5 * (HINGE_M - FREE_EDGE_M) - hinge[1]} -0.12"/>'
+        f'<mass value="1.0"/>{_inertia(0.008)}</inertial>'
+        + _moved(panel + bar + arms, shift)
+        + "</link>"
+        + f'<joint name="marker_joint" type="fixed"><parent link="panel"/><child link="marker"/>'
+        f'<origin xyz="0.001 {0.5 * plate - FREE_EDGE_M - hinge[1] + 0.004} -0.10"/></joint>'
+        f'<link name="marker"><inertial><mass value="0.01"/>{_inertia(1e-5)}</inertial>'
+        + _shape("visual", (0, 0, 0), (0, 0, 0), '<mesh filename="marker.obj"/>', "white")
+        + "</link>"
+        + (_describe_latch(shift) if latch else "")
+        + "</robot>"
+    )
+
+
+def _describe_latch(shift: str) -> str:
+    """The plate, on a slider down the door; it clears the door and is as wide as the handle."""
+    clearance = 0.001
+    size = (OPENING_X_M + RIM_M - clearance, OPENING_Y_M + 2 * RIM_M, 0.004)
+    centre = (-0.5 * (RIM_M + clearance), 0.0, -PLATE_BELOW_M - 0.5 * size[2])
+    return (
+        f'<joint name="latch" type="prismatic"><parent link="panel"/><child link="plate"/><origin xyz="0 0 0"/>'
+        f'<axis xyz="0 0 -1"/><limit lower="0" upper="{PRESS_M + 0.006}" effort="50" velocity="2"/></joint>'
+        f'<link name="plate"><inertial><mass value="0.05"/>{_inertia(2e-5)}</inertial>'
+        + _moved(_box(centre, size, "frame"), shift)
+        + "</link>"
+    )
+
+
+_COLOURS = {
+    "door": "0.45 0.55 0.62 1",
+    "handle": "0.90 0.10 0.08 1",
+    "frame": "0.30 0.28 0.26 1",
+    "floor": "0.62 0.60 0.56 1",
+    "wall": "0.75 0.75 0.72 1",
+    "white": "1 1 1 1",
+}
+
+
+def _inertia(value: float) -> str:
+    return f'<inertia ixx="{value}" iyy="{value}" izz="{value}" ixy="0" ixz="0" iyz="0"/>'
+
+
+def _shape(kind: str, centre: tuple[float, ...], rpy: tuple[float, ...], geometry: str, colour: str) -> str:
+    x, y, z = centre
+    roll, pitch, yaw = rpy
+    material = f'<material name="{colour}"><color rgba="{_COLOURS[colour]}"/></material>' if kind == "visual" else ""
+    return (
+        f'<{kind}><origin xyz="{x} {y} {z}" rpy="{roll} {pitch} {yaw}"/>'
+        f"<geometry>{geometry}</geometry>{material}</{kind}>"
+    )
+
+
+def _box(centre: tuple[float, ...], size: tuple[float, ...], colour: str, *, collides: bool = True) -> str:
+    geometry = '<box size="{} {} {}"/>'.format(*size)
+    shapes = _shape("visual", centre, (0, 0, 0), geometry, colour)
+    return shapes + (_shape("collision", centre, (0, 0, 0), geometry, colour) if collides else "")
+
+
+def _moved(shapes: str, shift: str) -> str:
+    """Express shapes given relative to the handle in the frame of the hinge."""
+    dx, dy, dz = (float(value) for value in shift.split())
+    moved: list[str] = []
+    for part in shapes.split('<origin xyz="'):
+        if not moved:
+            moved.append(part)
+            continue
+        xyz, rest = part.split('"', 1)
+        x, y, z = (float(value) for value in xyz.split())
+        moved.append(f'<origin xyz="{x + dx} {y + dy} {z + dz}"{rest}')
+    return "".join(moved)

@@ -1,0 +1,224 @@
+"""Lever sliding: straddle a switch's lever with open jaws, let them close, pull it to its end; a light turns on."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pybullet as pb
+from numpy.typing import NDArray
+
+from sac_gmm.core.errors import SacGmmError
+from sac_gmm.tasks.arms.grippers import ReflexGripper, motor_force_n, parallel_jaws
+from sac_gmm.tasks.arms.iiwa import Tool
+from sac_gmm.tasks.sensing.cameras import Camera
+from sac_gmm.tasks.sensing.sensors import DepthSensor, RgbSensor
+from sac_gmm.tasks.twist_task import Task
+
+OPENING_M = 0.042  # between the jaws: 14 mm to each side of the lever
+LEVER_LENGTH_M = 0.016  # along x, the way it slides
+LEVER_WIDTH_M = 0.014  # along y, the way the jaws close
+LEVER_ABOVE_M = 0.012  # its top, above the grasp point
+LEVER_BELOW_M = 0.026  # the board, below the grasp point
+TRAVEL_M = 0.09
+ON_M = 0.075  # from here on the contact is closed; the rest of the way to the stop is over-travel
+LEVER_MASS_KG = 0.15
+LEVER_FRICTION = 0.4  # of its surface; times that of the jaws
+# What holds the lever back is more than the friction of jaws that merely press on its top, and less than half a grip.
+SLIDER_FRICTION_N = 1.5
+SPRING_N = 1.5  # of the return spring at the start
+SPRING_N_M = 10.0
+SIZE_M = (0.24, 0.18, 0.05)  # of the board
+LAMP_OFF = (0.28, 0.20, 0.08, 1.0)
+LAMP_ON = (1.0, 0.86, 0.15, 1.0)
+DEPTH_SIZES = range(64, 129)
+
+
+class LeverTask(Task):
+    """Slide a lever to the end of its slot, against friction and a return spring.
+
+    The target is the point of the lever to be grasped, at the start. The jaws close by themselves when something is
+    between their tips (`ReflexGripper`). Cameras: `depth` (stands beyond the board, looks at lever and gripper),
+    `wrist` (RGB, rides on the gripper), `scene` (for films).
+
+    Args:
+        depth_size_px: Width and height of the depth picture.
+    """
+
+    name = "lever"
+    care = (0.025, 0.3)
+
+    def __init__(self, *, depth_size_px: int = 64, **options: Any):
+        if depth_size_px not in DEPTH_SIZES:
+            raise SacGmmError(f"depth_size_px is {depth_size_px!r}; it must be a whole number from 64 to 128")
+        self._depth_size_px = int(depth_size_px)
+        super().__init__(**options)
+
+    def tool(self) -> Tool:
+        """Two jaws."""
+        return parallel_jaws(OPENING_M)
+
+    def build_scene(self) -> None:
+        """Create board, lever and cameras."""
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "lever.urdf"
+            path.write_text(describe_lever(), encoding="utf-8")
+            self.board = pb.loadURDF(
+                str(path), useFixedBase=True, flags=pb.URDF_USE_INERTIA_FROM_FILE, physicsClientId=self.client
+            )
+        links = {
+            pb.getJointInfo(self.board, i, self.client)[12].decode(): i
+            for i in range(pb.getNumJoints(self.board, self.client))
+        }
+        self.lever, self._lamp = links["lever"], links["lamp"]
+        for link in (-1, self.lever):
+            pb.changeDynamics(
+                self.board,
+                link,
+                lateralFriction=LEVER_FRICTION,
+                linearDamping=0,
+                angularDamping=0,
+                physicsClientId=self.client,
+            )
+        pb.setJointMotorControl2(
+            self.board,
+            self.lever,
+            pb.VELOCITY_CONTROL,
+            targetVelocity=0,
+            force=motor_force_n(self.client, SLIDER_FRICTION_N),
+            physicsClientId=self.client,
+        )
+        self.read_scene()
+        self.gripper = ReflexGripper(self.client, self.arm, OPENING_M)
+        self._lit: bool | None = None
+        size = self._depth_size_px
+        self.cameras = {
+            "wrist": Camera(self.client, "wrist_camera_optical_frame", 64, 64, 45.0),
+            "depth": Camera(self.client, "depth_camera_optical_frame", size, size, 27.0, near_m=0.1, far_m=1.5),
+            "scene": Camera(self.client, "scene_camera_optical_frame", 640, 480, 38.0),
+        }
+        up = np.array([0.0, 0.0, 1.0])
+        self.cameras["depth"].look(np.array([1.0, 0.0, 0.45]), np.array([0.57, 0.0, 0.265]), up)
+        self.cameras["scene"].look(np.array([0.88, -0.62, 0.60]), np.array([0.54, 0.01, 0.30]), up)
+        self.sensors["depth"] = DepthSensor(self.cameras["depth"])
+        self.sensors["rgb"] = RgbSensor(self.cameras["wrist"])
+
+    def place_scene(self, rng: np.random.Generator) -> NDArray[np.float64]:
+        """Put the board somewhere new, the lever at its start, the light off; returns the point to grasp."""
+        grasp = np.array([rng.uniform(0.58, 0.62), rng.uniform(-0.03, 0.03), 0.25])
+        pb.resetBasePositionAndOrientation(self.board, grasp.tolist(), (0, 0, 0, 1), self.client)
+        pb.resetJointState(self.board, self.lever, 0.0, 0.0, self.client)
+        self.gripper.reset()
+        self._show_light(False)
+        return grasp
+
+    def start_offset_m(self, rng: np.random.Generator) -> NDArray[np.float64]:
+        """Above the lever, within half a centimetre."""
+        return np.array([0.011, 0.0, 0.11]) + 0.005 * rng.standard_normal(3)
+
+    def read_scene(self) -> None:
+        """How far the lever has been slid."""
+        self._position_m = pb.getJointState(self.board, self.lever, self.client)[0]
+
+    def before_physics_step(self) -> None:
+        """The return spring, and the gripper's own logic."""
+        pb.setJointMotorControl2(
+            self.board,
+            self.lever,
+            pb.TORQUE_CONTROL,
+            force=-SPRING_N - SPRING_N_M * self._position_m,
+            physicsClientId=self.client,
+        )
+        self.gripper.step(self._physics_dt_s)
+
+    def advance(self, twist: NDArray[np.float64]) -> None:
+        """Let the physics run for one control period; the light shows whether the switch is closed."""
+        super().advance(twist)
+        self._show_light(self.succeeded())
+
+    def succeeded(self) -> bool:
+        """Whether the switch is closed."""
+        return self._position_m >= ON_M
+
+    def truth(self) -> dict[str, float]:
+        """How far the lever has been slid (m); `success` when the switch is closed."""
+        position = pb.getJointState(self.board, self.lever, self.client)[0]
+        return {"lever_m": position, "success": float(position >= ON_M)}
+
+    @staticmethod
+    def demonstrated_path_m() -> NDArray[np.float64]:
+        """The way of the tcp that slides the lever: down over it, then along the slot to its end."""
+        down = np.linspace([0.011, 0.0, 0.11], [0.011, 0.0, 0.03], 20)
+        over = np.linspace([0.011, 0.0, 0.03], [0.008, 0.0, 0.0], 10)[1:]
+        along = np.linspace([0.008, 0.0, 0.0], [-TRAVEL_M - 0.012, 0.0, 0.0], 30)[1:]
+        return np.vstack([down, over, along])
+
+    def _show_light(self, on: bool) -> None:
+        if on != self._lit:
+            self._lit = on
+            colour = LAMP_ON if on else LAMP_OFF
+            pb.changeVisualShape(self.board, self._lamp, rgbaColor=colour, physicsClientId=self.client)
+
+
+def describe_lever() -> str:
+    """URDF of the switch. Origin: the point of the lever to be grasped, at the start; x away from the robot, z up."""
+    top = -LEVER_BELOW_M
+    _, _, height = SIZE_M
+    centre = -0.5 * TRAVEL_M  # of the slot
+    lever_height = LEVER_ABOVE_M + LEVER_BELOW_M - 0.002  # it does not rub on the board
+    lever = (0.0, 0.0, LEVER_ABOVE_M - 0.5 * lever_height)
+    lamp = (-TRAVEL_M, -0.062, top + 0.006)
+    board = (
+        _box((centre, 0.0, top - 0.5 * height), SIZE_M, "board")
+        + _box((centre, 0.0, top), (TRAVEL_M + 0.034, 0.012, 0.001), "slot", collides=False)
+        + _box((-TRAVEL_M, 0.0, top), (0.026, 0.036, 0.0006), "mark", collides=False)
+        + _visual((lamp[0], lamp[1], top + 0.002), '<cylinder radius="0.023" length="0.008"/>', "slot")
+        + _box((centre, 0.0, top - height - 0.10), (0.9, 1.1, 0.20), "table", collides=False)
+        + _box((0.05, 0.0, top - height - 0.22), (2.0, 2.0, 0.02), "floor", collides=False)
+    )
+    return (
+        f'<robot name="switch"><link name="board"><inertial><mass value="0"/>{_inertia(1.0)}</inertial>{board}</link>'
+        f'<joint name="slide" type="prismatic"><parent link="board"/><child link="lever"/>'
+        f'<origin xyz="0 0 0"/><axis xyz="-1 0 0"/>'
+        f'<limit lower="0" upper="{TRAVEL_M}" effort="100" velocity="2"/></joint>'
+        f'<link name="lever"><inertial><origin xyz="{_text(lever)}"/><mass value="{LEVER_MASS_KG}"/>'
+        f"{_inertia(3e-5)}</inertial>" + _box(lever, (LEVER_LENGTH_M, LEVER_WIDTH_M, lever_height), "lever") + "</link>"
+        f'<joint name="lamp_joint" type="fixed"><parent link="board"/><child link="lamp"/>'
+        f'<origin xyz="{_text(lamp)}"/></joint>'
+        f'<link name="lamp"><inertial><mass value="0.01"/>{_inertia(1e-5)}</inertial>'
+        + _visual((0.0, 0.0, 0.0), '<sphere radius="0.017"/>', "mark")
+        + "</link></robot>"
+    )
+
+
+_COLOURS = {
+    "board": "0.30 0.36 0.42 1",
+    "slot": "0.08 0.08 0.09 1",
+    "mark": "0.85 0.85 0.80 1",
+    "lever": "0.85 0.12 0.10 1",
+    "table": "0.66 0.55 0.42 1",
+    "floor": "0.62 0.60 0.56 1",
+}
+
+
+def _text(values: tuple[float, ...]) -> str:
+    return " ".join(f"{value:.9g}" for value in values)
+
+
+def _inertia(value: float) -> str:
+    return f'<inertia ixx="{value}" iyy="{value}" izz="{value}" ixy="0" ixz="0" iyz="0"/>'
+
+
+def _visual(centre: tuple[float, ...], geometry: str, colour: str) -> str:
+    return (
+        f'<visual><origin xyz="{_text(centre)}"/><geometry>{geometry}</geometry>'
+        f'<material name="{colour}"><color rgba="{_COLOURS[colour]}"/></material></visual>'
+    )
+
+
+def _box(centre: tuple[float, ...], size: tuple[float, ...], colour: str, *, collides: bool = True) -> str:
+    geometry = f'<box size="{_text(size)}"/>'
+    collision = f'<collision><origin xyz="{_text(centre)}"/><geometry>{geometry}</geometry></collision>'
+    return _visual(centre, geometry, colour) + (collision if collides else "")

@@ -1,0 +1,277 @@
+"""Peg insertion: put a round peg, held between two fingers, through the round hole in the lid of a box."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pybullet as pb
+from numpy.typing import NDArray
+
+from sac_gmm.core.errors import SacGmmError
+from sac_gmm.tasks.arms.iiwa import GRIPPER_LENGTH_M, ImpedanceGains, Tool
+from sac_gmm.tasks.sensing.cameras import Camera
+from sac_gmm.tasks.sensing.sensors import RgbSensor
+from sac_gmm.tasks.sensing.tactile import Gel, TactileSensor
+from sac_gmm.tasks.twist_task import Task
+
+PEG_RADIUS_M = 0.025
+PEG_LENGTH_M = 0.075
+PEG_MASS_KG = 0.15
+# Peg and lid are polished: what presses beside the hole can still be moved over it. With a product of 0.5 it sticks,
+# and even a perfect correction of the skill after the first touch succeeds in 40 % of the episodes; with 0.2 in 96 %.
+PEG_FRICTION = 0.4  # times that of the lid
+HOLE_RADIUS_M = {"easy": 0.030, "medium": 0.028, "hard": 0.026}
+CHAMFER_M = 0.005  # at 45 degrees, around the hole's upper edge
+LID_THICKNESS_M = 0.02
+LID_FRICTION = 0.5
+BOX_M = 0.2  # side and height of the box
+WALL_M = 0.02
+N_WEDGES = 24  # convex pieces of the lid around the hole
+SUCCESS_DEPTH_M = 0.0425
+GRASP_M = 0.016  # how much of the peg is between the fingers
+GEL = Gel()
+FINGER_M = (0.022, 0.012)  # across and along the direction in which the gripper closes
+PALM_TO_PEG_M = 0.03
+PEG_CENTRE_M = 0.5 * (PEG_LENGTH_M - GRASP_M)  # from the middle between the pads to the peg's centre of mass
+HULL_MARGIN_M = 0.001  # by which Bullet thickens a convex hull; the pieces are drawn in by as much
+
+
+class PegTask(Task):
+    """Insert a peg (radius 25 mm) into a hole (easy 30 mm, medium 28 mm, hard 26 mm); done when it is 42.5 mm deep.
+
+    The end-effector is the centre of the peg's lower face, the target the centre of the hole at the lid's upper face.
+    Sensors: `tactile` (both fingers' gels), `rgb` (camera `wrist`, rides on the gripper). Camera `scene` is for films.
+    """
+
+    name = "peg"
+    torque_rate_hz = 120  # at 60, contacts of the held peg take the engine 5 % longer than fewer torques save
+    wrist_seat_m = (0.10, 0.0, 0.0)
+    wrist_sight_m = (0.0, 0.0, 0.17)
+    standard_hole = "hard"
+
+    def __init__(self, *, hole: str | None = None, gains: ImpedanceGains | None = None, **options: Any):
+        hole = self.standard_hole if hole is None else hole
+        if hole not in HOLE_RADIUS_M:
+            raise SacGmmError(f"there is no hole '{hole}'; choose one of: {', '.join(HOLE_RADIUS_M)}")
+        self.hole = hole
+        gains = gains or ImpedanceGains(rotation_stiffness_nm_rad=(25.0, 25.0, 3.0), posture_damping_nms_rad=4.0)
+        super().__init__(gains=gains, **options)
+
+    def tool(self) -> Tool:
+        """Two fingers that hold the peg."""
+        return held_peg()
+
+    def build_scene(self) -> None:
+        """Create box and cameras."""
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "box.urdf"
+            (Path(folder) / "lid.obj").write_text(lid_mesh(HOLE_RADIUS_M[self.hole]), encoding="utf-8")
+            (Path(folder) / "lid_hulls.obj").write_text(
+                lid_mesh(HOLE_RADIUS_M[self.hole], HULL_MARGIN_M), encoding="utf-8"
+            )
+            path.write_text(describe_box(), encoding="utf-8")
+            self.box = pb.loadURDF(
+                str(path), useFixedBase=True, flags=pb.URDF_USE_INERTIA_FROM_FILE, physicsClientId=self.client
+            )
+        pb.changeDynamics(self.box, -1, lateralFriction=LID_FRICTION, physicsClientId=self.client)
+        self.cameras = {
+            "wrist": Camera(self.client, "wrist_camera_optical_frame", 64, 64, 60.0),
+            "scene": Camera(self.client, "scene_camera_optical_frame", 320, 240, 40.0),
+        }
+        # What the gels see follows from what the joint between gripper and peg carries.
+        self._peg = self.arm.links["peg"]
+        pb.enableJointForceTorqueSensor(self.arm.body, self._peg, True, self.client)
+        self.sensors = {
+            "tactile": TactileSensor(self.load_on_peg, lambda: self.sensor_rng, PEG_RADIUS_M, GRASP_M, GEL),
+            "rgb": RgbSensor(self.cameras["wrist"]),
+        }
+
+    def place_scene(self, rng: np.random.Generator) -> NDArray[np.float64]:
+        """Put the box somewhere new; returns the centre of the hole at the lid's upper face."""
+        hole = np.array([rng.uniform(0.50, 0.55), rng.uniform(-0.10, 0.10), BOX_M])
+        pb.resetBasePositionAndOrientation(self.box, hole.tolist(), (0, 0, 0, 1), self.client)
+        self.cameras["scene"].look(hole + [0.38, -0.68, 0.36], hole + [-0.08, 0.03, 0.07], np.array([0, 0, 1.0]))
+        return hole
+
+    def start_offset_m(self, rng: np.random.Generator) -> NDArray[np.float64]:
+        """Above the hole, towards the robot, within a centimetre."""
+        return np.array([-0.05, 0.0, 0.10]) + 0.01 * rng.standard_normal(3)
+
+    def load_on_peg(self) -> NDArray[np.float64]:
+        """Force (N) and torque (Nm) on the peg, gripper's axes, about the middle between the pads, shape (6,)."""
+        if self.elapsed_steps == 0:  # physics has not run yet: what it last felt belongs to another episode
+            return np.zeros(6)
+        # The joint's reaction is what the gripper does to the peg; that balances what the world does to it. The physics
+        # engine gives its torque about the peg's centre of mass.
+        load = -np.array(pb.getJointState(self.arm.body, self._peg, self.client)[2])
+        load[3:5] += PEG_CENTRE_M * np.array([-load[1], load[0]])
+        return load
+
+    def truth(self) -> dict[str, float]:
+        """How deep the peg's lower face is below the lid's upper face (m); `success` when deep enough in the hole."""
+        hole = np.array(pb.getBasePositionAndOrientation(self.box, self.client)[0])
+        offset = self.arm.position_m - hole
+        inside = float(np.hypot(offset[0], offset[1])) < HOLE_RADIUS_M[self.hole]
+        depth = -float(offset[2])
+        return {"depth_m": depth, "success": float(inside and depth >= SUCCESS_DEPTH_M)}
+
+    @staticmethod
+    def demonstrated_path_m() -> NDArray[np.float64]:
+        """The way of the peg's lower face into the hole: over it, then straight down."""
+        over = np.linspace([-0.05, 0.0, 0.10], [0.0, 0.0, 0.015], 25)
+        down = np.linspace([0.0, 0.0, 0.015], [0.0, 0.0, -0.056], 20)[1:]
+        return np.vstack((over, down))
+
+
+class MediumPegTask(PegTask):
+    """The peg with the medium hole."""
+
+    name = "peg_medium"
+    standard_hole = "medium"
+
+
+class EasyPegTask(PegTask):
+    """The peg with the easy hole."""
+
+    name = "peg_easy"
+    standard_hole = "easy"
+
+
+def held_peg() -> Tool:
+    """Two fingers with soft pads and the peg between them; `tcp` is the centre of the peg's lower face."""
+    peg_top = GRIPPER_LENGTH_M + PALM_TO_PEG_M
+    finger_length = PALM_TO_PEG_M + GRASP_M
+    finger_y = PEG_RADIUS_M + GEL.thickness_m + 0.5 * FINGER_M[1]
+    parts = []
+    for name, side in (("left", 1), ("right", -1)):
+        parts.append(_fixed_joint("gripper", f"finger_{name}", (0, side * finger_y, GRIPPER_LENGTH_M)))
+        parts.append(
+            f'<link name="finger_{name}">{_inertial((0, 0, 0.5 * finger_length), 0.05, (1e-5, 1e-5, 1e-5))}'
+            + _box((0, 0, 0.5 * finger_length), (FINGER_M[0], FINGER_M[1], finger_length), "finger")
+            + _shape(
+                "visual",
+                (0, -side * 0.5 * (FINGER_M[1] + GEL.thickness_m), finger_length - 0.5 * GEL.side_m),
+                f'<box size="{GEL.side_m} {GEL.thickness_m} {GEL.side_m}"/>',
+                "pad",
+            )
+            + "</link>"
+        )
+    seen = f'<cylinder radius="{PEG_RADIUS_M}" length="{PEG_LENGTH_M}"/>'
+    # Bullet makes a hull of 32 corners of a cylinder and thickens it: drawn in, it has the right size and round edges.
+    felt = f'<cylinder radius="{PEG_RADIUS_M - HULL_MARGIN_M}" length="{PEG_LENGTH_M - 2 * HULL_MARGIN_M}"/>'
+    across = PEG_MASS_KG * (3 * PEG_RADIUS_M**2 + PEG_LENGTH_M**2) / 12
+    along = 0.5 * PEG_MASS_KG * PEG_RADIUS_M**2
+    # The origin of link `peg` is midway between the pads, where the sensor in its joint feels what the fingers hold.
+    middle = peg_top + 0.5 * GRASP_M
+    centre = (0, 0, PEG_CENTRE_M)
+    parts.append(_fixed_joint("gripper", "peg", (0, 0, middle)))
+    parts.append(
+        f'<link name="peg">{_inertial(centre, PEG_MASS_KG, (across, across, along))}'
+        + _shape("visual", centre, seen, "peg")
+        + _shape("collision", centre, felt, "peg")
+        + "</link>"
+    )
+    parts.append(_fixed_joint("peg", "tcp", (0, 0, PEG_LENGTH_M - 0.5 * GRASP_M)))
+    parts.append(f'<link name="tcp">{_inertial((0, 0, 0), 0.001, (1e-6, 1e-6, 1e-6))}</link>')
+    return Tool("".join(parts), {"peg": PEG_FRICTION, "finger_left": PEG_FRICTION, "finger_right": PEG_FRICTION})
+
+
+def describe_box() -> str:
+    """URDF of the box, open below. Origin: centre of the hole at the lid's upper face; z up."""
+    half, height = 0.5 * BOX_M, BOX_M - LID_THICKNESS_M
+    centre_z = -LID_THICKNESS_M - 0.5 * height
+    walls = "".join(
+        _box((side * (half - 0.5 * WALL_M), 0, centre_z), (WALL_M, BOX_M, height), "wall")
+        + _box((0, side * (half - 0.5 * WALL_M), centre_z), (BOX_M - 2 * WALL_M, WALL_M, height), "wall")
+        for side in (-1, 1)
+    )
+    surroundings = _shape("visual", (0, 0, -BOX_M - 0.005), '<box size="5 2.4 0.01"/>', "floor") + _shape(
+        "visual", (-0.3, 0.8, 0.4), '<box size="5 0.02 1.4"/>', "back"
+    )
+    return (
+        f'<robot name="box"><link name="box">{_inertial((0, 0, 0), 0.0, (1, 1, 1))}'
+        + _shape("visual", (0, 0, 0), '<mesh filename="lid.obj"/>', "lid")
+        + _shape("collision", (0, 0, 0), '<mesh filename="lid_hulls.obj"/>', "lid")
+        + walls
+        + surroundings
+        + "</link></robot>"
+    )
+
+
+def lid_mesh(hole_radius_m: float, shrink_m: float = 0.0) -> str:
+    """The square lid around a round hole as an OBJ file of convex wedges, one object each.
+
+    The inner faces are tangent to the hole's circle, so the opening is a regular polygon with that inscribed radius.
+
+    Args:
+        hole_radius_m: Inscribed radius of the hole.
+        shrink_m: Draw upper, lower and inner faces in by this much.
+
+    Returns:
+        Vertices relative to the centre of the hole at the lid's upper face, z up.
+    """
+    half = 0.5 * BOX_M
+    edges = 2 * np.pi * np.arange(N_WEDGES + 1) / N_WEDGES
+    corner = 1.0 / np.cos(np.pi / N_WEDGES)  # a tangent polygon's corners stand off its circle
+    inner, s = hole_radius_m + shrink_m, shrink_m
+    # Section of the ring, as (radius, height), without its outer side. The chamfer's face moves along its normal.
+    slant = CHAMFER_M + s * (np.sqrt(2.0) - 1.0) - s
+    section = [(inner, s - LID_THICKNESS_M), (inner, -s - slant), (inner + slant, -s)]
+    lines: list[str] = []
+    faces = _RING_FACES if shrink_m == 0.0 else _RING_FACES + _SIDE_FACES
+    for wedge in range(N_WEDGES):
+        vertices = []
+        for angle in edges[wedge : wedge + 2]:
+            direction = np.array([np.cos(angle), np.sin(angle)])
+            for radius, z in section:
+                vertices.append((*(radius * corner * direction), z))
+            rim = half * direction / np.abs(direction).max()  # where the ray meets the square
+            vertices += [(*rim, -s), (*rim, s - LID_THICKNESS_M)]
+        lines.append(f"o wedge_{wedge:02d}")
+        lines += ["v {:.7f} {:.7f} {:.7f}".format(*vertex) for vertex in vertices]
+        first = 10 * wedge + 1
+        lines += ["f " + " ".join(str(first + index) for index in face) for face in faces]
+    return "\n".join(lines) + "\n"
+
+
+# Corners of a wedge: five of its section on one side, five on the other; faces turn counter-clockwise from outside.
+_RING_FACES = tuple(face for i in range(5) for j in [(i + 1) % 5] for face in ((i, j, i + 5), (j, j + 5, i + 5)))
+_SIDE_FACES = ((0, 2, 1), (0, 3, 2), (0, 4, 3), (5, 6, 7), (5, 7, 8), (5, 8, 9))
+_COLOURS = {
+    "lid": "0.36 0.52 0.66 1",
+    "wall": "0.30 0.42 0.54 1",
+    "floor": "0.62 0.60 0.56 1",
+    "back": "0.80 0.80 0.77 1",
+    "peg": "0.86 0.72 0.28 1",
+    "finger": "0.25 0.26 0.28 1",
+    "pad": "0.55 0.85 0.60 1",
+}
+
+
+def _inertial(centre: tuple[float, ...], mass_kg: float, diagonal: tuple[float, float, float]) -> str:
+    x, y, z = diagonal
+    return (
+        f'<inertial><origin xyz="{centre[0]} {centre[1]} {centre[2]}"/><mass value="{mass_kg}"/>'
+        f'<inertia ixx="{x}" iyy="{y}" izz="{z}" ixy="0" ixz="0" iyz="0"/></inertial>'
+    )
+
+
+def _shape(kind: str, centre: tuple[float, ...], geometry: str, colour: str) -> str:
+    material = f'<material name="{colour}"><color rgba="{_COLOURS[colour]}"/></material>' if kind == "visual" else ""
+    x, y, z = centre
+    return f'<{kind}><origin xyz="{x} {y} {z}"/><geometry>{geometry}</geometry>{material}</{kind}>'
+
+
+def _box(centre: tuple[float, ...], size: tuple[float, ...], colour: str) -> str:
+    geometry = '<box size="{} {} {}"/>'.format(*size)
+    return _shape("visual", centre, geometry, colour) + _shape("collision", centre, geometry, colour)
+
+
+def _fixed_joint(parent: str, child: str, xyz: tuple[float, float, float]) -> str:
+    return (
+        f'<joint name="{child}_joint" type="fixed"><parent link="{parent}"/><child link="{child}"/>'
+        f'<origin xyz="{xyz[0]} {xyz[1]} {xyz[2]}"/></joint>'
+    )

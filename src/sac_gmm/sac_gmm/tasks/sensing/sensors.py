@@ -1,0 +1,87 @@
+"""Sensors that cost something to read, and the groups that observations are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Protocol
+
+import numpy as np
+from gymnasium import spaces
+from numpy.typing import NDArray
+
+from sac_gmm.core.errors import SacGmmError
+from sac_gmm.tasks.sensing.cameras import Camera
+
+# What is in every observation unless told otherwise; read with every step.
+VECTOR_GROUPS: dict[str, dict[str, spaces.Box]] = {
+    "proprio": {
+        "ee_position_m": spaces.Box(-2.0, 2.0, (3,), np.float64),
+        "ee_velocity_m_s": spaces.Box(-10.0, 10.0, (3,), np.float64),
+        "joint_position_rad": spaces.Box(-np.pi, np.pi, (7,), np.float64),
+    },
+    "target": {"target_m": spaces.Box(-2.0, 2.0, (3,), np.float64)},
+    "wrench": {"wrench": spaces.Box(-1e4, 1e4, (6,), np.float64)},
+}
+# Read when asked for; the task says which it has (`Task.sensors`).
+IMAGE_GROUPS = ("tactile", "depth", "rgb")
+# The truth about the scene, for scoring: `Task.truth`. No observation may hold it.
+PRIVILEGED = "privileged"
+
+
+class Sensor(Protocol):
+    """Something that is read when asked for."""
+
+    @property
+    def space(self) -> spaces.Box:
+        """Shape, type and range of a reading."""
+
+    def read(self) -> NDArray[Any]:
+        """The reading now, as `space` says."""
+
+
+class RgbSensor:
+    """Colours of a camera, 0-255, shape (height, width, 3)."""
+
+    def __init__(self, camera: Camera) -> None:
+        self.camera = camera
+        self.space = spaces.Box(0, 255, (camera.info.height, camera.info.width, 3), np.uint8)
+
+    def read(self) -> NDArray[np.uint8]:
+        """Take a picture."""
+        return self.camera.rgb()
+
+
+class DepthSensor:
+    """Distance from a camera's image plane in metres, shape (height, width), float32; where nothing is, the far end."""
+
+    def __init__(self, camera: Camera) -> None:
+        self.camera = camera
+        self.space = spaces.Box(0.0, camera.far_m, (camera.info.height, camera.info.width), np.float32)
+
+    def read(self) -> NDArray[np.float32]:
+        """Take a picture."""
+        return self.camera.depth_m()
+
+
+def check_groups(task: str, groups: Iterable[str], sensors: dict[str, Sensor]) -> tuple[str, ...]:
+    """The groups of an observation, in order, without doubles.
+
+    Raises:
+        SacGmmError: The truth is among them, or something this task has no sensor for.
+    """
+    chosen = tuple(dict.fromkeys(groups))
+    known = (*VECTOR_GROUPS, *sensors)
+    for group in chosen:
+        if group == PRIVILEGED:
+            raise SacGmmError(f"groups: '{PRIVILEGED}' is the truth, for scoring alone; no observation can hold it")
+        if group not in known:
+            raise SacGmmError(f"groups: task '{task}' has no '{group}'; choose among: {', '.join(known)}")
+    return chosen
+
+
+def observation_space(groups: Iterable[str], sensors: dict[str, Sensor]) -> spaces.Dict:
+    """The space of observations with these groups: vector groups give their flat keys, the others their own name."""
+    entries: dict[str, spaces.Space[Any]] = {}
+    for group in groups:
+        entries |= VECTOR_GROUPS[group] if group in VECTOR_GROUPS else {group: sensors[group].space}
+    return spaces.Dict(entries)

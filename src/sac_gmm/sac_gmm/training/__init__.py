@@ -1,0 +1,1 @@
+"""Training runs: base skills, episodes, worker processes."""

@@ -1,0 +1,343 @@
+"""Train a skill in one process: base episodes, then episodes that explore; stopped and gone on with at any moment.
+
+A run's folder holds `config.json` (what was asked for), `skill.npz` (the base skill), `episodes.jsonl` (one line per
+episode), `agent.checkpoint` (everything that learning depends on), `policy.bin` (what is needed to act) and
+`tensorboard/`. A run that was killed and resumed gives the same policy as one that was not, bit for bit.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.files import atomic_file, sync_path, write_json
+from sac_gmm.core.provenance import provenance
+from sac_gmm.core.runs import locked_run, put_aside, read_config, read_log
+from sac_gmm.methods import AdaptingAgent, MacroEnv, Mode
+from sac_gmm.methods.registry import contender, demonstrated_action, make_env
+from sac_gmm.methods.sac_gmm.settings import AgentSettings
+from sac_gmm.models import Kind, SkillModel, load_model, save_model
+from sac_gmm.rl import Replay, SacAgent, SyncLearner, read_extra, save_policy
+from sac_gmm.tasks.sensing.sensors import check_groups
+from sac_gmm.training.base_skill import fit_base_skill
+from sac_gmm.training.seeds import seed_bank
+
+CHECKPOINT_EPISODES = 20  # between two checkpoints
+# What a run's folder holds: a new run begins where there is none of it.
+PARTS = ("config.json", "skill.npz", "episodes.jsonl", "agent.checkpoint", "policy.bin")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to train. Equal plans give equal policies."""
+
+    task: str
+    skill: str
+    seed: int
+    episodes: int
+    settings: AgentSettings  # those in force: of another skill than `sac_gmm`, what `settings_for` gives
+    fit: Kind = "lpv_ds"
+    task_options: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not contender(self.skill).learns:
+            raise SacGmmError(f"skill '{self.skill}' learns nothing: measure it with `sac-gmm evaluate`")
+        seed_bank("train", self.seed, self.episodes)  # refuses what it has no seeds for, before anything is written
+
+    def to_json(self) -> dict[str, Any]:
+        """What makes two runs the same, and what goes into result files."""
+        return {
+            "task": self.task,
+            "skill": self.skill,
+            "seed": self.seed,
+            "episodes": self.episodes,
+            "fit": self.fit,
+            "task_options": self.task_options,
+            "settings": self.settings.to_json(),
+        }
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> Plan:
+        """Rebuild from `to_json`; what else is in `value` is left alone."""
+        kept = {name: value[name] for name in ("task", "skill", "seed", "episodes", "fit", "task_options")}
+        return cls(**kept, settings=AgentSettings.from_json(value["settings"]))
+
+
+@dataclass(frozen=True)
+class Episode:
+    """One line of the log."""
+
+    number: int  # counts base episodes too
+    mode: str  # base or train
+    seed: int
+    success: bool
+    steps: int  # control steps
+    decisions: int
+    wall_s: float
+
+
+class TrainingRun:
+    """One run in its folder.
+
+    Args:
+        plan: What to train.
+        folder: Where everything is written.
+        resume: Go on with the run there; without, the folder must hold none, nor a part of one.
+        demonstrations: Folder with one folder of bags per task.
+        keep_policies_at: After so many training episodes the policy is kept too, as `policy_N.bin`.
+
+    Raises:
+        SacGmmError: There is a run already, none to resume, one of another plan, one that another program is at, or one
+            of which a file is missing or belongs to another. Nothing is written then.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        folder: Path,
+        *,
+        resume: bool = False,
+        demonstrations: Path = Path("demos"),
+        keep_policies_at: tuple[int, ...] = (),
+    ) -> None:
+        self.plan = plan
+        self._keep_policies_at = keep_policies_at
+        self.folder = folder
+        self.settings = plan.settings
+        self._log_path = folder / "episodes.jsonl"
+        self._checkpoint = folder / "agent.checkpoint"
+        with contextlib.ExitStack() as opened:
+            opened.enter_context(locked_run(folder))
+            self._check_folder(resume)
+            self.model = self._base_skill(demonstrations)
+            self.env = make_env(plan.task, plan.skill, self.settings, self.model, plan.task_options)
+            task: Any = self.env.task
+            opened.callback(task.close)
+            if self.env.observer.coding is not None:
+                check_groups(task.name, (self.env.observer.coding.group,), task.sensors)
+            known = self._open_agent()
+            self.episodes = self._go_on(known)
+            self._write_folder()
+            self._opened = opened.pop_all()
+
+    @property
+    def _n_base(self) -> int:
+        return self.settings.skill.base_episodes
+
+    @property
+    def total(self) -> int:
+        """Episodes of the whole run, base episodes among them."""
+        return self._n_base + self.plan.episodes
+
+    @property
+    def trained(self) -> int:
+        """Training episodes so far."""
+        return max(0, len(self.episodes) - self._n_base)
+
+    def run(self, on_episode: Callable[[Episode], None] = lambda episode: None) -> None:
+        """Run what is missing, with a checkpoint every few episodes and at the end."""
+        from torch.utils.tensorboard import SummaryWriter
+
+        writer = SummaryWriter(str(self.folder / "tensorboard"), purge_step=len(self.episodes))
+        try:
+            while len(self.episodes) < self.total:
+                episode = self._episode(len(self.episodes))
+                self.episodes.append(episode)
+                self._append_log(episode)
+                self._chart(writer, episode)
+                if self.trained in self._keep_policies_at:
+                    self._save_policy(f"policy_{self.trained}.bin")
+                if len(self.episodes) % CHECKPOINT_EPISODES == 0 and len(self.episodes) < self.total:
+                    self.save()
+                on_episode(episode)
+        finally:
+            writer.close()
+        self.save()
+
+    def save(self) -> None:
+        """Write the checkpoint, and the policy as it is now."""
+        sync_path(self._log_path)  # never a checkpoint that has more episodes behind it than the log on the disk
+        extra = {
+            "episodes": len(self.episodes),
+            "model_id": self.model.model_id,
+            "agent": self.agent.state_dict(),
+        }
+        self.learner.checkpoint(self._checkpoint, extra)
+        self._save_policy("policy.bin")
+
+    def _save_policy(self, name: str) -> None:
+        about = {
+            **self.plan.to_json(),
+            "episodes_trained": self.trained,
+            "model_id": self.model.model_id,
+            **provenance(),
+        }
+        save_policy(self.folder / name, self.learner.policy(), self.settings.agent, about)
+
+    def close(self) -> None:
+        """Leave the physics engine and the folder."""
+        self._opened.close()
+
+    def _episode(self, number: int) -> Episode:
+        mode = Mode.BASE if number < self._n_base else Mode.TRAIN
+        bank, index = ("base", number) if mode is Mode.BASE else ("train", number - self._n_base)
+        seed = seed_bank(bank, self.plan.seed, index + 1)[index]
+        start = time.perf_counter()
+        options = {"target_noise_std_m": 0.0} if mode is Mode.BASE and self._demonstrates else None
+        own_noise_m = self.settings.skill.training_noise_m
+        if mode is Mode.TRAIN and own_noise_m is not None and "target_noise_std_m" not in self.plan.task_options:
+            options = {"target_noise_std_m": own_noise_m}
+        success, steps, decisions = play(self.env, self.agent, mode, seed, options)
+        wall_s = round(time.perf_counter() - start, 3)
+        return Episode(number, mode.name.lower(), seed, success, steps, decisions, wall_s)
+
+    def _check_folder(self, resume: bool) -> None:
+        """Refuse to go on with another run than this, or to begin one over the parts of another."""
+        if not resume:
+            found = [name for name in PARTS if (self.folder / name).exists()]
+            if "config.json" in found:
+                raise SacGmmError(f"there is a run in {self.folder} already: give --resume to go on, or another folder")
+            if found:
+                raise SacGmmError(f"{self.folder} holds {', '.join(found)} of another run: give another folder")
+            return
+        before, wanted = read_config(self.folder), self._config()
+        if changed := [name for name in wanted if before.get(name) != wanted[name] and name != "episodes"]:
+            raise SacGmmError(
+                f"the run in {self.folder} was started with other values of: {', '.join(changed)}; give the same"
+            )
+
+    def _config(self) -> dict[str, Any]:
+        return json.loads(json.dumps(self.plan.to_json()))
+
+    def _base_skill(self, demonstrations: Path) -> SkillModel:
+        path = self.folder / "skill.npz"
+        if path.exists():
+            return load_model(path)
+        return fit_base_skill(self.plan.task, self.plan.fit, demonstrations)
+
+    def _open_agent(self) -> dict[str, Any] | None:
+        """Make learner and agent, of the checkpoint where there is one; what was stored beside it."""
+        spec, action_dim, config = self.env.observer.spec, self.env.decoder.action_dim, self.settings.agent
+        known = None
+        if self._checkpoint.exists():
+            self.learner, known = SyncLearner.resume(self._checkpoint, (spec, action_dim, config))
+            self._check_belongs(known)
+        else:
+            self.learner = SyncLearner(
+                SacAgent(spec, action_dim, config, self.plan.seed), Replay(spec, action_dim, config.replay_capacity)
+            )
+        self._demonstrates = contender(self.plan.skill).demonstrates
+        self.agent = AdaptingAgent(
+            self.learner,
+            action_dim,
+            config.noise_correlation,
+            self.plan.seed,
+            sees_images=spec.image_shape is not None,
+            base_action=demonstrated_action(self.model) if self._demonstrates else None,
+        )
+        if known is not None:
+            self.agent.load_state_dict(known["agent"])
+        return known
+
+    def _check_belongs(self, known: dict[str, Any]) -> None:
+        """Refuse a checkpoint that is not of a training run, or of one with another base skill."""
+        if not isinstance(known.get("episodes"), int) or "agent" not in known:
+            raise SacGmmError(
+                f"{self._checkpoint} is not the checkpoint of a training run: put back the one of this run, or begin "
+                "another run"
+            )
+        model_id = self.model.model_id
+        if known.get("model_id", model_id) != model_id:  # those of older versions do not say
+            raise SacGmmError(
+                f"{self._checkpoint} adapts skill {known['model_id']}, {self.folder / 'skill.npz'} is {model_id}: put "
+                "back the skill of this run, or begin another run"
+            )
+
+    def _go_on(self, known: dict[str, Any] | None) -> list[Episode]:
+        """The episodes behind the checkpoint. Those that came after it are run again: the same will come of them."""
+        logged = self._read_log()
+        if len(logged) > self.total:
+            raise SacGmmError(
+                f"the run in {self.folder} has {len(logged)} episodes behind it, {self._n_base} of the base skill "
+                f"among them: give --episodes {len(logged) - self._n_base} or more"
+            )
+        if known is not None:
+            if len(logged) < known["episodes"]:
+                raise SacGmmError(
+                    f"{self._log_path} holds {len(logged)} episodes, {self._checkpoint} has {known['episodes']} behind "
+                    "it: put back the log of this run, or begin another run"
+                )
+            return logged[: known["episodes"]]
+        # Without a checkpoint a run begins anew. One that must have had a checkpoint has lost it: too dear for that.
+        if len(logged) > CHECKPOINT_EPISODES or (self.folder / "policy.bin").exists():
+            raise SacGmmError(
+                f"{self._checkpoint} is missing, though the run had {len(logged)} episodes: put it back, or begin "
+                "another run"
+            )
+        if logged:
+            put_aside(self._log_path)
+        return []
+
+    def _write_folder(self) -> None:
+        """Write what all the rest belongs to, the configuration first: from then on the run can be resumed."""
+        write_json(self.folder / "config.json", {**self._config(), **provenance()})
+        if not (self.folder / "skill.npz").exists():
+            save_model(self.folder / "skill.npz", self.model)
+        self._write_log()
+
+    def _read_log(self) -> list[Episode]:
+        lines = read_log(self._log_path, [field.name for field in fields(Episode)])
+        try:
+            return [Episode(**line) for line in lines]
+        except TypeError as error:
+            raise SacGmmError(f"{self._log_path} is not a log of episodes ({error}): begin another run") from error
+
+    def _write_log(self) -> None:
+        with atomic_file(self._log_path) as partial:
+            partial.write_text("".join(_line(episode) for episode in self.episodes), encoding="utf-8")
+
+    def _append_log(self, episode: Episode) -> None:
+        with self._log_path.open("a", encoding="utf-8") as file:
+            file.write(_line(episode))
+
+    def _chart(self, writer: Any, episode: Episode) -> None:
+        recent = [e.success for e in self.episodes if e.mode == episode.mode][-25:]
+        writer.add_scalar(f"{episode.mode}/success_of_last_25", np.mean(recent), episode.number)
+        writer.add_scalar(f"{episode.mode}/steps", episode.steps, episode.number)
+        for name, value in self.learner.metrics().items():
+            writer.add_scalar(f"learner/{name}", value, episode.number)
+
+
+def play(
+    env: MacroEnv, agent: AdaptingAgent, mode: Mode, seed: int, options: dict[str, Any] | None = None
+) -> tuple[bool, int, int]:
+    """Run an episode for an agent that remembers and learns; return success, control steps and decisions."""
+    observation = env.reset(seed, options)
+    agent.begin(mode)
+    total = decisions = steps = 0
+    while True:
+        step = env.step(agent.decide(observation, steps))
+        observation, steps = step.observation, step.steps
+        total += steps
+        decisions += 1
+        if step.terminated or step.truncated:
+            agent.end(observation, success=step.reward > 0.0, truncated=step.truncated, steps=steps)
+            return step.reward > 0.0, total, decisions
+
+
+def trained_episodes(folder: Path) -> int:
+    """How many episodes a run's checkpoint has behind it; 0 where there is none."""
+    path = folder / "agent.checkpoint"
+    return int(read_extra(path)["episodes"]) if path.exists() else 0
+
+
+def _line(episode: Episode) -> str:
+    return json.dumps(vars(episode)) + "\n"

@@ -1,0 +1,142 @@
+"""Run episodes in several processes at once; what comes out is what one process would give."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing.connection import wait
+from typing import Any
+
+import numpy as np
+
+from sac_gmm.core.errors import SacGmmError
+from sac_gmm.methods import MacroEnv
+from sac_gmm.methods.episodes import Outcome, Policy, run_episode
+
+_PRELOAD = ["sac_gmm.evaluation", "sac_gmm.tasks"]
+
+
+def run_episodes_parallel(
+    make_env: Callable[[], MacroEnv],
+    seeds: Iterable[int],
+    workers: int,
+    *,
+    make_policy: Callable[[], Policy] | None = None,
+    options: dict[str, Any] | None = None,
+) -> Iterator[Outcome]:
+    """Run one episode per seed, each whole in one of several worker processes, and give the outcomes in order.
+
+    A seed alone determines its episode, so the outcomes do not depend on how many workers there are. Closing the
+    iterator stops the workers; they end as well when this process is killed.
+
+    Args:
+        make_env: Builds task and decoder, once in each worker. It is sent there, so it must be a function of a module
+            (or `functools.partial` of one), not a lambda; a script that calls this needs `if __name__ == "__main__":`.
+        seeds: One per episode.
+        workers: Processes; with 1 all runs in this process.
+        make_policy: Builds the policy, like `make_env`; it must keep nothing from one episode to the next. None for
+            the skill as fitted (all actions zero).
+        options: For the task's reset, such as `target_noise_std_m`.
+
+    Raises:
+        SacGmmError: A worker died, or `workers` is less than 1. Errors of an episode come out as they are.
+    """
+    if workers < 1:
+        raise SacGmmError(f"workers is {workers}; it must be 1 or more")
+    return _run(make_env, list(seeds), workers, make_policy, options)
+
+
+def _run(
+    make_env: Callable[[], MacroEnv],
+    seeds: list[int],
+    workers: int,
+    make_policy: Callable[[], Policy] | None,
+    options: dict[str, Any] | None,
+) -> Iterator[Outcome]:
+    if workers == 1:
+        player = _Player(make_env, make_policy, options)
+        try:
+            for seed in seeds:
+                yield player.play(seed)
+        finally:
+            player.close()
+        return
+    # A server that has everything imported forks the workers: they start at once, and inherit no threads from here.
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(_PRELOAD)
+    pool = ProcessPoolExecutor(
+        workers, mp_context=context, initializer=_begin_worker, initargs=(make_env, make_policy, options)
+    )
+    try:
+        outcomes = pool.map(_play_in_worker, seeds)
+        for seed in seeds:
+            try:
+                yield next(outcomes)
+            except BrokenProcessPool as error:
+                raise SacGmmError(
+                    f"a worker died in or before the episode with seed {seed}: see what it printed above; out of "
+                    "memory is a common cause, fewer workers the remedy"
+                ) from error
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+class _Player:
+    """Plays episodes in one environment, built when the first is asked for."""
+
+    def __init__(
+        self,
+        make_env: Callable[[], MacroEnv],
+        make_policy: Callable[[], Policy] | None,
+        options: dict[str, Any] | None,
+    ) -> None:
+        self._make_env, self._make_policy, self._options = make_env, make_policy, options
+        self._env: MacroEnv | None = None
+
+    def play(self, seed: int) -> Outcome:
+        if self._env is None:
+            self._env = self._make_env()
+            action = np.zeros(self._env.decoder.action_dim)
+            self._policy = self._make_policy() if self._make_policy is not None else lambda _: action
+        return run_episode(self._env, self._policy, seed, self._options)
+
+    def close(self) -> None:
+        close = getattr(self._env.task, "close", None) if self._env is not None else None
+        if close is not None:
+            close()
+
+
+_player: _Player  # of a worker process
+
+
+def _begin_worker(
+    make_env: Callable[[], MacroEnv], make_policy: Callable[[], Policy] | None, options: dict[str, Any] | None
+) -> None:
+    import torch
+
+    global _player
+    torch.set_num_threads(1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which stops its workers
+    end_with_parent()
+    _player = _Player(make_env, make_policy, options)
+
+
+def end_with_parent() -> None:
+    """Make this worker process end when its parent does, however that ends."""
+    threading.Thread(target=_wait_for_parents_end, daemon=True).start()
+
+
+def _wait_for_parents_end() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    wait([parent.sentinel])
+    os._exit(1)
+
+
+def _play_in_worker(seed: int) -> Outcome:
+    return _player.play(seed)

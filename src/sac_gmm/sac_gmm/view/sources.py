@@ -1,0 +1,35 @@
+"""Finds out what a path is and opens it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sac_gmm.core.errors import SacGmmError
+from sac_gmm.demos.bags.bag_reader import is_bag
+from sac_gmm.view.snapshot import Source
+
+
+def open_source(path: Path, demonstrations: Path = Path("demos"), skill: Path | None = None) -> Source:
+    """The source for the folder of a run or for a bag.
+
+    Args:
+        path: The folder, or the bag.
+        demonstrations: Folder with one folder of bags per task.
+        skill: For a bag in which the skill was not recorded.
+
+    Raises:
+        SacGmmError: It is neither, or cannot be read.
+    """
+    if not path.exists():
+        raise SacGmmError(f"there is no {path}: give the folder of a run, a bag, or nothing for what runs over ROS 2")
+    if (path / "config.json").exists():
+        from sac_gmm.view.run_source import RunSource
+
+        return RunSource(path, demonstrations)
+    if is_bag(path):
+        from sac_gmm.view.bag_source import BagSource
+
+        return BagSource(path, skill)
+    raise SacGmmError(
+        f"{path} is neither a run (config.json is missing) nor a bag (no metadata.yaml, no .mcap): give one of these"
+    )

@@ -1,0 +1,1 @@
+"""Nodes that put the graph under load and measure it."""

@@ -1,0 +1,1 @@
+"""What nodes share: parameters, QoS, messages, life cycle. No node lives here."""

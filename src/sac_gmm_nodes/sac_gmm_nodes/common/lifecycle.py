@@ -1,0 +1,131 @@
+"""A node with a life cycle whose transitions say what went wrong.
+
+rclpy's own swallows what a transition raises, and a transition that is not possible ends the node.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+from lifecycle_msgs.msg import State
+from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
+from rclpy.lifecycle.node import LifecycleNodeMixin
+
+from sac_gmm.core.errors import SacGmmError
+from sac_gmm_nodes.common.node import BaseNode
+
+_SUCCESS = TransitionCallbackReturn.SUCCESS
+
+
+class ManagedNode(LifecycleNodeMixin, BaseNode):
+    """A node that is configured, activated, deactivated and cleaned up from outside.
+
+    Override `configure`, `activate`, `deactivate` and `cleanup`. A `SacGmmError` raised in one refuses the transition
+    with its sentence in the log; anything else is logged with its traceback, and the node is cleaned up.
+
+    Attributes:
+        autostart: The parameter of that name: the node shall call `start_by_itself` at the end of its construction.
+    """
+
+    def __init__(self, name: str) -> None:
+        BaseNode.__init__(self, name)
+        LifecycleNodeMixin.__init__(self)
+        self.autostart = self.flag("autostart", False, "configure and activate without a lifecycle manager")
+        self._refusal = ""  # why the last transition did not happen
+        asked = self._service_change_state.callback
+        self._service_change_state.callback = self._never_raising(asked)
+
+    @property
+    def lifecycle_state(self) -> int:
+        """One of lifecycle_msgs/State."""
+        return int(self._state_machine.current_state[0])
+
+    @property
+    def is_active(self) -> bool:
+        """Whether the node is active."""
+        return self.lifecycle_state == State.PRIMARY_STATE_ACTIVE
+
+    def start_by_itself(self) -> None:
+        """Configure and activate, as a lifecycle manager would.
+
+        Raises:
+            SacGmmError: A transition was refused.
+        """
+        for transition in (self.trigger_configure, self.trigger_activate):
+            if transition() != _SUCCESS:
+                raise SacGmmError(self._refusal)
+
+    def configure(self) -> None:
+        """Get ready: load, open, check."""
+
+    def activate(self) -> None:
+        """Begin to act."""
+
+    def deactivate(self) -> None:
+        """Stop acting and leave everything at rest."""
+
+    def cleanup(self) -> None:
+        """Undo `configure`. Called in any state but active, also when `configure` has only half succeeded."""
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Configure; what had been begun is undone when it fails."""
+        result = self._carry_out(self.configure)
+        if result != _SUCCESS:
+            self._carry_out(self.cleanup, keep_refusal=True)
+        return result
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Activate."""
+        return self._carry_out(self.activate)
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Deactivate."""
+        return self._carry_out(self.deactivate)
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Clean up."""
+        return self._carry_out(self.cleanup)
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Come to rest from any state."""
+        if state.state_id == State.PRIMARY_STATE_ACTIVE:
+            self._carry_out(self.deactivate)
+        return self._carry_out(self.cleanup)
+
+    def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Back to the beginning after a bug in a transition."""
+        if state.state_id == State.PRIMARY_STATE_ACTIVE:
+            self._carry_out(self.deactivate, keep_refusal=True)
+        return self._carry_out(self.cleanup, keep_refusal=True)
+
+    def _carry_out(self, transition: Callable[[], None], keep_refusal: bool = False) -> TransitionCallbackReturn:
+        try:
+            transition()
+            return _SUCCESS
+        except SacGmmError as refusal:
+            text, result = str(refusal), TransitionCallbackReturn.FAILURE
+            self.get_logger().error(f"cannot {transition.__name__}: {text}")
+        except Exception as error:
+            text, result = f"{type(error).__name__}: {error}", TransitionCallbackReturn.ERROR
+            self.get_logger().fatal(f"while trying to {transition.__name__}:\n{traceback.format_exc()}")
+        if not keep_refusal:
+            self._refusal = text
+        return result
+
+    def _never_raising(self, asked: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+        def answer(request: Any, response: Any) -> Any:
+            wanted, now = request.transition.label or request.transition.id, self._state_machine.current_state[1]
+            possible = {entry[1]: entry[0] for entry in self._state_machine.available_transitions}
+            if wanted in possible or wanted in possible.values():
+                try:
+                    return asked(request, response)
+                except Exception as error:  # rclpy's own, of a private type
+                    self.get_logger().error(f"transition {wanted} failed while {now}: {error}")
+            else:
+                self.get_logger().error(f"{wanted} is not possible while {now}: possible are {', '.join(possible)}")
+            response.success = False
+            return response
+
+        return answer

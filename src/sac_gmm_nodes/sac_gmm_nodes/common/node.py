@@ -1,0 +1,335 @@
+"""What all nodes share: how they start and end, declare parameters, and name their QoS.
+
+A node is a class over `BaseNode`; its `main` is
+
+    def main() -> None:
+        run_node(MyNode)
+"""
+
+from __future__ import annotations
+
+import array
+import dataclasses
+import faulthandler
+import re
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Generator, Sequence
+from typing import Any, TypeVar
+
+import rclpy
+from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
+from rclpy.clock import Clock, ClockType
+from rclpy.executors import Executor, ExternalShutdownException, SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.signals import SignalHandlerOptions
+from rclpy.subscription import Subscription
+from sac_gmm_interfaces.msg import Heartbeat
+
+from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.settings import range_text
+
+Settings = TypeVar("Settings")
+
+RELIABLE = QoSProfile(depth=10)
+EVERY = QoSProfile(depth=80)  # more than the control steps between two decisions, for a node that is held up
+COMMAND = QoSProfile(depth=1)
+SENSOR = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
+LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+EPISODE = QoSProfile(depth=10, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+
+_SPIN_S = 0.1  # how long a signal may wait until the main thread sees it
+_HEARTBEAT_S = 0.5
+
+
+def stream(reliable: bool) -> QoSProfile:
+    """QoS of states and images: best effort and the latest only, or, in lock-step, every one of them."""
+    return EVERY if reliable else SENSOR
+
+
+def take_what_waits(subscription: Subscription, most: int) -> None:
+    """Work off up to `most` messages that have come already: topics and services overtake each other in an executor."""
+    for _ in range(most):
+        with subscription.handle:
+            taken = subscription.handle.take_message(subscription.msg_type, subscription.raw)
+        if taken is None:
+            return
+        subscription.callback(taken[0])
+
+
+class Turn:
+    """Awaited in a coroutine callback, it lets the executor run what else is ready, for at most `_SPIN_S`.
+
+    The callback's group must be a reentrant one, else nothing else of that group runs until the callback has ended.
+    """
+
+    def __await__(self) -> Generator[None, None, None]:
+        yield
+
+
+class BaseNode(Node):
+    """A node that ends cleanly: `stopping` is set on Ctrl-C, and `close` runs while publishing still works.
+
+    It publishes a heartbeat for as long as its callbacks run and `alive` says so.
+    """
+
+    end_timeout_s = 8.0  # a node that takes longer to end shows where it hangs, and is ended
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.stopping = threading.Event()
+        self.failed = False
+        self._threads: list[threading.Thread] = []
+        self._heartbeats = self.create_publisher(Heartbeat, "heartbeat", RELIABLE)
+        # On a clock of its own: simulated time may stand still.
+        self.steady_clock = Clock(clock_type=ClockType.STEADY_TIME)
+        self.create_timer(_HEARTBEAT_S, self._beat, clock=self.steady_clock)
+
+    @property
+    def alive(self) -> bool:
+        """Whether the node does its work; without it the heartbeat stops."""
+        return True
+
+    @property
+    def lifecycle_state(self) -> int:
+        """One of lifecycle_msgs/State; 0 for a node without a life cycle."""
+        return 0
+
+    @property
+    def name_below_root(self) -> str:
+        """Namespace and name, by which two robots' nodes are two entries in the diagnostics."""
+        return self.get_fully_qualified_name().lstrip("/")
+
+    def count_publishers(self, topic_name: str) -> int:
+        """How many publish on a topic, under the name that it is remapped to; rclpy's own does not look at that."""
+        return super().count_publishers(self.resolve_topic_name(topic_name))
+
+    def _beat(self) -> None:
+        if self.alive:
+            beat = Heartbeat(node=self.get_fully_qualified_name(), lifecycle_state=self.lifecycle_state)
+            beat.header.stamp.sec, beat.header.stamp.nanosec = divmod(time.time_ns(), 1_000_000_000)
+            self._heartbeats.publish(beat)
+
+    def make_executor(self) -> Executor:
+        """The executor that runs this node's callbacks."""
+        return SingleThreadedExecutor()
+
+    def spin(self, executor: Executor) -> None:
+        """Run callbacks until the node is asked to stop."""
+        while not self.stopping.is_set():
+            executor.spin_once(timeout_sec=_SPIN_S)
+
+    def run_thread(self, target: Callable[[], None]) -> threading.Thread:
+        """Run `target` in a thread of its own; when it raises, its traceback is logged and the node ends.
+
+        `target` must return soon after `stopping` is set.
+        """
+
+        def guarded() -> None:
+            try:
+                target()
+            except Exception:
+                self.get_logger().fatal(traceback.format_exc())
+                self.failed = True
+                self.stopping.set()
+
+        thread = threading.Thread(target=guarded, name=target.__name__, daemon=True)
+        self._threads.append(thread)
+        thread.start()
+        return thread
+
+    def join_threads(self, timeout_s: float = 5.0) -> None:
+        """Wait for the threads of `run_thread`."""
+        for thread in self._threads:
+            thread.join(timeout_s)
+
+    def close(self) -> None:
+        """Leave everything at rest. Called once, after the last callback."""
+
+    # Parameters. Dynamic typing lets a person write 30 where 30.0 is meant. The range is checked here, because rclpy's
+    # own sentence does not name it well; the descriptor carries it for `ros2 param describe`.
+
+    def text(self, name: str, default: str, description: str, choices: Sequence[str] = ()) -> str:
+        """Declare a text parameter and return its value.
+
+        Raises:
+            SacGmmError: The value is not one of `choices`.
+        """
+        value = self._given(name, default)
+        wanted = f"one of: {', '.join(choices)}" if choices else "a text"
+        if not isinstance(value, str) or (choices and value not in choices):
+            raise SacGmmError(f"parameter {name} = {value!r}: expected {wanted}")
+        self._declare(name, value, ParameterDescriptor(description=f"{description} [{wanted}]"))
+        return value
+
+    def texts(self, name: str, default: Sequence[str], description: str) -> list[str]:
+        """Declare a parameter that is a list of texts and return its value; an empty text in it does not count."""
+        value = [entry for entry in self._given(name, list(default)) if entry is not None]  # rclpy reads [] as [None]
+        if not all(isinstance(entry, str) for entry in value):
+            raise SacGmmError(f"parameter {name} = {value!r}: expected a list of texts")
+        # rclpy cannot tell the type of an empty list.
+        self._declare(name, list(value) or [""], ParameterDescriptor(description=f"{description} [list of texts]"))
+        return [entry for entry in value if entry]
+
+    def flag(self, name: str, default: bool, description: str) -> bool:
+        """Declare a parameter that is true or false and return its value."""
+        value = self._given(name, default)
+        if not isinstance(value, bool):
+            raise SacGmmError(f"parameter {name} = {value!r}: expected true or false")
+        self._declare(name, value, ParameterDescriptor(description=description))
+        return value
+
+    def whole(self, name: str, default: int, low: int, high: int, description: str) -> int:
+        """Declare a whole-number parameter within [low, high] and return its value."""
+        value = self._given(name, default)
+        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+            raise SacGmmError(f"parameter {name} = {value!r} is out of range: expected a whole number, {low} to {high}")
+        self._declare(name, value, _descriptor(f"{description} [{low} to {high}]", value, low, high))
+        return value
+
+    def wholes(self, name: str, default: Sequence[int], low: int, high: int, description: str) -> list[int]:
+        """Declare a parameter that is a list of whole numbers within [low, high] and return its value."""
+        value = self._given(name, list(default))
+        value = list(value) if isinstance(value, (list, tuple, array.array)) else [value]
+        value = [entry for entry in value if entry is not None]  # rclpy reads [] as [None]
+        for entry in value:
+            if isinstance(entry, bool) or not isinstance(entry, int) or not low <= entry <= high:
+                raise SacGmmError(f"parameter {name} = {value!r}: expected a list of whole numbers, {low} to {high}")
+        self._declare(name, value, ParameterDescriptor(description=f"{description} [{low} to {high}, a list]"))
+        return value
+
+    def real(
+        self, name: str, default: float, low: float, high: float, unit: str, description: str, *, tunable: bool = False
+    ) -> float:
+        """Declare a number parameter within [low, high] and return its value.
+
+        A `tunable` one may be set while the node runs; the node hears of that by itself.
+        """
+        value = self._given(name, default)
+        wanted = f"{low:g} to {high:g} {unit}".rstrip()
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not low <= value <= high:
+            raise SacGmmError(f"parameter {name} = {value!r} is out of range: expected {wanted}")
+        descriptor = _descriptor(f"{description} [{wanted}]", float(value), low, high)
+        self._declare(name, float(value), descriptor, read_only=not tunable)
+        return float(value)
+
+    def settings(self, kind: type[Settings]) -> Settings:
+        """Declare one parameter for each field of a settings class of `sac_gmm.control` and return it filled in.
+
+        Raises:
+            SacGmmError: A value is out of its range.
+        """
+        fields: tuple[dataclasses.Field, ...] = dataclasses.fields(kind)  # type: ignore[arg-type]
+        values: dict[str, Any] = {}
+        for field in fields:
+            value = self._given(field.name, field.default)
+            if isinstance(field.default, tuple):
+                value = tuple(value) if isinstance(value, (tuple, list, array.array)) else (value,)
+            values[field.name] = value
+        try:
+            built = kind(**values)
+        except SacGmmError as error:
+            raise SacGmmError(f"parameter {error}") from error
+        for field in fields:
+            value, low, high = values[field.name], field.metadata["low"], field.metadata["high"]
+            if isinstance(value, tuple):
+                value = [float(entry) for entry in value]
+            elif not isinstance(field.default, int):
+                value = float(value)
+            description = f"{field.metadata['text']} [{range_text(field)}]"
+            self._declare(field.name, value, _descriptor(description, value, low, high))
+        return built
+
+    def refuse_unknown_parameters(self) -> None:
+        """Refuse parameters that the node has not declared: a mistyped limit must not be ignored.
+
+        Raises:
+            SacGmmError: There is one.
+        """
+        for name in self._parameter_overrides:
+            if not self.has_parameter(name) and not name.startswith("qos_overrides."):
+                raise SacGmmError(f"there is no parameter {name}: see the node's file in config/ for those there are")
+
+    def _given(self, name: str, default: Any) -> Any:
+        given = self._parameter_overrides.get(name)
+        return default if given is None else given.value
+
+    def _declare(self, name: str, value: Any, descriptor: ParameterDescriptor, read_only: bool = True) -> None:
+        descriptor.read_only = read_only
+        descriptor.dynamic_typing = True
+        self.declare_parameter(name, value, descriptor, ignore_override=True)
+
+
+def run_node(factory: Callable[[], BaseNode]) -> None:
+    """Run one node until Ctrl-C or SIGTERM, which end it with code 0; bad parameters end it with 2, bugs with 1."""
+    code = 1
+    node: BaseNode | None = None
+    executor: Executor | None = None
+    try:
+        _init()
+        node = factory()
+        node.refuse_unknown_parameters()
+        _stop_on_signals(node)
+        executor = node.make_executor()
+        executor.add_node(node)
+        node.spin(executor)
+        code = 1 if node.failed else 0
+    except (KeyboardInterrupt, ExternalShutdownException):
+        code = 0
+    except SacGmmError as error:
+        print(f"{getattr(factory, '__name__', 'node')}: {error}", file=sys.stderr, flush=True)
+        code = 2
+    except Exception:
+        traceback.print_exc()
+    finally:
+        if node is not None:
+            node.stopping.set()
+            try:
+                node.close()
+            except Exception:
+                traceback.print_exc()
+                code = code or 1
+            if executor is not None:
+                executor.shutdown(timeout_sec=1.0)
+            node.destroy_node()
+        rclpy.try_shutdown()
+        faulthandler.cancel_dump_traceback_later()
+    sys.exit(code)
+
+
+def _init() -> None:
+    """Start ROS 2 with the arguments of the command line.
+
+    Raises:
+        SacGmmError: One of them, or a parameter file that it names, cannot be used.
+    """
+    try:
+        rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
+    except RuntimeError as error:  # RCLError, which rclpy does not hand out
+        said = re.sub(r",? at /\S+:\d+", "", " ".join(str(error).split()))  # places in the sources of rcl
+        raise SacGmmError(
+            f"{said}: mend what comes after --ros-args; a parameter file must be there and be YAML, without tabs"
+        ) from error
+
+
+def _stop_on_signals(node: BaseNode) -> None:
+    def stop(number: int, _frame: Any) -> None:
+        node.stopping.set()
+        faulthandler.dump_traceback_later(node.end_timeout_s, exit=True)
+        signal.signal(number, signal.SIG_DFL)  # asked twice, it ends at once
+
+    signal.signal(signal.SIGINT, stop)
+    signal.signal(signal.SIGTERM, stop)
+
+
+def _descriptor(description: str, value: Any, low: float, high: float) -> ParameterDescriptor:
+    descriptor = ParameterDescriptor(description=description)
+    if isinstance(value, int):
+        descriptor.integer_range = [IntegerRange(from_value=int(low), to_value=int(high))]
+    else:
+        descriptor.floating_point_range = [FloatingPointRange(from_value=float(low), to_value=float(high))]
+    return descriptor

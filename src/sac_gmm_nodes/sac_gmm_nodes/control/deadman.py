@@ -1,0 +1,31 @@
+"""The switch that a person holds while the arm may move: the topic `deadman`."""
+
+from __future__ import annotations
+
+import time
+
+from std_msgs.msg import Bool
+
+from sac_gmm_nodes.common.node import RELIABLE, BaseNode
+
+
+class Deadman:
+    """Held only while the topic says true, and says so often enough.
+
+    Args:
+        node: The node that moves the arm; it gets the parameters.
+    """
+
+    def __init__(self, node: BaseNode) -> None:
+        self._needed = node.flag("deadman", False, "move only while the topic deadman says true")
+        self._timeout_s = node.real("deadman_timeout_s", 0.2, 0.02, 5.0, "s", "a deadman older than this is off")
+        self._held_s = -float("inf")  # when the last message came that said true
+        if self._needed:
+            node.create_subscription(Bool, "deadman", self._on_message, RELIABLE)
+
+    def released(self, now_s: float) -> bool:
+        """Whether the arm must not move for want of it; `now_s` by time.monotonic."""
+        return self._needed and now_s - self._held_s > self._timeout_s
+
+    def _on_message(self, message: Bool) -> None:
+        self._held_s = time.monotonic() if message.data else -float("inf")

@@ -1,0 +1,521 @@
+"""Moves the arm along the field of a skill, and takes in new versions of it: `sac_gmm.control` behind topics.
+
+    ros2 run sac_gmm_nodes gmm_controller --ros-args -p model_file:=door.npz -p autostart:=true
+
+A node with a life cycle: configured, it has loaded its skill and says what it would do; only active does it move the
+arm. The loop has a thread of its own. On the wall clock it keeps absolute deadlines; in lock-step it ticks once for
+every new state of a running episode. Callbacks, in the main thread, only swap references.
+"""
+
+from __future__ import annotations
+
+import gc
+import sys
+import threading
+import time
+from typing import NamedTuple
+
+import numpy as np
+from geometry_msgs.msg import PoseStamped
+from rcl_interfaces.msg import SetParametersResult
+from rclpy.parameter import Parameter
+from sac_gmm_interfaces.msg import (
+    EpisodeState,
+    MixtureUpdate,
+)
+from std_srvs.srv import SetBool, Trigger
+
+from sac_gmm.control import (
+    DRIVER_TIMEOUT_S,
+    Answer,
+    ArmState,
+    BlendSettings,
+    Limit,
+    Reason,
+    SafetyLimits,
+    State,
+    Tick,
+    UpdateBounds,
+    UpdateGate,
+    VelocityController,
+    Verdict,
+    remedy,
+)
+from sac_gmm.core.errors import SacGmmError
+from sac_gmm.models import SkillModel, load_model
+from sac_gmm_nodes.common.conversions import frame_objection, nanoseconds, point_array, reached, update_of
+from sac_gmm_nodes.common.lifecycle import ManagedNode
+from sac_gmm_nodes.common.node import EPISODE, LATCHED, RELIABLE, run_node, stream
+from sac_gmm_nodes.control.control_loop import DeadlineLoop, LoopStatistics, claim_processor
+from sac_gmm_nodes.control.controller_reports import ControllerReports
+from sac_gmm_nodes.control.deadman import Deadman
+from sac_gmm_nodes.control.joint_link import link_of
+from sac_gmm_nodes.control.robot_link import ArmReading
+
+_SWITCH_INTERVAL_S = 0.0002  # how long a callback may keep the loop's thread from running
+_OVERTIME_NS = 500_000_000  # past its time limit, in which the episode manager should have ended an episode
+_REPEAT_S = 1.0  # at which a decision that nobody has taken is announced again
+_ABSENT_S = 5.0  # wall time to wait in lock-step for an adapter that is not there: it may be on its way back
+_SAID_AFTER_S = 10.0  # at which it is said that the adapter is waited for
+_COLLECT_S = 5.0  # between two collections of garbage, while no episode is running
+_STOP_S = 3.0  # for the arm to come to rest and the zero commands to be sent when the node is deactivated
+_STUCK_S = 2.0  # without a tick the loop hangs, and the heartbeat stops
+
+
+class _Episode(NamedTuple):
+    """The episode last heard of."""
+
+    number: int
+    running: bool
+    start_ns: int
+    end_ns: int  # when its time is over
+
+
+class GmmController(ManagedNode):
+    """Parameters and topics around one `VelocityController` and one `UpdateGate`."""
+
+    states_by_executor = False  # else the loop takes them itself, right before it needs them
+
+    def __init__(self) -> None:
+        super().__init__("gmm_controller")
+        self._model_file = self.text("model_file", "", "the skill to run, a file written by `sac-gmm fit`")
+        self._rate_hz = self.real("rate_hz", 100.0, 30.0, 500.0, "Hz", "rate of the loop; in lock-step of the states")
+        self._lockstep = self.flag("lockstep", False, "tick once per state instead of on the wall clock")
+        self.states_by_executor = self.states_by_executor or self._lockstep
+        reliable = self.flag("reliable_state", self._lockstep, "ask for every state, not only the latest")
+        self._lockstep_timeout_s = self.real(
+            "lockstep_timeout_s", 5.0, 0.05, 600.0, "s", "in lock-step, wall time to wait for the adapter's update"
+        )
+        self._expect_adapter = self.flag(
+            "expect_adapter", False, "in lock-step, wait for an update even before the adapter has sent its first"
+        )
+        self._interval = self.whole("decision_interval", 32, 1, 10_000, "control steps between two decisions")
+        base_frame = self._base_frame = self.text("base_frame", "lbr_link_0", "frame of poses, twists and the target")
+        self._deadman = Deadman(self)
+        self._priority = self.whole("realtime_priority", 0, 0, 99, "SCHED_FIFO priority of the loop; 0 for none")
+        self._cores = self.wholes("cpu_affinity", (), 0, 1023, "cores that the loop may run on; empty for all")
+        self._lock_memory = self.flag("lock_memory", False, "keep the process from being swapped out")
+        self._speed_scale = self.real(
+            "speed_scale", 1.0, 0.0, 1.0, "", "by which the speed is multiplied; may be set while it runs", tunable=True
+        )
+        self.add_on_set_parameters_callback(self._on_parameters)
+        self._limits = self.settings(SafetyLimits)
+        self._blend = self.settings(BlendSettings)
+        self._bounds = self.settings(UpdateBounds)
+        if not self._model_file:
+            raise SacGmmError("parameter model_file is empty: give the file of a skill, written by `sac-gmm fit`")
+
+        # What the callbacks leave for the loop. Each is one reference, replaced as a whole.
+        self._news = threading.Condition()
+        self._reading: ArmReading | None = None
+        self._target: tuple[int, np.ndarray] | None = None  # stamp, position
+        self._episode: _Episode | None = None
+        self._hold = Reason.NONE  # on request
+        self._answered: tuple[int, int] | None = None  # episode and decision of the last update answered
+        self._moving_allowed = False  # active
+
+        # What belongs to the loop, while there is one.
+        self._controller: VelocityController | None = None
+        self._rehearsal: VelocityController | None = None
+        self._gate: UpdateGate | None = None
+        self._base: SkillModel | None = None
+        self._loop: DeadlineLoop | None = None
+        self._thread: threading.Thread | None = None
+        self._loop_ended = True
+        self._statistics = LoopStatistics()
+        self._ticked_s = 0.0
+        self._silent = True  # the last tick sent nothing
+        self._commanded = False  # something has been sent since the node was activated
+        self._episode_id = 0
+        self._begun: tuple[int, int] | None = None  # number and start of the episode last taken in
+        self._running = False
+        self._step = 0
+        self._published_version: int | None = None
+        self._adapter_missed = False
+        self._last_stamp_ns = 0
+
+        self.link = link_of(self, base_frame, stream(reliable), self._on_reading if self.states_by_executor else None)
+        self._reports = ControllerReports(self, base_frame, self._interval)
+        self.create_subscription(PoseStamped, "target_pose", self._on_target, LATCHED)
+        self.create_subscription(EpisodeState, "episode_state", self._on_episode, EPISODE)
+        self.create_subscription(MixtureUpdate, "model_update", self._on_update, RELIABLE)
+        self.create_service(SetBool, "~/pause", self._on_pause)
+        self.create_service(Trigger, "~/stop", self._on_stop)
+        self.create_service(Trigger, "~/roll_back", self._on_roll_back)
+        self.create_timer(1.0, self._report, clock=self.steady_clock)
+        self.create_timer(_COLLECT_S, self._collect_garbage, clock=self.steady_clock)
+        if self.autostart:
+            self.refuse_unknown_parameters()
+            self.start_by_itself()
+
+    # Life cycle ------------------------------------------------------------------------------------------------
+
+    def configure(self) -> None:
+        """Load the skill and start the loop, which does not move the arm yet."""
+        base = load_model(self._model_file)
+        joints = self.link.prepare(self._limits, 1 / self._rate_hz)
+        self._controller = VelocityController(base, self._limits, 1 / self._rate_hz, self._blend, joints)
+        self._gate = UpdateGate(base, self._limits, self._bounds)
+        self._base = base
+        self._statistics = LoopStatistics()
+        self._hold = Reason.NONE
+        self._episode_id, self._begun, self._running, self._published_version = 0, None, False, None
+        self.get_logger().info(
+            f"{base.kind} skill {base.model_id} of {base.mixture.n_components} components, "
+            + ("lock-step" if self._lockstep else f"{self._rate_hz:g} Hz")
+        )
+        sys.setswitchinterval(_SWITCH_INTERVAL_S)
+        gc.disable()  # from here on it runs between episodes only, in the main thread
+        gc.collect()
+        gc.freeze()
+        self._loop_ended = False
+        self._ticked_s = time.monotonic()
+        if not self._lockstep:
+            self._rehearsal = VelocityController(base, self._limits, 1 / self._rate_hz, self._blend)
+            self._loop = DeadlineLoop(
+                1 / self._rate_hz, self._wall_tick, self._arrival, self._fell_behind, self._rehearse
+            )
+        self._thread = self.run_thread(self._lockstep_loop if self._loop is None else self._wall_loop)
+
+    def activate(self) -> None:
+        """Let the arm be moved."""
+        if self._controller is not None:
+            self._controller.clear_fault()
+        self.link.clear()
+        self._moving_allowed = True
+        self._publish_model()
+        self._notify()
+
+    def deactivate(self) -> None:
+        """Bring the arm to rest within its limits, send the zero commands, and be silent."""
+        self._moving_allowed = False
+        self._notify()
+        end_s = time.monotonic() + _STOP_S
+        first_tick = self._statistics.ticks
+        while not self._lockstep and not (self._silent and self._statistics.ticks > first_tick + 1):
+            ticking = self._thread is not None and self._thread.is_alive()
+            if time.monotonic() > end_s or not ticking:
+                self.get_logger().error("the loop did not bring the arm to rest: a zero command is sent instead")
+                break
+            time.sleep(0.005)
+        self._send_zero()
+
+    def cleanup(self) -> None:
+        """End the loop and forget the skill."""
+        self._moving_allowed = False
+        self._loop_ended = True
+        if self._loop is not None:
+            self._loop.end()
+        self._notify()
+        if self._thread is not None:
+            self._thread.join(_STOP_S)
+        self._loop = self._thread = self._controller = self._rehearsal = self._gate = self._base = None
+        gc.enable()
+
+    def close(self) -> None:
+        """Leave the arm at rest, end the loop."""
+        if self._moving_allowed:
+            self.deactivate()
+        self.cleanup()
+        self.link.flush()  # else the last command may be gone before it has been read
+
+    @property
+    def alive(self) -> bool:
+        """Whether the loop, where there is one on the wall clock, keeps ticking."""
+        return self._loop is None or self._loop_is_alive
+
+    @property
+    def _loop_is_alive(self) -> bool:
+        return time.monotonic() - self._ticked_s < _STUCK_S
+
+    def _send_zero(self) -> None:
+        """The last word, where there was a first: the topic may belong to another by now."""
+        if self._commanded:
+            self.link.send(np.zeros(6), self._last_stamp_ns)
+        self._commanded = False
+
+    # The loop --------------------------------------------------------------------------------------------------
+
+    def _wall_loop(self) -> None:
+        assert self._loop is not None
+        claim_processor(self._priority, self._cores, self._lock_memory, self.get_logger())
+        self._loop.run()
+
+    def _wall_tick(self, late_s: float) -> None:
+        begun_s = time.perf_counter()
+        if self._controller is not None and time.monotonic() - self._ticked_s > DRIVER_TIMEOUT_S:
+            self._controller.start_from_rest()
+        self._reading = self.link.poll()
+        self._follow_episode(moving=True)
+        self._tick(self._reading, begun_s, late_s)
+        self.link.tell()
+
+    def _rehearse(self) -> None:
+        """Go the way of a tick, with a controller and a message that lead nowhere."""
+        reading, target = self.link.poll(), self._target
+        if self._rehearsal is not None and reading is not None and target is not None:
+            self._rehearsal.clear_fault()
+            self._running_episode()
+            hold = self._reason_to_hold(time.monotonic())
+            tick = self._rehearsal.tick(ArmState(reading.position_m, target[1]), hold)
+            self.link.rehearse(tick.twist)
+
+    def _arrival(self) -> float | None:
+        return None if self._reading is None else self._reading.arrived_s
+
+    def _fell_behind(self, late_s: float) -> None:
+        self.get_logger().warning(
+            f"the loop is {late_s * 1e3:.0f} ms late: lower rate_hz or free the processor", throttle_duration_sec=5.0
+        )
+
+    def _lockstep_loop(self) -> None:
+        """Tick once for every new state of a running episode.
+
+        Before its tick a state gives way to another only when the scene is reset. That one is the next episode's: it
+        must not be answered with the model of this one.
+        """
+        claim_processor(self._priority, self._cores, self._lock_memory, self.get_logger())
+        while not self._loop_ended:
+            with self._news:
+                self._news.wait_for(lambda: self._loop_ended or self._state_is_new())
+                reading = self._reading
+            if self._loop_ended:
+                return
+            self._follow_episode(moving=False)
+            if self._step % self._interval == 0:
+                self._wait_for_adapter(reading)
+            if reading is self._reading:
+                self._tick(reading, time.perf_counter(), late_s=0.0)
+
+    def _state_is_new(self) -> bool:
+        """Whether a state of the running episode waits for its tick, with a target that belongs to that episode."""
+        episode, reading, target = self._episode, self._reading, self._target
+        if not self._moving_allowed or episode is None or reading is None or target is None:
+            return False
+        news = reading.stamp_ns != self._last_stamp_ns  # a simulation that was started again begins with earlier ones
+        return episode.running and news and min(reading.stamp_ns, target[0]) >= episode.start_ns
+
+    def _follow_episode(self, moving: bool) -> None:
+        """Take in the start or the end of an episode."""
+        assert self._controller is not None
+        running = self._running_episode()
+        # By its start as well: a manager that was started again counts from one again.
+        if running is not None and (running.number, running.start_ns) != self._begun:
+            self._begun = running.number, running.start_ns
+            self._episode_id = running.number
+            self._step = 0
+            self._adapter_missed = False
+            self._answered = None
+            self._controller.reset(moving=moving)
+        self._running = running is not None
+
+    def _running_episode(self) -> _Episode | None:
+        """The episode that is running, as last heard; one whose manager is gone ends all the same."""
+        episode, reading = self._episode, self._reading
+        if episode is None or not episode.running:
+            return None
+        if reading is not None and reached(reading.stamp_ns, episode.end_ns + _OVERTIME_NS):
+            return None
+        return episode
+
+    def _reason_to_hold(self, now_s: float) -> Reason:
+        """Why the arm must not move, but for what the controller finds in the state itself."""
+        if not self._moving_allowed:
+            return Reason.INACTIVE
+        if self._hold is not Reason.NONE:
+            return self._hold
+        if self._reading is None:
+            return Reason.NO_STATE
+        if (driver := self.link.hold(now_s)) is not Reason.NONE:
+            return driver
+        if self._deadman.released(now_s):
+            return Reason.NO_DEADMAN
+        episode, target = self._episode, self._target
+        if target is None:
+            return Reason.NO_TARGET
+        if not self._running or episode is None:
+            return Reason.NO_EPISODE
+        return Reason.NONE if target[0] >= episode.start_ns else Reason.NO_TARGET  # where it was in another episode
+
+    def _tick(self, reading: ArmReading | None, begun_s: float, late_s: float) -> None:
+        controller, target = self._controller, self._target
+        assert controller is not None
+        now_s = self._ticked_s = time.monotonic()
+        hold, age_s, state = self._reason_to_hold(now_s), 0.0, None
+        if reading is not None:
+            self._last_stamp_ns = reading.stamp_ns
+            age_s = now_s - reading.arrived_s
+            if target is not None:
+                counted_s = 0.0 if self._lockstep else age_s
+                state = ArmState(reading.position_m, target[1], counted_s)
+        controller.pipeline.speed_scale = self._speed_scale
+        tick = controller.tick(state, hold)
+        if tick.publish:
+            self.link.send(tick.twist, self._last_stamp_ns)
+            self._commanded = True
+        self._silent = not tick.publish
+        due = not self._lockstep and tick.state is State.ACTIVE and self._step % self._interval == 0
+        compute_s = time.perf_counter() - begun_s
+        self._statistics.add(late_s, compute_s)
+        self._publish_status(tick, due, compute_s, late_s, age_s)
+        if tick.version != self._published_version:
+            self._publish_model()
+        if tick.state is State.ACTIVE:
+            self._step += 1
+
+    def _wait_for_adapter(self, reading: ArmReading | None) -> None:
+        """In lock-step: say that a decision is due and hold the tick until the adapter's update has been answered."""
+        controller, episode = self._controller, self._episode
+        if controller is None or reading is None or episode is None or self._hold is not Reason.NONE:
+            return
+        if reached(reading.stamp_ns, episode.end_ns):
+            return  # nothing can follow the last state
+        decision = (self._episode_id, self._step // self._interval)
+        self._last_stamp_ns = reading.stamp_ns
+        waiting = Tick(np.zeros(6), False, State.ACTIVE, Reason.NONE, Limit.NONE, controller.version)
+        expected = not self._adapter_missed and (self._expect_adapter or controller.adapter_alive)
+        begun_s, waited_s = time.monotonic(), 0.0
+
+        def settled() -> bool:
+            running = self._running_episode()
+            over = running is None or (running.number, running.start_ns) != self._begun
+            return self._answered == decision or over or self._loop_ended or not self._moving_allowed
+
+        while not settled():
+            # Said again from time to time: an adapter that was only just found by the middleware has missed it.
+            self._publish_status(waiting, True, 0.0, 0.0, 0.0)
+            # Who is there may take its time: an agent may be learning to see.
+            there = self.count_publishers("model_update") > 0
+            patience_s = self._lockstep_timeout_s if there else min(self._lockstep_timeout_s, _ABSENT_S)
+            waited_s = time.monotonic() - begun_s
+            left_s = patience_s - waited_s if expected else 0.0
+            if left_s <= 0:
+                break
+            if waited_s > _SAID_AFTER_S:
+                text = f"waiting for the adapter since {waited_s:.0f} s"
+                self.get_logger().info(text, throttle_duration_sec=_SAID_AFTER_S)
+            with self._news:
+                self._news.wait_for(settled, min(left_s, _REPEAT_S))
+        if expected and not settled():
+            self._adapter_missed = True
+            self.get_logger().warning(
+                f"no update for decision {decision[1]} of episode {decision[0]} within {waited_s:.1f} s: "
+                f"going on with version {controller.version}"
+            )
+
+    # Callbacks -------------------------------------------------------------------------------------------------
+
+    def _notify(self) -> None:
+        with self._news:
+            self._news.notify_all()
+
+    def _on_reading(self, reading: ArmReading) -> None:
+        self._reading = reading
+        self._notify()
+
+    def _on_target(self, message: PoseStamped) -> None:
+        objection = frame_objection(message.header.frame_id, self._base_frame, "target_pose")
+        if objection:
+            self.get_logger().error(objection, throttle_duration_sec=5.0)
+        # One in another frame takes the place of the one before all the same: that may be where nothing is any more.
+        self._target = None if objection else (nanoseconds(message.header.stamp), point_array(message.pose.position))
+        self._notify()
+
+    def _on_episode(self, message: EpisodeState) -> None:
+        start_ns = nanoseconds(message.start_stamp)
+        end_ns = start_ns + round(message.time_limit_s * 1e9)
+        running = message.phase == EpisodeState.PHASE_RUNNING
+        self._episode = _Episode(message.episode_id, running, start_ns, end_ns)
+        self._notify()
+        if message.phase == EpisodeState.PHASE_RESETTING:
+            gc.collect()
+
+    def _on_parameters(self, parameters: list[Parameter]) -> SetParametersResult:
+        for parameter in parameters:
+            if parameter.name == "speed_scale":
+                value = parameter.value
+                if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0.0 <= value <= 1.0:
+                    reason = f"parameter speed_scale = {value!r} is out of range: expected 0 to 1"
+                    return SetParametersResult(successful=False, reason=reason)
+                self._speed_scale = float(value)
+        return SetParametersResult(successful=True)
+
+    def _on_update(self, message: MixtureUpdate) -> None:
+        controller, gate, target = self._controller, self._gate, self._target
+        tick = 0
+        if controller is None or gate is None:
+            verdict = Verdict(False, Answer.NOT_READY, "the controller is not configured")
+        else:
+            position = None if target is None else target[1]
+            running = self._running_episode()
+            number = None if running is None else running.number
+            verdict = gate.judge(update_of(message), controller.version, position, number)
+            tick = controller.ticks
+            if verdict.accepted and verdict.model is not None:
+                tick = controller.swap(verdict.model, message.new_version)
+        if not verdict.accepted:
+            self.get_logger().warning(
+                f"update {message.new_version} refused ({verdict.answer.name}): {verdict.text}",
+                throttle_duration_sec=1.0,
+            )
+        self._reports.answer(message, verdict, tick)
+        self._answered = message.episode_id, message.decision
+        self._notify()
+
+    def _on_pause(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
+        self._hold = Reason.PAUSED if request.data else Reason.NONE
+        if not request.data and self._controller is not None:
+            self._controller.clear_fault()
+            self.link.clear()
+        response.success = True
+        response.message = "paused" if request.data else "going on"
+        return response
+
+    def _on_stop(self, _request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        self._hold = Reason.STOPPED
+        response.success = True
+        response.message = remedy(Reason.STOPPED, Limit.NONE)
+        return response
+
+    def _on_roll_back(self, _request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        response.success = self._controller is not None
+        response.message = "not configured"
+        if self._controller is not None:
+            response.message = f"back to version {self._controller.roll_back()}"
+        return response
+
+    def _collect_garbage(self) -> None:
+        if not self._running:
+            gc.collect()
+
+    # Publishing ------------------------------------------------------------------------------------------------
+
+    def _publish_status(self, tick: Tick, due: bool, compute_s: float, late_s: float, age_s: float) -> None:
+        controller = self._controller
+        assert controller is not None
+        status = self._reports.status
+        status.tick, status.adapter_alive = controller.ticks, controller.adapter_alive
+        status.episode_id, status.step, status.decision_due = self._episode_id, self._step, due
+        status.tick_time_s, status.late_s, status.state_age_s = compute_s, late_s, age_s
+        status.speed_scale = self._speed_scale
+        self._reports.publish_status(tick, self._last_stamp_ns)
+
+    def _publish_model(self) -> None:
+        if self._controller is not None and self._base is not None:
+            version = self._controller.version
+            stamp_ns = 0 if self._published_version is None else self._last_stamp_ns
+            self._reports.publish_model(self._controller.model, self._base.model_id, version, stamp_ns)
+            self._published_version = version
+
+    def _report(self) -> None:
+        if self._controller is not None:
+            self._reports.diagnose(self.lifecycle_state, self._statistics, self._rate_hz, self.link.driver)
+
+
+def main() -> None:
+    """Run the node."""
+    run_node(GmmController)
+
+
+if __name__ == "__main__":
+    main()

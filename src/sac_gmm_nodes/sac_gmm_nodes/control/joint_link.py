@@ -1,0 +1,432 @@
+"""The link to an arm that tells its joints: a KUKA LBR iiwa behind `lbr_fri_ros2_stack`, or any that has joint states.
+
+The end-effector's pose comes from the joints and the robot's description (Pinocchio), or from TF. The pose is published
+as `state/pose`, with `wrench` under the same stamp, for all others who need the state. What the driver says of itself
+is judged by `sac_gmm.control.lbr_state`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from geometry_msgs.msg import PoseStamped, Twist, WrenchStamped
+from rcl_interfaces.msg import ParameterType
+from rcl_interfaces.srv import GetParameters
+from rclpy.duration import Duration
+from rclpy.qos import DurabilityPolicy, QoSProfile
+from sensor_msgs.msg import JointState
+from std_msgs.msg import Float64MultiArray, String
+
+from sac_gmm.control import Limit, Reason, SafetyLimits
+from sac_gmm.control.joint_limits import JointGuard, JointIntegrator, JointSettings
+from sac_gmm.control.kinematics import ArmKinematics, FrameTree
+from sac_gmm.control.lbr_state import LbrJudge, LbrSettings, LbrState
+from sac_gmm.control.safety import JointLimiter
+from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.geometry import conjugate, multiply
+from sac_gmm.core.settings import check_settings, number
+from sac_gmm_nodes.common.conversions import (
+    header,
+    nanoseconds,
+    point_array,
+    stamp_of,
+    twist_bytes,
+    wrench_array,
+    wrench_message,
+)
+from sac_gmm_nodes.common.node import COMMAND, LATCHED, SENSOR, BaseNode
+from sac_gmm_nodes.common.optional_messages import LBRJointPositionCommand, LBRState, TFMessage
+from sac_gmm_nodes.control.robot_link import ArmReading, Polled, RobotLink, take
+
+_SETTING_S = 1.0  # at which the driver is asked for its settings; it may be started again with others
+_FRAMES = QoSProfile(depth=100)
+_STATIC_FRAMES = QoSProfile(depth=100, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+_TIP_FRAME = ("inv_jac_ctrl.twist_in_tip_frame", "twist_in_tip_frame")  # newer and older drivers
+_TIP = "the skill's tip"  # in the tree of frames
+_SILENT_S = 1.0  # a wrench that does not come for so long is asked for aloud
+_PAUSE_S = 0.5  # without a command for so long, joint positions begin anew where the arm is
+
+
+@dataclass(frozen=True)
+class TipSettings:
+    """What the driver moves, and how it takes a twist."""
+
+    tip_offset_m: tuple[float, float, float] = number(
+        (0.0, 0.0, 0.0), -1.0, 1.0, "m", "from the tip frame's origin to the tip that the skill moves, in its axes"
+    )
+    twist_gain: float = number(
+        1.0, 0.2, 4.0, "", "by which a twist is multiplied for the driver; calibrate_speed measures it"
+    )
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+
+
+class JointLink:
+    """Joints in, twists or joint positions out. All but the callbacks of timers runs in the loop's thread.
+
+    Attributes:
+        guard: Of the joints, updated with every state; None until the robot's description is there.
+
+    Args:
+        node: The controller; it gets this link's parameters.
+        frame_id: The base frame.
+        lbr: Whether there is an LBR's driver; else joint states and nobody to object.
+    """
+
+    def __init__(self, node: BaseNode, frame_id: str, lbr: bool) -> None:
+        self._node, self._frame_id = node, frame_id
+        robot = node.text("robot_name", "lbr", "namespace of the driver's topics; empty for none")
+        prefix = f"{robot}/" if robot else ""
+        sources = ("joints", "tf")
+        self._source = node.text("pose_source", "joints", "from where the pose of the tip is known", sources)
+        commands = ("twist", "joint_position", "forward_position")
+        self._output = node.text(
+            "command", "twist", "what the driver takes; joint positions are integrated from the twist", commands
+        )
+        self._tip_frame = node.text("tip_frame", "lbr_link_ee", "link of the robot's description that moves the tip")
+        self._urdf_file = node.text("urdf_file", "", "the robot's description; empty: from robot_description")
+        self._tip = node.settings(TipSettings)
+        self._joint_settings = node.settings(JointSettings)
+        self._judge = LbrJudge(node.settings(LbrSettings)) if lbr else None
+        checked = node.flag("check_driver", lbr, "move only if the driver takes twists in base axes")
+        # Joint positions have no axes, and the controller that takes them has no such setting to be asked for.
+        checked = checked and self._output == "twist"
+        self._objection = Reason.WRONG_DRIVER_SETTING if checked else Reason.NONE
+        self._state: LbrState | None = None
+        self.guard: JointGuard | None = None
+        self._kinematics: ArmKinematics | None = None
+        self._integrator: JointIntegrator | None = None
+        self._frames = FrameTree()
+        self._frames.set(self._tip_frame, _TIP, np.array(self._tip.tip_offset_m), np.array([0.0, 0.0, 0.0, 1.0]), None)
+        self._reading: ArmReading | None = None
+        self._joints_ns = 0  # stamp of the last joint state
+        self._reason = Reason.NO_STATE if lbr else Reason.NONE
+        self._wrench: WrenchStamped | None = None
+        self._wrench_s: float | None = None  # when it came, or was looked for first
+        self._described = ""
+        # Stamp, position, and the orientation where it is not that of the joints.
+        self._untold: tuple[int, np.ndarray, np.ndarray | None] | None = None
+        self._limits: SafetyLimits | None = None
+        self._dt_s = 0.0
+        self._sent_s = -np.inf
+
+        if lbr and LBRState is None:
+            raise SacGmmError("robot is lbr, but lbr_fri_idl is not there: source the workspace of lbr_fri_ros2_stack")
+        if self._source == "tf" and TFMessage is None:
+            raise SacGmmError("pose_source is tf, but tf2_msgs is not installed: install it, or take joints")
+        group = Polled()
+        kind, topic = (LBRState, f"{prefix}state") if lbr else (JointState, f"{prefix}joint_states")
+        self._states = node.create_subscription(kind, topic, _ignore, SENSOR, callback_group=group)
+        self._descriptions = node.create_subscription(
+            String, f"{prefix}robot_description", _ignore, LATCHED, callback_group=group
+        )
+        self._wrenches = node.create_subscription(
+            WrenchStamped, f"{prefix}force_torque_broadcaster/wrench", _ignore, SENSOR, callback_group=group
+        )
+        self._transforms = []
+        if self._source == "tf":
+            for name, qos in (("/tf", _FRAMES), ("/tf_static", _STATIC_FRAMES)):
+                self._transforms.append(node.create_subscription(TFMessage, name, _ignore, qos, callback_group=group))
+        self._poses = node.create_publisher(PoseStamped, "state/pose", SENSOR)
+        self._wrench_out = node.create_publisher(WrenchStamped, "wrench", SENSOR)
+        self._pose_message = PoseStamped()
+        self._pose_message.header.frame_id = frame_id
+        self._make_output(prefix)
+        if checked:
+            self._settings = node.create_client(GetParameters, f"{prefix}twist_controller/get_parameters")
+            node.create_timer(_SETTING_S, self._ask_driver, clock=node.steady_clock)
+
+    def _make_output(self, prefix: str) -> None:
+        if self._output == "twist":
+            kind, topic = Twist, f"{prefix}command/twist"
+        elif self._output == "joint_position":
+            if LBRJointPositionCommand is None:
+                raise SacGmmError("command is joint_position, but lbr_fri_idl is not installed: take forward_position")
+            kind, topic = LBRJointPositionCommand, f"{prefix}command/joint_position"
+        else:
+            kind, topic = Float64MultiArray, f"{prefix}forward_position_controller/commands"
+        self._message: Any = kind()  # filled with joint positions; a twist is written as bytes
+        self._commands = self._node.create_publisher(kind, topic, COMMAND)
+        self._rehearsals = self._node.create_publisher(kind, "~/rehearsal", COMMAND)
+
+    def prepare(self, limits: SafetyLimits, dt_s: float) -> JointLimiter:
+        """Called when the node is configured. What needs the robot's description is made when that is there.
+
+        Returns:
+            What the joints have to say about a velocity.
+
+        Raises:
+            SacGmmError: urdf_file cannot be read, or does not fit the parameters.
+        """
+        # Loaded here and not in the loop, which would stand still for half a second.
+        import pinocchio  # noqa: F401
+
+        import sac_gmm.control.joint_kernels  # noqa: F401
+
+        self._limits, self._dt_s = limits, dt_s
+        if self._urdf_file:
+            try:
+                self._described = Path(self._urdf_file).read_text(encoding="utf-8")
+            except OSError as error:
+                raise SacGmmError(f"urdf_file {self._urdf_file} cannot be read: {error.strerror}") from error
+        if self._described:
+            self._make_guard(self._described)
+        return self
+
+    def share(self, velocity_m_s: np.ndarray, committed_m: np.ndarray | None = None) -> tuple[float, Limit]:
+        """What the joints allow of a velocity; nothing before they are known."""
+        if self.guard is None or not self.guard.known:
+            return (0.0, Limit.JOINT) if velocity_m_s.any() else (1.0, Limit.NONE)
+        return self.guard.share(velocity_m_s, committed_m)
+
+    def _make_guard(self, description: str) -> None:
+        assert self._limits is not None
+        self._kinematics = ArmKinematics(description, self._tip_frame, self._frame_id, self._tip.tip_offset_m)
+        self.guard = JointGuard(
+            self._kinematics,
+            self._joint_settings,
+            self._limits.max_acceleration_m_s2,
+            self._limits.max_speed_m_s,
+            self._dt_s,
+        )
+        self._integrator = None if self._output == "twist" else JointIntegrator(self.guard, self._dt_s)
+
+    def _look_for_description(self) -> None:
+        """Take in the robot's description when the driver publishes it; a bad one is told once, and nothing moves."""
+        for message, _ in take(self._descriptions):
+            self._described = message.data
+            try:
+                self._make_guard(self._described)
+            except SacGmmError as error:
+                self._node.get_logger().error(f"{self._descriptions.topic_name}: {error}")
+        if self.guard is None:
+            topic = self._descriptions.topic_name
+            self._node.get_logger().info(f"waiting for {topic}", throttle_duration_sec=5.0)
+
+    def poll(self) -> ArmReading | None:
+        """The newest state; called by the loop, on every tick."""
+        for subscription in self._transforms:
+            for message, _ in take(subscription):
+                self._take_frames(message, static=subscription.topic_name.endswith("static"))
+        if self.guard is None:
+            self._look_for_description()
+        states = take(self._states)
+        if states and self.guard is not None:
+            self._take_state(*states[-1])
+        return self._reading
+
+    def hold(self, now_s: float) -> Reason:
+        """Why the driver does not let the arm be moved now; called by the loop, on every tick."""
+        return self._reason or self._objection
+
+    def clear(self) -> None:
+        """Somebody has said that motion may go on."""
+        if self._judge is not None:
+            self._judge.clear()
+
+    def send(self, twist: np.ndarray, stamp_ns: int) -> None:
+        """Command a twist (6,), m/s and rad/s in base axes."""
+        if self._output == "twist":
+            self._commands.publish(twist_bytes(self._tip.twist_gain * twist))
+            return
+        if self._integrator is None or self.guard is None or not self.guard.known:
+            return  # before the first state there is no position that could be commanded
+        now_s = time.monotonic()
+        if now_s - self._sent_s > _PAUSE_S:
+            self._integrator.forget()
+        self._sent_s = now_s
+        positions = self._integrator.step(twist[:3])
+        if self._output == "joint_position":
+            self._message.joint_position = positions
+        else:
+            self._message.data = positions.tolist()
+        self._commands.publish(self._message)
+
+    def rehearse(self, twist: np.ndarray) -> None:
+        """Go the way of `send`, on a topic that nobody hears; called by the loop, shortly before a tick."""
+        if self._output == "twist":
+            self._rehearsals.publish(twist_bytes(self._tip.twist_gain * twist))
+        else:
+            self._rehearsals.publish(self._message)
+
+    def tell(self) -> None:
+        """Publish the pose, and the wrench felt last, for those who learn from it; called when the tick is over."""
+        if self._untold is None or self._kinematics is None:
+            return
+        (stamp_ns, position, orientation), self._untold = self._untold, None
+        poses_wanted, wrench_wanted = self._poses.get_subscription_count(), self._wrench_out.get_subscription_count()
+        if not (poses_wanted or wrench_wanted):
+            return
+        if orientation is None:
+            orientation = self._kinematics.orientation_xyzw
+        if poses_wanted:
+            message = self._pose_message
+            stamp, point, turn = message.header.stamp, message.pose.position, message.pose.orientation
+            stamp.sec, stamp.nanosec = divmod(stamp_ns, 1_000_000_000)
+            point.x, point.y, point.z = position.tolist()
+            turn.x, turn.y, turn.z, turn.w = orientation.tolist()
+            self._poses.publish(message)
+        if wrench_wanted:
+            wrench = self._take_wrench(orientation)
+            if wrench is not None:
+                self._wrench_out.publish(wrench_message(wrench, header(stamp_of(stamp_ns), self._frame_id)))
+
+    @property
+    def driver(self) -> str:
+        """What the driver says of itself, in words, for diagnostics."""
+        return "" if self._state is None else self._state.text
+
+    @property
+    def twist_gain(self) -> float:
+        """By which a twist is multiplied for the driver; positions are commanded as they are."""
+        return self._tip.twist_gain if self._output == "twist" else 1.0
+
+    def flush(self) -> None:
+        """Wait until the last command has been read: the node is about to end."""
+        self._commands.wait_for_all_acked(Duration(seconds=1))
+
+    # States ----------------------------------------------------------------------------------------------------
+
+    def _take_state(self, message: Any, arrived_s: float) -> None:
+        kinematics, guard = self._kinematics, self.guard
+        assert kinematics is not None and guard is not None
+        if self._judge is not None:
+            state = LbrState.of(message)
+            self._reason = self._judge.judge(state, arrived_s)
+            self._state = state
+            joints = np.array(message.measured_joint_position, dtype=float)
+            if joints.shape != guard.joints_rad.shape:
+                return
+        else:
+            named = kinematics.in_order(message.name, message.position)
+            if named is None:
+                return  # of another device under the same name
+            joints = named
+        position, orientation = np.full(3, np.nan), None
+        # The LBR's message bears no time of ours: its robot's clock is set by nobody.
+        stamp_ns = self._now_ns() if self._judge is not None else nanoseconds(message.header.stamp)
+        if self._judge is None:
+            if stamp_ns and stamp_ns == self._joints_ns:
+                return  # said again, it is as old as before
+            self._joints_ns = stamp_ns
+        known = bool(np.isfinite(joints).all())
+        if known:
+            guard.update(joints)
+            position = kinematics.position_m.copy()
+        if self._source == "tf" and known:  # without the joints nobody knows what their limits allow
+            pose = self._frames.pose(self._frame_id, _TIP)
+            if pose is None:
+                return  # the tree is not whole yet
+            position, orientation, stamp_ns = pose[0], pose[1], pose[2] or stamp_ns
+            if self._reading is not None and stamp_ns == self._reading.stamp_ns:
+                return  # frames that do not move on are as old as before
+        self._reading = ArmReading(stamp_ns, arrived_s, position)
+        self._untold = (stamp_ns, position, orientation) if np.isfinite(position).all() else None
+
+    def _take_wrench(self, tip_xyzw: np.ndarray) -> np.ndarray | None:
+        """The wrench felt last, shape (6,), in base axes; None where it is too old or its axes are not known."""
+        for message, arrived_s in take(self._wrenches):
+            self._wrench, self._wrench_s = message, arrived_s
+        now_s = time.monotonic()
+        self._wrench_s = now_s if self._wrench_s is None else self._wrench_s
+        age_s, topic, log = now_s - self._wrench_s, self._wrenches.topic_name, self._node.get_logger()
+        assert self._limits is not None
+        if self._wrench is None or age_s > self._limits.state_timeout_s:  # said again as of now, it would be a lie
+            if age_s > _SILENT_S:
+                log.error(
+                    f"no wrench on {topic} since {age_s:.0f} s: without it the adapter decides nothing; start the "
+                    "driver's force_torque_broadcaster",
+                    throttle_duration_sec=5.0,
+                )
+            return None
+        wrench, frame = wrench_array(self._wrench), self._wrench.header.frame_id
+        if frame == self._frame_id:
+            return wrench
+        if frame == self._tip_frame:
+            return _turned(tip_xyzw, wrench)
+        log.error(
+            f"{topic} is in the frame {frame!r}, neither in base_frame {self._frame_id!r} nor in tip_frame "
+            f"{self._tip_frame!r}: it is left out; set tip_frame to {frame!r} and tip_offset_m to the tip in it, or "
+            "frame_id of the driver's force_torque_broadcaster",
+            throttle_duration_sec=5.0,
+        )
+        return None
+
+    def _now_ns(self) -> int:
+        return self._node.get_clock().now().nanoseconds
+
+    def _take_frames(self, message: Any, static: bool) -> None:
+        for transform in message.transforms:
+            turn, origin = transform.transform.rotation, transform.transform.translation
+            xyzw = np.array((turn.x, turn.y, turn.z, turn.w))
+            stamp_ns = None if static else nanoseconds(transform.header.stamp)
+            self._frames.set(transform.header.frame_id, transform.child_frame_id, point_array(origin), xyzw, stamp_ns)
+
+    # The driver's settings -------------------------------------------------------------------------------------
+
+    def _ask_driver(self) -> None:
+        """Ask in which axes the driver takes twists: in the tip's, its default, the arm would move the wrong way."""
+        if not self._settings.service_is_ready():
+            self._objection = Reason.WRONG_DRIVER_SETTING  # another driver may come back in its place
+            self._node.get_logger().info(
+                f"waiting for {self._settings.srv_name} to say in which axes twists are taken",
+                throttle_duration_sec=5.0,
+            )
+            return
+        # One by one: asked for a name that it does not know, a driver leaves the whole answer empty.
+        answers: list[Any] = []
+        for name in _TIP_FRAME:
+            future = self._settings.call_async(GetParameters.Request(names=[name]))
+            future.add_done_callback(partial(self._on_setting, answers))
+
+    def _on_setting(self, answers: list[Any], future: Any) -> None:
+        """Judge when all names have been answered: only a driver that says false may be sent a twist."""
+        answers.append(future.result().values)
+        if len(answers) < len(_TIP_FRAME):
+            return
+        told = [v.bool_value for values in answers for v in values if v.type == ParameterType.PARAMETER_BOOL]
+        before, log = self._objection, self._node.get_logger()
+        self._objection = Reason.NONE if told and not any(told) else Reason.WRONG_DRIVER_SETTING
+        if not self._objection and before:
+            log.info("the driver takes twists in base axes")
+        elif any(told):
+            log.error("twist_in_tip_frame is true: the arm is not moved", throttle_duration_sec=5.0)
+        elif not told:
+            log.error(
+                f"{self._settings.srv_name} knows none of {', '.join(_TIP_FRAME)}: the arm is not moved",
+                throttle_duration_sec=5.0,
+            )
+
+
+def _turned(xyzw: np.ndarray, wrench: np.ndarray) -> np.ndarray:
+    """Force and torque of a wrench (6,), both turned by a unit quaternion."""
+    vectors = np.column_stack((wrench.reshape(2, 3), np.zeros(2)))
+    return multiply(multiply(xyzw, vectors), conjugate(xyzw))[:, :3].ravel()
+
+
+def _ignore(_message: Any) -> None:
+    """A polled subscription has no callback."""
+
+
+def link_of(
+    node: BaseNode, frame_id: str, qos: QoSProfile, deliver: Callable[[ArmReading], None] | None
+) -> RobotLink | JointLink:
+    """The link that the parameter `robot` names; the arguments are those of `RobotLink`.
+
+    Raises:
+        SacGmmError: The link cannot be had with the packages installed, or not in lock-step.
+    """
+    choices = ("plain", "joints", "lbr")
+    robot = node.text("robot", "plain", "how the arm is reached: plain topics, joint states, an LBR's driver", choices)
+    if robot == "plain":
+        return RobotLink(node, frame_id, qos, deliver)
+    if deliver is not None:
+        raise SacGmmError(f"robot = {robot} goes by the wall clock: set lockstep to false")
+    return JointLink(node, frame_id, lbr=robot == "lbr")

@@ -1,0 +1,142 @@
+"""Where the arm's states come from, where commands go, and what its driver says of itself.
+
+This is the link of the plain topics: `state/pose` in, `command/twist` out, and no driver that could object.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+from geometry_msgs.msg import PoseStamped, TwistStamped
+from rclpy.callback_groups import CallbackGroup
+from rclpy.duration import Duration
+from rclpy.node import Node
+from rclpy.qos import QoSProfile
+from rclpy.subscription import Subscription
+
+from sac_gmm.control import Reason, SafetyLimits
+from sac_gmm.control.safety import JointLimiter
+from sac_gmm_nodes.common.conversions import TwistStampedBytes, frame_objection, nanoseconds, read_pose
+from sac_gmm_nodes.common.node import COMMAND
+
+
+class ArmReading(NamedTuple):
+    """One state of the arm."""
+
+    stamp_ns: int
+    arrived_s: float  # by time.monotonic; of the first message with this stamp: one said again is as old as before
+    position_m: np.ndarray  # of the end-effector, (3,), base frame
+
+
+class RobotLink:
+    """The plain topics.
+
+    Attributes:
+        driver: What the arm's driver says of itself, in words; there is none here.
+        twist_gain: By which a twist is multiplied for the driver.
+
+    Args:
+        node: The controller.
+        frame_id: The base frame.
+        qos: Of the states.
+        deliver: Called in the main thread for every new state; without it, the loop takes states with `poll`.
+    """
+
+    def __init__(
+        self, node: Node, frame_id: str, qos: QoSProfile, deliver: Callable[[ArmReading], None] | None = None
+    ) -> None:
+        self.driver = ""
+        self.twist_gain = 1.0
+        self._node, self._frame_id, self._deliver = node, frame_id, deliver
+        self._reading: ArmReading | None = None
+        if deliver:
+            self._poses = node.create_subscription(PoseStamped, "state/pose", self._on_pose, qos)
+        else:
+            # As bytes: to make a message of them takes longer than all the rest of a tick.
+            self._poses = node.create_subscription(
+                PoseStamped, "state/pose", self._on_pose, qos, callback_group=Polled(), raw=True
+            )
+        self._commands = node.create_publisher(TwistStamped, "command/twist", COMMAND)
+        self._rehearsals = None if deliver else node.create_publisher(TwistStamped, "~/rehearsal", COMMAND)
+        self._bytes = TwistStampedBytes(frame_id)
+
+    def prepare(self, limits: SafetyLimits, dt_s: float) -> JointLimiter | None:
+        """Called when the node is configured; gives what the joints have to say, which nobody knows here."""
+        return None
+
+    def clear(self) -> None:
+        """Somebody has said that motion may go on."""
+
+    def poll(self) -> ArmReading | None:
+        """The newest state; called by the loop, on every tick."""
+        if self._deliver is None:
+            for pose, arrived_s in take(self._poses):
+                self._take_in(*read_pose(pose), arrived_s)
+        return self._reading
+
+    def hold(self, now_s: float) -> Reason:
+        """Why the driver does not let the arm be moved now; called by the loop, on every tick."""
+        return Reason.NONE
+
+    def send(self, twist: np.ndarray, stamp_ns: int) -> None:
+        """Command a twist (6,), m/s and rad/s in base axes, as the answer to the state with this stamp."""
+        self._commands.publish(self._bytes(twist, stamp_ns))
+
+    def rehearse(self, twist: np.ndarray) -> None:
+        """Go the way of `send`, on a topic that nobody hears; called by the loop, shortly before a tick.
+
+        A publisher whose code is in the processor's caches takes half the time.
+        """
+        if self._rehearsals is not None:
+            self._rehearsals.publish(self._bytes(twist, 0))
+
+    def tell(self) -> None:
+        """Called when a tick is over: everybody hears the plain topics as they are."""
+
+    def flush(self) -> None:
+        """Wait until the last command has been read: the node is about to end."""
+        self._commands.wait_for_all_acked(Duration(seconds=1))
+
+    def _on_pose(self, message: PoseStamped) -> None:
+        before, position = self._reading, message.pose.position
+        stamp_ns = nanoseconds(message.header.stamp)
+        point_m = position.x, position.y, position.z
+        self._take_in(message.header.frame_id, stamp_ns, point_m, time.monotonic())
+        if self._reading is not None and self._reading is not before and self._deliver is not None:
+            self._deliver(self._reading)
+
+    def _take_in(self, frame_id: str, stamp_ns: int, position_m: tuple[float, float, float], arrived_s: float) -> None:
+        if objection := frame_objection(frame_id, self._frame_id, self._poses.topic_name):
+            self._node.get_logger().error(objection, throttle_duration_sec=5.0)
+        elif self._reading is None or stamp_ns != self._reading.stamp_ns:
+            self._reading = ArmReading(stamp_ns, arrived_s, np.array(position_m))
+
+
+class Polled(CallbackGroup):
+    """Subscriptions that no executor touches, because a loop takes their messages itself with `take`."""
+
+    def can_execute(self, entity: object) -> bool:
+        """Never."""
+        return False
+
+    def beginning_execution(self, entity: object) -> bool:
+        """Never."""
+        return False
+
+    def ending_execution(self, entity: object) -> None:
+        """Nothing was begun."""
+
+
+def take(subscription: Subscription) -> list[tuple[Any, float]]:
+    """All messages that wait in a polled subscription, oldest first, with the times by `time.monotonic` they came."""
+    taken: list[tuple[Any, float]] = []
+    with subscription.handle:
+        while (found := subscription.handle.take_message(subscription.msg_type, subscription.raw)) is not None:
+            message, info = found
+            # The middleware's stamp is of the system's clock, which may be set; what waited here is not old.
+            waited_s = min(max((time.time_ns() - info["received_timestamp"]) * 1e-9, 0.0), 10.0)
+            taken.append((message, time.monotonic() - waited_s))
+    return taken

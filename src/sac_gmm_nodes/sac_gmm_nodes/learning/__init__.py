@@ -1,0 +1,1 @@
+"""Nodes at the rate of decisions: the adapter, episodes, and the client that asks for them."""

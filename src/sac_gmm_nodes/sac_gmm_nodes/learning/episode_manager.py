@@ -1,0 +1,350 @@
+"""Drives episodes: reset -> run -> score, the same way on the robot and in simulation.
+
+    ros2 run sac_gmm_nodes episode_manager
+    ros2 service call /run_episode sac_gmm_interfaces/srv/RunEpisode "{mode: 0, seed: 1}"
+    ros2 action send_goal adapt_skill sac_gmm_interfaces/action/AdaptSkill '{mode: 1, episodes: 9, first_seed: 2000000}'
+
+An episode succeeds when the reward says so and for no other reason. It runs out of time by the rewards' stamps, which
+are those of the pictures, so that it lasts as long in a simulation that runs at another speed. One in which the arm is
+not allowed to move is no failure of the skill: it does not begin, or it is given up.
+
+Episodes are coroutines of the one thread: a service or an action that waits for something gives the messages their turn
+in between. (Calls that wait in threads of a `MultiThreadedExecutor` hold it up for up to a second at a time.)
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from rclpy.action import ActionServer, CancelResponse, GoalResponse
+from rclpy.action.server import ServerGoalHandle
+from rclpy.callback_groups import ReentrantCallbackGroup
+from rclpy.executors import Executor
+from sac_gmm_interfaces.action import AdaptSkill
+from sac_gmm_interfaces.msg import ControllerStatus, EpisodeState, MixtureModel, Reward
+from sac_gmm_interfaces.srv import ResetTask, RunEpisode
+
+from sac_gmm.control import Reason
+from sac_gmm.core.errors import SacGmmError
+from sac_gmm_nodes.common.conversions import header, is_judged_in, nanoseconds, pays, reached, stamp_of
+from sac_gmm_nodes.common.node import EPISODE, LATCHED, RELIABLE, SENSOR, BaseNode, Turn, run_node
+
+_TELL_EVERY_S = 2.0
+_END_S = 2.0  # for the calls in progress to be answered when the node ends
+_GRACE_S = 2.0  # wall time at the end of an episode in which a reward that is not valid may become so
+_NEWS_S = 1.0  # a status of the controller says how it is for so long; in lock-step it is silent between episodes
+# What an episode changes: it is one, it brings its own target, and the controller begins it without its old fault.
+_READY = (Reason.NONE, Reason.NO_EPISODE, Reason.NO_TARGET, Reason.NOT_A_NUMBER)
+_MODES = (EpisodeState.MODE_BASE, EpisodeState.MODE_TRAIN, EpisodeState.MODE_EVALUATE)
+
+
+@dataclass(frozen=True)
+class _Outcome:
+    success: bool
+    duration_s: float
+
+
+class _CancelledError(Exception):
+    """The person who asked for the episodes does not want them any more, or the node is ending."""
+
+
+class EpisodeManager(BaseNode):
+    """One episode at a time, asked for by a service or, several in a row, by an action."""
+
+    def __init__(self) -> None:
+        super().__init__("episode_manager")
+        self._time_limit_s = self.real("time_limit_s", 10.0, 0.1, 600.0, "s", "longest episode, by the states' stamps")
+        self._ready_timeout_s = self.real(
+            "ready_timeout_s", 60.0, 0.5, 3600.0, "s", "wall time to wait for robot, controller and reward"
+        )
+        self._silence_timeout_s = self.real(
+            "silence_timeout_s", 30.0, 0.5, 3600.0, "s", "wall time without a new reward before an episode is given up"
+        )
+        self._idle_timeout_s = self.real(
+            "idle_timeout_s", 5.0, 0.5, 600.0, "s", "by the pictures, without motion, before an episode is given up"
+        )
+        self._target_noise_std_m = self.real(
+            "target_noise_std_m", -1.0, -1.0, 0.1, "m", "noise on the detected target per axis; -1: the task's own"
+        )
+        self._training_noise_std_m = self.real(
+            "training_noise_std_m", -1.0, -1.0, 0.1, "m", "the same in training episodes; -1: as in all others"
+        )
+        self._expect_adapter = self.flag("expect_adapter", False, "start no episode before the adapter is there")
+
+        calls = ReentrantCallbackGroup()  # one that waits must not keep the others from being answered
+        self._states = self.create_publisher(EpisodeState, "episode_state", EPISODE)
+        self.create_subscription(Reward, "reward", self._on_reward, RELIABLE)
+        self.create_subscription(MixtureModel, "model", self._on_model, LATCHED)
+        self.create_subscription(ControllerStatus, "controller_status", self._on_status, SENSOR)
+        self._reset_task = self.create_client(ResetTask, "reset_task", callback_group=calls)
+        self.create_service(RunEpisode, "run_episode", self._on_run_episode, callback_group=calls)
+        self._action = ActionServer(
+            self,
+            AdaptSkill,
+            "adapt_skill",
+            self._on_adapt_skill,
+            goal_callback=self._on_goal,
+            handle_accepted_callback=self._on_accepted,
+            cancel_callback=lambda _goal: CancelResponse.ACCEPT,
+            callback_group=calls,
+        )
+
+        self._busy = False  # with an episode, or with all those of an action
+        self._model_seen = False
+        self._status: ControllerStatus | None = None
+        self._status_at_s = 0.0
+        self._moved_ns = 0  # stamp of the last reward before the controller said last that it moves the arm
+        self._rewarded_ns = 0  # stamp of the last reward
+        self._valid_ns = 0  # of the last one that was valid
+        self._why_invalid = ""
+        self._rewarded_at_s = time.monotonic()
+        self._success_ns: int | None = None  # stamp of the reward that ended the episode
+        self._start_ns = 0
+        self._state = EpisodeState(phase=EpisodeState.PHASE_IDLE)
+        self._states.publish(self._state)
+
+    def spin(self, executor: Executor) -> None:
+        """Run until asked to stop; then answer the calls in progress."""
+        super().spin(executor)
+        end_s = time.monotonic() + _END_S
+        while self._busy and time.monotonic() < end_s:
+            executor.spin_once(timeout_sec=0.05)
+
+    def close(self) -> None:
+        """Say that no episode is running any more."""
+        self._publish(EpisodeState.PHASE_IDLE, text="the episode manager has ended")
+
+    # Episodes --------------------------------------------------------------------------------------------------
+
+    async def _run(self, mode: int, seed: int, cancelled: Callable[[], bool]) -> _Outcome:
+        """Run one episode.
+
+        Raises:
+            SacGmmError: Something that it needs did not come in time.
+            _CancelledError: `cancelled()` became true.
+        """
+
+        def check() -> None:
+            if cancelled() or self.stopping.is_set():
+                raise _CancelledError
+
+        await self._wait_until_ready(check)
+        self._state.episode_id += 1
+        self._state.mode, self._state.seed, self._state.time_limit_s = mode, seed, self._time_limit_s
+        self._publish(EpisodeState.PHASE_RESETTING)
+        try:
+            start_ns = await self._reset(mode, seed, check)
+            self._start_ns, self._success_ns, self._rewarded_at_s = start_ns, None, time.monotonic()
+            self._moved_ns = start_ns
+            self._rewarded_ns = self._valid_ns = 0  # of the episode before: the clock may have been set back since
+            self._state.start_stamp = stamp_of(start_ns)
+            self._publish(EpisodeState.PHASE_RUNNING, stamp_ns=start_ns)
+            end_ns = start_ns + round(self._time_limit_s * 1e9)
+            await self._wait_for_the_end(end_ns, check)
+        except (SacGmmError, _CancelledError) as error:
+            self._publish(EpisodeState.PHASE_IDLE, text=str(error) or "cancelled")
+            raise
+        success_ns = self._success_ns
+        success = success_ns is not None
+        stopped_ns = end_ns if success_ns is None else success_ns
+        self._publish(
+            EpisodeState.PHASE_ENDED,
+            stamp_ns=stopped_ns,
+            success=success,
+            timed_out=not success,
+            text="the reward source saw it succeed" if success else "the time ran out",
+        )
+        return _Outcome(success, (stopped_ns - start_ns) / 1e9)
+
+    async def _wait_until_ready(self, check: Callable[[], None]) -> None:
+        def missing() -> list[str]:
+            absent = {
+                "the reset_task service (robot or simulation)": not self._reset_task.service_is_ready(),
+                "the controller's model": not self._model_seen or self.count_publishers("model") == 0,
+                "the adapter": self._expect_adapter and self.count_publishers("model_update") == 0,
+                "a source of reward": self.count_publishers("reward") == 0,
+            }
+            held = self._why_held()
+            return [what for what, is_absent in absent.items() if is_absent] + ([held] if held else [])
+
+        end_s = time.monotonic() + self._ready_timeout_s
+        while what := missing():
+            check()
+            if time.monotonic() >= end_s:
+                raise SacGmmError(f"still missing after {self._ready_timeout_s:g} s: {', '.join(what)}")
+            self.get_logger().info(f"waiting for {', '.join(what)}", throttle_duration_sec=_TELL_EVERY_S)
+            await Turn()
+
+    def _why_held(self) -> str:
+        """Why the controller would not move the arm in an episode; empty where it says no such thing."""
+        status = self._status
+        if status is None or time.monotonic() - self._status_at_s > _NEWS_S or status.reason in _READY:
+            return ""
+        return f"a controller that may move the arm ({Reason(status.reason).name}: {status.remedy})"
+
+    def _check_motion(self) -> None:
+        """Give the episode up when it goes on without the arm: what is scored then says nothing about the skill.
+
+        Raises:
+            SacGmmError: The controller has not said for too long that it moves the arm.
+        """
+        status, since_ns = self._status, self._rewarded_ns - self._moved_ns
+        if status is None or since_ns < self._idle_timeout_s * 1e9:
+            return
+        why = f"{Reason(status.reason).name}: {status.remedy}" if status.reason else "it says nothing: look at its log"
+        raise SacGmmError(f"the controller has not moved the arm for {since_ns / 1e9:.1f} s ({why})")
+
+    async def _reset(self, mode: int, seed: int, check: Callable[[], None]) -> int:
+        """Have the scene put back; the stamp of the first state, in nanoseconds."""
+        practises = mode == EpisodeState.MODE_TRAIN and self._training_noise_std_m >= 0
+        noise_std_m = self._training_noise_std_m if practises else self._target_noise_std_m
+        request = ResetTask.Request(seed=seed, target_noise_std_m=noise_std_m)
+        future = self._reset_task.call_async(request)
+        end_s = time.monotonic() + self._ready_timeout_s
+        try:
+            while not future.done():
+                check()
+                if time.monotonic() >= end_s:
+                    raise SacGmmError(f"reset_task did not answer within {self._ready_timeout_s:g} s")
+                await Turn()
+        finally:
+            self._reset_task.remove_pending_request(future)
+        response = future.result()
+        if response is None or not response.success:
+            raise SacGmmError(f"reset_task failed: {'' if response is None else response.message}")
+        start_ns = nanoseconds(response.stamp)
+        if start_ns == 0:  # with it every picture would come after the end
+            raise SacGmmError("reset_task answered with stamp 0: it must give the time at which the episode begins")
+        return start_ns
+
+    async def _wait_for_the_end(self, end_ns: int, check: Callable[[], None]) -> None:
+        """Until the reward says success, or its pictures have reached the time limit.
+
+        A reward that is not valid says nothing, not that the task was missed: without a valid one at the end nothing
+        may be learned from the episode.
+        """
+        over_at_s: float | None = None
+        while self._success_ns is None and not reached(self._valid_ns, end_ns):
+            check()
+            if reached(self._rewarded_ns, end_ns):
+                over_at_s = over_at_s or time.monotonic()
+                if time.monotonic() - over_at_s >= _GRACE_S:
+                    raise SacGmmError(f"at the end of the episode the reward is not valid: {self._why_invalid}")
+            else:
+                self._check_motion()
+            if time.monotonic() - self._rewarded_at_s >= self._silence_timeout_s:
+                raise SacGmmError(
+                    f"no reward for a new picture for {self._silence_timeout_s:g} s: "
+                    "the camera, its reward, or the simulation is gone"
+                )
+            await Turn()
+
+    def _publish(
+        self, phase: int, stamp_ns: int | None = None, success: bool = False, timed_out: bool = False, text: str = ""
+    ) -> None:
+        state, stamp = self._state, stamp_of(self._rewarded_ns if stamp_ns is None else stamp_ns)
+        state.header = header(stamp)
+        state.phase, state.success, state.timed_out, state.text = phase, success, timed_out, text
+        state.end_stamp = stamp if phase == EpisodeState.PHASE_ENDED else stamp_of(0)
+        self._states.publish(state)
+
+    # Callbacks -------------------------------------------------------------------------------------------------
+
+    def _on_reward(self, message: Reward) -> None:
+        stamp_ns = nanoseconds(message.header.stamp)
+        if stamp_ns != self._rewarded_ns:
+            self._rewarded_ns, self._rewarded_at_s = stamp_ns, time.monotonic()
+        if not is_judged_in(self._state.episode_id, message):
+            # A judge that was held up has a picture of this episode, but not yet heard that the one before is over.
+            self._why_invalid = f"it was judged in episode {message.episode_id}, not {self._state.episode_id}"
+        elif message.valid:
+            self._valid_ns = stamp_ns
+        else:
+            self._why_invalid = message.text
+        waiting = self._state.phase == EpisodeState.PHASE_RUNNING and self._success_ns is None
+        if waiting and pays(message, self._state.episode_id, self._start_ns):
+            self._success_ns = stamp_ns
+
+    def _on_model(self, _message: MixtureModel) -> None:
+        self._model_seen = True
+
+    def _on_status(self, message: ControllerStatus) -> None:
+        self._status, self._status_at_s = message, time.monotonic()
+        if message.reason == Reason.NONE:
+            self._moved_ns = max(self._rewarded_ns, self._start_ns)
+
+    async def _on_run_episode(self, request: RunEpisode.Request, response: RunEpisode.Response) -> RunEpisode.Response:
+        if request.mode not in _MODES:
+            response.message = f"mode {request.mode} is not known: expected one of {_MODES}"
+            return response
+        if self._busy:
+            response.message = "another episode is running"
+            return response
+        self._busy = True
+        try:
+            outcome = await self._run(request.mode, request.seed, lambda: False)
+            response.success, response.task_success = True, outcome.success
+            response.duration_s = outcome.duration_s
+        except SacGmmError as error:
+            response.message = str(error)
+        except _CancelledError:
+            response.message = "the episode manager is ending"
+        finally:
+            self._busy = False
+        return response
+
+    def _on_goal(self, goal: AdaptSkill.Goal) -> GoalResponse:
+        if goal.mode not in _MODES or self._busy:
+            self.get_logger().warning(f"adapt_skill refused: {'busy' if self._busy else 'unknown mode'}")
+            return GoalResponse.REJECT
+        return GoalResponse.ACCEPT
+
+    def _on_accepted(self, goal_handle: ServerGoalHandle) -> None:
+        self._busy = True  # from now on, not only once its coroutine has begun
+        goal_handle.execute()
+
+    async def _on_adapt_skill(self, goal_handle: ServerGoalHandle) -> AdaptSkill.Result:
+        goal, result = goal_handle.request, AdaptSkill.Result()
+        outcomes: list[_Outcome] = []
+        try:
+            while len(outcomes) < goal.episodes:
+                seed = goal.first_seed + len(outcomes)
+                outcomes.append(await self._run(goal.mode, seed, lambda: goal_handle.is_cancel_requested))
+                goal_handle.publish_feedback(
+                    AdaptSkill.Feedback(
+                        episode=len(outcomes),
+                        successes=sum(outcome.success for outcome in outcomes),
+                        last_success=outcomes[-1].success,
+                        last_duration_s=outcomes[-1].duration_s,
+                    )
+                )
+            result.completed = True
+            goal_handle.succeed()
+        except SacGmmError as error:
+            result.message = str(error)
+            self.get_logger().error(result.message)
+            goal_handle.abort()
+        except _CancelledError:
+            result.message = "cancelled"
+            if goal_handle.is_cancel_requested:
+                goal_handle.canceled()
+            else:
+                goal_handle.abort()
+        finally:
+            self._busy = False
+        result.episodes = len(outcomes)
+        result.successes = sum(outcome.success for outcome in outcomes)
+        result.outcomes = [outcome.success for outcome in outcomes]
+        result.durations_s = [outcome.duration_s for outcome in outcomes]
+        return result
+
+
+def main() -> None:
+    """Run the node."""
+    run_node(EpisodeManager)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,396 @@
+"""Adapts the skill: one decision every so many control steps, learned in a process of its own.
+
+    ros2 run sac_gmm_nodes sac_adapter --ros-args -p model_file:=door.npz -p run_dir:=runs/door
+
+The controller says when a decision is due and for which state. The decision is made when everything that belongs to
+that state is here: all poses and wrenches up to its stamp, and a picture of it (`episode_gatherer`). The answer is a
+MixtureUpdate relative to the base skill. Learning never holds this up: the newest policy is used, whichever it is.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from geometry_msgs.msg import PoseStamped, WrenchStamped
+from sac_gmm_interfaces.msg import ControllerStatus, EpisodeState, MixtureUpdate, MixtureUpdateAnswer
+from sensor_msgs.msg import Image
+from std_msgs.msg import Header
+
+from sac_gmm.core.errors import SacGmmError
+from sac_gmm.methods import AdaptingAgent, Mode, WindowObserver, make_adaptation
+from sac_gmm.methods.sac_gmm.settings import CONTROL_RATE_HZ, AgentSettings, load_settings
+from sac_gmm.models import load_model
+from sac_gmm.rl import (
+    AsyncLearner,
+    FixedPolicy,
+    Policy,
+    Replay,
+    SacAgent,
+    SacConfig,
+    SyncLearner,
+    load_policy,
+    read_extra,
+)
+from sac_gmm_nodes.common.conversions import (
+    depth_array,
+    frame_objection,
+    image_array,
+    nanoseconds,
+    point_array,
+    stamp_of,
+    update_message,
+    wrench_array,
+)
+from sac_gmm_nodes.common.node import EPISODE, LATCHED, RELIABLE, BaseNode, run_node, stream
+from sac_gmm_nodes.learning.episode_gatherer import Begin, Decide, End, EpisodeGatherer
+
+# Where the pictures of each group of sensors come from; None: the agent sees none.
+IMAGE_TOPICS = {None: "", "rgb": "wrist_camera/image", "depth": "depth_camera/image", "tactile": "tactile/image"}
+_ENCODINGS = {"rgb": "rgb8", "depth": "32FC1", "tactile": "32FC1"}  # metres; the pads one below the other
+_LEARNER_START_S = 120.0  # a start of Python and torch on a busy machine
+_LOOK_S = 2.0  # of wall time; whoever waits for the same as at the last look may wait in vain
+_PACE = (0.8, 1.25)  # of the time between two decisions that the agent is made for: what still is the same
+
+
+def in_training_steps(steps: int, rate_hz: float) -> int:
+    """Control steps as the agent's discount counts them: a robot's rate must not change how far it looks ahead."""
+    return max(1, round(steps * CONTROL_RATE_HZ / rate_hz))
+
+
+class SacAdapter(BaseNode):
+    """Topics and episodes around one `AdaptingAgent`."""
+
+    end_timeout_s = 40.0  # the learner finishes what it is at and saves itself
+
+    def __init__(self) -> None:
+        super().__init__("sac_adapter")
+        model_file = self.text("model_file", "", "the base skill, the same file as the controller's")
+        run_dir = self.text("run_dir", "", "folder for checkpoints; training goes on from the one it finds there")
+        config_file = self.text(
+            "config_file", "", "how to learn and what to see: config/agent.json; empty for defaults"
+        )
+        task = self.text("task", "", "the task, where the configuration differs from task to task")
+        policy_file = self.text("policy_file", "", "a trained policy to use as it is, without learning; see models/")
+        learner = self.text("learner", "async", "async: in a process of its own; sync: in step", ("async", "sync"))
+        self._save_every_s = self.real("checkpoint_interval_s", 30.0, 1.0, 3600.0, "s", "time between two checkpoints")
+        reliable = self.flag("reliable_state", False, "ask for every state and picture, not only the latest")
+        self._base_frame = self.text("base_frame", "lbr_link_0", "frame of poses, wrenches and the target")
+        rate_hz = self.real("control_rate_hz", 30.0, 1.0, 500.0, "Hz", "rate of the states")
+        time_limit_s = self.real("time_limit_s", 10.0, 0.1, 600.0, "s", "longest episode, as the episode manager's")
+        use_image = self.flag("use_image", True, "let the agent see the pictures that the configuration names")
+        image_age_s = self.real(
+            "image_max_age_s", 0.0, 0.0, 10.0, "s", "how much older than the state a picture may be"
+        )
+        seed = self.whole("seed", 0, 0, 2**31 - 1, "seed of exploration and learning")
+        if not model_file:
+            raise SacGmmError("parameter model_file is empty: give the file of a skill, written by `sac-gmm fit`")
+
+        trained: Policy | None = None
+        if policy_file:
+            trained, about = load_policy(policy_file)
+            settings = AgentSettings.from_json(about.get("settings", {}))
+        else:
+            settings = load_settings(config_file, task) if config_file else AgentSettings()
+        own, config = settings.skill, settings.agent
+        self._image = image = own.image if use_image else None
+        if image not in IMAGE_TOPICS:
+            raise SacGmmError(f"no topic carries pictures of '{image}'; set use_image to false, or another task")
+        self._base = load_model(model_file)
+        self._adaptation = make_adaptation(own.adaptation, self._base, own.reach_m)
+        shift = self._adaptation.action_shift
+        self._observer = WindowObserver(
+            self._adaptation.action_dim,
+            time_limit_s,
+            image,
+            memory=own.memory,
+            history=own.history,
+            touch=own.touch,
+            last_action=own.last_action,
+            camera=own.camera,
+            action_shift=shift if shift.any() else None,
+        )
+        self._rate_hz, self._decision_s = rate_hz, own.interval / CONTROL_RATE_HZ
+        self._gatherer = EpisodeGatherer(self._observer, rate_hz, image_age_s if image else None)
+        self._checkpoint = Path(run_dir) / "agent.checkpoint" if run_dir else None
+        self._learner: AsyncLearner | SyncLearner | FixedPolicy
+        known = self._known() if trained is None else None
+        if trained is None:
+            self._learner = self._open_learner(learner, config, seed)
+        else:
+            self._check_policy(policy_file, trained, about)
+            self._learner = FixedPolicy(trained)
+        self._learner_ended = False
+        self._saved_at_s = time.monotonic()
+        self._agent = AdaptingAgent(
+            self._learner,
+            self._adaptation.action_dim,
+            config.noise_correlation,
+            seed,
+            sees_images=image is not None,
+            # In lock-step nothing moves on before the end is known. Elsewhere a decision may come in between.
+            hold_back=not reliable,
+        )
+        # Episodes that the checkpoint has behind it, by mode: who counts them elsewhere can tell what was lost.
+        self._episodes = {mode.name.lower(): 0 for mode in (Mode.BASE, Mode.TRAIN)}
+        if known is not None:
+            self._agent.load_state_dict(known["agent"])
+            self._episodes = known["episodes"]
+        self._tell_learner()
+        self._mode = Mode.BASE
+        self._decision: int | None = None  # the last one of this episode
+        self._version = 0  # the highest number of a version seen or sent
+        self._missed: tuple[list[str], int] | None = None  # at the last look, after which version
+
+        self.create_subscription(PoseStamped, "state/pose", self._on_pose, stream(reliable))
+        self.create_subscription(WrenchStamped, "wrench", self._on_wrench, stream(reliable))
+        self.create_subscription(PoseStamped, "target_pose", self._on_target, LATCHED)
+        if image is not None:
+            self.create_subscription(Image, IMAGE_TOPICS[image], self._on_image, stream(reliable))
+        self.create_subscription(EpisodeState, "episode_state", self._on_episode, EPISODE)
+        self.create_subscription(ControllerStatus, "controller_status", self._on_status, RELIABLE)
+        self.create_subscription(MixtureUpdateAnswer, "model_update_answer", self._on_answer, RELIABLE)
+        self.create_timer(_LOOK_S, self._say_what_is_missing, clock=self.steady_clock)
+        # Last, because the episode manager takes this publisher for the sign that the adapter is ready.
+        self._updates = self.create_publisher(MixtureUpdate, "model_update", RELIABLE)
+
+    def _check_policy(self, path: str, policy: Policy, about: dict[str, Any]) -> None:
+        """Refuse a policy that was trained for another skill, or to see other things."""
+        if about.get("model_id") != self._base.model_id:
+            raise SacGmmError(f"policy {path} adapts skill {about.get('model_id')}, this is {self._base.model_id}")
+        if policy.spec != self._observer.spec:
+            raise SacGmmError(f"policy {path} sees other things than this adapter: is use_image as in its training?")
+        self.get_logger().info(f"using {path} as it is, after {about.get('episodes_trained')} training episodes")
+
+    def _known(self) -> dict[str, Any] | None:
+        """What was stored beside the checkpoint that there is; None where there is none.
+
+        Raises:
+            SacGmmError: It belongs to another skill, or to another program.
+        """
+        if self._checkpoint is None or not self._checkpoint.exists():
+            return None
+        known = read_extra(self._checkpoint)
+        if known.get("model_id") != self._base.model_id:
+            raise SacGmmError(
+                f"checkpoint {self._checkpoint} adapts skill {known.get('model_id')}, this is {self._base.model_id}: "
+                "give another run_dir"
+            )
+        if not isinstance(known.get("episodes"), dict) or "agent" not in known:
+            raise SacGmmError(
+                f"checkpoint {self._checkpoint} is not an adapter's but that of a run of `sac-gmm train`: give another "
+                "run_dir, or use its policy.bin as policy"
+            )
+        return known
+
+    def _open_learner(self, kind: str, config: SacConfig, seed: int) -> AsyncLearner | SyncLearner:
+        """A learner that goes on from the checkpoint, where there is one."""
+        path, spec, action_dim = self._checkpoint, self._observer.spec, self._adaptation.action_dim
+        resume_from = path if path is not None and path.exists() else None
+        if resume_from is not None:
+            self.get_logger().info(f"going on from {resume_from}")
+        if kind == "sync":
+            torch.set_num_threads(1)  # its matrices are too small to be shared among threads
+            if resume_from is not None:
+                return SyncLearner.resume(resume_from, (spec, action_dim, config))[0]
+            agent = SacAgent(spec, action_dim, config, seed)
+            return SyncLearner(agent, Replay(spec, action_dim, config.replay_capacity))
+        learner = AsyncLearner(
+            spec,
+            action_dim,
+            config,
+            seed,
+            resume_from=resume_from,
+            checkpoint_path=path,
+            checkpoint_interval_s=self._save_every_s,
+        )
+        learner.wait_until_ready(_LEARNER_START_S)
+        return learner
+
+    def close(self) -> None:
+        """Keep what was learned."""
+        self._save()
+        self._learner.close()
+
+    # Events ----------------------------------------------------------------------------------------------------
+
+    def _proceed(self) -> None:
+        """Act on everything that has come together."""
+        while (event := self._gatherer.poll()) is not None:
+            if isinstance(event, Begin):
+                fixed = isinstance(self._learner, FixedPolicy) and event.mode == Mode.TRAIN
+                self._mode = Mode.EVALUATE if fixed else Mode(event.mode)
+                self._agent.begin(self._mode)
+                self._decision = None
+            elif isinstance(event, Decide):
+                self._decide(event)
+            else:
+                self._end(event)
+
+    def _decide(self, event: Decide) -> None:
+        if self._decision is not None and event.decision == self._decision + 1:  # none was missed between the two
+            self._check_pace(event.steps / self._rate_hz)
+        self._decision = event.decision
+        action = self._agent.decide(event.observation, in_training_steps(event.steps, self._rate_hz))
+        self._observer.acted(action)
+        self._version = max(self._version, event.version) + 1
+        self._updates.publish(
+            update_message(
+                self._adaptation.apply(action),
+                self._base.model_id,
+                base_version=event.version,
+                new_version=self._version,
+                episode_id=event.episode_id,
+                decision=event.decision,
+                stamp=stamp_of(event.stamp_ns),
+            )
+        )
+
+    def _say_what_is_missing(self) -> None:
+        """An adapter that waits for what nobody sends looks like one that has nothing to do."""
+        seen, missing = self._missed, self._gatherer.missing
+        self._missed = missing, self._version
+        if missing and seen == self._missed:
+            topics = [IMAGE_TOPICS[self._image] if name == "image" else name for name in missing]
+            self.get_logger().error(
+                f"nothing is decided: waiting for {', '.join(topics)}; see that it is published, and stamped by the "
+                "clock of state/pose; a picture may be image_max_age_s older than the state",
+                throttle_duration_sec=5.0,
+            )
+
+    def _check_pace(self, since_s: float) -> None:
+        """Say so when the controller asks much more often or more rarely than the agent is made for."""
+        least, most = _PACE
+        if not least * self._decision_s <= since_s <= most * self._decision_s:
+            self.get_logger().warning(
+                f"decisions come every {since_s:.2f} s, the agent is made for one every {self._decision_s:.2f} s: set "
+                "decision_interval of the controller",
+                once=True,
+            )
+
+    def _end(self, event: End) -> None:
+        steps = in_training_steps(event.steps, self._rate_hz)
+        self._agent.end(
+            event.observation, success=event.success, truncated=event.truncated, steps=steps, late=event.late
+        )
+        # One without a decision was over before this adapter was started: it only heard of it.
+        if self._mode is not Mode.EVALUATE and self._decision is not None:
+            self._episodes[self._mode.name.lower()] += 1
+        self._tell_learner()
+        if time.monotonic() - self._saved_at_s > self._save_every_s:
+            self._save()
+        if isinstance(self._learner, AsyncLearner) and not self._learner.alive:
+            if not self._learner_ended:
+                why = self._learner.why_ended()
+                self.get_logger().error(f"the learner's process has ended ({why}): acting with its last policy")
+            self._learner_ended = True
+
+    def _save(self) -> None:
+        """Write the checkpoint; a learner in a process of its own does that by itself."""
+        if self._checkpoint is not None and isinstance(self._learner, SyncLearner):
+            try:
+                self._learner.checkpoint(self._checkpoint, self._beside())
+            except (OSError, SacGmmError) as error:
+                self.get_logger().error(f"not saved, learning goes on: {error}")
+        self._saved_at_s = time.monotonic()
+
+    def _tell_learner(self) -> None:
+        """A learner in a process of its own saves by itself, at any time."""
+        if isinstance(self._learner, AsyncLearner):
+            self._learner.remember(self._beside())
+
+    def _beside(self) -> dict[str, Any]:
+        """What the next episode depends on beside the learner, for the checkpoint."""
+        return {"model_id": self._base.model_id, "episodes": self._episodes, "agent": self._agent.state_dict()}
+
+    # Callbacks -------------------------------------------------------------------------------------------------
+
+    def _on_pose(self, message: PoseStamped) -> None:
+        position_m = point_array(message.pose.position)
+        if self._usable(position_m, message.header, "state/pose"):
+            self._gatherer.pose(nanoseconds(message.header.stamp), position_m)
+            self._proceed()
+
+    def _on_wrench(self, message: WrenchStamped) -> None:
+        wrench = wrench_array(message)
+        if self._usable(wrench, message.header, "wrench"):
+            self._gatherer.wrench(nanoseconds(message.header.stamp), wrench)
+            self._proceed()
+
+    def _on_target(self, message: PoseStamped) -> None:
+        position_m = point_array(message.pose.position)
+        if self._usable(position_m, message.header, "target_pose"):
+            self._gatherer.target(nanoseconds(message.header.stamp), position_m)
+            self._proceed()
+        else:
+            self._gatherer.no_target()  # the one before may be where nothing is any more
+
+    def _usable(self, values: np.ndarray, header: Header, topic: str) -> bool:
+        """Whether all are numbers, in the base frame: others would spoil all that is learned from here on."""
+        objection = frame_objection(header.frame_id, self._base_frame, topic)
+        if not np.isfinite(values).all():
+            objection = f"{topic} holds what is not a number: left out"
+        if objection:
+            self.get_logger().error(objection, throttle_duration_sec=5.0)
+        return not objection
+
+    def _on_image(self, message: Image) -> None:
+        coding = self._observer.coding
+        assert coding is not None
+        channels, height, width = coding.shape
+        rows = height * (channels if coding.group == "tactile" else 1)
+        expected = (rows, width, _ENCODINGS[coding.group])
+        if (message.height, message.width, message.encoding) != expected:
+            self.get_logger().error(
+                f"the {coding.group} sensor sends {message.width} x {message.height} {message.encoding}: expected "
+                f"{expected[1]} x {expected[0]} {expected[2]}",
+                throttle_duration_sec=5.0,
+            )
+            return
+        stamp_ns = nanoseconds(message.header.stamp)
+        if coding.group == "rgb":
+            self._gatherer.image(stamp_ns, image_array(message))
+        else:
+            self._gatherer.image(stamp_ns, depth_array(message).reshape(coding.shape))
+        self._proceed()
+
+    def _on_episode(self, message: EpisodeState) -> None:
+        if message.phase == EpisodeState.PHASE_RUNNING:
+            self._gatherer.running(message.episode_id, message.mode, nanoseconds(message.start_stamp))
+        elif message.phase == EpisodeState.PHASE_ENDED:
+            end_ns = nanoseconds(message.end_stamp)
+            self._gatherer.ended(message.episode_id, end_ns, message.success, message.timed_out)
+        elif message.phase == EpisodeState.PHASE_IDLE:
+            self._gatherer.aborted()
+        self._proceed()
+
+    def _on_status(self, message: ControllerStatus) -> None:
+        if not message.decision_due:
+            return
+        if message.model_id != self._base.model_id:
+            self.get_logger().error(
+                f"the controller runs model {message.model_id}, this adapter was given {self._base.model_id}",
+                throttle_duration_sec=5.0,
+            )
+            return
+        stamp_ns = nanoseconds(message.header.stamp)
+        self._gatherer.due(message.episode_id, message.decision, stamp_ns, message.version)
+        self._proceed()
+
+    def _on_answer(self, message: MixtureUpdateAnswer) -> None:
+        if message.accepted or message.reason == MixtureUpdateAnswer.NOT_READY:  # not ready: the episode was over
+            return
+        self.get_logger().error(f"update {message.new_version} was refused: {message.text}")
+        self._agent.begin(self._mode)  # what was not put in force must not be learned from
+
+
+def main() -> None:
+    """Run the node."""
+    run_node(SacAdapter)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Nodes that record demonstrations and play them back."""

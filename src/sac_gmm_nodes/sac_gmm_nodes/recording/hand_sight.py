@@ -1,0 +1,206 @@
+"""From messages of a camera to the pose of the hand before it: calibration, encodings, depth, and what is wrong."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING
+
+from sensor_msgs.msg import CameraInfo, Image
+
+from sac_gmm.core.errors import SacGmmError
+from sac_gmm.perception import Camera, dictionary_names, image_array
+from sac_gmm.perception.hands import HandPose, depth_image
+from sac_gmm.perception.hands.marker import MarkerHandTracker
+from sac_gmm_nodes.common.node import BaseNode
+
+if TYPE_CHECKING:
+    from sac_gmm.perception.hands.tracker import HandTracker
+
+_SECOND_NS = 1_000_000_000
+
+
+class HandSight:
+    """The tracker that the node's parameters ask for.
+
+    Raises:
+        SacGmmError: A parameter is out of range, or the hand model is missing.
+    """
+
+    def __init__(self, node: BaseNode) -> None:
+        self._backend = node.text("backend", "mediapipe", "what is looked for", ("mediapipe", "marker"))
+        self._side = node.text("side", "any", "the hand to follow; any: the nearest", ("any", "left", "right"))
+        self._palm_width_m = node.real(
+            "palm_width_m", 0.0, 0.0, 0.12, "m", "between the knuckles of index and little finger; 0: unknown"
+        )
+        self._model = node.text("model", "", "a hand_landmarker.task file; empty: the one prepared at set-up")
+        self._min_confidence = node.real("min_confidence", 0.5, 0.0, 1.0, "", "of the hand model")
+        self._dictionary = node.text("dictionary", "DICT_4X4_50", "of the marker", dictionary_names())
+        self._marker_id = node.whole("marker_id", 0, 0, 1000, "the marker on the hand or tool")
+        self._size_m = node.real("marker_size_m", 0.06, 0.005, 1.0, "m", "side of the marker's black square")
+        self._calibration: tuple[object, ...] = ()
+        self._camera: Camera | None = None
+        self._why_blind = "no calibration has come on camera/camera_info: start the camera's driver"
+        probe = Camera.create(64, 64, [64.0, 0.0, 32.0, 0.0, 64.0, 32.0, 0.0, 0.0, 1.0])
+        self._hand: HandTracker | None = None
+        if self._backend == "marker":  # a marker that does not exist shall be refused now
+            MarkerHandTracker(self._dictionary, self._marker_id, self._size_m, probe)
+        else:
+            self._hand = self._make_hand_tracker(probe)  # so shall a model that is missing
+        self._marker: MarkerHandTracker | None = None
+
+    @property
+    def calibrated(self) -> bool:
+        """Whether any calibration has come, good or bad."""
+        return bool(self._calibration)
+
+    @property
+    def takes_depth(self) -> bool:
+        """Whether a depth image makes the distance right; a marker's size does that by itself."""
+        return self._backend != "marker"
+
+    def setup(self) -> dict[str, object]:
+        """What the episodes of a folder must have in common."""
+        size = None if self._camera is None else [self._camera.width, self._camera.height]
+        if self._backend == "marker":
+            return {
+                "tracker": "marker",
+                "dictionary": self._dictionary,
+                "marker_id": self._marker_id,
+                "marker_size_m": self._size_m,
+                "image_size": size,
+            }
+        return {
+            "tracker": "mediapipe 0.10.31",
+            "model": self._model or "prepared",
+            "side": self._side,
+            "palm_width_m": self._palm_width_m,
+            "min_confidence": self._min_confidence,
+            "image_size": size,
+        }
+
+    def calibrate(self, message: CameraInfo) -> None:
+        """Take the camera's calibration; one that makes no sense is told with the next picture."""
+        calibration = (message.width, message.height, tuple(message.k), tuple(message.d), message.distortion_model)
+        if calibration == self._calibration:
+            return
+        self._calibration = calibration
+        try:
+            self._camera = Camera.create(message.width, message.height, message.k, message.d, message.distortion_model)
+        except SacGmmError as error:
+            self._camera, self._why_blind = None, str(error)
+            return
+        if self._backend == "marker":
+            self._marker = MarkerHandTracker(self._dictionary, self._marker_id, self._size_m, self._camera)
+        else:
+            self.close()
+            self._hand = self._make_hand_tracker(self._camera)
+
+    def look(self, message: Image, depth: Image | None) -> HandPose | None:
+        """The pose of the hand in a picture, None where there is none.
+
+        Raises:
+            SacGmmError: Nothing can be said about this picture: no calibration, or of another size; an encoding that
+                is not known; fewer bytes than the size says.
+        """
+        picture = image_array(message.data, message.height, message.width, message.step, message.encoding)
+        if self._camera is None:
+            raise SacGmmError(self._why_blind)
+        if (message.width, message.height) != (self._camera.width, self._camera.height):
+            raise SacGmmError(
+                f"the image is {message.width}x{message.height} but the calibration is for "
+                f"{self._camera.width}x{self._camera.height}: publish the camera_info of this image size"
+            )
+        time_s = message.header.stamp.sec + message.header.stamp.nanosec * 1e-9
+        if self._marker is not None:
+            return self._marker.track(picture, time_s)
+        depth_m = None
+        if depth is not None:
+            depth_m = depth_image(depth.data, depth.height, depth.width, depth.step, depth.encoding)
+        assert self._hand is not None
+        return self._hand.track(picture, time_s, depth_m)
+
+    def close(self) -> None:
+        """Free the models."""
+        if self._hand is not None:
+            self._hand.close()
+            self._hand = None
+
+    def _make_hand_tracker(self, camera: Camera) -> HandTracker:
+        from sac_gmm.perception.hands.tracker import HandTracker
+
+        return HandTracker(
+            camera,
+            side=self._side,  # type: ignore[arg-type]  # one of the choices
+            palm_width_m=self._palm_width_m or None,
+            model=self._model or None,
+            min_confidence=self._min_confidence,
+        )
+
+
+class DepthPairing:
+    """Holds pictures until their depth has come, or until it is clear that it will not; their order stays.
+
+    Registered depth is computed, so it may come some pictures after its own.
+
+    Args:
+        wanted: Whether there is depth at all.
+        max_delay_ns: Stamps further apart do not belong together.
+        max_waiting: Pictures that may wait, a quarter of a second of them; then the first goes without depth.
+    """
+
+    def __init__(self, wanted: bool, max_delay_ns: int = _SECOND_NS // 50, max_waiting: int = 8) -> None:
+        self._wanted = wanted
+        self._max_delay_ns = max_delay_ns
+        self._max_waiting = max_waiting
+        self._pictures: deque[Image] = deque()
+        self._depths: deque[Image] = deque(maxlen=max_waiting)
+
+    def picture(self, message: Image) -> list[tuple[Image, Image | None]]:
+        """Pictures that can be looked at now that this one has come, with their depth."""
+        if not self._wanted:
+            return [(message, None)]
+        self._pictures.append(message)
+        return self._match()
+
+    def depth(self, message: Image) -> list[tuple[Image, Image | None]]:
+        """The same for a depth image."""
+        if not self._wanted:
+            return []
+        self._depths.append(message)
+        return self._match()
+
+    def flush(self) -> list[tuple[Image, Image | None]]:
+        """All pictures that wait, those without depth, too."""
+        return self._match(patient=False)
+
+    def _match(self, patient: bool = True) -> list[tuple[Image, Image | None]]:
+        ready: list[tuple[Image, Image | None]] = []
+        while self._pictures:
+            depth = self._next_depth()
+            if patient and depth is None and len(self._pictures) <= self._max_waiting and not self._is_passed():
+                break
+            ready.append((self._pictures.popleft(), depth))
+        return ready
+
+    def _next_depth(self) -> Image | None:
+        """The depth of the picture that has waited longest; it and what is older are taken out."""
+        first = self._pictures[0]
+        for i, depth in enumerate(self._depths):
+            nearest = min(self._pictures, key=lambda picture: _apart_ns(picture, depth))
+            if nearest is first and _apart_ns(first, depth) <= self._max_delay_ns:
+                for _ in range(i + 1):
+                    self._depths.popleft()
+                return depth
+        return None
+
+    def _is_passed(self) -> bool:
+        """Whether depth of a later time has come already: that of the first picture was lost then."""
+        return bool(self._depths) and _ns(self._depths[-1]) > _ns(self._pictures[0]) + self._max_delay_ns
+
+
+def _apart_ns(one: Image, other: Image) -> int:
+    return abs(_ns(one) - _ns(other))
+
+
+def _ns(message: Image) -> int:
+    return int(message.header.stamp.sec) * _SECOND_NS + int(message.header.stamp.nanosec)

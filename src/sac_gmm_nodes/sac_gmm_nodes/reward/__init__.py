@@ -1,0 +1,1 @@
+"""Nodes that say whether the task is done."""

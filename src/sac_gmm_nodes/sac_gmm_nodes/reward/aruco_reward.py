@@ -1,0 +1,275 @@
+"""The source of reward: looks for an ArUco marker, or a board of them, in the fixed camera's pictures.
+
+Every image is answered by exactly one Reward with the image's stamp; in lock-step the simulation waits for it. Where
+nothing can be said (no calibration, unknown encoding, an old picture, no picture at all) the Reward is not valid and
+says why: it is never a silent zero. What was seen before an episode began is never paid in it.
+
+The marker's pose is published with its covariance, and as a frame for TF where that is asked for, as long as it can be
+told which of a square's two possible poses is the right one; the reward says in its text when it cannot.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+from geometry_msgs.msg import (
+    Point,
+    Pose,
+    PoseWithCovariance,
+    PoseWithCovarianceStamped,
+    Quaternion,
+    Transform,
+    TransformStamped,
+    Vector3,
+)
+from rclpy.clock import Clock, ClockType
+from sac_gmm_interfaces.msg import EpisodeState, Reward
+from scipy.spatial.transform import Rotation
+from sensor_msgs.msg import CameraInfo, Image
+from std_msgs.msg import Header
+
+from sac_gmm.core.errors import SacGmmError
+from sac_gmm.perception import (
+    ArucoDetector,
+    BoardDetector,
+    Camera,
+    Marker,
+    MarkerGate,
+    MarkerPose,
+    RewardDebouncer,
+    RewardJudge,
+    dictionary_names,
+    image_array,
+    load_board,
+)
+from sac_gmm_nodes.common import optional_messages as robot_messages
+from sac_gmm_nodes.common.conversions import header, image_message, nanoseconds, stamp_of
+from sac_gmm_nodes.common.node import EPISODE, RELIABLE, SENSOR, BaseNode, run_node, stream, take_what_waits
+
+_START_UP_S = 5.0  # silence is not remarked on before the other nodes can have come up
+
+
+class ArucoReward(BaseNode):
+    """Image and calibration in, Reward out."""
+
+    def __init__(self) -> None:
+        super().__init__("aruco_reward")
+        self._make_detector = self._detector_from_parameters()
+        self._gate = MarkerGate(
+            self.real(
+                "max_tilt_rad", 1.45, 0.1, 1.57, "rad", "a marker that is turned further from the camera does not count"
+            ),
+            self.real(
+                "tilt_hysteresis_rad",
+                0.05,
+                0.0,
+                0.5,
+                "rad",
+                "how much further once the task counts as done",
+            ),
+        )
+        self._max_ambiguity = self.real(
+            "max_ambiguity", 0.8, 0.0, 1.0, "", "no pose is published when the second one's error is nearly as small"
+        )
+        self._marker_frame = self.text("marker_frame", "marker", "the marker's or the board's frame, for TF")
+        self._publish_tf = self.flag("publish_tf", False, "publish the marker's frame on /tf")
+        if self._publish_tf and robot_messages.TFMessage is None:
+            raise SacGmmError("parameter publish_tf is true, but tf2_msgs is not installed: install it")
+        self._max_age_s = self.real(
+            "max_image_age_s", 1.0, 0.02, 60.0, "s", "an image older than this is stale: the reward is not valid"
+        )
+        self._silence_s = self.real(
+            "silence_timeout_s", 1.0, 0.05, 60.0, "s", "without any image for this long the reward is not valid"
+        )
+        qos = stream(self.flag("reliable_state", False, "take every image, as lock-step needs, not only the latest"))
+        self._judge = RewardJudge(
+            RewardDebouncer(
+                self.whole("frames_on", 3, 1, 100, "images in a row with the marker until the task counts as done"),
+                self.whole("frames_off", 3, 1, 100, "images in a row without it until it does not any more"),
+            )
+        )
+        cv2.setNumThreads(1)  # a frame takes a millisecond; more threads only disturb the neighbours
+
+        self._detector: ArucoDetector | BoardDetector | None = None
+        self._calibration: tuple[object, ...] = ()
+        self._no_detector = "no calibration has come on camera_info yet: start the camera's driver"
+        self._previous: MarkerPose | None = None
+        self._last_stamp_ns = 0
+        self._last_image_s = time.monotonic() + _START_UP_S
+        self._phase = EpisodeState.PHASE_RUNNING
+        self._complaint = ""
+
+        self._reward = self.create_publisher(Reward, "reward", RELIABLE)
+        self._poses = self.create_publisher(PoseWithCovarianceStamped, "~/marker_pose", SENSOR)
+        self._tf = None
+        if self._publish_tf:
+            self._tf = self.create_publisher(robot_messages.TFMessage, "/tf", RELIABLE)
+        self._debug = self.create_publisher(Image, "~/debug_image", SENSOR)
+        self._episodes = self.create_subscription(EpisodeState, "episode_state", self._on_episode, EPISODE)
+        self.create_subscription(CameraInfo, "fixed_camera/camera_info", self._on_camera_info, qos)
+        self.create_subscription(Image, "fixed_camera/image", self._on_image, qos)
+        self.create_timer(self._silence_s / 2.0, self._on_silence, clock=Clock(clock_type=ClockType.STEADY_TIME))
+
+    def _detector_from_parameters(self) -> Callable[[Camera], ArucoDetector | BoardDetector]:
+        """What to look for, refused now where it makes no sense and not with the first calibration."""
+        dictionary = self.text("dictionary", "DICT_4X4_50", "marker dictionary", dictionary_names())
+        self._marker_id = self.whole("marker_id", 7, 0, 1000, "the marker that shows when the task is done")
+        size_m = self.real("marker_size_m", 0.08, 0.005, 1.0, "m", "side of the marker's black square")
+        similarity = self.real(
+            "min_similarity", 0.8, 0.3, 1.0, "", "correlation with the drawn marker that a candidate must reach"
+        )
+        file = self.text("board_file", "", "a board of markers, YAML, instead of the one marker; empty for none")
+        min_markers = self.whole("min_markers", 1, 1, 100, "of a board, that must be seen")
+        board = load_board(Path(file).expanduser()) if file else None
+
+        def make(camera: Camera) -> ArucoDetector | BoardDetector:
+            if board is not None:
+                return BoardDetector(board, camera, min_markers=min_markers, min_similarity=similarity)
+            return ArucoDetector(dictionary, self._marker_id, size_m, camera, min_similarity=similarity)
+
+        make(Camera.create(640, 480, [600.0, 0.0, 320.0, 0.0, 600.0, 240.0, 0.0, 0.0, 1.0]))
+        if board is not None:
+            self._marker_id = min(board.places)
+        return make
+
+    def _on_episode(self, message: EpisodeState) -> None:
+        self._phase = message.phase
+        if message.phase == EpisodeState.PHASE_RESETTING:
+            self._judge.episode_resetting(message.episode_id)
+            self._previous = None
+        elif message.phase == EpisodeState.PHASE_RUNNING:
+            self._judge.episode_running(message.episode_id, nanoseconds(message.start_stamp))
+
+    def _on_camera_info(self, message: CameraInfo) -> None:
+        calibration = (message.width, message.height, tuple(message.k), tuple(message.d), message.distortion_model)
+        if calibration == self._calibration:
+            return
+        self._calibration = calibration
+        try:
+            camera = Camera.create(message.width, message.height, message.k, message.d, message.distortion_model)
+            self._detector = self._make_detector(camera)
+        except SacGmmError as error:
+            self._detector, self._no_detector = None, str(error)
+
+    def _on_image(self, message: Image) -> None:
+        # A node that was held up finds the new episode and its first picture at once: it must not be judged by what
+        # was seen in the episode before.
+        take_what_waits(self._episodes, EPISODE.depth)
+        self._last_image_s = time.monotonic()
+        self._last_stamp_ns = nanoseconds(message.header.stamp)
+        try:
+            picture = image_array(message.data, message.height, message.width, message.step, message.encoding)
+            marker = self._look(picture)
+        except SacGmmError as error:
+            self._publish_invalid(message.header.frame_id, str(error))
+            return
+        self._complaint = ""
+        counts = self._gate.counts(marker, self._judge.success)
+        success = self._judge.judge(self._last_stamp_ns, counts)
+        answer = Reward(
+            header=header(message.header.stamp, message.header.frame_id),
+            episode_id=self._judge.episode_id,
+            valid=True,
+            success=success,
+            value=float(success),
+            seen=marker is not None,
+            marker_id=self._marker_id if marker is None else marker.marker_id,
+            text=_describe(marker, counts),
+        )
+        if marker is not None and marker.pose is not None:
+            answer.marker_pose = _pose_message(marker.pose)
+            self._previous = marker.pose
+            if marker.pose.other is None or marker.pose.ambiguity <= self._max_ambiguity:
+                self._publish_pose(marker.pose, answer.header)
+        self._reward.publish(answer)
+        if self._debug.get_subscription_count():
+            self._debug.publish(image_message(_annotated(picture, marker, answer), answer.header))
+
+    def _publish_pose(self, pose: MarkerPose, header_: Header) -> None:
+        """Say where the marker is, and how well that is known."""
+        message = _pose_message(pose)
+        covariance = PoseWithCovariance(pose=message, covariance=pose.covariance.ravel())
+        self._poses.publish(PoseWithCovarianceStamped(header=header_, pose=covariance))
+        if self._tf is not None:
+            place = message.position
+            transform = Transform(translation=Vector3(x=place.x, y=place.y, z=place.z), rotation=message.orientation)
+            frame = TransformStamped(header=header_, child_frame_id=self._marker_frame, transform=transform)
+            self._tf.publish(robot_messages.TFMessage(transforms=[frame]))
+
+    def _look(self, picture: np.ndarray) -> Marker | None:
+        """Find the marker, or say why nothing can be said about this picture."""
+        if self._detector is None:
+            raise SacGmmError(self._no_detector)
+        now_ns = self.get_clock().now().nanoseconds
+        age_s = (now_ns - self._last_stamp_ns) * 1e-9
+        if now_ns and abs(age_s) > self._max_age_s:  # 0: simulated time that has not begun
+            raise SacGmmError(
+                f"the image is {age_s:.1f} s old by this node's clock (limit {self._max_age_s:g} s): use the same time "
+                "source (use_sim_time) everywhere, or find what holds the camera up"
+            )
+        return self._detector.detect(picture, self._previous)
+
+    def _on_silence(self) -> None:
+        silence_s = time.monotonic() - self._last_image_s
+        idle = self._phase not in (EpisodeState.PHASE_RUNNING, EpisodeState.PHASE_RESETTING)
+        if silence_s < self._silence_s or idle:  # between episodes a simulation may rest
+            return
+        topic = self.resolve_topic_name("fixed_camera/image")
+        self._publish_invalid("", f"no image on {topic} for {self._silence_s:g} s: check the camera and its driver")
+
+    def _publish_invalid(self, frame_id: str, why: str) -> None:
+        """Answer with the stamp of the last image and the reason, which is logged once."""
+        stamp = stamp_of(self._last_stamp_ns)
+        answer = Reward(
+            header=header(stamp, frame_id),
+            episode_id=self._judge.episode_id,
+            valid=False,
+            marker_id=self._marker_id,
+            text=why,
+        )
+        self._reward.publish(answer)
+        if why.split(":")[0] != self._complaint:
+            self._complaint = why.split(":")[0]
+            self.get_logger().warning(f"no valid reward: {why}")
+
+
+def _describe(marker: Marker | None, counts: bool) -> str:
+    if marker is None:
+        return "marker not in the image"
+    if marker.pose is None:
+        return "marker seen, but no pose explains its corners: it does not count"
+    tilt = f"{np.degrees(marker.pose.tilt_rad):.0f} degrees"
+    if marker.pose.ambiguous and marker.pose.other is not None:
+        tilt += f" or {np.degrees(marker.pose.other.tilt_rad):.0f} to another side"
+    return f"marker seen, turned {tilt}" if counts else f"marker seen, but turned {tilt} away: it does not count"
+
+
+def _pose_message(pose: MarkerPose) -> Pose:
+    x, y, z = pose.position_m.tolist()
+    qx, qy, qz, qw = Rotation.from_matrix(pose.rotation).as_quat().tolist()
+    return Pose(position=Point(x=x, y=y, z=z), orientation=Quaternion(x=qx, y=qy, z=qz, w=qw))
+
+
+def _annotated(picture: np.ndarray, marker: Marker | None, answer: Reward) -> np.ndarray:
+    """A copy of the picture with the marker's outline and the verdict."""
+    drawn = cv2.cvtColor(picture, cv2.COLOR_GRAY2RGB) if picture.ndim == 2 else picture.copy()
+    colour = (0, 200, 0) if answer.success else (230, 120, 0)
+    for sighting in marker.sightings if marker is not None else ():
+        cv2.polylines(drawn, [np.rint(sighting.corners_px).astype(np.int32)], True, colour, 2)
+        corner = sighting.corners_px[0]
+        cv2.circle(drawn, (round(float(corner[0])), round(float(corner[1]))), 4, colour, -1)
+    cv2.putText(drawn, answer.text, (6, drawn.shape[0] - 8), cv2.FONT_HERSHEY_SIMPLEX, 0.4, colour, 1, cv2.LINE_AA)
+    return drawn
+
+
+def main() -> None:
+    """Entry point."""
+    run_node(ArucoReward)
+
+
+if __name__ == "__main__":
+    main()

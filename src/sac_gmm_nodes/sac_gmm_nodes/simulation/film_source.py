@@ -1,0 +1,101 @@
+"""Plays a film as a camera would, so that recording can be tried, and films be recorded, without a camera."""
+
+from __future__ import annotations
+
+import array
+import time
+from pathlib import Path
+
+import numpy as np
+from rclpy.executors import Executor
+from sensor_msgs.msg import CameraInfo
+
+from sac_gmm.core.errors import SacGmmError
+from sac_gmm.perception import Camera
+from sac_gmm.perception.camera_file import guess_camera, load_camera
+from sac_gmm.perception.film import Film
+from sac_gmm_nodes.common.conversions import header, image_message, stamp_of
+from sac_gmm_nodes.common.node import BaseNode, run_node
+from sac_gmm_nodes.simulation.picture_sender import PictureSender
+
+_SECOND_NS = 1_000_000_000
+
+
+class FilmSource(BaseNode):
+    """A film in, pictures and their calibration out, at the film's own pace."""
+
+    def __init__(self) -> None:
+        super().__init__("film_source")
+        path = self.text("film", "", "the film to play")
+        if not path:
+            raise SacGmmError("parameter film is empty: name the film to play")
+        self._path = Path(path).expanduser()
+        self._pace = self.real("pace", 1.0, 0.01, 100.0, "", "seconds of film per second")
+        self._loop = self.flag("loop", False, "begin again at the end, instead of ending")
+        self._frame_id = self.text("camera_frame", "camera_optical_frame", "of the pictures")
+        self._wait = self.flag("wait_for_listener", True, "begin when somebody listens")
+        reliable = self.flag("reliable_images", False, "send every picture, for a recorder that asks for every one")
+        calibration = self.text("camera_file", "", "the camera's calibration; empty: guessed from focal_px")
+        focal_px = self.real("focal_px", 0.0, 0.0, 1e5, "px", "focal length; 0: that of a usual telephone")
+        with Film(self._path) as film:  # refuses what is no film now
+            self._camera = load_camera(calibration) if calibration else _guess(film, focal_px)
+            if (self._camera.width, self._camera.height) != (film.width, film.height):
+                raise SacGmmError(
+                    f"the film {self._path} is {film.width}x{film.height} but {calibration} is for "
+                    f"{self._camera.width}x{self._camera.height}: calibrate the camera in the size that it films in"
+                )
+        self._sender = PictureSender(self, reliable)
+
+    def spin(self, executor: Executor) -> None:
+        """Play the film."""
+        while self._wait and not self._sender.has_listener and not self.stopping.is_set():
+            executor.spin_once(timeout_sec=0.05)
+        frames = 0
+        while not self.stopping.is_set():
+            frames += self._play(executor)
+            if not self._loop:
+                break
+        self.get_logger().info(f"played {frames} pictures of {self._path}")
+
+    def _play(self, executor: Executor) -> int:
+        """Play once; how many pictures."""
+        began_s, began_ns = time.monotonic(), self.get_clock().now().nanoseconds
+        number = -1
+        with Film(self._path) as film:
+            for number, time_s, picture in film.frames():
+                due_s = began_s + time_s / self._pace
+                while (left_s := due_s - time.monotonic()) > 0.0 and not self.stopping.is_set():
+                    executor.spin_once(timeout_sec=min(left_s, 0.05))
+                if self.stopping.is_set():
+                    return number
+                # Stamps are the film's own times: at another pace the motion is still as fast as it was.
+                top = header(stamp_of(began_ns + round(time_s * _SECOND_NS)), self._frame_id)
+                self._sender.send(image_message(picture, top), _info_message(self._camera, top))
+                self._sender.wait(lambda: executor.spin_once(timeout_sec=0.05))
+        return number + 1
+
+
+def _guess(film: Film, focal_px: float) -> Camera:
+    return guess_camera(film.width, film.height, focal_px or None)
+
+
+def _info_message(camera: Camera, top: object) -> CameraInfo:
+    return CameraInfo(
+        header=top,
+        height=camera.height,
+        width=camera.width,
+        distortion_model="plumb_bob",
+        d=array.array("d", camera.distortion.tolist()),
+        k=camera.matrix.ravel(),
+        r=np.eye(3).ravel(),
+        p=np.column_stack((camera.matrix, np.zeros(3))).ravel(),
+    )
+
+
+def main() -> None:
+    """Entry point."""
+    run_node(FilmSource)
+
+
+if __name__ == "__main__":
+    main()

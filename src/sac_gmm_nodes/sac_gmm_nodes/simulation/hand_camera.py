@@ -1,0 +1,66 @@
+"""A simulated camera that sees a person's hand: the fingertip goes where the simulated robot's does, a marker with it.
+
+It takes the place of a camera's driver before `hand_demo_recorder`, in the launch file hand_demonstrations.
+"""
+
+from __future__ import annotations
+
+import array
+from pathlib import Path
+
+import numpy as np
+from geometry_msgs.msg import PoseStamped
+from numpy.typing import NDArray
+from sensor_msgs.msg import CameraInfo, Image
+from std_msgs.msg import Header
+
+from sac_gmm.perception.extrinsics import load_extrinsics
+from sac_gmm.perception.hands.simulated import SimulatedHand
+from sac_gmm_nodes.common.conversions import camera_info_message, header, nanoseconds, point_array
+from sac_gmm_nodes.common.node import BaseNode, run_node, stream
+from sac_gmm_nodes.simulation.picture_sender import PictureSender
+
+
+class HandCamera(BaseNode):
+    """The fingertip's pose in, pictures of a hand with a marker out."""
+
+    def __init__(self) -> None:
+        super().__init__("hand_camera")
+        file = self.text("extrinsics_file", "", "where the camera stands in the base frame")
+        _, self._frame_id, pose = load_extrinsics(Path(file).expanduser())
+        seed = self.whole("seed", 0, 0, 2**31 - 1, "of the hand's turning, the background and the noise")
+        self._hand = SimulatedHand(seed, pose)
+        reliable = self.flag("reliable_state", False, "take every state, as lock-step needs")
+        self._last_ns = -1
+        self._last: tuple[Image, CameraInfo] | None = None
+        self._sender = PictureSender(self, reliable=True)
+        self.create_subscription(PoseStamped, "state/pose", self._on_pose, stream(reliable))
+
+    def _on_pose(self, message: PoseStamped) -> None:
+        stamp_ns = nanoseconds(message.header.stamp)
+        if self._last is not None and stamp_ns == self._last_ns:
+            self._sender.send(*self._last)  # a simulation at rest repeats its state, for whoever came late
+            return
+        dt_s = 1.0 if stamp_ns < self._last_ns else (stamp_ns - self._last_ns) * 1e-9
+        self._last_ns = stamp_ns
+        marker = self._hand.marker_pose(point_array(message.pose.position), dt_s)
+        top = header(message.header.stamp, self._frame_id)
+        camera = self._hand.camera
+        info = camera_info_message(camera.matrix, camera.width, camera.height, top)
+        self._last = _grey_message(self._hand.picture(marker), top), info
+        self._sender.send(*self._last)
+
+
+def _grey_message(picture: NDArray[np.uint8], top: Header) -> Image:
+    height, width = picture.shape
+    data = array.array("B", picture.tobytes())
+    return Image(header=top, height=height, width=width, encoding="mono8", step=width, data=data)
+
+
+def main() -> None:
+    """Entry point."""
+    run_node(HandCamera)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,61 @@
+"""Sends pictures to a recorder no faster than it looks at them, so that a film or a simulation loses none."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable
+
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+from sensor_msgs.msg import CameraInfo, Image
+from std_msgs.msg import Header
+
+from sac_gmm_nodes.common.conversions import nanoseconds
+from sac_gmm_nodes.common.node import RELIABLE, BaseNode
+
+_QUEUE = 30  # pictures that the network may hold
+_IN_FLIGHT = 4  # pictures that the recorder may be behind
+_PATIENCE_S = 5.0  # a recorder that says nothing for so long is waited for no more, until it says something again
+
+
+class PictureSender:
+    """Publishes camera/image and camera/camera_info.
+
+    Args:
+        node: Whose publishers they are.
+        reliable: Offer every picture, and wait for those who look at them (`hand/looked_at`).
+    """
+
+    def __init__(self, node: BaseNode, reliable: bool) -> None:
+        policy = ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT
+        qos = QoSProfile(depth=_QUEUE, reliability=policy)
+        self._image = node.create_publisher(Image, "camera/image", qos)
+        self._info = node.create_publisher(CameraInfo, "camera/camera_info", qos)
+        self._waiting: deque[int] = deque(maxlen=_QUEUE)
+        self._patient = reliable
+        if reliable:
+            node.create_subscription(Header, "hand/looked_at", self._on_looked_at, RELIABLE)
+
+    @property
+    def has_listener(self) -> bool:
+        """Whether somebody listens to both topics."""
+        return bool(self._image.get_subscription_count() and self._info.get_subscription_count())
+
+    def send(self, picture: Image, info: CameraInfo) -> None:
+        """Publish a picture and its calibration."""
+        self._info.publish(info)
+        self._image.publish(picture)
+        self._waiting.append(nanoseconds(picture.header.stamp))
+
+    def wait(self, turn: Callable[[], None]) -> None:
+        """Run `turn` (which must run callbacks) until the recorder has looked at nearly all that was sent."""
+        end_s = time.monotonic() + _PATIENCE_S
+        while self._patient and len(self._waiting) > _IN_FLIGHT:
+            turn()
+            self._patient = time.monotonic() < end_s
+
+    def _on_looked_at(self, message: Header) -> None:
+        self._patient = True
+        stamp_ns = nanoseconds(message.stamp)
+        while self._waiting and self._waiting[0] <= stamp_ns:
+            self._waiting.popleft()

@@ -1,0 +1,413 @@
+"""The simulated robot: a PyBullet task behind the topics of a real arm.
+
+    ros2 run sac_gmm_nodes pybullet_bridge --ros-args -p task:=door -p lockstep:=true
+
+In real time physics runs on the wall clock. In lock-step it runs only while an episode is running, and each control
+period waits, for a bounded time, for what answers the last state: the command, and the reward where a picture was sent.
+In both, the arm stops when no command came for `command_timeout_s` of simulated time, as the robot's driver does.
+
+It also plays the driver of a KUKA LBR iiwa, with its FRI session and, by `~/set_fault`, its faults. With `driver:=only`
+it has the topics of that driver and not its own, so that what runs on the robot can be rehearsed.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import numpy as np
+from geometry_msgs.msg import PoseStamped, TwistStamped, WrenchStamped
+from gymnasium.spaces import Box
+from rclpy.executors import Executor
+from rosgraph_msgs.msg import Clock
+from sac_gmm_interfaces.msg import EpisodeState, Reward
+from sac_gmm_interfaces.srv import ResetTask, SetFault
+from scipy.spatial.transform import Rotation
+from sensor_msgs.msg import CameraInfo, Image, JointState
+from std_msgs.msg import Bool, Header
+
+from sac_gmm.control.lbr_state import SessionState
+from sac_gmm.core.errors import SacGmmError
+from sac_gmm.tasks import TASKS, make_task
+from sac_gmm.tasks.arms.iiwa import JOINT_LIMITS_RAD, JOINT_NAMES
+from sac_gmm_nodes.common.conversions import (
+    STAMP_TOLERANCE_NS,
+    camera_info_message,
+    header,
+    image_message,
+    joint_message,
+    metres_message,
+    nanoseconds,
+    pays,
+    pose_message,
+    reached,
+    stamp_of,
+    twist_array,
+    twist_message,
+    wrench_message,
+)
+from sac_gmm_nodes.common.node import COMMAND, EPISODE, LATCHED, RELIABLE, SENSOR, BaseNode, run_node, stream
+from sac_gmm_nodes.simulation.simulated_lbr import FAULTS, DriverTopics, FriSession
+
+_IDLE_PERIOD_S = 0.1  # at which the state is sent again while physics is held
+_ABSENT_S = 10.0  # wall time to wait in lock-step for an answer that nobody is there to give
+_REPEAT_S = 1.0  # at which an unanswered state is sent again
+_NO_TURN = np.array([0.0, 0.0, 0.0, 1.0])
+_CAMERAS = ("wrist", "fixed")
+_SENSORS = ("depth", "tactile")
+
+
+class PybulletBridge(BaseNode):
+    """Runs the physics in its main thread, between the callbacks, so that nothing in it needs a lock."""
+
+    def __init__(self) -> None:
+        super().__init__("pybullet_bridge")
+        task = self.text("task", "door", "the scene to simulate", tuple(TASKS))
+        rate_hz = self.real("control_rate_hz", 30.0, 1.0, 240.0, "Hz", "rate of states and commands")
+        self._base_frame = self.text("base_frame", "lbr_link_0", "frame of poses, twists and the target")
+        self._lockstep = self.flag("lockstep", False, "advance only when the last state has been answered")
+        reliable = self.flag("reliable_state", self._lockstep, "send every state and picture, not only the latest")
+        self._lockstep_timeout_s = self.real(
+            "lockstep_timeout_s", 10.0, 0.1, 600.0, "s", "wall time to wait for an answer in lock-step"
+        )
+        self._wait_for_reward = self.flag("wait_for_reward", True, "in lock-step, wait for the fixed picture's reward")
+        timeout_s = self.real("command_timeout_s", 0.2, 0.02, 5.0, "s", "simulated time after which a command is void")
+        self._command_timeout_ns = round(timeout_s * 1e9)
+        self._periods = {
+            name: self.whole(f"{name}_camera_period_steps", default, 0, 10_000, "control steps per picture; 0 for none")
+            for name, default in (("wrist", 32), ("fixed", 6))
+        }
+        for name, parameter in (("depth", "depth_camera_period_steps"), ("tactile", "tactile_period_steps")):
+            period = self.whole(
+                parameter, -1, -1, 10_000, "control steps per picture; 0: none; -1: as the wrist camera"
+            )
+            self._periods[name] = self._periods["wrist"] if period < 0 else period
+        choices = ("off", "also", "only")
+        driver = self.text("driver", "off" if self._lockstep else "also", "the topics of an LBR's driver", choices)
+        in_tip_frame = self.flag("twist_in_tip_frame", False, "take the driver's twists in the axes of the tip")
+        self._driver_gain = self.real(
+            "driver_gain", 1.0, 0.1, 2.0, "", "of the driver's twists: a real driver moves slower than it is told"
+        )
+        seed = self.whole("seed", 0, 0, 2**31 - 1, "seed of the scene before the first reset")
+
+        self._task = make_task(task, control_rate_hz=rate_hz)
+        present = {*_CAMERAS} & {*self._task.cameras} | {*_SENSORS} & {*self._task.sensors}
+        self._periods = {name: period for name, period in self._periods.items() if name in present}
+        self._period_ns = 1e9 / rate_hz
+        limits = self._task.action_space
+        assert isinstance(limits, Box)
+        self._limits = limits
+
+        self._sim_clock = self.create_publisher(Clock, "/clock", SENSOR)
+        self._joints = self.create_publisher(JointState, "joint_states", stream(reliable))
+        self._pose = self.create_publisher(PoseStamped, "state/pose", stream(reliable))
+        self._twist = self.create_publisher(TwistStamped, "state/twist", stream(reliable))
+        self._wrench = self.create_publisher(WrenchStamped, "wrench", stream(reliable))
+        self._target = self.create_publisher(PoseStamped, "target_pose", LATCHED)
+        cameras = (*_CAMERAS, "depth")
+        self._images = {
+            name: self.create_publisher(Image, f"{name}_camera/image", stream(reliable)) for name in cameras
+        }
+        self._infos = {
+            name: self.create_publisher(CameraInfo, f"{name}_camera/camera_info", stream(reliable)) for name in cameras
+        }
+        # Both fingers in one picture, the left one above, and each on its own, as two sensors would send it.
+        self._tactile = {
+            topic: self.create_publisher(Image, topic, stream(reliable))
+            for topic in ("tactile/image", "tactile_left/image", "tactile_right/image")
+        }
+        self._readings: dict[str, tuple[int, np.ndarray]] = {}  # of the sensors: simulated time, picture
+        self._plain = driver != "only"
+        self._driver: DriverTopics | None = None
+        if driver != "off":
+            arm, client = self._task.arm, self._task.client
+            self._driver = DriverTopics(self, arm, client, in_tip_frame, self._on_driver_twist, self._on_driver_joints)
+            self.create_service(SetFault, "~/set_fault", self._on_set_fault)
+        # What knows the truth is below the bridge's own name: to check the reward against and to look at, never to
+        # learn from or to decide by. The fixed camera's place tells it too, since it is set up before the door.
+        self._success = self.create_publisher(Bool, "~/task_success", LATCHED)
+        self._true_target = self.create_publisher(PoseStamped, "~/true_target_pose", LATCHED)
+        self._camera_pose = self.create_publisher(PoseStamped, "~/fixed_camera_pose", LATCHED)
+        self.create_subscription(TwistStamped, "command/twist", self._on_command, COMMAND)
+        self.create_subscription(Reward, "reward", self._on_reward, RELIABLE)
+        self.create_subscription(EpisodeState, "episode_state", self._on_episode, EPISODE)
+        self.create_service(ResetTask, "reset_task", self._on_reset)
+
+        self._periods_run = 0  # simulated time in control periods: counted whole, so that it does not drift
+        self._now_ns = self._start_ns = 0  # simulated time, and that of the first state of the episode
+        self._step = 0  # control periods since then
+        self._command = np.zeros(6)
+        self._joint_command: np.ndarray | None = None  # in its place, from a driver's client that sends positions
+        self._session = FriSession(SessionState.COMMANDING_ACTIVE if self._lockstep else SessionState.IDLE)
+        self._commanded_ns = 0  # simulated time at which it came
+        self._answered_ns = self._rewarded_ns = -1  # the states that the last command and the last reward answer
+        self._succeeded = False  # as the reward says
+        self._episode_id = 0
+        self._was_success = False  # as the truth says
+        self._patience_s = self._lockstep_timeout_s
+        self._deadline_s = time.monotonic()
+        self._end_ns: int | None = None  # of the running episode; None while none is running
+        self._held = False  # the episode has come to its end here; physics waits for the episode manager
+        self._reset(seed, -1.0)
+        self.get_logger().info(f"task '{task}', {rate_hz:g} Hz, {'lock-step' if self._lockstep else 'real time'}")
+
+    def spin(self, executor: Executor) -> None:
+        """Run physics and callbacks in turn until asked to stop."""
+        while not self.stopping.is_set():
+            if not self._lockstep:
+                self._real_time(executor)
+            elif self._end_ns is None or self._held:
+                self._publish_state()
+                self._wait(executor, _IDLE_PERIOD_S, lambda: self._end_ns is not None and not self._held)
+            else:
+                self._lockstep_step(executor)
+
+    def close(self) -> None:
+        """Leave the physics engine."""
+        self._task.close()
+
+    # Time ------------------------------------------------------------------------------------------------------
+
+    def _lockstep_step(self, executor: Executor) -> None:
+        """Send the state, wait for its answers, advance one control period."""
+        assert self._end_ns is not None
+        now_ns, at_end = self._now_ns, reached(self._now_ns, self._end_ns)
+        waits_for_reward = self._wait_for_reward and "fixed" in self._pictures_due(at_end)
+
+        def answered() -> bool:
+            commanded = at_end or self._answered_ns >= now_ns
+            return commanded and (not waits_for_reward or self._rewarded_ns >= now_ns)
+
+        def over() -> bool:
+            return self._end_ns is None or now_ns != self._now_ns  # ended, or the scene was reset
+
+        def patience_s() -> float:
+            """Who is there may take its time: the controller waits for an agent that may be learning to see."""
+            wanted = ("command/twist", "reward") if waits_for_reward else ("command/twist",)
+            there = all(self.count_publishers(topic) for topic in wanted)
+            return self._patience_s if there else min(self._patience_s, _ABSENT_S)
+
+        begun_s, waited_s = time.monotonic(), 0.0
+        settled = False
+        while not (settled or self.stopping.is_set()) and (waited_s == 0.0 or waited_s < patience_s()):
+            # Sent again from time to time: who was only just found by the middleware has missed it.
+            self._publish_state()
+            self._publish_pictures(at_end)
+            settled = self._wait(executor, min(self._patience_s, _REPEAT_S), lambda: answered() or over())
+            waited_s = time.monotonic() - begun_s
+        if over() or self.stopping.is_set():
+            return
+        if answered():
+            self._patience_s = self._lockstep_timeout_s
+        else:
+            missing = "reward" if at_end or self._answered_ns >= now_ns else "command/twist"
+            self.get_logger().warning(
+                f"no {missing} for the state at {now_ns / 1e9:.3f} s within {waited_s:.1f} s: going on without",
+                throttle_duration_sec=1.0,
+            )
+            self._patience_s = self._period_ns / 1e9  # whoever is gone is not waited for long again
+        if at_end or self._succeeded:
+            self._held = True
+        else:
+            self._advance()
+
+    def _real_time(self, executor: Executor) -> None:
+        """One control period on the wall clock."""
+        self._deadline_s = max(self._deadline_s + self._period_ns / 1e9, time.monotonic() - self._period_ns / 1e9)
+        self._publish_state()
+        self._publish_pictures()
+        now_ns = self._now_ns
+        while (left_s := self._deadline_s - time.monotonic()) > 0 and not self.stopping.is_set():
+            executor.spin_once(timeout_sec=left_s)
+        if now_ns == self._now_ns:
+            self._advance()
+
+    def _wait(self, executor: Executor, timeout_s: float, done: Callable[[], bool]) -> bool:
+        """Run callbacks until `done()` or for `timeout_s`; say which."""
+        end_s = time.monotonic() + timeout_s
+        while not done():
+            left_s = end_s - time.monotonic()
+            if left_s <= 0 or self.stopping.is_set():
+                return False
+            executor.spin_once(timeout_sec=min(left_s, _IDLE_PERIOD_S))
+        return True
+
+    def _pass_time(self) -> None:
+        self._periods_run += 1
+        self._now_ns = round(self._periods_run * self._period_ns)
+
+    def _advance(self) -> None:
+        if self._now_ns + self._period_ns - self._commanded_ns > self._command_timeout_ns + STAMP_TOLERANCE_NS:
+            self._stop_arm()
+        if self._joint_command is not None:
+            twist = self._task.arm.twist_to_joints(self._joint_command, self._period_ns / 1e9)
+            self._command = np.clip(twist, self._limits.low, self._limits.high)
+        if not self._session.commanding:
+            self._stop_arm()
+        self._task.advance(self._command)
+        self._observation = self._task.observe()
+        self._pass_time()
+        self._step += 1
+        success = self._task.truth()["success"] > 0.5
+        if success != self._was_success:
+            self._was_success = success
+            self._success.publish(Bool(data=success))
+
+    def _stop_arm(self) -> None:
+        self._command[:] = 0.0
+        self._joint_command = None
+
+    # Callbacks -------------------------------------------------------------------------------------------------
+
+    def _on_command(self, message: TwistStamped) -> None:
+        if self._is_command(twist := twist_array(message)):
+            self._command = np.clip(twist, self._limits.low, self._limits.high)
+            self._joint_command = None
+            self._answered_ns = nanoseconds(message.header.stamp)
+
+    def _on_driver_twist(self, twist: np.ndarray) -> None:
+        if self._is_command(twist):
+            self._command = np.clip(self._driver_gain * twist, self._limits.low, self._limits.high)
+            self._joint_command = None
+            self._answered_ns = self._now_ns  # it has no stamp: it answers what was sent last
+
+    def _on_driver_joints(self, joints: np.ndarray) -> None:
+        if joints.shape == (7,) and self._is_command(joints):
+            self._joint_command = np.clip(joints, -JOINT_LIMITS_RAD, JOINT_LIMITS_RAD)
+            self._answered_ns = self._now_ns
+
+    def _is_command(self, numbers: np.ndarray) -> bool:
+        if not np.isfinite(numbers).all():
+            self.get_logger().error("a command that is not a number was ignored", throttle_duration_sec=1.0)
+            return False
+        self._commanded_ns = self._now_ns
+        return True
+
+    def _on_set_fault(self, request: SetFault.Request, response: SetFault.Response) -> SetFault.Response:
+        response.success = request.fault in FAULTS
+        if response.success:
+            self._session.fault = request.fault
+        response.message = (
+            "" if response.success else f"there is no fault '{request.fault}': one of {', '.join(FAULTS)}"
+        )
+        return response
+
+    def _on_reward(self, message: Reward) -> None:
+        self._rewarded_ns = nanoseconds(message.header.stamp)
+        self._succeeded = pays(message, self._episode_id, self._start_ns)
+
+    def _on_episode(self, message: EpisodeState) -> None:
+        if message.phase != EpisodeState.PHASE_RUNNING:
+            self._end_ns = None
+            self._stop_arm()
+            return
+        start_ns = nanoseconds(message.start_stamp)
+        if start_ns != self._start_ns:
+            self.get_logger().error(
+                f"an episode starts at {start_ns / 1e9:.3f} s, but that is not where the task was reset"
+            )
+        if self._now_ns < self._start_ns:
+            self._pass_time()
+        self._episode_id = message.episode_id
+        self._end_ns = start_ns + round(message.time_limit_s * 1e9)
+        self._held = False
+        self._patience_s = self._lockstep_timeout_s
+
+    def _on_reset(self, request: ResetTask.Request, response: ResetTask.Response) -> ResetTask.Response:
+        try:
+            self._reset(request.seed, request.target_noise_std_m)
+        except (SacGmmError, ValueError) as error:
+            response.message = str(error)
+            return response
+        response.success = True
+        response.stamp = stamp_of(self._start_ns)
+        return response
+
+    def _reset(self, seed: int, noise_std_m: float) -> None:
+        """Put the scene back; simulated time goes on, so that no stamp is ever given twice."""
+        options = {"target_noise_std_m": noise_std_m} if noise_std_m >= 0 else None
+        self._observation, _ = self._task.reset(seed=seed, options=options)
+        self._pass_time()
+        # In lock-step the first state of the episode comes a period later, when the episode runs: what answers a state
+        # sent before, such as the zero of a controller at rest, must not be taken for the answer to it.
+        self._start_ns = round((self._periods_run + self._lockstep) * self._period_ns)
+        self._step = 0
+        self._stop_arm()
+        self._answered_ns = self._rewarded_ns = -1
+        self._succeeded = self._was_success = False
+        detected = header(stamp_of(self._start_ns), self._base_frame)
+        self._target.publish(pose_message(self._observation["target_m"], _NO_TURN, detected))
+        self._success.publish(Bool(data=False))
+        self._publish_truth()
+        self._publish_state()
+
+    # Publishing ------------------------------------------------------------------------------------------------
+
+    def _header(self, frame_id: str | None = None) -> Header:
+        return header(stamp_of(self._now_ns), self._base_frame if frame_id is None else frame_id)
+
+    def _publish_state(self) -> None:
+        state, arm, head = self._observation, self._task.arm, self._header()
+        self._sim_clock.publish(Clock(clock=head.stamp))
+        if self._plain:
+            self._joints.publish(joint_message(list(JOINT_NAMES), state["joint_position_rad"], head))
+            velocity = np.concatenate((state["ee_velocity_m_s"], arm.angular_velocity_rad_s))
+            self._twist.publish(twist_message(velocity, head))
+            self._wrench.publish(wrench_message(state["wrench"], head))
+            self._pose.publish(pose_message(state["ee_position_m"], arm.orientation_xyzw, head))
+        self._session.step(self._now_ns)
+        if self._driver is not None:
+            period_s = self._period_ns / 1e9
+            self._driver.publish(self._session, self._joint_command, state["wrench"], head, period_s)
+
+    def _publish_truth(self) -> None:
+        head = self._header()
+        self._true_target.publish(pose_message(self._task.true_target_m, _NO_TURN, head))
+        if "fixed" in self._task.cameras:
+            position, rotation = self._task.cameras["fixed"].pose
+            self._camera_pose.publish(pose_message(position, Rotation.from_matrix(rotation).as_quat(), head))
+
+    def _publish_pictures(self, everything: bool = False) -> None:
+        for name in self._pictures_due(everything):
+            if name == "tactile":
+                self._publish_tactile()
+                continue
+            info = self._task.camera_info(name)
+            head = self._header(info.frame_id)
+            picture = metres_message(self._read(name), head) if name == "depth" else None
+            self._infos[name].publish(camera_info_message(info.matrix, info.width, info.height, head))
+            self._images[name].publish(picture or image_message(self._task.camera(name), head))
+
+    def _publish_tactile(self) -> None:
+        left, right = self._read("tactile")
+        both = metres_message(np.vstack((left, right)), self._header("gripper"))
+        self._tactile["tactile/image"].publish(both)
+        self._tactile["tactile_left/image"].publish(metres_message(left, self._header("finger_left")))
+        self._tactile["tactile_right/image"].publish(metres_message(right, self._header("finger_right")))
+
+    def _read(self, group: str) -> np.ndarray:
+        """One reading per state: a state that is sent again keeps its noise."""
+        if self._readings.get(group, (-1, None))[0] != self._now_ns:
+            self._readings[group] = self._now_ns, self._task.read(group)
+        return self._readings[group][1]
+
+    def _pictures_due(self, everything: bool) -> list[str]:
+        """The fixed camera comes half a period after the others.
+
+        Its picture is what ends an episode. With an odd half (6 steps: 3) it never comes with a state on which a
+        decision is due: whether that decision or the end were first would differ from run to run.
+        """
+        return [
+            name
+            for name, period in self._periods.items()
+            if period and (everything or self._step % period == (period // 2 if name == "fixed" else 0))
+        ]
+
+
+def main() -> None:
+    """Run the node."""
+    run_node(PybulletBridge)
+
+
+if __name__ == "__main__":
+    main()

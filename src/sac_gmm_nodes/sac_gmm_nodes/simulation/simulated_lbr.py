@@ -1,0 +1,192 @@
+"""What the driver of a KUKA LBR iiwa adds to an arm: the FRI session and its faults, state messages, frames."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pybullet as pb
+from geometry_msgs.msg import Quaternion, Transform, TransformStamped, Twist, Vector3, WrenchStamped
+from rcl_interfaces.msg import ParameterType, ParameterValue
+from rcl_interfaces.srv import GetParameters
+from rclpy.node import Node
+from sensor_msgs.msg import JointState
+from std_msgs.msg import Float64MultiArray, Header, String
+
+from sac_gmm.control.lbr_state import ConnectionQuality, DriveState, OperationMode, SafetyState, SessionState
+from sac_gmm.tasks.arms.iiwa import JOINT_NAMES, Iiwa
+from sac_gmm_nodes.common.conversions import joint_message, nanoseconds, twist_array, wrench_message
+from sac_gmm_nodes.common.node import COMMAND, LATCHED, RELIABLE
+from sac_gmm_nodes.common.optional_messages import LBRJointPositionCommand, LBRState, TFMessage
+
+FAULTS = ("none", "session", "connection", "safety", "drives", "tracking")
+_TIP_FRAME = "inv_jac_ctrl.twist_in_tip_frame"  # the one parameter of its twist controller that anybody asks for
+_CLIMB_NS = 100_000_000  # that the session stays in each state on its way up
+_LINKS = (*(f"lbr_link_{i}" for i in range(1, 8)), "tcp")
+
+
+class FriSession:
+    """The session of a robot whose operator has started the application and holds the enabling switch.
+
+    It climbs from IDLE to COMMANDING_ACTIVE, falls back while a fault lasts that ends it, and climbs again.
+
+    Attributes:
+        state: Of the session.
+        fault: One of `FAULTS`.
+
+    Args:
+        state: Where it begins.
+    """
+
+    def __init__(self, state: SessionState = SessionState.IDLE) -> None:
+        self.state = state
+        self.fault = "none"
+        self._since_ns = 0
+
+    @property
+    def commanding(self) -> bool:
+        """Whether the robot follows commands."""
+        return self.state is SessionState.COMMANDING_ACTIVE
+
+    def step(self, now_ns: int) -> None:
+        """Let simulated time pass."""
+        lowest = {"session": SessionState.IDLE, "safety": SessionState.IDLE, "drives": SessionState.MONITORING_READY}
+        if self.fault in lowest:
+            self.state, self._since_ns = lowest[self.fault], now_ns
+        elif self.state < SessionState.COMMANDING_ACTIVE and now_ns - self._since_ns >= _CLIMB_NS:
+            self.state, self._since_ns = SessionState(self.state + 1), now_ns
+
+    def message(self, arm: Iiwa, commanded_rad: np.ndarray, now_ns: int, period_s: float) -> Any:
+        """The driver's state message; `lbr_fri_idl` must be installed.
+
+        Args:
+            arm: The arm.
+            commanded_rad: The joint positions that it was told to hold, shape (7,).
+            now_ns: Simulated time, in the place of the robot's clock.
+            period_s: Between two states.
+        """
+        measured, torque, fault = arm.joint_position_rad, arm.torque_nm, self.fault
+        quality = ConnectionQuality.FAIR if fault == "connection" else ConnectionQuality.EXCELLENT
+        safety = SafetyState.SAFETY_STOP_LEVEL_1 if fault == "safety" else SafetyState.NORMAL_OPERATION
+        waiting = self.state < SessionState.COMMANDING_WAIT
+        return LBRState(
+            sample_time=period_s,
+            session_state=int(self.state),
+            connection_quality=int(quality),
+            safety_state=int(safety),
+            operation_mode=int(OperationMode.T1),
+            drive_state=int(DriveState.OFF if fault in ("drives", "safety") else DriveState.ACTIVE),
+            client_command_mode=1,  # position
+            overlay_type=1,  # joint
+            control_mode=0,  # position
+            time_stamp_sec=now_ns // 1_000_000_000,
+            time_stamp_nano_sec=now_ns % 1_000_000_000,
+            measured_joint_position=measured,
+            commanded_joint_position=commanded_rad,
+            measured_torque=torque,
+            commanded_torque=torque,
+            external_torque=arm.jacobian().T @ arm.wrench(),
+            ipo_joint_position=np.full(7, np.nan) if waiting else commanded_rad,
+            tracking_performance=0.2 if fault == "tracking" else 1.0,
+        )
+
+
+class DriverTopics:
+    """The topics of `lbr_fri_ros2_stack`, below `lbr/`; those whose packages are not installed are left out.
+
+    Args:
+        node: The bridge.
+        arm: The arm.
+        client: Of the physics engine.
+        in_tip_frame: Whether the driver takes twists in the axes of the tip, and says so when it is asked.
+        on_twist: Called with each twist commanded, shape (6,), base axes.
+        on_joints: Called with each joint positions commanded.
+    """
+
+    def __init__(
+        self,
+        node: Node,
+        arm: Iiwa,
+        client: int,
+        in_tip_frame: bool,
+        on_twist: Callable[[np.ndarray], None],
+        on_joints: Callable[[np.ndarray], None],
+    ) -> None:
+        self._on_twist, self._on_joints = on_twist, on_joints
+        self._arm, self._client, self._in_tip_frame = arm, client, in_tip_frame
+        description = node.create_publisher(String, "lbr/robot_description", LATCHED)
+        description.publish(String(data=arm.description))
+        self._state = node.create_publisher(LBRState, "lbr/state", RELIABLE) if LBRState else None
+        self._frames = node.create_publisher(TFMessage, "/tf", RELIABLE) if TFMessage else None
+        self._joints = node.create_publisher(JointState, "lbr/joint_states", RELIABLE)
+        self._wrench = node.create_publisher(WrenchStamped, "lbr/force_torque_broadcaster/wrench", RELIABLE)
+        node.create_subscription(Twist, "lbr/command/twist", self._on_twist_message, COMMAND)
+        topic = "lbr/forward_position_controller/commands"
+        node.create_subscription(Float64MultiArray, topic, self._on_array, COMMAND)
+        if LBRJointPositionCommand:
+            topic = "lbr/command/joint_position"
+            node.create_subscription(LBRJointPositionCommand, topic, self._on_joint_position, COMMAND)
+        node.create_service(GetParameters, "lbr/twist_controller/get_parameters", self._on_get_parameters)
+
+    def publish(
+        self, session: FriSession, commanded_rad: np.ndarray | None, wrench: np.ndarray, head: Header, period_s: float
+    ) -> None:
+        """Publish the state of now.
+
+        Args:
+            session: The FRI session.
+            commanded_rad: Joint positions commanded, shape (7,); None where a twist was.
+            wrench: Felt at the wrist, shape (6,).
+            head: Stamp, and the base frame.
+            period_s: Between two states.
+        """
+        arm, now_ns = self._arm, nanoseconds(head.stamp)
+        measured = arm.joint_position_rad
+        self._joints.publish(joint_message(list(JOINT_NAMES), measured, head))
+        self._wrench.publish(wrench_message(wrench, head))
+        if self._state is not None:
+            commanded = measured if commanded_rad is None else commanded_rad
+            self._state.publish(session.message(arm, commanded, now_ns, period_s))
+        if self._frames is not None:
+            self._frames.publish(frames(arm, self._client, head))
+
+    def _on_twist_message(self, message: Twist) -> None:
+        twist = twist_array(message)
+        if self._in_tip_frame:
+            R = np.array(pb.getMatrixFromQuaternion(self._arm.orientation_xyzw)).reshape(3, 3)
+            twist = np.concatenate((R @ twist[:3], R @ twist[3:]))
+        self._on_twist(twist)
+
+    def _on_array(self, message: Float64MultiArray) -> None:
+        self._on_joints(np.array(message.data))
+
+    def _on_joint_position(self, message: Any) -> None:
+        self._on_joints(np.array(message.joint_position))
+
+    def _on_get_parameters(
+        self, request: GetParameters.Request, response: GetParameters.Response
+    ) -> GetParameters.Response:
+        # As rclcpp does: a name that was not declared leaves the whole answer empty.
+        if set(request.names) <= {_TIP_FRAME}:
+            value = ParameterValue(type=ParameterType.PARAMETER_BOOL, bool_value=self._in_tip_frame)
+            response.values = [value] * len(request.names)
+        return response
+
+
+def frames(arm: Iiwa, client: int, head: Header) -> Any:
+    """The arm's links and its fingertip in the frame of `head`, as one message; `tf2_msgs` must be installed."""
+    states = pb.getLinkStates(arm.body, [arm.links[name] for name in _LINKS], 0, 1, client)
+    return TFMessage(
+        transforms=[
+            TransformStamped(
+                header=head,
+                child_frame_id=name,
+                transform=Transform(
+                    translation=Vector3(**dict(zip("xyz", state[4], strict=True))),
+                    rotation=Quaternion(**dict(zip("xyzw", state[5], strict=True))),
+                ),
+            )
+            for name, state in zip(_LINKS, states, strict=True)
+        ]
+    )

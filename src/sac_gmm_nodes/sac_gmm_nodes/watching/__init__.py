@@ -1,0 +1,1 @@
+"""Nodes that watch: RViz markers, the live page, the life cycle of the others."""

@@ -1,0 +1,75 @@
+"""Bags that `ros2 bag record` makes: storages, compression, names and types that are not our recorder's."""
+
+import numpy as np
+import pytest
+from foreign import PERIOD_NS, STORAGES, foreign_bag, position
+
+from sac_gmm.core.errors import SacGmmError
+from sac_gmm.demos import EpisodeBagWriter, TopicNames, read_demonstration
+from sac_gmm.demos.bags.messages import POSE, pose_stamped, typestore
+
+NAMES = TopicNames("/ee/pose", "ee/twist", "/goal")
+
+
+@pytest.mark.parametrize("storage", STORAGES)
+def test_every_storage_and_compression_is_read_with_topics_by_name(tmp_path, storage):
+    bag = foreign_bag(tmp_path / "bag", storage)
+    demonstration = read_demonstration(bag, NAMES)
+    assert np.array_equal(demonstration.position_m, [position(i) for i in range(90)])
+    assert np.allclose(demonstration.velocity_m_s, [0.3, 0, 0])
+    assert demonstration.target_m.tolist() == [1, 0, 0]
+
+
+def test_the_names_that_are_missing_are_said_with_the_option(tmp_path):
+    bag = foreign_bag(tmp_path / "bag")
+    with pytest.raises(SacGmmError, match=r"/state/pose is missing; the bag has /ee/pose, .*--pose-topic"):
+        read_demonstration(bag)
+    with pytest.raises(SacGmmError, match=r"/grip is a lab_msgs/msg/Grip, expected geometry_msgs/msg/PoseStamped or"):
+        read_demonstration(bag, TopicNames("/grip"))
+
+
+def test_a_target_can_be_given_where_none_was_recorded(tmp_path):
+    bag = foreign_bag(tmp_path / "bag")
+    demonstration = read_demonstration(bag, TopicNames("/ee/pose", "/ee/twist", target=(0.1, 0.2, 0.3)))
+    assert demonstration.target_m.tolist() == [0.1, 0.2, 0.3]
+
+
+def test_other_types_that_hold_a_position_are_read(tmp_path):
+    types = typestore().types
+    kinds = {"/odometry": "nav_msgs/msg/Odometry", "/goal": "geometry_msgs/msg/PointStamped"}
+    with EpisodeBagWriter(tmp_path / "bag", kinds) as writer:
+        pose = pose_stamped(0, "base", [0.5, 0, 0])
+        writer.write("/goal", types[kinds["/goal"]](pose.header, pose.pose.position))
+        for i in range(10):
+            pose = pose_stamped(i * PERIOD_NS, "base", [0.01 * i, 0, 0])
+            with_covariance = types["geometry_msgs/msg/PoseWithCovariance"](pose.pose, np.zeros(36))
+            zero = types["geometry_msgs/msg/Vector3"](0.0, 0.0, 0.0)
+            twist = types["geometry_msgs/msg/Twist"](zero, zero)
+            still = types["geometry_msgs/msg/TwistWithCovariance"](twist, np.zeros(36))
+            writer.write("/odometry", types[kinds["/odometry"]](pose.header, "ee", with_covariance, still))
+    demonstration = read_demonstration(tmp_path / "bag", TopicNames("/odometry", target_topic="/goal"))
+    assert np.allclose(demonstration.velocity_m_s, [0.3, 0, 0])
+    assert demonstration.target_m.tolist() == [0.5, 0, 0]
+
+
+def test_a_bag_of_several_files_is_one_demonstration(tmp_path):
+    """As `ros2 bag record -d` splits them."""
+    import shutil
+
+    import yaml
+
+    first, second = foreign_bag(tmp_path / "a", samples=50), foreign_bag(tmp_path / "b", samples=50)
+    shutil.copy(second / "b.mcap", first / "b.mcap")
+    metadata = yaml.safe_load((first / "metadata.yaml").read_text())
+    metadata["rosbag2_bagfile_information"]["relative_file_paths"] = ["a.mcap", "b.mcap"]
+    (first / "metadata.yaml").write_text(yaml.safe_dump(metadata))
+    with pytest.raises(SacGmmError, match=r"the stamp of sample 50 of /ee/pose lies .* before"):
+        read_demonstration(first, NAMES)  # the second file is read as well: it repeats the first
+
+
+def test_messages_without_a_header_stand_where_they_came(tmp_path):
+    kinds = {"/state/pose": POSE, "/note": "std_msgs/msg/String"}
+    with EpisodeBagWriter(tmp_path / "bag", kinds) as writer:
+        writer.write("/state/pose", pose_stamped(5, "base", [0, 0, 0]))
+        writer.write("/note", typestore().types["std_msgs/msg/String"]("here"), log_time_ns=7)
+    assert writer.counts == {"/state/pose": 1, "/note": 1}

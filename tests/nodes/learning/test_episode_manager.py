@@ -1,0 +1,262 @@
+import sys
+
+import pytest
+from rclpy.action import ActionClient
+from sac_gmm_interfaces.action import AdaptSkill
+from sac_gmm_interfaces.msg import ControllerStatus, EpisodeState, MixtureModel, Reward
+from sac_gmm_interfaces.srv import ResetTask, RunEpisode
+
+from sac_gmm.control import Reason
+from sac_gmm_nodes.common.conversions import header, nanoseconds, stamp_of
+from sac_gmm_nodes.common.node import EPISODE, LATCHED, RELIABLE
+
+pytestmark = [pytest.mark.ros, pytest.mark.slow]
+SECOND_NS = 1_000_000_000
+
+
+class World:
+    """Robot, controller and reward in the test's process: each episode's fate is what the test says."""
+
+    def __init__(self, graph, rewards="reward", **parameters):
+        self.graph = graph
+        self.requests = []
+        self.success_after_s = 0.5  # None: never
+        self.valid = True
+        self.judged_in = 0  # what the judge has heard of episodes
+        self.silent = False
+        self.answers_at_ns = None  # what reset_task says instead of the time at which the episode begins
+        self.held = None  # for what reason the controller holds the arm; None: it says nothing
+        self.now_ns = self.start_ns = SECOND_NS
+        node = graph.node
+        self.states = graph.listen("episode_state", EpisodeState, EPISODE)
+        self.rewards = node.create_publisher(Reward, rewards, RELIABLE)
+        self.statuses = node.create_publisher(ControllerStatus, "controller_status", RELIABLE)
+        self.models = node.create_publisher(MixtureModel, "model", LATCHED)
+        node.create_service(ResetTask, "reset_task", self._reset)
+        node.create_timer(0.01, self._tick)
+        given = {"time_limit_s": 2.0} | parameters
+        words = [word for name, value in given.items() for word in ("-p", f"{name}:={str(value).lower()}")]
+        command = [
+            sys.executable,
+            "-m",
+            "sac_gmm_nodes.learning.episode_manager",
+            "--ros-args",
+            "-r",
+            f"reward:={rewards}",
+        ]
+        graph.run("episode_manager", command + words)
+
+    def ready(self):
+        self.models.publish(MixtureModel())
+
+    def _reset(self, request, response):
+        self.requests.append(request)
+        self.now_ns += SECOND_NS
+        self.start_ns = self.now_ns
+        answer_ns = self.now_ns if self.answers_at_ns is None else self.answers_at_ns
+        response.success, response.stamp = True, stamp_of(answer_ns)
+        return response
+
+    def _tick(self):
+        if self.held is not None:
+            self.statuses.publish(ControllerStatus(reason=self.held, remedy="mend it" if self.held else ""))
+        self._see()
+
+    def _see(self):
+        """One picture, a tenth of a second after the last."""
+        if self.silent or not self.states:
+            return
+        state = self.states[-1]
+        success = False
+        # The state of the episode before may still be the last that came when the next one is reset.
+        if state.phase == EpisodeState.PHASE_RUNNING and nanoseconds(state.start_stamp) == self.start_ns:
+            self.now_ns += SECOND_NS // 10
+            elapsed_s = (self.now_ns - nanoseconds(state.start_stamp)) / SECOND_NS
+            success = self.success_after_s is not None and elapsed_s >= self.success_after_s
+        why = "" if self.valid else "the picture is too old"
+        reward = Reward(header=header(stamp_of(self.now_ns)), episode_id=self.judged_in, valid=self.valid, text=why)
+        reward.success = success
+        self.rewards.publish(reward)
+
+    def begin_episode(self):
+        """Ask for an episode; gives the future of its outcome."""
+        client = self.graph.node.create_client(RunEpisode, "run_episode")
+        self.graph.wait(client.service_is_ready, "the episode manager")
+        return client.call_async(RunEpisode.Request(mode=EpisodeState.MODE_TRAIN, seed=7))
+
+    def run_episode(self, mode=EpisodeState.MODE_BASE, seed=7):
+        return self.graph.call(RunEpisode, "run_episode", RunEpisode.Request(mode=mode, seed=seed), 30.0)
+
+    def phases(self):
+        return [state.phase for state in self.states]
+
+
+def test_success_comes_from_the_reward_and_time_from_the_stamps(graph):
+    world = World(graph, target_noise_std_m=0.02, training_noise_std_m=0.03)
+    world.ready()
+    outcome = world.run_episode(EpisodeState.MODE_EVALUATE)
+    assert (outcome.success, outcome.task_success) == (True, True)
+    assert outcome.duration_s == pytest.approx(0.5)
+    assert [(r.seed, r.target_noise_std_m) for r in world.requests] == [(7, pytest.approx(0.02))]
+    expected = [
+        EpisodeState.PHASE_IDLE,
+        EpisodeState.PHASE_RESETTING,
+        EpisodeState.PHASE_RUNNING,
+        EpisodeState.PHASE_ENDED,
+    ]
+    graph.wait(lambda: world.phases() == expected, "all phases")
+    ended = world.states[-1]
+    assert (ended.success, ended.timed_out, ended.mode, ended.episode_id) == (
+        True,
+        False,
+        EpisodeState.MODE_EVALUATE,
+        1,
+    )
+    assert nanoseconds(ended.end_stamp) - nanoseconds(ended.start_stamp) == SECOND_NS // 2
+
+    world.success_after_s = None
+    outcome = world.run_episode(EpisodeState.MODE_TRAIN)
+    assert (outcome.success, outcome.task_success) == (True, False)
+    assert outcome.duration_s == pytest.approx(2.0)
+    graph.wait(lambda: world.states[-1].phase == EpisodeState.PHASE_ENDED, "the end")
+    assert world.states[-1].timed_out
+    assert world.requests[-1].target_noise_std_m == pytest.approx(0.03)
+    assert graph.stop("episode_manager") == 0
+
+
+def test_a_reward_that_is_not_valid_is_neither_success_nor_failure(graph):
+    world = World(graph)
+    world.ready()
+    world.valid = False
+    outcome = world.run_episode(EpisodeState.MODE_TRAIN)
+    assert not outcome.success and not outcome.task_success
+    assert outcome.message == "at the end of the episode the reward is not valid: the picture is too old"
+    graph.wait(lambda: world.phases()[-1] == EpisodeState.PHASE_IDLE, "rest")
+    assert EpisodeState.PHASE_ENDED not in world.phases()
+
+
+def test_what_was_judged_in_another_episode_is_not_paid(graph):
+    world = World(graph)
+    world.ready()
+    assert world.run_episode().task_success
+    for judged_in, succeeds in ((1, False), (3, True)):
+        world.judged_in = judged_in
+        outcome = world.run_episode()
+        assert (outcome.success, outcome.task_success) == (succeeds, succeeds)
+        why = "at the end of the episode the reward is not valid: it was judged in episode 1, not 2"
+        assert outcome.message == ("" if succeeds else why)
+
+
+def test_it_says_what_it_waits_for_and_does_not_wait_for_ever(graph):
+    world = World(graph, ready_timeout_s=0.5, expect_adapter=True)
+    response = world.run_episode()
+    assert not response.success
+    assert response.message == "still missing after 0.5 s: the controller's model, the adapter"
+    assert "waiting for" in graph.output("episode_manager")
+    assert not world.requests
+
+
+def test_silence_of_the_reward_ends_the_episode(graph):
+    world = World(graph, silence_timeout_s=0.5)
+    world.ready()
+    graph.wait(lambda: world.states, "the manager")
+    world.silent = True
+    response = world.run_episode()
+    assert not response.success
+    assert "no reward for a new picture for 0.5 s" in response.message
+    graph.wait(lambda: world.states[-1].phase == EpisodeState.PHASE_IDLE, "rest")
+
+
+def test_an_action_counts_its_episodes_and_refuses_a_second_one(graph):
+    world = World(graph)
+    world.ready()
+    client = ActionClient(graph.node, AdaptSkill, "adapt_skill")
+    graph.wait(client.server_is_ready, "the action server")
+    feedback = []
+    world.silent = True  # the first episode lasts until the others have been refused
+    goal = client.send_goal_async(
+        AdaptSkill.Goal(mode=EpisodeState.MODE_TRAIN, episodes=3, first_seed=40),
+        feedback_callback=lambda message: feedback.append(message.feedback),
+    )
+    graph.wait(goal.done, "the goal to be accepted")
+    graph.wait(lambda: world.requests, "the first reset")
+    second = client.send_goal_async(AdaptSkill.Goal(mode=EpisodeState.MODE_TRAIN, episodes=1))
+    graph.wait(second.done, "the answer to the second goal")
+    assert not second.result().accepted
+    assert world.run_episode().message == "another episode is running"
+    world.silent = False
+    future = goal.result().get_result_async()
+    graph.wait(future.done, "the result")
+    result = future.result().result
+    assert (result.completed, result.episodes, result.successes) == (True, 3, 3)
+    assert list(result.outcomes) == [True] * 3
+    assert list(result.durations_s) == pytest.approx([0.5] * 3)
+    assert [request.seed for request in world.requests] == [40, 41, 42]
+    graph.wait(lambda: len(feedback) == 3, "the feedback")
+    assert [message.episode for message in feedback] == [1, 2, 3]
+
+
+def test_an_episode_begins_only_when_the_arm_may_be_moved(graph):
+    world = World(graph)
+    world.ready()
+    world.held = Reason.NO_DEADMAN
+    outcome = world.begin_episode()
+    why = "waiting for a controller that may move the arm (NO_DEADMAN: mend it)"
+    graph.wait(lambda: why in graph.output("episode_manager"), "the manager to say what it waits for")
+    assert not world.requests
+    world.held = Reason.NO_TARGET  # as before the first episode, whose reset brings one
+    graph.wait(outcome.done, "the episode")
+    assert outcome.result().task_success
+
+
+@pytest.mark.parametrize(
+    ("held", "why"), [(Reason.PAUSED, "PAUSED: mend it"), (None, "it says nothing: look at its log")]
+)
+def test_an_episode_goes_not_on_without_the_arm(graph, held, why):
+    """It would be scored as a failure of the skill, and learned from."""
+    world = World(graph, time_limit_s=600.0, idle_timeout_s=1.0)
+    world.ready()
+    world.held, world.success_after_s = Reason.NONE, None
+    outcome = world.begin_episode()
+    running = EpisodeState.PHASE_RUNNING
+    graph.wait(lambda: world.now_ns > world.start_ns + 3 * SECOND_NS, "an episode that goes on while the arm moves")
+    assert world.phases()[-1] == running
+    world.held = held
+    graph.wait(outcome.done, "the end of the episode")
+    answer = outcome.result()
+    assert not answer.success and not answer.task_success
+    assert answer.message.startswith("the controller has not moved the arm for 1.")
+    assert answer.message.endswith(f"({why})")
+    graph.wait(lambda: world.phases()[-1] == EpisodeState.PHASE_IDLE, "rest")
+    assert EpisodeState.PHASE_ENDED not in world.phases()
+    assert world.states[-1].text == answer.message
+
+
+def test_an_episode_that_begins_at_no_time_is_refused(graph):
+    world = World(graph)
+    world.ready()
+    world.answers_at_ns = 0
+    outcome = world.run_episode()
+    assert not outcome.success
+    assert outcome.message == "reset_task answered with stamp 0: it must give the time at which the episode begins"
+
+
+def test_the_clock_may_be_set_back_between_two_episodes(graph):
+    """The simulation was started again: what was judged in the old one is far past the end of an episode in the new."""
+    world = World(graph)
+    world.ready()
+    world.now_ns = 1000 * SECOND_NS
+    assert world.run_episode().task_success
+    world.silent = True
+    world.now_ns = SECOND_NS
+    outcome = world.begin_episode()
+    graph.wait(lambda: world.phases().count(EpisodeState.PHASE_RUNNING) == 2, "the second episode")
+    world.silent = False
+    graph.wait(outcome.done, "its end")
+    assert outcome.result().duration_s == pytest.approx(0.5) and outcome.result().task_success
+
+
+def test_a_reward_under_another_name_is_found(graph):
+    world = World(graph, rewards="lab/reward")
+    world.ready()
+    assert world.run_episode().task_success

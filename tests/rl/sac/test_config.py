@@ -1,0 +1,72 @@
+import json
+
+import pytest
+
+from sac_gmm.core.errors import SacGmmError
+from sac_gmm.rl import ObservationSpec, SacConfig
+
+
+def test_survives_json():
+    config = SacConfig(critic_hidden=(32, 16), gamma=0.99)
+    assert SacConfig.from_json(json.loads(json.dumps(config.to_json()))) == config
+    spec = ObservationSpec(2, (1, 64, 48), (0.0, 1.0), (0.1, 2.0))
+    assert ObservationSpec.from_json(json.loads(json.dumps(spec.to_json()))) == spec
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("gamma", 1.5),
+        ("gamma", float("nan")),
+        ("target_entropy_per_action", float("nan")),
+        ("anchor_weight", float("inf")),
+        ("anchor_weight", 10**400),
+        ("max_std", float("inf")),
+        ("return_bounds", (0.0, float("inf"))),
+        ("batch_size", 0),
+        ("target_subset", 9),
+        ("return_bounds", (1.0, 0.0)),
+        ("actor_hidden", (1_000_000_000, 1_000_000_000)),
+        ("critic_hidden", (1,) * 100),
+        ("replay_capacity", 100_000_000),
+    ],
+)
+def test_a_value_out_of_range_is_named(field, value):
+    with pytest.raises(SacGmmError, match=field):
+        SacConfig(**{field: value})
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "expected"),
+    [
+        ("n_step", 1.5, "a whole number"),
+        ("n_step", True, "a whole number"),
+        ("gamma", "high", "a number"),
+        ("zero_init", "False", "true or false"),
+        ("zero_init", 0, "true or false"),
+        ("actor_hidden", 64, "a list of whole numbers"),
+        ("critic_hidden", [64, 0.5], "a list of whole numbers"),
+        ("return_bounds", [0, 1, 2], "a list of 2 numbers or null"),
+    ],
+)
+def test_a_value_of_another_kind_is_named(field, value, expected):
+    with pytest.raises(SacGmmError, match=f"{field} is .*, expected {expected}$"):
+        SacConfig(**{field: value})
+
+
+def test_whole_numbers_are_numbers():
+    assert SacConfig(gamma=1, return_bounds=[0, 1], actor_hidden=[]).return_bounds == (0, 1)
+
+
+def test_an_unknown_field_is_named():
+    with pytest.raises(SacGmmError, match="learning_rte"):
+        SacConfig.from_json({"learning_rte": 1.0})
+
+
+def test_a_wrong_observation_is_refused():
+    with pytest.raises(SacGmmError, match="image_shape"):
+        ObservationSpec(3, (64, 64, 3))
+    with pytest.raises(SacGmmError, match="vector_scale"):
+        ObservationSpec(3, vector_scale=(1.0, 0.0, 1.0))
+    with pytest.raises(SacGmmError, match="vector_size"):
+        ObservationSpec(0)

@@ -1,0 +1,399 @@
+"""Training runs: stopped and gone on with, and what comes out is the same; measured afterwards."""
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sac_gmm.cli.main import main
+from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.files import read_json, write_json
+from sac_gmm.core.runs import locked_run
+from sac_gmm.evaluation.measuring import open_candidate
+from sac_gmm.evaluation.table import (
+    ABLATIONS,
+    BUDGETS,
+    Cell,
+    Conditions,
+    assemble,
+    cells,
+    result_file,
+    run_cell,
+    text_table,
+    variants,
+    window_rates,
+)
+from sac_gmm.methods.registry import CONTENDERS
+from sac_gmm.methods.sac_gmm.settings import AgentSettings, SkillSettings, load_settings
+from sac_gmm.models import load_model, save_model
+from sac_gmm.rl import load_checkpoint, load_policy
+from sac_gmm.training import run as training
+
+ROOT = Path(__file__).parents[2]
+# Short: few updates, small networks, no pictures; with all else that an agent may see.
+SMALL = ["critic_hidden=[16,16]", "actor_hidden=[8]", "updates_per_decision=2", "base_episodes=2"]
+SMALL += ["image=null", "touch=true", "memory=true"]
+
+
+def train(folder, episodes, *options):
+    arguments = ["train", "door", "--seed", "1", "--episodes", str(episodes), "--out", str(folder)]
+    return main([*arguments, "--config", str(ROOT / "config/agent.json"), *options, "--set", *SMALL])
+
+
+def numbers(folder):
+    tensors = load_checkpoint(folder / "agent.checkpoint").agent.state_dict()["tensors"]
+    return {name: tensor.numpy() for name, tensor in tensors.items()}
+
+
+def outcomes(folder):
+    lines = [json.loads(line) for line in (folder / "episodes.jsonl").read_text().splitlines()]
+    return [(line["seed"], line["success"], line["steps"]) for line in lines]
+
+
+@pytest.mark.slow
+def test_a_killed_run_that_goes_on_equals_an_unbroken_one(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr(training, "CHECKPOINT_EPISODES", 2)
+    assert train(tmp_path / "whole", 6) == 0
+
+    script = (
+        "import sys; from sac_gmm.training import run; run.CHECKPOINT_EPISODES = 2\n"
+        "from sac_gmm.cli.main import main; sys.exit(main(sys.argv[1:]))"
+    )
+    folder = tmp_path / "broken"
+    arguments = ["train", "door", "--seed", "1", "--episodes", "6", "--out", str(folder), "--set", *SMALL]
+    process = subprocess.Popen([sys.executable, "-c", script, *arguments], stdout=subprocess.DEVNULL)
+    log = folder / "episodes.jsonl"
+    deadline = time.monotonic() + 120
+    while not (log.exists() and len(log.read_text().splitlines()) >= 5) and time.monotonic() < deadline:
+        assert process.poll() is None
+        time.sleep(0.02)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert training.trained_episodes(folder) >= 2
+    assert train(folder, 6, "--resume") == 0
+    assert "going on after" in capsys.readouterr().out
+
+    assert outcomes(folder) == outcomes(tmp_path / "whole")
+    one, other = numbers(tmp_path / "whole"), numbers(folder)
+    assert one.keys() == other.keys()
+    assert all(np.array_equal(one[name], other[name]) for name in one)
+
+    # What was learned can be measured, and says what it is.
+    result = tmp_path / "result.json"
+    assert main(["evaluate", str(folder), "--episodes", "3", "--seed-bank", "77", "--json", str(result)]) == 0
+    found = json.loads(result.read_text())
+    assert found["task"] == "door" and found["skill"] == "sac_gmm" and found["episodes"] == 3
+    assert found["training"] == {"seed": 1, "episodes_trained": 6, "task": "door"}
+    assert 0.0 <= found["wilson95"][0] <= found["success_rate"] <= found["wilson95"][1] <= 1.0
+    assert found["config"]["agent"]["critic_hidden"] == [16, 16] and found["git"]
+    assert load_policy(folder / "policy.bin")[1]["episodes_trained"] == 6
+
+    probed = tmp_path / "probe.json"
+    assert main(["probe", str(folder), "--episodes", "8", "--json", str(probed)]) == 0
+    parts = json.loads(probed.read_text())["parts"]
+    assert list(parts) == ["pose and action", "with touch", "with memory"]
+    assert all(len(part["r2"]) == 3 and max(part["r2"]) <= 1.0 for part in parts.values())
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A run of three episodes."""
+    folder = tmp_path_factory.mktemp("training") / "run"
+    with contextlib.chdir(ROOT):
+        assert train(folder, 1) == 0
+    return folder
+
+
+@pytest.fixture
+def run(finished, tmp_path, monkeypatch):
+    """A copy of it, to be spoilt."""
+    monkeypatch.chdir(ROOT)
+    return Path(shutil.copytree(finished, tmp_path / "run"))
+
+
+def contents(folder):
+    return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.slow
+def test_mistakes_are_told_and_nothing_is_lost(run, tmp_path, capsys):
+    before = contents(run)
+    assert train(run, 1) == 2
+    assert "--resume" in capsys.readouterr().err
+    assert train(run, 1, "--resume", "--sigma", "0.02") == 2
+    assert "task_options" in capsys.readouterr().err
+    assert train(run, 0, "--resume") == 2
+    assert "has 3 episodes behind it" in capsys.readouterr().err
+    with locked_run(run):
+        assert train(run, 1, "--resume") == 2
+    assert "another program works in" in capsys.readouterr().err
+    assert train(tmp_path / "none", 1, "--resume") == 2
+    assert main(["train", "door", "--skill", "gmm", "--out", str(tmp_path / "gmm")]) == 2
+    assert "learns nothing" in capsys.readouterr().err
+    for arguments in (["nowhere"], ["sac_gmm", "--task", "door"], ["gmm"], [str(tmp_path)]):
+        assert main(["evaluate", *arguments]) == 2
+    assert main(["evaluate", str(run), "--seed-bank", "mine"]) == 2
+    assert "mine" in capsys.readouterr().err
+    assert contents(run) == before
+    assert os.listdir(tmp_path) == ["run"]
+
+
+def lose_checkpoint(folder):
+    (folder / "agent.checkpoint").unlink()
+
+
+def lose_lines(folder):
+    log = folder / "episodes.jsonl"
+    log.write_text("".join(log.read_text().splitlines(keepends=True)[:-1]))
+
+
+def swap_skill(folder):
+    skill = load_model(folder / "skill.npz")
+    save_model(folder / "skill.npz", replace(skill, attractor=skill.attractor + 0.001, certificate=None))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (lose_checkpoint, "agent.checkpoint is missing, though the run had 3 episodes"),
+        (lose_lines, "episodes.jsonl holds 2 episodes"),
+        (swap_skill, "agent.checkpoint adapts skill"),
+        (lambda folder: (folder / "config.json").write_text("[1]"), "config.json holds [1], expected a JSON object"),
+        (lambda folder: (folder / "episodes.jsonl").write_text("[1]\n"), "line 1 must be a JSON object with number"),
+    ],
+)
+def test_a_run_that_lacks_a_part_does_not_go_on(run, capsys, spoil, words):
+    spoil(run)
+    before = contents(run)
+    assert train(run, 1, "--resume") == 2
+    assert words in capsys.readouterr().err
+    assert contents(run) == before
+
+
+@pytest.mark.slow
+def test_a_run_killed_before_its_first_checkpoint_begins_anew_and_keeps_its_log(run, capsys):
+    before = (run / "episodes.jsonl").read_text()
+    for name in ("agent.checkpoint", "policy.bin", "skill.npz"):
+        (run / name).unlink()
+    assert train(run, 1, "--resume") == 0
+    assert "it begins anew" in capsys.readouterr().out
+    assert (run / "episodes.jsonl-1").read_text() == before
+    assert [json.loads(line)["steps"] for line in before.splitlines()] == [steps for *_, steps in outcomes(run)]
+
+
+@pytest.mark.parametrize("part", ["skill.npz", "agent.checkpoint", "episodes.jsonl", "policy.bin"])
+def test_a_new_run_takes_over_nothing(tmp_path, capsys, part):
+    (tmp_path / part).write_text("of another run")
+    assert train(tmp_path, 1) == 2
+    assert f"holds {part} of another run" in capsys.readouterr().err
+    assert os.listdir(tmp_path) == [part]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--demonstrations", "nowhere"], "nowhere"),
+        (["--sigma", "-1"], "target_noise_std_m is -1.0"),
+        (["--sigma", "nan"], "target_noise_std_m is nan"),
+        (["--set", 'image="tactile"', "base_episodes=2"], "tactile"),
+    ],
+)
+def test_what_is_refused_leaves_no_run_behind(tmp_path, monkeypatch, capsys, options, words):
+    monkeypatch.chdir(ROOT)
+    arguments = ["train", "door", "--out", str(tmp_path / "run"), *options]
+    assert main(arguments) == 2
+    assert words in capsys.readouterr().err
+    assert os.listdir(tmp_path) == []
+
+
+def test_what_the_user_sets_decides_over_what_a_baseline_sets(tmp_path, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    run = tmp_path / "run"
+    wanted = [*SMALL, "interval=16", "memory=false"]
+    arguments = ["train", "door", "--skill", "residual_gmm", "--episodes", "1", "--out", str(run), "--set", *wanted]
+    assert main(arguments) == 0
+    settings = read_json(run / "config.json")["settings"]
+    assert (settings["skill"]["interval"], settings["skill"]["memory"]) == (16, False)
+    assert settings["agent"]["anchor_weight"] == 0.0  # the baseline's own, of which nothing was said
+    candidate = open_candidate(str(run), None, ROOT / "config/agent.json")
+    assert candidate.settings == AgentSettings.from_json(settings)
+
+
+@pytest.mark.slow
+def test_a_table_goes_on_where_it_stopped(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(ROOT)
+    config = json.loads((ROOT / "config/agent.json").read_text())
+    config["agent"] |= {"critic_hidden": [16, 16], "actor_hidden": [8], "updates_per_decision": 1}
+    config["skill"]["base_episodes"] = 1
+    config["tasks"]["door"]["image"] = None
+    (tmp_path / "agent.json").write_text(json.dumps(config))
+    table = tmp_path / "table" / "table.json"
+    arguments = ["table", "--json", str(table), "--tasks", "door", "--seeds", "1", "--episodes", "1", "--workers", "1"]
+    arguments += ["--training-episodes", "2", "--config", str(tmp_path / "agent.json")]
+    assert main([*arguments, "--skills", "sac_gmm"]) == 0
+    cell = table.parent / "cells" / "door-sac_gmm-0.json"
+    written = cell.stat().st_mtime_ns
+    said = json.loads(cell.read_text())
+    assert said["conditions"] == {"episodes": 1, "training_episodes": 2} and said["git"] and said["packages"]
+    assert said["config"]["agent"]["critic_hidden"] == [16, 16]
+    assert main([*arguments, "--skills", "sac_gmm", "--training-episodes", "3"]) == 2
+    assert "training_episodes is 2, asked for 3" in capsys.readouterr().err
+    assert main([*arguments, "--ablations", "no tuch"]) == 2
+    assert "there is no ablation 'no tuch'; choose among: all, no picture" in capsys.readouterr().err
+    assert main([*arguments, "--skills", "sac_gmm", "spiral_gmm"]) == 0
+    assert cell.stat().st_mtime_ns == written
+    result = json.loads(table.read_text())
+    assert [row["skill"] for row in result["rows"]] == ["sac_gmm", "spiral_gmm"] and result["missing"] == []
+    searched = json.loads((table.parent / "cells" / "door-spiral_gmm-0.json").read_text())
+    assert searched["conditions"]["episodes"] == 5 and searched["search"]["pitch_m"] > 0 and searched["git"]
+    learned, search = result["rows"]
+    assert learned["training"]["episodes"] == 2 and search["tests"]["test"]["episodes"] == 5
+    lead = search["lead_of_sac_gmm"]
+    assert "lead_of_sac_gmm" not in learned and lead["interval95"][0] <= lead["mean"] <= lead["interval95"][1]
+    assert {"test", "sigma 0.5 cm", "sigma 2 cm", "another start"} <= set(learned["tests"])
+    assert "SAC-GMM" in capsys.readouterr().out
+    for picture in ("learning.png", "noise.png"):
+        assert (table.parent / picture).stat().st_size > 5000
+    assert main(["report", str(table.parent), "--films", "1"]) == 0
+    page = (table.parent / "report.html").read_text()
+    assert "SAC-GMM" in page and "sigma 2 cm" in page and page.count("data:image/png") == 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("skill", ["sac", "residual_gmm", "residual_gmm_paper"])
+def test_the_other_skills_train_too(tmp_path, monkeypatch, skill):
+    monkeypatch.chdir(ROOT)
+    assert train(tmp_path / "run", 1, "--skill", skill) == 0
+    lines = [json.loads(line) for line in (tmp_path / "run" / "episodes.jsonl").read_text().splitlines()]
+    base = [line["success"] for line in lines if line["mode"] == "base"]
+    if skill == "sac":
+        assert any(base)  # they are demonstrations, with an exact target
+    assert main(["evaluate", str(tmp_path / "run"), "--episodes", "1"]) == 0
+
+
+def test_windows_are_means_over_seeds():
+    rates = window_rates(["0" * 25 + "1" * 25, "1" * 50])
+    assert len(rates) == 26
+    assert rates[[0, -1]] == pytest.approx([0.5, 1.0])
+    assert len(window_rates(["1" * 10])) == 0
+
+
+def test_an_ablation_that_changes_nothing_is_none():
+    door, peg = (variants(load_settings(ROOT / "config/agent.json", task)) for task in ("door", "peg"))
+    assert "with touch" in door and "no touch" not in door  # it has none
+    assert "neither picture nor touch" not in door  # the same as "no picture"
+    assert "no touch" in peg and "with touch" not in peg
+    assert "sight alone" in door and not {"sight alone", "autoencoder"} & set(peg)  # which no camera sees
+    assert len(cells(("door",), ("gmm", "sac_gmm"), 2, lambda task: ["priors"])) == 5
+
+
+COMMITTED = ROOT / "benchmarks/results/table/cells"
+
+
+@pytest.fixture
+def conditions(tmp_path):
+    """Those of the committed cells, of which a test may copy some."""
+    (tmp_path / "cells").mkdir()
+    return Conditions(tmp_path, ROOT / "config/agent.json", ROOT / "demos")
+
+
+def test_a_cell_measured_otherwise_is_not_taken_for_what_is_asked(conditions):
+    cell, search = Cell("door", "sac_gmm", 0), Cell("door", "spiral_gmm", 0)
+    for one in (cell, search):
+        shutil.copy(COMMITTED / f"{one.key}.json", conditions.folder / "cells")
+        assert run_cell(one, conditions).exists()
+        with pytest.raises(SacGmmError, match=r"episodes is .*, asked for .*remove the file"):
+            run_cell(one, replace(conditions, episodes=7))
+    with pytest.raises(SacGmmError, match="training_episodes is 100, asked for 30"):
+        run_cell(cell, replace(conditions, training_episodes=30))
+    config = read_json(conditions.config)
+    config["tasks"]["door"] |= {"touch": True, "camera": None}
+    write_json(conditions.folder / "agent.json", config)
+    with pytest.raises(SacGmmError, match=r"config.skill.camera is .*config.skill.touch is False, asked for True"):
+        assemble(replace(conditions, config=conditions.folder / "agent.json"), [cell])
+
+
+def test_the_committed_cells_are_of_todays_configuration():
+    today = Conditions(COMMITTED.parent, ROOT / "config/agent.json", ROOT / "demos")
+    wanted = cells(BUDGETS, CONTENDERS, 5, lambda task: variants(load_settings(today.config, task)))
+    known = {result_file(cell, today).stem for cell in wanted}
+    assert {path.stem for path in COMMITTED.glob("*.json")} <= known
+
+
+def test_decisions_that_are_far_apart_take_over_as_slowly_as_by_default():
+    peg = load_settings(ROOT / "config/agent.json", "peg")
+    assert peg.skill.blend_s < peg.changed(**ABLATIONS["N = 16"]).skill.blend_s == SkillSettings().blend_s
+
+
+def test_several_seeds_have_an_interval_over_seeds_and_episodes(conditions):
+    wanted = cells(("lever",), ("gmm", "sac_gmm"), 5)
+    for cell in wanted:
+        shutil.copy(COMMITTED / f"{cell.key}.json", conditions.folder / "cells")
+    base, ours = assemble(conditions, wanted)["rows"]
+    test = base["tests"]["test"]
+    assert test["interval95"] == test["wilson95"]
+    (low, high), wilson = ours["tests"]["test"]["interval95"], ours["tests"]["test"]["wilson95"]
+    assert low < wilson[0] < wilson[1] < high
+    assert f"[{100 * low:.0f}-{100 * high:.0f}]" in text_table({"rows": [ours]})
+
+
+@pytest.mark.parametrize(("seed", "episodes"), [(-1, 1), (100, 1), (0, -30), (0, 20_000)])
+def test_what_no_bank_has_episodes_for_is_refused_before_anything_is_written(tmp_path, monkeypatch, seed, episodes):
+    monkeypatch.chdir(ROOT)
+    arguments = ["--seed", str(seed), "--episodes", str(episodes), "--out", str(tmp_path / "run")]
+    assert main(["train", "door", *arguments]) == 2
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_plan_that_learns_nothing_is_refused():
+    with pytest.raises(SacGmmError, match="learns nothing"):
+        training.Plan("door", "spiral_gmm", 0, 1, training.AgentSettings())
+
+
+@pytest.mark.slow
+def test_the_workers_of_a_killed_table_end_with_it(tmp_path):
+    arguments = ["--tasks", "door", "--skills", "gmm", "random_gmm", "--json", str(tmp_path / "table.json")]
+    command = [sys.executable, "-m", "sac_gmm.cli.main", "table", *arguments, "--demonstrations", str(ROOT / "demos")]
+    table = subprocess.Popen([*command, "--config", str(ROOT / "config/agent.json")], start_new_session=True)
+    children = Path(f"/proc/{table.pid}/task/{table.pid}/children")
+    try:
+        wait_for(lambda: len(children.read_text().split()) >= 3)  # two workers, and what watches over their memory
+        workers = children.read_text().split()
+        table.kill()
+        table.wait()
+        wait_for(lambda: not any(Path(f"/proc/{worker}/cmdline").exists() for worker in workers))
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(table.pid, signal.SIGKILL)
+
+
+def wait_for(condition, patience_s=60.0):
+    give_up = time.monotonic() + patience_s
+    while not condition():
+        assert time.monotonic() < give_up
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize(("options", "noise_m"), [((), 0.014), (("--sigma", "0.02"), None)])
+def test_a_task_practises_with_its_own_noise_unless_another_is_asked_for(tmp_path, monkeypatch, options, noise_m):
+    monkeypatch.chdir(ROOT)
+    played = []
+
+    def play(env, agent, mode, seed, given):
+        played.append((mode.name, (given or {}).get("target_noise_std_m"), env.task.target_noise_std_m))
+        return False, 1, 1
+
+    monkeypatch.setattr(training, "play", play)
+    assert train(tmp_path / "run", 1, *options) == 0
+    assert played[-1] == ("TRAIN", noise_m, float(options[1]) if options else 0.01)
