@@ -12,7 +12,7 @@ from sac_gmm.bench.models.lasa_data import make_motion, save_motions
 from sac_gmm.bench.tasks import sim as bench_sim
 from sac_gmm.cli import bench
 from sac_gmm.cli.main import main
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 
 
 def test_every_benchmark_is_listed(capsys):
@@ -61,7 +61,7 @@ def test_the_simulation_benchmark_does_the_same_physics_on_both_sides():
 
 
 def test_the_simulation_benchmark_names_the_tasks_there_are():
-    with pytest.raises(SacGmmError, match="door"):
+    with pytest.raises(UserError, match="door"):
         bench_sim.main(["--tasks", "window"])
 
 

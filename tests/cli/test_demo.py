@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from sac_gmm.cli import demo
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 from sac_gmm.core.runs import locked_run
 from sac_gmm.rl import ObservationSpec, SacAgent, save_checkpoint
 
@@ -137,7 +137,7 @@ def test_a_folder_of_something_else_is_never_renamed(tmp_path, text):
     (tmp_path / "demo" / "notes.txt").write_text("mine")
     if text is not None:
         (tmp_path / "demo" / "config.json").write_text(text)
-    with pytest.raises(SacGmmError, match=r"something else than a demo|expected a JSON object"):
+    with pytest.raises(UserError, match=r"something else than a demo|expected a JSON object"):
         demo._keep_older(tmp_path / "demo")
     assert (tmp_path / "demo" / "notes.txt").exists()
 
@@ -146,7 +146,7 @@ def test_a_folder_of_something_else_is_never_renamed(tmp_path, text):
 def test_a_run_that_is_not_named_is_not_renamed(run_dir, monkeypatch, name):
     (run_dir / "below").mkdir()
     monkeypatch.chdir(run_dir / "below" if name == ".." else run_dir)
-    with pytest.raises(SacGmmError, match="give --run-dir the folder's own name"):
+    with pytest.raises(UserError, match="give --run-dir the folder's own name"):
         demo._keep_older(Path(name))
 
 
@@ -154,7 +154,7 @@ def test_a_running_demo_is_left_alone(run_dir, monkeypatch):
     monkeypatch.chdir(ROOT)
     with locked_run(run_dir):
         for resume in (False, True):
-            with pytest.raises(SacGmmError, match="another program works in"):
+            with pytest.raises(UserError, match="another program works in"):
                 demo.run(demo.Demo(run_dir=run_dir, resume=resume))
     assert os.listdir(run_dir) == ["config.json"]
 
@@ -172,7 +172,7 @@ def test_a_running_demo_is_left_alone(run_dir, monkeypatch):
 )
 def test_what_is_refused_moves_nothing(run_dir, monkeypatch, changes, words):
     monkeypatch.chdir(ROOT)
-    with pytest.raises(SacGmmError, match=words):
+    with pytest.raises(UserError, match=words):
         demo.run(demo.Demo(run_dir=run_dir, **changes))
     assert os.listdir(run_dir.parent) == ["demo"]
 
@@ -213,11 +213,11 @@ def test_without_a_checkpoint_the_log_is_put_aside(log, tmp_path):
 
 def test_a_checkpoint_that_was_lost_is_missed(log, tmp_path):
     log.add({"mode": "evaluate", "success": True, "wall_s": 60.0})
-    with pytest.raises(SacGmmError, match=r"agent\.checkpoint is missing, though the run had 6 episodes"):
+    with pytest.raises(UserError, match=r"agent\.checkpoint is missing, though the run had 6 episodes"):
         demo._forget_what_was_lost(log, tmp_path / "agent.checkpoint")
     for learned, words in ((20, "not the checkpoint of a demo"), ({"base": 2, "train": 6}, "2 base and 2 training")):
         save_checkpoint(tmp_path / "agent.checkpoint", SacAgent(ObservationSpec(1), 1), None, {"episodes": learned})
-        with pytest.raises(SacGmmError, match=words):
+        with pytest.raises(UserError, match=words):
             demo._forget_what_was_lost(log, tmp_path / "agent.checkpoint")
     assert len(episodes(tmp_path)) == 6
 
@@ -237,7 +237,7 @@ def test_a_finished_demo_needs_no_checkpoint(log, run_dir, monkeypatch):
 @pytest.mark.parametrize("line", ["[1]", '{"mode": "base"}', "{"])
 def test_a_log_of_something_else_is_refused(tmp_path, line):
     (tmp_path / "episodes.jsonl").write_text(line + "\n")
-    with pytest.raises(SacGmmError, match="line 1 must be a JSON object with mode, success, wall_s"):
+    with pytest.raises(UserError, match="line 1 must be a JSON object with mode, success, wall_s"):
         demo._EpisodeLog(tmp_path / "episodes.jsonl")
 
 
@@ -253,13 +253,13 @@ def test_nodes_that_end_are_noticed_at_once_and_quoted():
     assert demo._why_ended(said[4]) == said[4]
 
     def nodes_ended():
-        raise SacGmmError("the nodes have ended")
+        raise UserError("the nodes have ended")
 
     client = subprocess.Popen(["sh", "-c", "echo one; exec sleep 60"], stdout=subprocess.PIPE, text=True)
     try:
         lines = demo._lines(client, nodes_ended)
         assert next(lines) == "one\n"
-        with pytest.raises(SacGmmError, match="the nodes have ended"):
+        with pytest.raises(UserError, match="the nodes have ended"):
             next(lines)
     finally:
         client.kill()

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from sac_gmm.cli import demos
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 from sac_gmm.demos import Demonstration, write_demonstration
 
 
@@ -40,15 +40,15 @@ def test_check_is_quiet_about_good_bags_and_names_bad_ones(tmp_path, capsys):
 
 @pytest.mark.parametrize("command", ["info", "check"])
 def test_a_missing_bag_is_named(tmp_path, command):
-    with pytest.raises(SacGmmError, match="there is no such bag"):
+    with pytest.raises(UserError, match="there is no such bag"):
         demos.main([command, str(tmp_path / "nowhere")])
-    with pytest.raises(SacGmmError, match="is not a bag and holds none"):
+    with pytest.raises(UserError, match="is not a bag and holds none"):
         demos.main([command, str(tmp_path)])
 
 
 def test_recording_refuses_to_overwrite_before_anything_starts(tmp_path):
     bag = write_demonstration(tmp_path / "door_01", demonstration())
-    with pytest.raises(SacGmmError, match="door_01 exists and is never overwritten"):
+    with pytest.raises(UserError, match="door_01 exists and is never overwritten"):
         demos.main(["record", "door", "-n", "2", "-o", str(tmp_path)])
     assert bag.exists()
 
@@ -58,7 +58,7 @@ def test_recording_refuses_to_overwrite_before_anything_starts(tmp_path):
     [(["window"], "there is no task 'window'; choose one of: door"), (["door", "-n", "0"], "0 demonstrations cannot")],
 )
 def test_what_cannot_be_recorded_is_named(tmp_path, arguments, words):
-    with pytest.raises(SacGmmError, match=words):
+    with pytest.raises(UserError, match=words):
         demos.main(["record", *arguments, "-o", str(tmp_path)])
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from sac_gmm.cli import doctor
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 
 ROOT = Path(__file__).parents[2]
 
@@ -109,5 +109,5 @@ def test_a_camera_that_is_not_there_is_a_warning():
 
 
 def test_a_camera_below_zero_is_refused():
-    with pytest.raises(SacGmmError, match="--camera -1: expected"):
+    with pytest.raises(UserError, match="--camera -1: expected"):
         doctor.doctor(camera=-1)

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image, ImageSequence
 
 from sac_gmm.cli.main import main
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 from sac_gmm.perception.pictures import sensor_pictures
 from sac_gmm.report import film as films
 
@@ -76,7 +76,7 @@ def test_a_film_that_the_disk_did_not_take_whole_is_not_kept(tmp_path, monkeypat
 
     (tmp_path / "x.mp4").write_text("an older film")
     monkeypatch.setattr(films, "_count_frames", cut)
-    with pytest.raises(SacGmmError, match="0 of 15 frames can be read back; make room"):
+    with pytest.raises(UserError, match="0 of 15 frames can be read back; make room"):
         films.write_film(tmp_path / "x.mp4", some_frames(), 10.0)
     assert [path.name for path in tmp_path.iterdir()] == ["x.mp4"]
     assert (tmp_path / "x.mp4").read_text() == "an older film"

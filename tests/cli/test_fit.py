@@ -5,7 +5,7 @@ import pytest
 
 from sac_gmm.cli import fit
 from sac_gmm.cli.main import main
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 from sac_gmm.demos import Demonstration, write_demonstration
 from sac_gmm.models import certify, load_model
 
@@ -53,9 +53,9 @@ def test_automatic_components_and_no_picture(tmp_path):
 def test_mistakes_are_told_in_a_sentence(tmp_path, capsys):
     write_bags(tmp_path / "bags", 1)
     output = str(tmp_path / "reach.npz")
-    with pytest.raises(SacGmmError, match="positive whole number or auto, not 'many'"):
+    with pytest.raises(UserError, match="positive whole number or auto, not 'many'"):
         fit.main([str(tmp_path / "bags"), "-k", "many", "-o", output])
-    with pytest.raises(SacGmmError, match="name one bag"):
+    with pytest.raises(UserError, match="name one bag"):
         fit.main(["-o", output])
     assert main(["fit", str(tmp_path / "bags"), "-k", "4000", "-o", output]) == 2
     assert "components" in capsys.readouterr().err

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from sac_gmm.control import Limit, SafetyLimits, SafetyPipeline
 from sac_gmm.control.joint_limits import JointGuard, JointIntegrator, JointSettings
 from sac_gmm.control.kinematics import ArmKinematics
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 from sac_gmm.tasks.arms.iiwa import HOME_RAD, JOINT_LIMITS_RAD, describe_iiwa
 
 DT_S = 0.01
@@ -143,13 +143,13 @@ def test_an_arm_that_begins_outside_may_come_back_but_go_no_further(guard):
 
 
 def test_settings_that_contradict_each_other_are_refused(kinematics):
-    with pytest.raises(SacGmmError, match=r"singularity_stop = 0\.1 must be less"):
+    with pytest.raises(UserError, match=r"singularity_stop = 0\.1 must be less"):
         JointSettings(singularity_stop=0.1)
-    with pytest.raises(SacGmmError, match=r"joint_margin_rad = 0\.6.*expected 0 to 0\.5 rad"):
+    with pytest.raises(UserError, match=r"joint_margin_rad = 0\.6.*expected 0 to 0\.5 rad"):
         JointSettings(joint_margin_rad=0.6)
     stiff = ArmKinematics(describe_iiwa(), "tcp")
     stiff.lower_rad[2] = stiff.upper_rad[2] - 0.15
-    with pytest.raises(SacGmmError, match="leaves a joint no room"):
+    with pytest.raises(UserError, match="leaves a joint no room"):
         guard_of(stiff, joint_margin_rad=0.1)
 
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sac_gmm.control.kinematics import ArmKinematics, FrameTree
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 from sac_gmm.tasks.arms.iiwa import JOINT_LIMITS_RAD, JOINT_NAMES, Iiwa, describe_iiwa
 
 JOINTS = st.tuples(*(st.floats(-limit, limit) for limit in JOINT_LIMITS_RAD)).map(np.array)
@@ -123,12 +123,12 @@ def test_limits_come_from_the_description(kinematics):
     ],
 )
 def test_what_cannot_work_is_refused_in_words(arguments, words):
-    with pytest.raises(SacGmmError, match=words):
+    with pytest.raises(UserError, match=words):
         ArmKinematics(*arguments)
 
 
 def test_a_wrong_number_of_joints_is_refused(kinematics):
-    with pytest.raises(SacGmmError, match="7 joints"):
+    with pytest.raises(UserError, match="7 joints"):
         kinematics.update(np.zeros(6))
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from sac_gmm.control import Reason, remedy
 from sac_gmm.control.codes import Limit
 from sac_gmm.control.lbr_state import LbrJudge, LbrSettings, LbrState
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 
 READY = LbrState(4, 3, 0, 0, 2, 1.0, None)
 
@@ -146,5 +146,5 @@ def test_it_never_allows_what_a_state_itself_forbids(states):
 
 
 def test_settings_out_of_range_are_refused():
-    with pytest.raises(SacGmmError, match=r"min_connection_quality = 4.*expected 0 to 3"):
+    with pytest.raises(UserError, match=r"min_connection_quality = 4.*expected 0 to 3"):
         LbrSettings(min_connection_quality=4)

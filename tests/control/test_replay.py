@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from sac_gmm.control import SafetyLimits
 from sac_gmm.control.replay import MotionReplay, ReplaySettings, ReplayState
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 
 DT_S = 0.01
 TIME_S = np.linspace(0.0, 4.0, 121)
@@ -71,12 +71,12 @@ def test_the_first_command_is_nearly_zero_and_grows():
 
 def test_far_from_the_start_it_refuses_and_says_how_far():
     player = replay(start_tolerance_m=0.02)
-    with pytest.raises(SacGmmError, match=r"the arm is 50 mm from where the recording begins.*at most 20 mm"):
+    with pytest.raises(UserError, match=r"the arm is 50 mm from where the recording begins.*at most 20 mm"):
         player.start(WAY[0] + [0.05, 0, 0])
     assert player.state is ReplayState.WAITING
     assert not player.tick(WAY[0]).publish, "and says nothing"
     for unknown in (None, np.full(3, np.nan)):
-        with pytest.raises(SacGmmError, match="no state of the arm has come yet"):
+        with pytest.raises(UserError, match="no state of the arm has come yet"):
             player.start(unknown)
 
 
@@ -121,7 +121,7 @@ def test_stopped_before_it_began_it_commands_nothing():
 
 
 def test_a_way_out_of_the_box_is_refused_before_anything_moves():
-    with pytest.raises(SacGmmError, match=r"leaves the workspace box after .* s, at \(0.5"):
+    with pytest.raises(UserError, match=r"leaves the workspace box after .* s, at \(0.5"):
         MotionReplay(TIME_S, WAY, SafetyLimits(workspace_max_m=(0.5, 0.9, 1.2)), DT_S)
-    with pytest.raises(SacGmmError, match="holds a number that is not finite"):
+    with pytest.raises(UserError, match="holds a number that is not finite"):
         MotionReplay(TIME_S, np.where(WAY[5] == WAY, np.nan, WAY), LIMITS, DT_S)

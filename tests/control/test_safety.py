@@ -4,7 +4,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from sac_gmm.control import Limit, SafetyLimits, SafetyPipeline
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 
 EPS = 1e-9
 velocities = st.lists(st.tuples(*[st.floats(-20, 20)] * 3), min_size=1, max_size=60)
@@ -114,13 +114,13 @@ def test_ramps_down_to_exact_rest():
     ],
 )
 def test_wrong_limits_are_refused_with_the_range(change, sentence):
-    with pytest.raises(SacGmmError, match=r"(?s).*") as error:
+    with pytest.raises(UserError, match=r"(?s).*") as error:
         SafetyLimits(**change)
     assert sentence in str(error.value)
 
 
 def test_wrong_period_is_refused():
-    with pytest.raises(SacGmmError, match="dt_s = 2 is out of range"):
+    with pytest.raises(UserError, match="dt_s = 2 is out of range"):
         SafetyPipeline(SafetyLimits(), 2.0)
 
 

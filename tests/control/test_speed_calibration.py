@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sac_gmm.control.speed_calibration import calibrate, draw
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 
 
 def motion(gain, delay_s, noise_m=0.0, rate_hz=100.0, seed=0):
@@ -53,5 +53,5 @@ def test_it_is_drawn(tmp_path):
     ],
 )
 def test_what_cannot_be_used_is_refused(change, words):
-    with pytest.raises(SacGmmError, match=words):
+    with pytest.raises(UserError, match=words):
         calibrate(*change(*motion(1.0, 0.0)))

@@ -7,7 +7,7 @@ import yaml
 from line_skill import line_skill
 
 from sac_gmm.control import Answer, ModelUpdate, SafetyLimits, UpdateBounds, UpdateGate, update_gate
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 from sac_gmm.methods.sac_gmm.adaptation import ADAPTATIONS, make_adaptation
 from sac_gmm.methods.sac_gmm.settings import load_settings
 from sac_gmm.models import certify, load_model, parameters_checksum, project, translate
@@ -134,7 +134,7 @@ def test_a_field_without_a_stable_one_nearby_is_refused(monkeypatch):
     base, gate = certified()
 
     def fail(model):
-        raise SacGmmError("no certificate in double precision")
+        raise UserError("no certificate in double precision")
 
     monkeypatch.setattr(update_gate, "project", fail)
     means = with_entry(base.mixture.means, (1, 4), base.mixture.means[1, 4] + 0.02)

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from line_skill import line_skill
 
 from sac_gmm.control import ArmState, BlendSettings, Reason, SafetyLimits, State, VelocityController
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 from sac_gmm.models import GaussianMixture, SkillModel, translate
 
 DT = 1 / 30
@@ -150,7 +150,7 @@ def test_a_field_of_ten_metres_per_second_is_cut():
 
 def test_a_planar_skill_is_refused():
     flat = SkillModel("gmm", GaussianMixture([1.0], np.zeros((1, 4)), np.eye(4)[None]), np.zeros(2))
-    with pytest.raises(SacGmmError, match="moves in 2 dimensions"):
+    with pytest.raises(UserError, match="moves in 2 dimensions"):
         VelocityController(flat)
 
 

@@ -4,7 +4,7 @@ import errno
 
 import pytest
 
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 from sac_gmm.core.files import atomic_file, atomic_folder, check_output, read_json, write_json
 
 LONG = "n" * 300
@@ -13,7 +13,7 @@ LONG = "n" * 300
 @pytest.mark.parametrize("name", ["skill.npz", "policy.bin", "json", "picture.png"])
 def test_json_replaces_nothing_but_json(tmp_path, name):
     (tmp_path / name).write_text("kept")
-    with pytest.raises(SacGmmError, match=rf"{name}: .* must end in \.json"):
+    with pytest.raises(UserError, match=rf"{name}: .* must end in \.json"):
         write_json(tmp_path / name, {})
     assert (tmp_path / name).read_text() == "kept"
     write_json(tmp_path / "again.json", 1)
@@ -28,7 +28,7 @@ def test_json_replaces_nothing_but_json(tmp_path, name):
 def test_what_could_not_be_written_is_refused_before_the_work(tmp_path, name, told):
     (tmp_path / "folder.json").mkdir()
     (tmp_path / "file").write_text("")
-    with pytest.raises(SacGmmError, match=told):
+    with pytest.raises(UserError, match=told):
         check_output(tmp_path / name, ".json")
 
 
@@ -40,20 +40,20 @@ def test_a_new_folder_may_be_named(tmp_path):
 @pytest.mark.parametrize(("name", "told"), [("folder", "is a folder"), (LONG, "cannot write .*: File name too long")])
 def test_a_place_that_takes_no_file_is_named(tmp_path, name, told):
     (tmp_path / "folder").mkdir()
-    with pytest.raises(SacGmmError, match=told), atomic_file(tmp_path / name):
+    with pytest.raises(UserError, match=told), atomic_file(tmp_path / name):
         pass
     assert [path.name for path in tmp_path.iterdir()] == ["folder"]
 
 
 def test_a_name_that_is_too_long_for_a_folder_is_named():
-    with pytest.raises(SacGmmError, match="File name too long"), atomic_folder(LONG):
+    with pytest.raises(UserError, match="File name too long"), atomic_folder(LONG):
         pass
 
 
 def test_a_full_disk_names_the_file_and_leaves_the_older_one(tmp_path):
     path = tmp_path / "model"
     path.write_text("kept")
-    with pytest.raises(SacGmmError, match=rf"cannot write {path}: No space.*make room"), atomic_file(path):
+    with pytest.raises(UserError, match=rf"cannot write {path}: No space.*make room"), atomic_file(path):
         raise OSError(errno.ENOSPC, "No space left on device")
     assert path.read_text() == "kept" and len(list(tmp_path.iterdir())) == 1
 
@@ -61,5 +61,5 @@ def test_a_full_disk_names_the_file_and_leaves_the_older_one(tmp_path):
 def test_json_that_is_nested_too_deep_is_named(tmp_path):
     path = tmp_path / "deep.json"
     path.write_text("[" * 100_000)
-    with pytest.raises(SacGmmError, match=r"deep\.json is not valid JSON"):
+    with pytest.raises(UserError, match=r"deep\.json is not valid JSON"):
         read_json(path)

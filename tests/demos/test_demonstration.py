@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 from sac_gmm.demos import Demonstration
 
 
@@ -42,5 +42,5 @@ def broken(name, index, value):
     ],
 )
 def test_what_is_wrong_is_said_with_the_sample(values, words):
-    with pytest.raises(SacGmmError, match=words):
+    with pytest.raises(UserError, match=words):
         Demonstration(**values, meta={"name": "door_03"})

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 from sac_gmm.demos import Demonstration, check_demonstration, check_set, check_stream
 
 
@@ -48,7 +48,7 @@ def test_sets_that_do_not_belong_together_are_reported(make_demonstration):
     elsewhere = make_demonstration(1, target_m=one.target_m + [0.3, 0, 0], frame_id="world", task="peg")
     problems = check_set([one, elsewhere]).problems
     assert len(problems) == 3
-    with pytest.raises(SacGmmError, match="no demonstration"):
+    with pytest.raises(UserError, match="no demonstration"):
         check_set([])
 
 

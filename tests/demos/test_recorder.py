@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 from sac_gmm.demos import EpisodeInfo, EpisodeRecorder, read_demonstration
 from sac_gmm.demos.bags.messages import EPISODE_TOPICS, POSE, TWIST, pose_stamped, twist_stamped, typestore
 
@@ -135,10 +135,10 @@ def test_whatever_the_order_the_bag_holds_the_episode_and_nothing_else(tmp_path_
 
 def test_one_recording_at_a_time_and_only_when_started(tmp_path):
     recorder = EpisodeRecorder()
-    with pytest.raises(SacGmmError, match="no recording is in progress"):
+    with pytest.raises(UserError, match="no recording is in progress"):
         recorder.stop()
     recorder.start(tmp_path / "a", EpisodeInfo())
-    with pytest.raises(SacGmmError, match="a is being recorded: stop that recording first"):
+    with pytest.raises(UserError, match="a is being recorded: stop that recording first"):
         recorder.start(tmp_path / "b", EpisodeInfo())
     assert recorder.stop(discard=True) is None
     assert list(tmp_path.iterdir()) == []

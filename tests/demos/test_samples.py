@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 from sac_gmm.demos import Demonstration, to_training_set
 
 
@@ -62,7 +62,7 @@ def test_any_valid_demonstration_gives_finite_samples_or_a_clear_refusal(steps, 
     demonstration = Demonstration(time_s, position, np.zeros_like(position), np.zeros(3))
     try:
         x, v, lengths = to_training_set([demonstration], rate_hz)
-    except SacGmmError as error:
+    except UserError as error:
         assert "too short" in str(error)
         return
     assert np.isfinite(x).all() and np.isfinite(v).all()
@@ -76,11 +76,11 @@ def still(make_demonstration):
 
 
 def test_bad_input_is_named(make_demonstration):
-    with pytest.raises(SacGmmError, match="no demonstration"):
+    with pytest.raises(UserError, match="no demonstration"):
         to_training_set([], 30.0)
-    with pytest.raises(SacGmmError, match="rate is 0"):
+    with pytest.raises(UserError, match="rate is 0"):
         to_training_set([make_demonstration()], 0.0)
-    with pytest.raises(SacGmmError, match="never moves"):
+    with pytest.raises(UserError, match="never moves"):
         to_training_set([still(make_demonstration)], 30.0)
-    with pytest.raises(SacGmmError, match="different frames"):
+    with pytest.raises(UserError, match="different frames"):
         to_training_set([make_demonstration(), make_demonstration(frame_id="world")], 30.0)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 from sac_gmm.evaluation import SuccessRate, provenance, wilson_interval
 from sac_gmm.evaluation.rates import crossed_interval, crossed_lead
 from sac_gmm.training.seeds import SEED_BANKS, seed_bank
@@ -83,7 +83,7 @@ def test_all_runs_are_tested_on_the_same_episodes():
 
 @pytest.mark.parametrize(("name", "run", "episodes"), [("exam", 0, 10), ("test", 0, 10_001), ("train", -1, 1)])
 def test_bad_banks_are_refused(name, run, episodes):
-    with pytest.raises(SacGmmError, match="seed bank"):
+    with pytest.raises(UserError, match="seed bank"):
         seed_bank(name, run, episodes)
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from sac_gmm.cli import up
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 from sac_gmm.launcher.launch_yaml import Node, declared_arguments, read_launch_file
 
 EXECUTABLES = {
@@ -180,7 +180,7 @@ def test_conditions(launch_file):
 """)
     assert [node.label for node in read_launch_file(path, {})] == ["without_view"]
     assert [node.label for node in read_launch_file(path, {"view": "1"})] == ["with_view", "in_group"]
-    with pytest.raises(SacGmmError, match="'if' became 'maybe'"):
+    with pytest.raises(UserError, match="'if' became 'maybe'"):
         read_launch_file(path, {"view": "maybe"})
 
 
@@ -210,7 +210,7 @@ launch:
     assert [(a.name, a.default) for a in declared_arguments(path)] == [("first", "cat"), ("colour", "grey")]
     node = only_node(path, first="dog", colour="red")
     assert (node.label, node.arguments) == ("dog", ("red", str(package / "share" / "pets" / "launch")))
-    with pytest.raises(SacGmmError, match="'blue'; it must be one of: grey, red"):
+    with pytest.raises(UserError, match="'blue'; it must be one of: grey, red"):
         read_launch_file(path, {"colour": "blue"})
 
 
@@ -218,7 +218,7 @@ def test_environment_substitution(launch_file, monkeypatch):
     monkeypatch.setenv("PET", "cat")
     path = launch_file("  - node: {pkg: pets, exec: show, args: \"$(env PET) $(env NO_PET 'no pet')\"}\n")
     assert only_node(path).arguments == ("cat", "no pet")
-    with pytest.raises(SacGmmError, match="no variable NO_PET"):
+    with pytest.raises(UserError, match="no variable NO_PET"):
         read_launch_file(launch_file("  - let: {name: a, value: $(env NO_PET)}\n"), {})
 
 
@@ -271,7 +271,7 @@ def test_the_project_s_own_launch_files_are_understood(path):
     ],
 )
 def test_refuses_by_name(launch_file, lines, message):
-    with pytest.raises(SacGmmError, match=message) as caught:
+    with pytest.raises(UserError, match=message) as caught:
         read_launch_file(launch_file(lines), {})
     assert "\n" not in str(caught.value)
 
@@ -282,22 +282,22 @@ def test_an_argument_that_is_no_yaml_is_refused_by_name(launch_file, value):
   - arg: {name: model}
   - node: {pkg: pets, exec: show, param: [{name: model, value: $(var model)}]}
 """)
-    with pytest.raises(SacGmmError, match=r"parameter 'model' became .*, which cannot be read as YAML"):
+    with pytest.raises(UserError, match=r"parameter 'model' became .*, which cannot be read as YAML"):
         read_launch_file(path, {"model": value})
 
 
 def test_refuses_even_in_a_branch_not_taken(launch_file):
-    with pytest.raises(SacGmmError, match="the action 'executable'"):
+    with pytest.raises(UserError, match="the action 'executable'"):
         read_launch_file(launch_file('  - group: {if: "false", children: [{executable: {cmd: ls}}]}'), {})
 
 
 def test_arguments_unknown_missing_or_malformed(launch_file, capfd):
     path = launch_file("  - arg: {name: pet, description: which one}\n  - node: {pkg: pets, exec: show}\n")
-    with pytest.raises(SacGmmError, match="no argument 'pot': it takes pet"):
+    with pytest.raises(UserError, match="no argument 'pot': it takes pet"):
         read_launch_file(path, {"pet": "cat", "pot": "x"})
-    with pytest.raises(SacGmmError, match=r"needs the argument 'pet' \(which one\)"):
+    with pytest.raises(UserError, match=r"needs the argument 'pet' \(which one\)"):
         read_launch_file(path, {})
-    with pytest.raises(SacGmmError, match="write name:=value"):
+    with pytest.raises(UserError, match="write name:=value"):
         up.main([str(path), "pet=cat"])
     assert up.main([str(path), "--show-args"]) == 0
     assert "pet  (must be given)\n    which one" in capfd.readouterr().out
@@ -331,7 +331,7 @@ def test_package_and_file_name(package, capfd):
     (package / "share" / "pets" / "launch" / "one.launch.yaml").write_text(text)
     assert up.main(["pets", "one.launch.yaml"]) == 0
     assert "[show] ARGS" in capfd.readouterr().out
-    with pytest.raises(SacGmmError, match=r"no file named 'two\.launch\.yaml'"):
+    with pytest.raises(UserError, match=r"no file named 'two\.launch\.yaml'"):
         up.main(["pets", "two.launch.yaml"])
 
 
@@ -436,6 +436,6 @@ def test_a_launch_file_in_python_is_left_to_ros2_launch(launch_file, package):
         "- node: {pkg: pets, exec: show}\n"
     )
     assert [argument.name for argument in declared_arguments(path)] == ["drive"]
-    with pytest.raises(SacGmmError, match=r"driver\.launch\.py.*needs `ros2 launch`"):
+    with pytest.raises(UserError, match=r"driver\.launch\.py.*needs `ros2 launch`"):
         read_launch_file(path, {})
     assert len(read_launch_file(path, {"drive": "false"})) == 1

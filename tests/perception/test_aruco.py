@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 from sac_gmm.perception import ArucoDetector, Camera, dictionary_names, marker_image
 from sac_gmm.perception.marker_pose import PoseSolver
 from sac_gmm.perception.render import clutter, degrade, facing_rotation, render_marker
@@ -189,15 +189,15 @@ def test_drawn_marker_has_a_quiet_zone_and_is_read_back(name):
     ],
 )
 def test_wrong_settings_are_named(arguments, words):
-    with pytest.raises(SacGmmError, match=words):
+    with pytest.raises(UserError, match=words):
         ArucoDetector(*arguments, CAMERA)
 
 
 def test_a_side_that_does_not_divide_is_refused():
-    with pytest.raises(SacGmmError, match="multiple of 8"):
+    with pytest.raises(UserError, match="multiple of 8"):
         marker_image("DICT_4X4_50", 0, 100)
 
 
 def test_a_picture_of_another_size_than_the_calibration_is_refused(detector):
-    with pytest.raises(SacGmmError, match="320x240 but the calibration is for 640x480"):
+    with pytest.raises(UserError, match="320x240 but the calibration is for 640x480"):
         detector.detect(np.zeros((240, 320), np.uint8))

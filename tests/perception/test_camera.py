@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 from sac_gmm.perception import Camera, image_array
 
 K = [600, 0, 320, 0, 600, 240, 0, 0, 1]
@@ -32,7 +32,7 @@ def test_grey_stays_grey():
     ],
 )
 def test_a_broken_image_is_named(arguments, words):
-    with pytest.raises(SacGmmError, match=words):
+    with pytest.raises(UserError, match=words):
         image_array(*arguments)
 
 
@@ -48,7 +48,7 @@ def test_a_broken_image_is_named(arguments, words):
     ],
 )
 def test_a_missing_calibration_is_named(arguments, words):
-    with pytest.raises(SacGmmError, match=words):
+    with pytest.raises(UserError, match=words):
         Camera.create(*arguments)
 
 

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 from sac_gmm.perception.camera_file import guess_camera, load_camera
 from sac_gmm.perception.film import Film
 
@@ -90,9 +90,9 @@ def test_a_film_cut_short_gives_what_is_there(tmp_path):
 def test_what_is_no_film_is_refused(tmp_path, content):
     path = tmp_path / "a.mp4"
     path.write_bytes(content)
-    with pytest.raises(SacGmmError, match=r"a\.mp4 cannot be read as a film"):
+    with pytest.raises(UserError, match=r"a\.mp4 cannot be read as a film"):
         Film(path)
-    with pytest.raises(SacGmmError, match="no such film"):
+    with pytest.raises(UserError, match="no such film"):
         Film(tmp_path / "b.mp4")
 
 
@@ -121,8 +121,8 @@ def test_calibrations_are_read_as_ros_writes_them(tmp_path):
         ),
     ):
         path.write_text(text)
-        with pytest.raises(SacGmmError, match=words):
+        with pytest.raises(UserError, match=words):
             load_camera(path)
     assert guess_camera(620, 1080).matrix[0, 0] == pytest.approx(847.6, abs=0.1)
-    with pytest.raises(SacGmmError, match="focal length is -1"):
+    with pytest.raises(UserError, match="focal length is -1"):
         guess_camera(620, 1080, -1)

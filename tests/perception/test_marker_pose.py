@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 from sac_gmm.perception import (
     ArucoDetector,
     BoardDetector,
@@ -170,7 +170,7 @@ def test_each_single_marker_of_a_board_gives_the_boards_pose():
         assert np.linalg.norm(marker.pose.position_m - position) < 0.004
         assert np.linalg.norm(turn(marker.pose.rotation, rotation)) < 0.05
         assert np.linalg.eigvalsh(marker.pose.covariance).min() > 0.0
-    with pytest.raises(SacGmmError, match="min_markers is 3, expected 1 to 2"):
+    with pytest.raises(UserError, match="min_markers is 3, expected 1 to 2"):
         BoardDetector(board, CAMERA, min_markers=3)
     assert BoardDetector(board, CAMERA, min_markers=2).detect(flat) is None
 
@@ -194,7 +194,7 @@ def test_each_single_marker_of_a_board_gives_the_boards_pose():
 def test_a_bad_board_file_is_named_with_what_is_wrong(tmp_path, text, words):
     file = tmp_path / "board.yaml"
     file.write_text(text)
-    with pytest.raises(SacGmmError, match=words):
+    with pytest.raises(UserError, match=words):
         load_board(file)
 
 
@@ -206,7 +206,7 @@ def test_a_board_file_is_read(tmp_path):
     board = load_board(file)
     assert sorted(board.places) == list(range(5, 11))
     assert board.places[5][0].tolist() == pytest.approx([-0.05, 0.025, 0.0])
-    with pytest.raises(SacGmmError, match="there is no marker dictionary"):
+    with pytest.raises(UserError, match="there is no marker dictionary"):
         BoardDetector(MarkerBoard("DICT_9X9", 0.04, board.places), CAMERA)
 
 
@@ -239,7 +239,7 @@ def test_noise_is_measured_whatever_the_scene():
 
 
 def test_wrong_gates_are_named():
-    with pytest.raises(SacGmmError, match="max_tilt_rad is 2"):
+    with pytest.raises(UserError, match="max_tilt_rad is 2"):
         MarkerGate(max_tilt_rad=2.0)
-    with pytest.raises(SacGmmError, match="tilt_hysteresis_rad is -1"):
+    with pytest.raises(UserError, match="tilt_hysteresis_rad is -1"):
         MarkerGate(tilt_hysteresis_rad=-1.0)

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 from sac_gmm.perception import RewardDebouncer, RewardJudge
 
 
@@ -24,7 +24,7 @@ def changed_long_ago(pictures, i, needed, before):
 
 
 def test_bad_frame_counts_are_named():
-    with pytest.raises(SacGmmError, match="frames_on is 0"):
+    with pytest.raises(UserError, match="frames_on is 0"):
         RewardDebouncer(0, 1)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 from sac_gmm.rl import (
     ObservationSpec,
     SacAgent,
@@ -96,7 +96,7 @@ def test_nothing_in_it_is_pickled(saved):
 @pytest.mark.parametrize("keep", [0, 10, 1000, -1])
 def test_a_cut_file_is_named(saved, keep):
     saved.write_bytes(saved.read_bytes()[:keep])
-    with pytest.raises(SacGmmError, match=r"agent\.checkpoint.*cut short"):
+    with pytest.raises(UserError, match=r"agent\.checkpoint.*cut short"):
         load_checkpoint(saved)
 
 
@@ -104,7 +104,7 @@ def test_a_changed_byte_is_found(saved):
     content = bytearray(saved.read_bytes())
     content[len(content) // 2] ^= 1
     saved.write_bytes(content)
-    with pytest.raises(SacGmmError, match=r"agent\.checkpoint"):
+    with pytest.raises(UserError, match=r"agent\.checkpoint"):
         load_checkpoint(saved)
 
 
@@ -118,7 +118,7 @@ def test_a_flipped_bit_in_the_archive_is_found_or_harmless(saved):
         saved.write_bytes(flipped)
         try:
             assert read_extra(saved) == {}
-        except SacGmmError as error:
+        except UserError as error:
             assert "agent.checkpoint" in str(error)
 
 
@@ -136,31 +136,31 @@ def test_a_flipped_bit_in_the_archive_is_found_or_harmless(saved):
 )
 def test_a_header_that_was_changed_is_named(saved, change):
     rewrite(saved, change)
-    with pytest.raises(SacGmmError, match=r"agent\.checkpoint"):
+    with pytest.raises(UserError, match=r"agent\.checkpoint"):
         load_checkpoint(saved)
 
 
 def test_a_header_that_is_no_object_is_named(saved):
     with zipfile.ZipFile(saved, "w") as archive:
         archive.writestr("header.json", "[1]")
-    with pytest.raises(SacGmmError, match=r"agent\.checkpoint is no checkpoint"):
+    with pytest.raises(UserError, match=r"agent\.checkpoint is no checkpoint"):
         load_checkpoint(saved)
 
 
 def test_another_version_is_refused(saved):
     rewrite(saved, lambda header: header.update(version=99))
-    with pytest.raises(SacGmmError, match="version 99"):
+    with pytest.raises(UserError, match="version 99"):
         load_checkpoint(saved)
 
 
 def test_other_shapes_are_refused(saved):
     rewrite(saved, lambda header: header["config"].update(critic_hidden=[32]))
-    with pytest.raises(SacGmmError, match=r"does not fit.*critics"):
+    with pytest.raises(UserError, match=r"does not fit.*critics"):
         load_checkpoint(saved)
 
 
 def test_a_missing_file_is_named(tmp_path):
-    with pytest.raises(SacGmmError, match="no file"):
+    with pytest.raises(UserError, match="no file"):
         load_checkpoint(tmp_path / "none")
 
 
@@ -174,5 +174,5 @@ def test_a_policy_file_is_small_and_acts_alike(tmp_path, image_spec, small_confi
     np.testing.assert_array_equal(policy.act(obs, True), agent.act(obs, True))
     assert (extra, policy.version) == ({"task": "door"}, 5)
     assert path.stat().st_size < 100_000
-    with pytest.raises(SacGmmError, match="holds a policy"):
+    with pytest.raises(UserError, match="holds a policy"):
         load_checkpoint(path)

@@ -8,7 +8,7 @@ import time
 import numpy as np
 import pytest
 
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 from sac_gmm.rl import AsyncLearner, ObservationSpec, Replay, SacAgent, SacConfig, SyncLearner, load_checkpoint
 
 SPEC = ObservationSpec(6)
@@ -117,7 +117,7 @@ def test_a_checkpoint_that_cannot_be_written_does_not_end_the_learning(tmp_path,
     learner = AsyncLearner(SPEC, 2, CONFIG, checkpoint_path=path, checkpoint_interval_s=0.1)
     try:
         learner.wait_until_ready()
-        with pytest.raises(SacGmmError, match="cannot write"):
+        with pytest.raises(UserError, match="cannot write"):
             learner.checkpoint(path)
         time.sleep(0.3)
         learner.observe(transitions(SPEC, 1)[0])
@@ -144,7 +144,7 @@ def test_a_resume_with_another_configuration_is_refused(tmp_path):
     path = tmp_path / "agent.checkpoint"
     SyncLearner(SacAgent(SPEC, 2, CONFIG), Replay(SPEC, 2, CONFIG.replay_capacity)).checkpoint(path)
     learner = AsyncLearner(SPEC, 2, SacConfig(gamma=0.5), resume_from=path)
-    with pytest.raises(SacGmmError, match="another observation or configuration"):
+    with pytest.raises(UserError, match="another observation or configuration"):
         learner.wait_until_ready()
     learner.close()
 
@@ -160,7 +160,7 @@ def test_a_learner_that_dies_leaves_the_actor_its_policy(learner, transitions):
     assert learner._inbox.qsize() == 0, "what nobody will read is not kept"
     np.testing.assert_array_equal(learner.policy().act(obs, True), before)
     assert learner.metrics()["alive"] == 0.0
-    with pytest.raises(SacGmmError, match="ended"):
+    with pytest.raises(UserError, match="ended"):
         learner.checkpoint("unused")
 
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 from sac_gmm.rl import ObservationSpec, Replay, Transition
 
 SPEC = ObservationSpec(1)
@@ -108,10 +108,10 @@ def test_state_restores_everything(transitions):
 def test_bad_transitions_are_refused(change, message):
     good = {"obs": vector(0), "action": np.zeros(1), "reward": 0.0, "next_obs": vector(1), "terminated": False}
     replay = Replay(SPEC, 1, 4)
-    with pytest.raises(SacGmmError, match=message):
+    with pytest.raises(UserError, match=message):
         replay.add(Transition(**{**good, **change}))
     assert len(replay) == 0
-    with pytest.raises(SacGmmError, match="empty"):
+    with pytest.raises(UserError, match="empty"):
         replay.sample(1, np.random.default_rng(0))
 
 

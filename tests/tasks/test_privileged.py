@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 from sac_gmm.methods import MacroEnv, Sac, WindowObserver
 from sac_gmm.tasks import TASKS, VECTOR_GROUPS, make_task
 
@@ -21,9 +21,9 @@ def task(request):
 
 
 def test_it_is_no_group_of_an_observation(task):
-    with pytest.raises(SacGmmError, match="scoring"):
+    with pytest.raises(UserError, match="scoring"):
         make_task(task.name, groups=("proprio", "privileged"))
-    with pytest.raises(SacGmmError, match="scoring"):
+    with pytest.raises(UserError, match="scoring"):
         task.read("privileged")
     assert "privileged" not in {*VECTOR_GROUPS, *task.sensors, *task.observation_space.spaces}
 

@@ -4,7 +4,7 @@ import numpy as np
 import pybullet as pb
 import pytest
 
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 from sac_gmm.tasks import Randomisation, make_task
 
 SCENES = ("door", "lever", "peg")
@@ -103,5 +103,5 @@ def test_light_and_camera_change_the_picture_alone(how):
     "bad", [{"friction": -0.1}, {"mass": float("nan")}, {"light": 2.0}, {"camera_m": "far"}, {"yaw_rad": 4.0}]
 )
 def test_bad_values_are_named(bad):
-    with pytest.raises(SacGmmError, match=next(iter(bad))):
+    with pytest.raises(UserError, match=next(iter(bad))):
         Randomisation(**bad)

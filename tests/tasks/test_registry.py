@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 from sac_gmm.tasks import TASKS, ScriptedTeleoperator, make_task
 from sac_gmm.tasks.registry import OWN_TASKS, add_own_tasks
 
@@ -55,6 +55,6 @@ def test_what_is_wrong_with_a_file_is_said(text, words, tmp_path, monkeypatch):
     file = tmp_path / "mine.py"
     if text is not None:
         file.write_text(text)
-    with pytest.raises(SacGmmError, match=words) as raised:
+    with pytest.raises(UserError, match=words) as raised:
         add(monkeypatch, file)
     assert "mine.py" in str(raised.value)

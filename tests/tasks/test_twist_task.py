@@ -5,7 +5,7 @@ import pybullet as pb
 import pytest
 from gymnasium.utils.env_checker import check_env
 
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 from sac_gmm.tasks import TASKS, VECTOR_GROUPS, Camera, make_task
 
 
@@ -93,12 +93,12 @@ def test_it_can_be_controlled_at_other_rates():
     ],
 )
 def test_bad_options_are_named(options, words):
-    with pytest.raises(SacGmmError, match=words):
+    with pytest.raises(UserError, match=words):
         make_task("door", **options)
 
 
 def test_an_unknown_task_lists_those_there_are():
-    with pytest.raises(SacGmmError, match="door"):
+    with pytest.raises(UserError, match="door"):
         make_task("window")
 
 
@@ -107,22 +107,22 @@ def test_an_unknown_task_lists_those_there_are():
 )
 def test_a_bad_action_is_refused(door, action):
     door.reset(seed=0)
-    with pytest.raises(SacGmmError, match="six finite numbers"):
+    with pytest.raises(UserError, match="six finite numbers"):
         door.step(action)
 
 
 def test_a_step_after_the_end_is_refused():
     task = make_task("door")
-    with pytest.raises(SacGmmError, match="reset"):
+    with pytest.raises(UserError, match="reset"):
         task.step(np.zeros(6))
     task.close()
 
 
 def test_a_target_out_of_reach_is_an_error_and_the_next_episode_starts():
     task = make_task("door")
-    with pytest.raises(SacGmmError, match="cannot reach"):
+    with pytest.raises(UserError, match="cannot reach"):
         task.reset(seed=0, options={"target_noise_std_m": 100.0})
-    with pytest.raises(SacGmmError, match="reset"):
+    with pytest.raises(UserError, match="reset"):
         task.step(np.zeros(6))
     task.reset(seed=0)
     task.step(np.zeros(6))
@@ -130,7 +130,7 @@ def test_a_target_out_of_reach_is_an_error_and_the_next_episode_starts():
 
 
 def test_a_negative_seed_is_refused(door):
-    with pytest.raises(SacGmmError, match="seed of an episode is -1"):
+    with pytest.raises(UserError, match="seed of an episode is -1"):
         door.reset(seed=-1)
 
 
@@ -138,12 +138,12 @@ def test_a_negative_seed_is_refused(door):
     ("options", "words"), [({"target_noise_std_m": -1.0}, ">= 0"), ({"target_noise_m": 0.1}, "target_noise_std_m")]
 )
 def test_bad_options_of_a_reset_are_named(door, options, words):
-    with pytest.raises(SacGmmError, match=words):
+    with pytest.raises(UserError, match=words):
         door.reset(seed=0, options=options)
 
 
 def test_an_unknown_camera_lists_those_there_are(door):
-    with pytest.raises(SacGmmError, match="wrist"):
+    with pytest.raises(UserError, match="wrist"):
         door.camera("left")
 
 

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from sac_gmm.cli.main import main
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 from sac_gmm.core.files import read_json, write_json
 from sac_gmm.core.runs import locked_run
 from sac_gmm.evaluation.measuring import open_candidate
@@ -313,14 +313,14 @@ def test_a_cell_measured_otherwise_is_not_taken_for_what_is_asked(conditions):
     for one in (cell, search):
         shutil.copy(COMMITTED / f"{one.key}.json", conditions.folder / "cells")
         assert run_cell(one, conditions).exists()
-        with pytest.raises(SacGmmError, match=r"episodes is .*, asked for .*remove the file"):
+        with pytest.raises(UserError, match=r"episodes is .*, asked for .*remove the file"):
             run_cell(one, replace(conditions, episodes=7))
-    with pytest.raises(SacGmmError, match="training_episodes is 100, asked for 30"):
+    with pytest.raises(UserError, match="training_episodes is 100, asked for 30"):
         run_cell(cell, replace(conditions, training_episodes=30))
     config = read_json(conditions.config)
     config["tasks"]["door"] |= {"touch": True, "camera": None}
     write_json(conditions.folder / "agent.json", config)
-    with pytest.raises(SacGmmError, match=r"config.skill.camera is .*config.skill.touch is False, asked for True"):
+    with pytest.raises(UserError, match=r"config.skill.camera is .*config.skill.touch is False, asked for True"):
         assemble(replace(conditions, config=conditions.folder / "agent.json"), [cell])
 
 
@@ -357,7 +357,7 @@ def test_what_no_bank_has_episodes_for_is_refused_before_anything_is_written(tmp
 
 
 def test_a_plan_that_learns_nothing_is_refused():
-    with pytest.raises(SacGmmError, match="learns nothing"):
+    with pytest.raises(UserError, match="learns nothing"):
         training.Plan("door", "spiral_gmm", 0, 1, training.AgentSettings())
 
 

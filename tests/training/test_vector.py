@@ -7,7 +7,7 @@ import signal
 import numpy as np
 import pytest
 
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 from sac_gmm.tasks import make_task
 from sac_gmm.training.vector import VectorTask
 
@@ -40,7 +40,7 @@ def test_copies_play_what_one_process_plays(doors):
 @pytest.mark.parametrize("actions", [np.zeros(6), np.full((2, 6), np.nan), np.zeros((3, 6))])
 def test_bad_actions_are_refused_and_harm_nothing(doors, actions):
     doors.reset(seed=SEEDS)
-    with pytest.raises(SacGmmError, match="six finite numbers"):
+    with pytest.raises(UserError, match="six finite numbers"):
         doors.step(actions)
     doors.step(np.zeros((2, 6)))
 
@@ -51,7 +51,7 @@ def test_a_copy_that_dies_is_named_and_the_others_end():
     processes = list(vector.processes)
     os.kill(processes[1].pid, signal.SIGKILL)
     processes[1].join(5.0)
-    with pytest.raises(SacGmmError, match=r"number 1 \(exit code -9\)"):
+    with pytest.raises(UserError, match=r"number 1 \(exit code -9\)"):
         for _ in range(3):
             vector.step(np.zeros((2, 6)))
     for process in processes:
@@ -69,5 +69,5 @@ def test_closing_ends_the_workers():
 
 @pytest.mark.parametrize(("name", "n", "words"), [("door", 0, "n_copies"), ("window", 2, "no task 'window'")])
 def test_bad_input_is_named(name, n, words):
-    with pytest.raises(SacGmmError, match=words):
+    with pytest.raises(UserError, match=words):
         VectorTask(name, n)

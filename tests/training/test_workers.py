@@ -6,7 +6,7 @@ import os
 import numpy as np
 import pytest
 
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 from sac_gmm.evaluation import run_episodes_parallel
 from sac_gmm.methods import MacroEnv, Sac, WindowObserver
 from sac_gmm.tasks import make_task
@@ -31,7 +31,7 @@ def make_env_that_dies():
 
 
 def make_nothing():
-    raise SacGmmError("there is no such skill")
+    raise UserError("there is no such skill")
 
 
 def children():
@@ -54,15 +54,15 @@ def test_the_workers_end_when_the_episodes_are_not_wanted_any_more():
 
 
 def test_a_dead_worker_is_named():
-    with pytest.raises(SacGmmError, match="seed 0"):
+    with pytest.raises(UserError, match="seed 0"):
         list(run_episodes_parallel(make_env_that_dies, range(4), 2))
 
 
 def test_an_error_in_a_worker_comes_out_as_it_is():
-    with pytest.raises(SacGmmError, match="no such skill"):
+    with pytest.raises(UserError, match="no such skill"):
         list(run_episodes_parallel(make_nothing, range(4), 2))
 
 
 def test_no_workers_is_refused():
-    with pytest.raises(SacGmmError, match="workers is 0"):
+    with pytest.raises(UserError, match="workers is 0"):
         run_episodes_parallel(make_env, range(4), 0)

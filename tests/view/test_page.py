@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from tests.view.conftest import BAG, free_port, look, shows, wait
 
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 from sac_gmm.view.bag_source import BagSource
 from sac_gmm.view.page import LOOPBACK, LivePage
 
@@ -99,12 +99,12 @@ def test_the_browser_itself_tells_of_a_server_that_is_gone(serve, browser):
 def test_a_port_that_is_taken_is_refused(serve):
     served = serve(BagSource(BAG))
     port = int(served.page.address.rsplit(":", 1)[1])
-    with pytest.raises(SacGmmError, match=rf"port {port} \(Address already in use\).*--port"):
+    with pytest.raises(UserError, match=rf"port {port} \(Address already in use\).*--port"):
         LivePage(served.source, port=port)
 
 
 def test_an_address_of_another_machine_is_refused():
     source = BagSource(BAG)
-    with pytest.raises(SacGmmError, match=r"cannot listen at 192\.0\.2\.1"):
+    with pytest.raises(UserError, match=r"cannot listen at 192\.0\.2\.1"):
         LivePage(source, "192.0.2.1", free_port())
     source.close()

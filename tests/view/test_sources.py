@@ -10,7 +10,7 @@ from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 from tests.view.conftest import BAG, ROOT, wait
 
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 from sac_gmm.models import GaussianMixture, SkillModel, save_model
 from sac_gmm.view.bag_source import BagSource
 from sac_gmm.view.collector import Collector
@@ -213,30 +213,30 @@ def test_a_log_that_was_taken_back_is_read_anew(tmp_path):
 
 
 def test_what_is_neither_run_nor_bag_is_refused(tmp_path):
-    with pytest.raises(SacGmmError, match=r"neither a run \(config.json is missing\) nor a bag"):
+    with pytest.raises(UserError, match=r"neither a run \(config.json is missing\) nor a bag"):
         open_source(tmp_path)
-    with pytest.raises(SacGmmError, match=r"there is no .*nowhere: give the folder of a run, a bag"):
+    with pytest.raises(UserError, match=r"there is no .*nowhere: give the folder of a run, a bag"):
         open_source(tmp_path / "nowhere")
 
 
 def test_a_run_without_its_files_names_the_one_that_is_missing(run_folder):
     (run_folder / "skill.npz").unlink()
-    with pytest.raises(SacGmmError, match=r"skill\.npz"):
+    with pytest.raises(UserError, match=r"skill\.npz"):
         open_source(run_folder)
     (run_folder / "config.json").write_text("{}")
-    with pytest.raises(SacGmmError, match="names no task"):
+    with pytest.raises(UserError, match="names no task"):
         open_source(run_folder)
 
 
 @pytest.mark.parametrize("line", ['{"loss": 1}', "[1]"])
 def test_a_log_of_something_else_is_refused(run_folder, line):
     (run_folder / "episodes.jsonl").write_text(line + "\n")
-    with pytest.raises(SacGmmError, match=r"episodes\.jsonl is not a log of episodes"):
+    with pytest.raises(UserError, match=r"episodes\.jsonl is not a log of episodes"):
         open_source(run_folder)
 
 
 def test_a_bag_that_was_cut_short_is_refused(tmp_path):
     whole = next(BAG.glob("*.mcap")).read_bytes()
     (tmp_path / "cut.mcap").write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(SacGmmError, match=r"cut\.mcap cannot be read: it was cut short"):
+    with pytest.raises(UserError, match=r"cut\.mcap cannot be read: it was cut short"):
         open_source(tmp_path / "cut.mcap")

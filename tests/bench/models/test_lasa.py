@@ -5,7 +5,7 @@ import pytest
 
 from sac_gmm.bench.models.lasa_data import FIGURES, N_SAMPLES, load_motions, make_motion, make_motions, save_motions
 from sac_gmm.bench.models.lasa_protocol import score, split
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 from sac_gmm.models import fit_lpv_ds, fit_seds
 from sac_gmm.models.fields import metrics
 
@@ -13,7 +13,7 @@ from sac_gmm.models.fields import metrics
 def test_rmse_takes_the_root_per_point():
     predicted, measured = np.array([[3.0, 4.0], [0.0, 0.0]]), np.zeros((2, 2))
     assert np.isclose(metrics.velocity_rmse(predicted, measured), 0.5 * np.sqrt(12.5))
-    with pytest.raises(SacGmmError, match="shape"):
+    with pytest.raises(UserError, match="shape"):
         metrics.velocity_rmse(predicted, measured[:1])
 
 
@@ -35,7 +35,7 @@ def test_dtw_is_the_cheapest_alignment():
         for j in range(5):
             total[i + 1, j + 1] = cost[i, j] + min(total[i, j], total[i, j + 1], total[i + 1, j])
     assert np.isclose(metrics.dtw_distance(a, b), total[-1, -1])
-    with pytest.raises(SacGmmError, match="DTWD"):
+    with pytest.raises(UserError, match="DTWD"):
         metrics.dtw_distance(a, b[:, :1])
 
 
@@ -70,12 +70,12 @@ def test_a_folder_in_the_format_is_read_back(tmp_path):
     assert [motion.name for motion in again] == ["angle", "hook"]
     assert np.array_equal(again[1].positions_mm[6], motions[0].positions_mm[6])
     assert again[1].time_step_s == motions[0].time_step_s
-    with pytest.raises(SacGmmError, match=r"no \.mat files"):
+    with pytest.raises(UserError, match=r"no \.mat files"):
         load_motions(tmp_path / "nowhere")
     from scipy.io import savemat
 
     savemat(tmp_path / "other.mat", {"x": np.zeros(3)})
-    with pytest.raises(SacGmmError, match="not in the LASA format"):
+    with pytest.raises(UserError, match="not in the LASA format"):
         load_motions(tmp_path)
 
 

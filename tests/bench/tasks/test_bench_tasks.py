@@ -6,7 +6,7 @@ import pytest
 
 from sac_gmm.bench.tasks import contacts as bench_contacts
 from sac_gmm.bench.tasks import tactile as bench_tactile
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 from sac_gmm.tasks import make_task
 
 COUNTS = (
@@ -43,13 +43,13 @@ def test_every_tenth_episode_strays():
 def test_contacts_of_another_task_are_not_gone_on_with(tmp_path):
     path = tmp_path / "contacts.json"
     bench_contacts.main(["peg", "--episodes", "1", "--json", str(path)])
-    with pytest.raises(SacGmmError, match="door"):
+    with pytest.raises(UserError, match="door"):
         bench_contacts.main(["door", "--json", str(path)])
 
 
 @pytest.mark.parametrize("arguments", [["peg", "--episodes", "0"], ["window"]])
 def test_what_cannot_be_counted_is_said(arguments):
-    with pytest.raises(SacGmmError):
+    with pytest.raises(UserError):
         bench_contacts.main(arguments)
 
 
@@ -74,5 +74,5 @@ def test_touch_is_measured(tmp_path):
     assert bench_tactile.main(["--presses", "20", "--json", str(path)]) == 0
     result = json.loads(path.read_text())
     assert result["frame_us"] > 0.0 and 0.0 <= result["tactile"]["median_error_deg"] <= 180.0
-    with pytest.raises(SacGmmError, match="20"):
+    with pytest.raises(UserError, match="20"):
         bench_tactile.main(["--presses", "3"])

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rosbags.highlevel import AnyReader
 
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 from sac_gmm.demos import EpisodeBagWriter, EpisodeInfo, header_stamp_ns, read_demonstration, write_demonstration
 from sac_gmm.demos.bags.messages import POSE, TWIST, pose_stamped, twist_stamped, typestore
 
@@ -106,18 +106,18 @@ def test_the_last_target_counts(tmp_path):
 
 
 def test_missing_bag(tmp_path):
-    with pytest.raises(SacGmmError, match=r"nowhere: there is no such bag"):
+    with pytest.raises(UserError, match=r"nowhere: there is no such bag"):
         read_demonstration(tmp_path / "nowhere")
 
 
 def test_folder_that_is_no_bag(tmp_path):
-    with pytest.raises(SacGmmError, match=r"is not a bag: it has no metadata.yaml and 0 .mcap files"):
+    with pytest.raises(UserError, match=r"is not a bag: it has no metadata.yaml and 0 .mcap files"):
         read_demonstration(tmp_path)
 
 
 def test_file_that_is_no_bag(tmp_path):
     (tmp_path / "notes.mcap").write_text("hello")
-    with pytest.raises(SacGmmError, match=r"notes.mcap cannot be read"):
+    with pytest.raises(UserError, match=r"notes.mcap cannot be read"):
         read_demonstration(tmp_path / "notes.mcap")
 
 
@@ -125,29 +125,29 @@ def test_a_file_that_cannot_be_read_is_not_called_damaged(tmp_path):
     path = write_bag(tmp_path / "bag", line())
     (path / "metadata.yaml").unlink()
     (path / "metadata.yaml").mkdir()
-    with pytest.raises(SacGmmError, match=r"cannot read .*metadata\.yaml: Is a directory$"):
+    with pytest.raises(UserError, match=r"cannot read .*metadata\.yaml: Is a directory$"):
         read_demonstration(path)
 
 
 def test_nan_is_named_by_topic_and_sample(tmp_path):
     poses = line()
     poses[4] = ((float("nan"), 0, 0), poses[4][1])
-    with pytest.raises(SacGmmError, match=r"bag: sample 4 of /state/pose holds a number that is not finite"):
+    with pytest.raises(UserError, match=r"bag: sample 4 of /state/pose holds a number that is not finite"):
         read_demonstration(write_bag(tmp_path / "bag", poses))
 
 
 def test_nan_in_the_target(tmp_path):
-    with pytest.raises(SacGmmError, match=r"sample 0 of /target_pose"):
+    with pytest.raises(UserError, match=r"sample 0 of /target_pose"):
         read_demonstration(write_bag(tmp_path / "bag", line(), targets=[((0, float("inf"), 0), 0)]))
 
 
 def test_two_samples(tmp_path):
-    with pytest.raises(SacGmmError, match=r"/state/pose holds 2 samples, expected at least 3"):
+    with pytest.raises(UserError, match=r"/state/pose holds 2 samples, expected at least 3"):
         read_demonstration(write_bag(tmp_path / "bag", line(2)))
 
 
 def test_a_clock_that_stands_still(tmp_path):
-    with pytest.raises(SacGmmError, match=r"holds 1 different stamps.*the clock stood still"):
+    with pytest.raises(UserError, match=r"holds 1 different stamps.*the clock stood still"):
         read_demonstration(write_bag(tmp_path / "bag", [((0, 0, 0), 0)] * 5))
 
 
@@ -158,30 +158,30 @@ def test_a_clock_that_runs_backwards(tmp_path):
         writer.write("/target_pose", pose_stamped(0, "base", [0, 0, 0]))
         for i, (position, stamp) in enumerate([*poses, ((0, 0, 0), 0)]):
             writer.write("/state/pose", pose_stamped(stamp, "base", position), log_time_ns=i)
-    with pytest.raises(SacGmmError, match=r"the stamp of sample 5 of /state/pose lies .* before"):
+    with pytest.raises(UserError, match=r"the stamp of sample 5 of /state/pose lies .* before"):
         read_demonstration(path)
 
 
 def test_missing_target(tmp_path):
-    with pytest.raises(SacGmmError, match=r"/target_pose holds no message"):
+    with pytest.raises(UserError, match=r"/target_pose holds no message"):
         read_demonstration(write_bag(tmp_path / "bag", line(), targets=[]))
 
 
 def test_missing_topic(tmp_path):
     topics = {"/state/pose": POSE, "/other": POSE}
-    with pytest.raises(SacGmmError, match=r"topic /target_pose is missing; the bag has /other, /state/pose"):
+    with pytest.raises(UserError, match=r"topic /target_pose is missing; the bag has /other, /state/pose"):
         read_demonstration(write_bag(tmp_path / "bag", line(), topics=topics))
 
 
 def test_wrong_type(tmp_path):
     with EpisodeBagWriter(tmp_path / "bag", {"/state/pose": TWIST, "/target_pose": POSE}) as writer:
         writer.write("/state/pose", twist_stamped(0, "base", [0, 0, 0]))
-    with pytest.raises(SacGmmError, match=r"/state/pose is a geometry_msgs/msg/TwistStamped, expected geometry_msgs"):
+    with pytest.raises(UserError, match=r"/state/pose is a geometry_msgs/msg/TwistStamped, expected geometry_msgs"):
         read_demonstration(tmp_path / "bag")
 
 
 def test_frames_that_disagree(tmp_path):
-    with pytest.raises(SacGmmError, match=r"sample 0 of /target_pose is in frame 'camera', expected 'base'"):
+    with pytest.raises(UserError, match=r"sample 0 of /target_pose is in frame 'camera', expected 'base'"):
         read_demonstration(write_bag(tmp_path / "bag", line(), frames=("base", "camera")))
 
 
@@ -197,7 +197,7 @@ def test_a_twist_in_the_frame_of_the_tool_is_not_taken_for_one_in_the_base(tmp_p
 
 def test_two_robots(tmp_path):
     topics = {"/a/state/pose": POSE, "/target_pose": POSE, "/b/state/pose": POSE}
-    with pytest.raises(SacGmmError, match=r"/a/state/pose and /b/state/pose could both be"):
+    with pytest.raises(UserError, match=r"/a/state/pose and /b/state/pose could both be"):
         read_demonstration(write_bag(tmp_path / "bag", line(), topics=topics))
 
 
@@ -212,19 +212,19 @@ def test_a_damaged_bag_is_an_error_for_people_or_still_reads(tmp_path, data, tmp
     if data.draw(st.booleans()):
         del content[data.draw(st.integers(0, len(content) - 1)) :]
         damaged.write_bytes(content)
-        with pytest.raises(SacGmmError, match="cut short"):
+        with pytest.raises(UserError, match="cut short"):
             read_demonstration(damaged)
     else:
         content[data.draw(st.integers(0, len(content) - 1))] ^= data.draw(st.integers(1, 255))
         damaged.write_bytes(content)
-        with contextlib.suppress(SacGmmError):
+        with contextlib.suppress(UserError):
             read_demonstration(damaged)
 
 
 def test_nothing_is_overwritten(tmp_path, make_demonstration):
     path = write_demonstration(tmp_path / "bag", make_demonstration())
     before = {file.name: file.read_bytes() for file in path.iterdir()}
-    with pytest.raises(SacGmmError, match="never overwritten"):
+    with pytest.raises(UserError, match="never overwritten"):
         write_demonstration(path, make_demonstration(seed=1))
     assert {file.name: file.read_bytes() for file in path.iterdir()} == before
 
@@ -233,7 +233,7 @@ def test_a_name_taken_while_recording_is_not_overwritten(tmp_path):
     writer = EpisodeBagWriter(tmp_path / "bag", {"/state/pose": POSE})
     writer.write("/state/pose", pose_stamped(0, "base", [0, 0, 0]))
     (tmp_path / "bag").mkdir()
-    with pytest.raises(SacGmmError, match="come to exist meanwhile; the recording is kept in"):
+    with pytest.raises(UserError, match="come to exist meanwhile; the recording is kept in"):
         writer.close()
     assert (writer.partial_path / "bag.mcap").exists()
 
@@ -272,23 +272,23 @@ def test_discarding_leaves_nothing(tmp_path):
 
 def test_an_empty_recording_is_refused(tmp_path):
     writer = EpisodeBagWriter(tmp_path / "bag", {"/state/pose": POSE})
-    with pytest.raises(SacGmmError, match="nothing was recorded"):
+    with pytest.raises(UserError, match="nothing was recorded"):
         writer.close()
     assert list(tmp_path.iterdir()) == []
 
 
 def test_unknown_topics_and_types_are_named(tmp_path):
-    with pytest.raises(SacGmmError, match=r"/x \(lab_msgs/msg/Thing\)"):
+    with pytest.raises(UserError, match=r"/x \(lab_msgs/msg/Thing\)"):
         EpisodeBagWriter(tmp_path / "bag", {"/x": "lab_msgs/msg/Thing"})
     with EpisodeBagWriter(tmp_path / "bag", {"/state/pose": POSE}) as writer:
         writer.write("/state/pose", pose_stamped(0, "base", [0, 0, 0]))
-        with pytest.raises(SacGmmError, match="has no topic /x"):
+        with pytest.raises(UserError, match="has no topic /x"):
             writer.write("/x", b"")
 
 
 def test_a_folder_that_cannot_be_written_to_is_named(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(SacGmmError, match=r"cannot write .*file/bag"):
+    with pytest.raises(UserError, match=r"cannot write .*file/bag"):
         EpisodeBagWriter(tmp_path / "file" / "bag", {"/state/pose": POSE})
 
 
@@ -296,14 +296,14 @@ WRITER_ON_A_FULL_DISK = """
 import resource, sys
 from sac_gmm.demos import EpisodeBagWriter
 from sac_gmm.demos.bags.messages import POSE, pose_stamped
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 resource.setrlimit(resource.RLIMIT_FSIZE, (30_000, 30_000))
 writer = EpisodeBagWriter(sys.argv[1], {"/state/pose": POSE})
 try:
     for i in range(200_000):
         writer.write("/state/pose", pose_stamped(i * 10**7, "base", [i**0.5, i**1.5, i**2.5]))
     writer.close()
-except SacGmmError as error:
+except UserError as error:
     print(error)
 """
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from foreign import PERIOD_NS, STORAGES, foreign_bag, position
 
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 from sac_gmm.demos import EpisodeBagWriter, TopicNames, read_demonstration
 from sac_gmm.demos.bags.messages import POSE, pose_stamped, typestore
 
@@ -22,9 +22,9 @@ def test_every_storage_and_compression_is_read_with_topics_by_name(tmp_path, sto
 
 def test_the_names_that_are_missing_are_said_with_the_option(tmp_path):
     bag = foreign_bag(tmp_path / "bag")
-    with pytest.raises(SacGmmError, match=r"/state/pose is missing; the bag has /ee/pose, .*--pose-topic"):
+    with pytest.raises(UserError, match=r"/state/pose is missing; the bag has /ee/pose, .*--pose-topic"):
         read_demonstration(bag)
-    with pytest.raises(SacGmmError, match=r"/grip is a lab_msgs/msg/Grip, expected geometry_msgs/msg/PoseStamped or"):
+    with pytest.raises(UserError, match=r"/grip is a lab_msgs/msg/Grip, expected geometry_msgs/msg/PoseStamped or"):
         read_demonstration(bag, TopicNames("/grip"))
 
 
@@ -63,7 +63,7 @@ def test_a_bag_of_several_files_is_one_demonstration(tmp_path):
     metadata = yaml.safe_load((first / "metadata.yaml").read_text())
     metadata["rosbag2_bagfile_information"]["relative_file_paths"] = ["a.mcap", "b.mcap"]
     (first / "metadata.yaml").write_text(yaml.safe_dump(metadata))
-    with pytest.raises(SacGmmError, match=r"the stamp of sample 50 of /ee/pose lies .* before"):
+    with pytest.raises(UserError, match=r"the stamp of sample 50 of /ee/pose lies .* before"):
         read_demonstration(first, NAMES)  # the second file is read as well: it repeats the first
 
 

@@ -16,7 +16,7 @@ from rosbags.rosbag2 import Reader
 
 from sac_gmm.cli import demos
 from sac_gmm.cli.main import main
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 from sac_gmm.demos import EpisodeBagWriter, EpisodeInfo, find_unfinished, read_demonstration, salvage, unfinished
 from sac_gmm.demos.bags.messages import POSE, pose_stamped
 from sac_gmm.demos.bags.recover import _next_chunk
@@ -119,7 +119,7 @@ def test_a_second_crash_of_the_same_name_gets_another_name(tmp_path):
     first, second = abandoned(tmp_path / "a", 5), abandoned(tmp_path / "a", 7)
     assert find_unfinished([tmp_path]) == sorted([first, second])
     assert {salvage(path).path.name for path in (first, second)} == {"a", "a_salvaged"}
-    with pytest.raises(SacGmmError, match="never overwritten"):
+    with pytest.raises(UserError, match="never overwritten"):
         salvage(second)
 
 
@@ -132,7 +132,7 @@ def test_a_folder_is_salvaged_once(tmp_path, capsys):
     salvage(found[0])
     assert find_unfinished([tmp_path]) == unfinished(tmp_path) == found[1:]
     salvage(found[1])
-    with pytest.raises(SacGmmError, match="not salvaged yet"):
+    with pytest.raises(UserError, match="not salvaged yet"):
         find_unfinished([tmp_path])
     assert main(["demos", "info", str(tmp_path)]) == 0
     assert "unfinished" not in capsys.readouterr().out
@@ -191,7 +191,7 @@ def test_whatever_happened_to_the_file_it_ends_in_a_bag_or_in_a_sentence(tmp_pat
     file.write_bytes(content)
     try:
         done = salvage(bag)
-    except SacGmmError:
+    except UserError:
         assert sorted(p.name for p in folder.iterdir()) == ["bag"]
     else:
         assert sum(done.recovered.values()) <= 61
@@ -249,12 +249,12 @@ def test_a_whole_recording_that_never_got_its_name_is_copied_out(tmp_path, monke
 
     taken = recording("taken")
     (tmp_path / "taken").mkdir()
-    with pytest.raises(SacGmmError, match="come to exist meanwhile"):
+    with pytest.raises(UserError, match="come to exist meanwhile"):
         taken.close()
     crashed = recording("crashed")
     with monkeypatch.context() as patched:
         patched.setattr(os, "rename", power_fails)
-        with pytest.raises(SacGmmError, match="demos salvage"):
+        with pytest.raises(UserError, match="demos salvage"):
             crashed.close()
     assert demos.main(["salvage", str(tmp_path)]) == 0
     for writer, bag in ((taken, tmp_path / "taken_salvaged"), (crashed, tmp_path / "crashed")):
@@ -265,26 +265,26 @@ def test_a_whole_recording_that_never_got_its_name_is_copied_out(tmp_path, monke
 def test_a_recording_in_progress_and_a_whole_bag_are_refused(tmp_path):
     writer = EpisodeBagWriter(tmp_path / "a", POSES)
     writer.write("/state/pose", pose_stamped(0, "base", [0, 0, 0]))
-    with pytest.raises(SacGmmError, match="is being recorded right now"):
+    with pytest.raises(UserError, match="is being recorded right now"):
         salvage(writer.partial_path)
     bag = writer.close()
     before = sorted(tmp_path.rglob("*"))
-    with pytest.raises(SacGmmError, match="a is whole: there is nothing to salvage"):
+    with pytest.raises(UserError, match="a is whole: there is nothing to salvage"):
         salvage(bag)
-    with pytest.raises(SacGmmError, match="holds no recording that is cut short"):
+    with pytest.raises(UserError, match="holds no recording that is cut short"):
         find_unfinished([tmp_path])
     assert sorted(tmp_path.rglob("*")) == before
 
 
 def test_what_holds_nothing_is_named(tmp_path):
-    with pytest.raises(SacGmmError, match="there is no such bag or folder"):
+    with pytest.raises(UserError, match="there is no such bag or folder"):
         find_unfinished([tmp_path / "nowhere"])
     (tmp_path / "x.mcap").write_text("hello")
-    with pytest.raises(SacGmmError, match=r"x.mcap is no mcap file"):
+    with pytest.raises(UserError, match=r"x.mcap is no mcap file"):
         salvage(tmp_path / "x.mcap")
     empty = EpisodeBagWriter(tmp_path / "a", POSES)
     empty.abandon()
-    with pytest.raises(SacGmmError, match="holds no whole message"):
+    with pytest.raises(UserError, match="holds no whole message"):
         salvage(empty.partial_path)
 
 
@@ -311,13 +311,13 @@ import sys
 from sac_gmm.demos import EpisodeBagWriter
 from sac_gmm.demos.bags.recover import _next_chunk
 from sac_gmm.demos.bags.messages import POSE, pose_stamped
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 writer = EpisodeBagWriter(sys.argv[1], {"/state/pose": POSE})
 try:
     for i in range(1_000_000):
         writer.write("/state/pose", pose_stamped(i * 10**7, "base", [i**0.5, i**1.5, i**2.5]))
     writer.close()
-except SacGmmError as error:
+except UserError as error:
     print(error)
 """
 

@@ -8,7 +8,7 @@ import pytest
 import yaml
 from scipy.spatial.transform import Rotation
 
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 from sac_gmm.demos import EpisodeInfo, read_demonstration
 from sac_gmm.demos.bags.messages import IMAGE, twist_stamped, typestore
 from sac_gmm.demos.hands.hand_bag import read_hand_track
@@ -130,12 +130,12 @@ def test_depth_that_was_asked_for_and_not_used_is_said(tmp_path, every, share):
 def test_the_words_that_do_not_fit_the_state_are_refused(tmp_path):
     hand = recorder()
     for word in ("pause", "resume", "save", "discard"):
-        with pytest.raises(SacGmmError, match="while idle"):
+        with pytest.raises(UserError, match="while idle"):
             getattr(hand, word)()
     hand.start(tmp_path / "a")
-    with pytest.raises(SacGmmError, match="cannot start an episode while recording"):
+    with pytest.raises(UserError, match="cannot start an episode while recording"):
         hand.start(tmp_path / "b")
-    with pytest.raises(SacGmmError, match="cannot resume while recording"):
+    with pytest.raises(UserError, match="cannot resume while recording"):
         hand.resume()
     hand.discard()
     assert list(tmp_path.iterdir()) == []
@@ -151,7 +151,7 @@ def test_nothing_is_overwritten_and_a_crash_leaves_what_there_was(tmp_path):
     show(hand, range(60))
     hand.save()
     before = (tmp_path / "a" / "a.mcap").read_bytes()
-    with pytest.raises(SacGmmError, match="never overwritten"):
+    with pytest.raises(UserError, match="never overwritten"):
         hand.start(tmp_path / "a")
     assert (tmp_path / "a" / "a.mcap").read_bytes() == before and left.exists()
 
@@ -164,11 +164,11 @@ def test_an_episode_without_a_hand_is_not_kept(tmp_path):
     hand = recorder()
     hand.start(tmp_path / "a")
     show(hand, range(30), lost=range(30))
-    with pytest.raises(SacGmmError, match=r"a was not kept: no hand was seen in any of 30 pictures"):
+    with pytest.raises(UserError, match=r"a was not kept: no hand was seen in any of 30 pictures"):
         hand.save()
     assert list(tmp_path.iterdir()) == [] and hand.state is RecorderState.IDLE
     hand.start(tmp_path / "a")
-    with pytest.raises(SacGmmError, match="no picture came"):
+    with pytest.raises(UserError, match="no picture came"):
         hand.save()
 
 
@@ -179,7 +179,7 @@ def test_a_folder_holds_episodes_of_one_setup(tmp_path):
     hand.save()
     recorder().start(tmp_path / "b")
     other = recorder(marker_size_m=0.08)
-    with pytest.raises(SacGmmError, match=r"marker_size_m = None, now it is 0\.08"):
+    with pytest.raises(UserError, match=r"marker_size_m = None, now it is 0\.08"):
         other.start(tmp_path / "c")
     other.start(tmp_path / "c", allow_mixed=True)
     check_same_setup(tmp_path / "nowhere", {})
@@ -199,7 +199,7 @@ HAND_ON_A_FULL_DISK = """
 import resource, sys
 import numpy as np
 from sac_gmm.demos.hands.hand_recorder import HandRecorder
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 from sac_gmm.perception.hands import HandPose, Retargeting
 resource.setrlimit(resource.RLIMIT_FSIZE, (30_000, 30_000))
 hand = HandRecorder(Retargeting(), "palm")
@@ -208,7 +208,7 @@ rng = np.random.default_rng(0)
 try:
     for i in range(20_000):
         hand.take(i * 10**7, HandPose(rng.normal(size=3), np.eye(3), 0.9, "marker"))
-except SacGmmError as error:
+except UserError as error:
     print(error)
 print(hand.state.value)
 """
@@ -226,7 +226,7 @@ def test_a_disk_that_takes_no_more_ends_the_episode_with_a_sentence(tmp_path):
 def test_a_folder_that_cannot_be_written_to_is_refused_at_once(tmp_path):
     (tmp_path / "file").write_text("")
     hand = recorder()
-    with pytest.raises(SacGmmError, match=r"cannot write .*file/a"):
+    with pytest.raises(UserError, match=r"cannot write .*file/a"):
         hand.start(tmp_path / "file" / "a")
     assert hand.state is RecorderState.IDLE
 
@@ -240,7 +240,7 @@ def test_pictures_are_kept_even_where_no_hand_was_in_them(tmp_path):
     hand.start(tmp_path / "a")
     hand.attach("/camera/image", data)
     show(hand, range(20), lost=range(20))
-    with pytest.raises(SacGmmError, match="its pictures are kept in"):
+    with pytest.raises(UserError, match="its pictures are kept in"):
         hand.save()
     assert (tmp_path / ".a.partial").exists()
     hand.start(tmp_path / "b")

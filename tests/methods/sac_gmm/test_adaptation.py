@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 from sac_gmm.methods import ADAPTATIONS, ComponentAdaptation, Translation, make_adaptation
 from sac_gmm.models import Regressor, fit_lpv_ds
 
@@ -72,7 +72,7 @@ def test_what_does_not_move_in_space_has_no_symmetry(stable):
 
 
 def test_an_unknown_name_is_told(stable):
-    with pytest.raises(SacGmmError, match="rotation"):
+    with pytest.raises(UserError, match="rotation"):
         make_adaptation("rotation", stable)
-    with pytest.raises(SacGmmError, match="colours"):
+    with pytest.raises(UserError, match="colours"):
         ComponentAdaptation(stable, ("colours",))

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 from sac_gmm.methods import WindowObserver
 from sac_gmm.methods.sac_gmm.images import CODINGS, CameraPlace, image_coding
 
@@ -68,9 +68,9 @@ def test_readings_become_bytes_over_their_range(group):
 
 
 def test_a_picture_of_another_shape_or_kind_is_refused():
-    with pytest.raises(SacGmmError, match="shape"):
+    with pytest.raises(UserError, match="shape"):
         image_coding("rgb").encode(np.zeros((32, 64, 3), np.uint8))
-    with pytest.raises(SacGmmError, match="sound"):
+    with pytest.raises(UserError, match="sound"):
         WindowObserver(3, image="sound")
 
 
@@ -126,16 +126,16 @@ def test_where_the_target_is_for_the_camera_moves_with_its_detection(camera):
 
 def test_a_standing_camera_asks_where_the_target_is():
     observer = WindowObserver(3, image="rgb", camera=STANDING)
-    with pytest.raises(SacGmmError, match="target_m"):
+    with pytest.raises(UserError, match="target_m"):
         observer.observe(np.zeros((64, 64, 3), np.uint8), 0.0)
 
 
 def test_cameras_that_cannot_be_are_refused():
-    with pytest.raises(SacGmmError, match="two different directions"):
+    with pytest.raises(UserError, match="two different directions"):
         CameraPlace(80.0, True, (0, 0, 0), (0, 0, 1), (0, 0, 2))
-    with pytest.raises(SacGmmError, match="position_m"):
+    with pytest.raises(UserError, match="position_m"):
         CameraPlace(80.0, True, (0, 0), (0, 0, 1), (1, 0, 0))
-    with pytest.raises(SacGmmError, match="focal_px"):
+    with pytest.raises(UserError, match="focal_px"):
         CameraPlace(0.0, True, (0, 0, 0), (0, 0, 1), (1, 0, 0))
 
 

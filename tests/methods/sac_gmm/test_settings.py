@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import yaml
 
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 from sac_gmm.methods.baselines.search import RandomSearch, SpiralSearch
 from sac_gmm.methods.sac_gmm.settings import AgentSettings, SkillSettings, load_settings, parse_changes
 from sac_gmm.rl import SacConfig
@@ -46,7 +46,7 @@ def test_changes_go_where_they_belong():
 def test_mistakes_are_named_with_their_file(tmp_path, content, told):
     path = tmp_path / "agent.json"
     path.write_text(json.dumps(content))
-    with pytest.raises(SacGmmError, match=told) as error:
+    with pytest.raises(UserError, match=told) as error:
         load_settings(path)
     assert str(path) in str(error.value)
 
@@ -68,17 +68,17 @@ def test_mistakes_are_named_with_their_file(tmp_path, content, told):
 def test_a_part_of_another_kind_is_named(tmp_path, content, told):
     path = tmp_path / "agent.json"
     path.write_text(content)
-    with pytest.raises(SacGmmError, match=told) as error:
+    with pytest.raises(UserError, match=told) as error:
         load_settings(path, "door")
     assert str(path) in str(error.value)
 
 
 def test_values_out_of_range_are_refused():
-    with pytest.raises(SacGmmError, match="reach_m"):
+    with pytest.raises(UserError, match="reach_m"):
         SkillSettings(reach_m=1.0)
-    with pytest.raises(SacGmmError, match="nothing"):
+    with pytest.raises(UserError, match="nothing"):
         AgentSettings().changed(nothing=1)
-    with pytest.raises(SacGmmError, match="="):
+    with pytest.raises(UserError, match="="):
         parse_changes(("history",))
     assert SacConfig().zero_init
 
@@ -101,7 +101,7 @@ def test_values_out_of_range_are_refused():
     ],
 )
 def test_a_value_of_another_kind_is_named(change, told):
-    with pytest.raises(SacGmmError, match=told):
+    with pytest.raises(UserError, match=told):
         AgentSettings().changed(**parse_changes((change,)))
 
 

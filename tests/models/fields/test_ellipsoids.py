@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 from sac_gmm.models import GaussianMixture, SkillModel
 from sac_gmm.models.fields.ellipsoids import MIN_HALF_AXIS_M, path_preview, position_ellipsoids
 
@@ -54,7 +54,7 @@ def test_a_flat_component_keeps_a_visible_thickness():
 
 def test_a_skill_in_the_plane_has_no_ellipsoids_in_space():
     flat = GaussianMixture(np.ones(1), np.zeros((1, 4)), np.eye(4)[None])
-    with pytest.raises(SacGmmError, match="positions in space: the skill's state has 2"):
+    with pytest.raises(UserError, match="positions in space: the skill's state has 2"):
         position_ellipsoids(flat)
 
 

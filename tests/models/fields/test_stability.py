@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 from sac_gmm.models import (
     GaussianMixture,
     Regressor,
@@ -126,7 +126,7 @@ def test_any_finite_numbers_become_a_certified_skill(seed, scale):
         mixture.covariances + scale * 1e-3 * rng.normal(size=(5, 6, 6)),
     )
     assert model.certificate.holds and certify(model).holds
-    with pytest.raises(SacGmmError, match="finite"):
+    with pytest.raises(UserError, match="finite"):
         project_parameters(BASE, mixture.priors, mixture.means * np.nan, mixture.covariances)
 
 
@@ -223,9 +223,9 @@ def test_a_free_mixture_has_a_certificate_that_says_no_and_can_be_projected():
     bare = dataclasses.replace(random_edit(3, 2.0), kind="gmm", certificate=None)
     assert not certify(bare).holds
     assert project(bare, margin_1_s=0.5).certificate.holds
-    with pytest.raises(SacGmmError, match="positive definite"):
+    with pytest.raises(UserError, match="positive definite"):
         certify(bare, P=-np.eye(3))
-    with pytest.raises(SacGmmError, match="margin"):
+    with pytest.raises(UserError, match="margin"):
         project(bare, margin_1_s=-1.0)
 
 
@@ -240,9 +240,9 @@ def test_a_speed_limit_keeps_direction_and_arrival():
 
 def test_a_step_that_is_too_long_is_refused():
     fastest = np.abs(np.linalg.eigvals(gains(BASE.mixture, 3)[0])).max()
-    with pytest.raises(SacGmmError, match="too long"):
+    with pytest.raises(UserError, match="too long"):
         rollout(BASE, np.zeros(3), 1.1 / fastest, 3)
-    with pytest.raises(SacGmmError, match="x0"):
+    with pytest.raises(UserError, match="x0"):
         rollout(BASE, np.zeros(2), 0.001, 3)
     assert rollout(BASE, np.zeros(3), 0.5 / fastest, 3).shape == (4, 3)
 
@@ -295,5 +295,5 @@ def test_a_fast_approach_and_a_slow_insertion_are_fitted(n, count):
 def test_demonstrations_that_do_not_move_are_refused():
     still = np.zeros((40, 2))
     for fit in (fit_lpv_ds, fit_seds):
-        with pytest.raises(SacGmmError, match="do not move"):
+        with pytest.raises(UserError, match="do not move"):
             fit(still, still, [20, 20], 2)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
 from sac_gmm.core import geometry as orientation
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 from sac_gmm.models import GaussianMixture, Regressor, certify, fit_lpv_ds
 from sac_gmm.models.mixtures.edits import edit_covariances, edit_means, edit_priors, n_covariance_numbers
 
@@ -45,9 +45,9 @@ def test_eigen_scale_stretches_the_axes():
 
 
 def test_an_edit_of_the_wrong_shape_is_refused():
-    with pytest.raises(SacGmmError, match="shape"):
+    with pytest.raises(UserError, match="shape"):
         edit_priors(mixture(), np.zeros(2))
-    with pytest.raises(SacGmmError, match="finite"):
+    with pytest.raises(UserError, match="finite"):
         edit_means(mixture(), np.full((3, 4), np.nan))
 
 
@@ -107,7 +107,7 @@ def test_the_mean_orientation_is_central():
 
 
 def test_a_zero_quaternion_is_refused():
-    with pytest.raises(SacGmmError, match="quaternion"):
+    with pytest.raises(UserError, match="quaternion"):
         orientation.normalised([0, 0, 0, 0])
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 from sac_gmm.models import GaussianMixture, Regressor, fit_gmm
 from sac_gmm.models.mixtures.em import fit_mixture
 from sac_gmm.models.mixtures.selection import effective_samples, n_parameters, select_components
@@ -77,11 +77,11 @@ def test_diagonal_covariances_are_diagonal():
 
 
 def test_too_few_or_bad_samples_are_refused():
-    with pytest.raises(SacGmmError, match="at least 8 samples"):
+    with pytest.raises(UserError, match="at least 8 samples"):
         fit_mixture(np.zeros((7, 2)), 4)
     data = np.zeros((20, 2))
     data[3, 1] = np.inf
-    with pytest.raises(SacGmmError, match="sample 3"):
+    with pytest.raises(UserError, match="sample 3"):
         fit_mixture(data, 2)
 
 

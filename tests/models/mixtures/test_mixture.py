@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 from sac_gmm.models import (
     GaussianMixture,
     Regressor,
@@ -122,7 +122,7 @@ def test_an_update_re_packs_once_and_keeps_the_dimension():
         assert regressor.generation == 1 and regressor.mixture is second
         x = np.array([0.1, 0.2, 0.3])
         assert np.allclose(regressor(x), textbook(second, x, 3))
-        with pytest.raises(SacGmmError, match="keep the dimension"):
+        with pytest.raises(UserError, match="keep the dimension"):
             regressor.update(random_mixture(0, 4, 4))
 
 
@@ -161,7 +161,7 @@ def test_any_memory_layout_is_understood():
 )
 def test_a_bad_mixture_is_refused_by_name(change, message):
     mixture = random_mixture(0, 3, 4)
-    with pytest.raises(SacGmmError, match=message):
+    with pytest.raises(UserError, match=message):
         GaussianMixture(*change(mixture.priors, mixture.means, mixture.covariances))
 
 
@@ -214,14 +214,14 @@ def test_save_and_load_is_exact(tmp_path_factory, shape):
 
 def test_a_broken_file_is_named(tmp_path):
     path = tmp_path / "skill.npz"
-    with pytest.raises(SacGmmError, match="no such file"):
+    with pytest.raises(UserError, match="no such file"):
         load_model(path)
     model = SkillModel("gmm", random_mixture(0, 2, 4), np.zeros(2))
     save_model(path, model)
     whole = path.read_bytes()
     for length in (0, 10, len(whole) // 2, len(whole) - 5):
         path.write_bytes(whole[:length])
-        with pytest.raises(SacGmmError, match="not a model file or was cut short"):
+        with pytest.raises(UserError, match="not a model file or was cut short"):
             load_model(path)
 
     def rewrite(**changes):
@@ -232,28 +232,28 @@ def test_a_broken_file_is_named(tmp_path):
         np.savez(path, **parts)
 
     rewrite(header=lambda h: np.frombuffer(h.tobytes().replace(b'"version": 1', b'"version": 9'), np.uint8))
-    with pytest.raises(SacGmmError, match="format version 9"):
+    with pytest.raises(UserError, match="format version 9"):
         load_model(path)
     rewrite(means=lambda m: m + 1e-9)
-    with pytest.raises(SacGmmError, match="altered"):
+    with pytest.raises(UserError, match="altered"):
         load_model(path)
     rewrite(means=lambda m: m[:, :3])
-    with pytest.raises(SacGmmError, match="covariances must have shape"):
+    with pytest.raises(UserError, match="covariances must have shape"):
         load_model(path)
     np.savez(path, something=np.ones(3))
-    with pytest.raises(SacGmmError, match="not a model file"):
+    with pytest.raises(UserError, match="not a model file"):
         load_model(path)
     path.write_text("{}")
-    with pytest.raises(SacGmmError, match="not a model file"):
+    with pytest.raises(UserError, match="not a model file"):
         load_model(path)
     with path.open("wb") as file:
         np.save(file, np.ones(3))
-    with pytest.raises(SacGmmError, match="not a model file"):
+    with pytest.raises(UserError, match="not a model file"):
         load_model(path)
     rewrite(attractor=lambda a: a.sum())
-    with pytest.raises(SacGmmError, match=r"skill\.npz: .*attractor of shape \(\)"):
+    with pytest.raises(UserError, match=r"skill\.npz: .*attractor of shape \(\)"):
         load_model(path)
-    with pytest.raises(SacGmmError, match=r"cannot read .*: Is a directory"):
+    with pytest.raises(UserError, match=r"cannot read .*: Is a directory"):
         load_model(tmp_path)
 
 
@@ -268,7 +268,7 @@ def test_a_flipped_bit_is_found_or_harmless(tmp_path):
         path.write_bytes(flipped)
         try:
             assert load_model(path).checksum == model.checksum
-        except SacGmmError as error:
+        except UserError as error:
             assert "skill.npz" in str(error)
 
 
@@ -296,9 +296,9 @@ def test_translation_and_rotation_carry_the_field_along():
     turn = np.array([[np.cos(angle), -np.sin(angle), 0], [np.sin(angle), np.cos(angle), 0], [0, 0, 1.0]])
     turned = rotate(model, turn)
     assert np.allclose(Regressor(turned.mixture)(model.attractor + turn @ (x - model.attractor)), turn @ field)
-    with pytest.raises(SacGmmError, match="rotation matrix"):
+    with pytest.raises(UserError, match="rotation matrix"):
         rotate(model, 2 * np.eye(3))
-    with pytest.raises(SacGmmError, match="shift"):
+    with pytest.raises(UserError, match="shift"):
         translate(model, [np.nan, 0, 0])
 
 
@@ -314,11 +314,11 @@ def test_bad_training_data_is_named():
     x = np.random.default_rng(0).normal(size=(60, 3))
     v = x.copy()
     v[45, 1] = np.nan
-    with pytest.raises(SacGmmError, match="sample 15 of demonstration 1"):
+    with pytest.raises(UserError, match="sample 15 of demonstration 1"):
         fit_gmm(x, v, [30, 30], 2)
-    with pytest.raises(SacGmmError, match="lengths sum to 59"):
+    with pytest.raises(UserError, match="lengths sum to 59"):
         fit_gmm(x, x, [30, 29], 2)
-    with pytest.raises(SacGmmError, match="shape"):
+    with pytest.raises(UserError, match="shape"):
         fit_gmm(x, x[:, :2], [30, 30], 2)
 
 

@@ -3,7 +3,7 @@ import zipfile
 
 import pytest
 
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 from sac_gmm.perception.hands import detector, model
 
 
@@ -22,14 +22,14 @@ def test_the_prepared_model_is_the_one_that_was_tested():
 
 def test_a_wheel_with_other_content_is_refused_and_nothing_is_written(tmp_path):
     target = tmp_path / "hand.task"
-    with pytest.raises(SacGmmError, match=r"checksum .* expected 1b14e9422c6a"):
+    with pytest.raises(UserError, match=r"checksum .* expected 1b14e9422c6a"):
         model.prepare(fake_wheel(tmp_path / "a.whl"), target)
     assert not target.exists()
 
 
 def test_what_is_no_wheel_is_refused_with_the_command_that_gets_one(tmp_path):
     (tmp_path / "a.whl").write_text("no archive")
-    with pytest.raises(SacGmmError, match=r"is not the wheel mediapipe==0\.10\.21 .*`pip download"):
+    with pytest.raises(UserError, match=r"is not the wheel mediapipe==0\.10\.21 .*`pip download"):
         model.prepare(tmp_path / "a.whl", tmp_path / "hand.task")
 
 
@@ -37,7 +37,7 @@ def test_a_download_that_fails_says_how_to_bring_the_file(tmp_path, monkeypatch)
     monkeypatch.setenv("PIP_ARGS", f"--no-index --find-links {tmp_path}")
     monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
     monkeypatch.delenv("PIP_FIND_LINKS", raising=False)
-    with pytest.raises(SacGmmError, match=r"cannot be downloaded .*`sac-gmm hands prepare --wheel FILE"):
+    with pytest.raises(UserError, match=r"cannot be downloaded .*`sac-gmm hands prepare --wheel FILE"):
         model.prepare(destination=tmp_path / "hand.task")
 
 
@@ -53,25 +53,25 @@ def test_what_is_made_is_checked_when_it_is_used(tmp_path, monkeypatch):
     with zipfile.ZipFile(path, "w") as bundle:
         for name in model._PARTS:
             bundle.writestr(name, "changed")
-    with pytest.raises(SacGmmError, match="sac-gmm hands prepare"):
+    with pytest.raises(UserError, match="sac-gmm hands prepare"):
         model.find_model()
     assert model.find_model(path) == path, "a file of the user's own may hold any model"
 
 
 def test_a_file_of_the_users_own_is_looked_at(tmp_path):
-    with pytest.raises(SacGmmError, match="is missing: name a hand_landmarker"):
+    with pytest.raises(UserError, match="is missing: name a hand_landmarker"):
         model.find_model(tmp_path / "none.task")
     (tmp_path / "text.task").write_text("text")
-    with pytest.raises(SacGmmError, match="cannot be read"):
+    with pytest.raises(UserError, match="cannot be read"):
         model.find_model(tmp_path / "text.task")
     with zipfile.ZipFile(tmp_path / "other.task", "w") as bundle:
         bundle.writestr("face.tflite", "")
-    with pytest.raises(SacGmmError, match=r"not a hand model \(it lacks hand_detector"):
+    with pytest.raises(UserError, match=r"not a hand model \(it lacks hand_detector"):
         model.find_model(tmp_path / "other.task")
 
 
 def test_without_the_runtime_it_is_said_which_machines_have_it(tmp_path, monkeypatch):
     monkeypatch.setattr(detector, "find_model", lambda _: tmp_path)
     monkeypatch.setitem(sys.modules, "mediapipe", None)
-    with pytest.raises(SacGmmError, match=r"needs mediapipe 0\.10\.31, .* x86_64 alone .*follow a marker"):
+    with pytest.raises(UserError, match=r"needs mediapipe 0\.10\.31, .* x86_64 alone .*follow a marker"):
         detector.HandDetector()

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 from sac_gmm.perception import Camera
 from sac_gmm.perception.hands import HandPoseEstimator, depth_image
 
@@ -79,7 +79,7 @@ def test_depth_with_holes_or_of_something_else_is_not_believed():
         scattered[v - 8 : v + 9, u - 8 : u + 9] = factor * point[2]
     for depth in (two_points, np.full((480, 640), np.nan, np.float32), scattered):
         assert HandPoseEstimator(CAMERA, WIDTH_M).estimate(seen, depth).size_from == "palm width"
-    with pytest.raises(SacGmmError, match=r"depth image is 320x240 but the calibration is for 640x480"):
+    with pytest.raises(UserError, match=r"depth image is 320x240 but the calibration is for 640x480"):
         HandPoseEstimator(CAMERA).estimate(seen, np.ones((240, 320), np.float32))
 
 
@@ -96,7 +96,7 @@ def test_landmarks_that_are_no_hand_make_no_pose_or_an_unsure_one():
 
 
 def test_a_palm_that_nobody_has_is_refused():
-    with pytest.raises(SacGmmError, match=r"palm width is 0\.5 m"):
+    with pytest.raises(UserError, match=r"palm width is 0\.5 m"):
         HandPoseEstimator(CAMERA, 0.5)
 
 
@@ -107,7 +107,7 @@ def test_depth_images_are_read():
     padded = np.array([[1.5, np.inf, 9], [-1.0, np.nan, 9]], np.float32)
     assert np.allclose(depth_image(padded.tobytes(), 2, 2, 12, "32FC1")[0, 0], 1.5)
     assert np.isnan(depth_image(padded.tobytes(), 2, 2, 12, "32FC1")[1]).all()
-    with pytest.raises(SacGmmError, match="depth encoding 'rgb8' is not supported"):
+    with pytest.raises(UserError, match="depth encoding 'rgb8' is not supported"):
         depth_image(b"", 2, 2, 6, "rgb8")
-    with pytest.raises(SacGmmError, match="holds 3 bytes, expected 8"):
+    with pytest.raises(UserError, match="holds 3 bytes, expected 8"):
         depth_image(b"abc", 2, 2, 4, "16UC1")

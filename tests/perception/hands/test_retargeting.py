@@ -3,7 +3,7 @@ import pytest
 from scipy.spatial.transform import Rotation
 from test_track import made_track, way
 
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 from sac_gmm.perception.extrinsics import RigidTransform, load_extrinsics, save_extrinsics
 from sac_gmm.perception.hands import Retargeting, clean
 
@@ -60,6 +60,6 @@ def test_extrinsics_survive_their_file(tmp_path):
 )
 def test_bad_extrinsics_are_refused_by_name(tmp_path, text, words):
     (tmp_path / "camera.json").write_text(text)
-    with pytest.raises(SacGmmError, match=words) as caught:
+    with pytest.raises(UserError, match=words) as caught:
         load_extrinsics(tmp_path / "camera.json")
     assert "camera.json" in str(caught.value)

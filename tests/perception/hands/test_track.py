@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 from sac_gmm.perception.hands import CleaningSettings, HandTrack, clean
 
 
@@ -114,13 +114,13 @@ def test_the_pinch_closes_and_opens_once_though_it_trembles():
 def test_what_cannot_be_used_is_refused_in_words():
     track = made_track()
     lose(track, slice(None))
-    with pytest.raises(SacGmmError, match="no hand was seen in any of 120 pictures"):
+    with pytest.raises(UserError, match="no hand was seen in any of 120 pictures"):
         clean(track)
     track = made_track()
     lose(track, np.arange(120) % 40 > 3)
-    with pytest.raises(SacGmmError, match="nowhere for"):
+    with pytest.raises(UserError, match="nowhere for"):
         clean(track)
-    with pytest.raises(SacGmmError, match="max_gap_s is -1"):
+    with pytest.raises(UserError, match="max_gap_s is -1"):
         CleaningSettings(max_gap_s=-1)
-    with pytest.raises(SacGmmError, match="must open above"):
+    with pytest.raises(UserError, match="must open above"):
         CleaningSettings(close_m=0.1)

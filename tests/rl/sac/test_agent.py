@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 from sac_gmm.rl import ObservationSpec, Policy, Replay, SacAgent, SacConfig, Transition
 from sac_gmm.rl.sac import agent as sac
 
@@ -88,7 +88,7 @@ def test_snapshot_carries_the_policy(monkeypatch, image_spec, small_config, fill
     obs = observe(image_spec, np.random.default_rng(3))
     np.testing.assert_array_equal(actor.act(obs, True), agent.act(obs, True))
     assert actor.version == agent.policy.version == 10
-    with pytest.raises(SacGmmError, match="numbers"):
+    with pytest.raises(UserError, match="numbers"):
         SacAgent(ObservationSpec(3), 2, config).policy.load_snapshot(agent.policy_snapshot())
 
 

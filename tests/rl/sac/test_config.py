@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 from sac_gmm.rl import ObservationSpec, SacConfig
 
 
@@ -32,7 +32,7 @@ def test_survives_json():
     ],
 )
 def test_a_value_out_of_range_is_named(field, value):
-    with pytest.raises(SacGmmError, match=field):
+    with pytest.raises(UserError, match=field):
         SacConfig(**{field: value})
 
 
@@ -50,7 +50,7 @@ def test_a_value_out_of_range_is_named(field, value):
     ],
 )
 def test_a_value_of_another_kind_is_named(field, value, expected):
-    with pytest.raises(SacGmmError, match=f"{field} is .*, expected {expected}$"):
+    with pytest.raises(UserError, match=f"{field} is .*, expected {expected}$"):
         SacConfig(**{field: value})
 
 
@@ -59,14 +59,14 @@ def test_whole_numbers_are_numbers():
 
 
 def test_an_unknown_field_is_named():
-    with pytest.raises(SacGmmError, match="learning_rte"):
+    with pytest.raises(UserError, match="learning_rte"):
         SacConfig.from_json({"learning_rte": 1.0})
 
 
 def test_a_wrong_observation_is_refused():
-    with pytest.raises(SacGmmError, match="image_shape"):
+    with pytest.raises(UserError, match="image_shape"):
         ObservationSpec(3, (64, 64, 3))
-    with pytest.raises(SacGmmError, match="vector_scale"):
+    with pytest.raises(UserError, match="vector_scale"):
         ObservationSpec(3, vector_scale=(1.0, 0.0, 1.0))
-    with pytest.raises(SacGmmError, match="vector_size"):
+    with pytest.raises(UserError, match="vector_size"):
         ObservationSpec(0)

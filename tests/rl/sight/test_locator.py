@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 from sac_gmm.rl import ObservationSpec, Replay, SacAgent, SacConfig, Sight, SyncLearner, Transition
 from sac_gmm.rl.sight.locator import HALF_M, SIDE_PX, Locator, train_locator
 
@@ -81,11 +81,11 @@ def test_it_learns_the_error_without_labels(depth_range_m):
 
 
 def test_wrong_cameras_are_refused():
-    with pytest.raises(SacGmmError, match="orthonormal"):
+    with pytest.raises(UserError, match="orthonormal"):
         Sight(80.0, ((1, 0, 0), (0, 1, 0), (0, 0, 2)), 0)
-    with pytest.raises(SacGmmError, match="focal length"):
+    with pytest.raises(UserError, match="focal length"):
         Sight(0.0, DOWN, 0)
-    with pytest.raises(SacGmmError, match="three entries"):
+    with pytest.raises(UserError, match="three entries"):
         ObservationSpec(2, (1, 64, 64), sight=SIGHT)
 
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 from sac_gmm.core.small_algebra import rotation_between, square_root
 from sac_gmm.tasks import TASKS, make_task
 from sac_gmm.tasks.arms.iiwa import HOME_RAD, JOINT_LIMITS_RAD, ImpedanceGains
@@ -61,7 +61,7 @@ def test_placing_is_exact_and_repeats_bit_for_bit(arm):
 
 def test_what_is_out_of_reach_is_refused_and_changes_nothing(arm):
     arm.place_joints(HOME_RAD)
-    with pytest.raises(SacGmmError, match="cannot reach"):
+    with pytest.raises(UserError, match="cannot reach"):
         arm.place(np.array([2.0, 0.0, 0.3]), TOOL_DOWN_XYZW)
     np.testing.assert_array_equal(arm.joint_position_rad, HOME_RAD)
 
@@ -78,7 +78,7 @@ def test_what_is_out_of_reach_is_refused_and_changes_nothing(arm):
     ],
 )
 def test_bad_gains_are_named(gains):
-    with pytest.raises(SacGmmError, match=next(iter(gains))):
+    with pytest.raises(UserError, match=next(iter(gains))):
         ImpedanceGains(**gains)
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pybullet as pb
 import pytest
 
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 from sac_gmm.demos import check_set, find_bags, read_demonstration
 from sac_gmm.tasks import ScriptedTeleoperator, make_task
 from sac_gmm.tasks.arms.grippers import CLOSING_DELAY_S, GRIP_FORCE_N, Grip
@@ -134,7 +134,7 @@ def test_the_depth_camera_does_not_move_with_the_scene(lever):
 
 def test_bad_sizes_of_the_picture_are_named():
     for size in (63, 129, 64.5, "large"):
-        with pytest.raises(SacGmmError, match="depth_size_px"):
+        with pytest.raises(UserError, match="depth_size_px"):
             make_task("lever", depth_size_px=size)
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pybullet as pb
 import pytest
 
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 from sac_gmm.tasks import ScriptedTeleoperator, make_task
 from sac_gmm.tasks.scenes.peg import CHAMFER_M, HOLE_RADIUS_M, PEG_RADIUS_M, SUCCESS_DEPTH_M
 from sac_gmm.tasks.twist_task import TOOL_DOWN_XYZW
@@ -107,7 +107,7 @@ def test_nothing_at_the_start_gives_the_true_hole_away(peg):
 
 
 def test_an_unknown_hole_lists_those_there_are():
-    with pytest.raises(SacGmmError, match="easy, medium, hard"):
+    with pytest.raises(UserError, match="easy, medium, hard"):
         make_task("peg", hole="tiny")
 
 

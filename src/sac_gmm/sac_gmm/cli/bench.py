@@ -12,7 +12,7 @@ import importlib
 from itertools import pairwise
 
 from sac_gmm.bench.registry import BENCHMARKS
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 from sac_gmm.core.files import check_output
 
 
@@ -23,7 +23,7 @@ def main(args: list[str]) -> int:
         return 0
     name, *rest = args
     if name not in BENCHMARKS:
-        raise SacGmmError(f"there is no benchmark '{name}'; choose one of: {', '.join(BENCHMARKS)}")
+        raise UserError(f"there is no benchmark '{name}'; choose one of: {', '.join(BENCHMARKS)}")
     for option, value in pairwise(rest):
         if option == "--json":
             check_output(value, ".json")

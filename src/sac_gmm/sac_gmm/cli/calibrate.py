@@ -17,7 +17,7 @@ from typing import Any
 import tyro
 
 from sac_gmm.core.command_line import counting_progress, help_text
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 
 _IN_A_CELL = {"task", "fit", "sigma_m", "rate", "wilson95"}  # what the table and the picture are made of
 
@@ -58,7 +58,7 @@ def run(asked: Calibrate) -> int:
         base_skill(task)
     counts = {"episodes": asked.episodes, "other_episodes": asked.other_episodes}
     if min(counts.values()) < 1:
-        raise SacGmmError(f"{min(counts.values())} episodes cannot be run: give a number from 1 up")
+        raise UserError(f"{min(counts.values())} episodes cannot be run: give a number from 1 up")
     result = _begun(asked.json, counts) or {**counts, "seed_bank": "test", "cells": {}}
     missing = [cell for cell in cells(tasks) if cell.key not in result["cells"]]
     with counting_progress(28) as progress:
@@ -88,13 +88,13 @@ def _begun(path: Path, counts: dict[str, int]) -> dict[str, Any] | None:
         return None
     result = read_json(path)
     if not isinstance(result, dict) or not isinstance(result.get("cells"), dict):
-        raise SacGmmError(f"{path} is not a calibration: give another name")
+        raise UserError(f"{path} is not a calibration: give another name")
     for key, cell in result["cells"].items():
         if not isinstance(cell, dict) or not set(cell) >= _IN_A_CELL:
-            raise SacGmmError(f"{path}: {key} does not hold what was measured: remove it, and it is measured again")
+            raise UserError(f"{path}: {key} does not hold what was measured: remove it, and it is measured again")
     for name, count in counts.items():
         if result.get(name) != count:
-            raise SacGmmError(
+            raise UserError(
                 f"{path} was begun with {result.get(name)} {name}, not {count}: give the same number or another file"
             )
     return result

@@ -27,7 +27,7 @@ from typing import Any
 import tyro
 
 from sac_gmm.core.command_line import help_text, stop_process, success_progress
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 
 # The launch file wires the marker detector, and nothing else, to the topic `reward`.
 REWARD_SOURCE = "aruco"
@@ -116,10 +116,10 @@ def _check(demo: Demo, phases: tuple[_Phase, ...]) -> None:
     for phase in phases:
         seed_bank(phase.bank, demo.seed, phase.episodes)
     if demo.components < 1:
-        raise SacGmmError(f"--components is {demo.components}: a mixture has 1 or more")
+        raise UserError(f"--components is {demo.components}: a mixture has 1 or more")
     low, high = _INTERVALS
     if not low <= demo.decision_interval <= high:
-        raise SacGmmError(f"--decision-interval is {demo.decision_interval}: give {low} to {high} control steps")
+        raise UserError(f"--decision-interval is {demo.decision_interval}: give {low} to {high} control steps")
     if not demo.resume:
         find_bags((demo.bags,))
 
@@ -186,9 +186,9 @@ def _keep_older(run_dir: Path) -> None:
     if not run_dir.exists() or (run_dir.is_dir() and not any(run_dir.iterdir())):
         return
     if not (run_dir / "config.json").exists() or "base_episodes" not in read_config(run_dir):
-        raise SacGmmError(f"{run_dir} holds something else than a demo: give --run-dir a folder that is new or empty")
+        raise UserError(f"{run_dir} holds something else than a demo: give --run-dir a folder that is new or empty")
     if run_dir.name in ("", ".."):
-        raise SacGmmError(f"{run_dir} holds a run, which would be renamed: give --run-dir the folder's own name")
+        raise UserError(f"{run_dir} holds a run, which would be renamed: give --run-dir the folder's own name")
     with locked_run(run_dir):
         print(f"kept the run before as {put_aside(run_dir)}")
 
@@ -203,7 +203,7 @@ def _prepare_folder(demo: Demo) -> None:
         return
     before = read_config(demo.run_dir)
     if changed := [key for key in {**config, **before} if before.get(key) != config.get(key)]:
-        raise SacGmmError(
+        raise UserError(
             f"the run in {demo.run_dir} was started with other values of: {', '.join(changed)}; give the same"
         )
 
@@ -217,11 +217,11 @@ def _forget_what_was_lost(log: _EpisodeLog, checkpoint: Path) -> None:
         return
     learned = read_extra(checkpoint).get("episodes")
     if not isinstance(learned, dict):
-        raise SacGmmError(
+        raise UserError(
             f"{checkpoint} is not the checkpoint of a demo: put back the one of this run, or start without --resume"
         )
     if any(learned.get(mode, 0) > log.count(mode) + _AHEAD for mode in ("base", "train")):
-        raise SacGmmError(
+        raise UserError(
             f"{log.path} holds {log.count('base')} base and {log.count('train')} training episodes, {checkpoint} has "
             f"{learned} behind it: put back the log of this run, or start without --resume"
         )
@@ -241,7 +241,7 @@ def _begin_anew(log: _EpisodeLog, checkpoint: Path) -> None:
     if not log.episodes:
         return
     if sum(episode["wall_s"] for episode in log.episodes if episode["mode"] != "base") > _UNSAVED_S:
-        raise SacGmmError(
+        raise UserError(
             f"{checkpoint} is missing, though the run had {len(log.episodes)} episodes: put it back, or start without "
             "--resume, which keeps this run under another name"
         )
@@ -295,7 +295,7 @@ def _nodes(demo: Demo, model: Path, lock: int) -> Iterator[Callable[[], None]]:
             def check() -> None:
                 if nodes.poll() is not None:
                     said = log.read_bytes()[before:].decode(errors="replace")
-                    raise SacGmmError(f"the nodes have ended; in {log}:\n{_why_ended(said)}")
+                    raise UserError(f"the nodes have ended; in {log}:\n{_why_ended(said)}")
 
             yield check
         finally:
@@ -352,7 +352,7 @@ def _run_phase(demo: Demo, phase: _Phase, log: _EpisodeLog, check_nodes: Callabl
                     print(f"{phase.title}: {log.count(phase.mode)}/{phase.episodes} episodes, {100 * rate:.0f} %")
         if client.wait() != 0:
             check_nodes()
-            raise SacGmmError(f"the episodes ended early; see {demo.run_dir / 'nodes.log'}")
+            raise UserError(f"the episodes ended early; see {demo.run_dir / 'nodes.log'}")
     finally:
         stop_process(client, _STOP_S)
 

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 from sac_gmm.core.command_line import help_text, show_examples
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 from sac_gmm.demos import TopicNames
 
 if TYPE_CHECKING:
@@ -174,7 +174,7 @@ def salvage(sources: Bags, /, output: Annotated[Path | None, tyro.conf.arg(alias
         try:
             done = rescue(source, folder=output)
             print("\n".join(done.lines()))
-        except SacGmmError as error:
+        except UserError as error:
             print(f"sac-gmm demos salvage: {error}", file=sys.stderr)
             failed += 1
     return 2 if failed else 0
@@ -191,9 +191,9 @@ def _outputs(bags: list[Path], folder: Path) -> list[tuple[Path, Path]]:
     pairs = [(bag, folder / bag.name.removesuffix(".mcap").removesuffix(".db3")) for bag in bags]
     for i, (bag, new) in enumerate(pairs):
         if new.exists():
-            raise SacGmmError(f"{new} exists and is never overwritten: choose another folder or remove it")
+            raise UserError(f"{new} exists and is never overwritten: choose another folder or remove it")
         if any(new == other for _, other in pairs[:i]):
-            raise SacGmmError(f"{bag}: there is another bag of that name: cut them into different folders")
+            raise UserError(f"{bag}: there is another bag of that name: cut them into different folders")
     return pairs
 
 
@@ -217,11 +217,11 @@ def record(
 
     task_class(task)
     if number < 1:
-        raise SacGmmError(f"{number} demonstrations cannot be recorded: give a number from 1 up")
+        raise UserError(f"{number} demonstrations cannot be recorded: give a number from 1 up")
     folder = (output or Path("demos") / task).resolve()
     taken = [path for path in (folder / f"{task}_{i:02d}" for i in range(number)) if path.exists()]
     if taken:
-        raise SacGmmError(f"{taken[0]} exists and is never overwritten: choose another folder or remove it")
+        raise UserError(f"{taken[0]} exists and is never overwritten: choose another folder or remove it")
     launch = find_in_package("sac_gmm_bringup", "teleoperate.launch.yaml")
     arguments = {"task": task, "episodes": number, "first_seed": seed, "folder": folder}
     code = up.main([str(launch), *(f"{name}:={value}" for name, value in arguments.items())])

@@ -25,7 +25,7 @@ from typing import Literal
 import tyro
 
 from sac_gmm.core.command_line import help_text, stop_process
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 
 PACKAGES = ("numpy", "scipy", "torch", "numba", "pybullet", "pin", "gymnasium", "rosbags", "tyro")
 _GIB = 2**30
@@ -75,7 +75,7 @@ def doctor(json: Path | None = None, camera: int | None = None) -> int:
     from sac_gmm.core.files import write_json
 
     if camera is not None and camera < 0:  # OpenCV would end the process
-        raise SacGmmError(f"--camera {camera}: expected the number of a /dev/video, 0 or more")
+        raise UserError(f"--camera {camera}: expected the number of a /dev/video, 0 or more")
     findings = []
     for finding in examine(camera):
         findings.append(finding)
@@ -182,7 +182,7 @@ def workspace() -> Iterator[Finding]:
     try:
         folders = {find_package(name) for name in ("sac_gmm_interfaces", "sac_gmm_nodes", "sac_gmm_bringup")}
         yield Finding("workspace", "ok", f"built in {min(folders).parent}")
-    except SacGmmError as error:
+    except UserError as error:
         yield Finding(
             "workspace", "fail", str(error).split(":")[0], "run `make setup`, then `source install/setup.bash`"
         )
@@ -194,7 +194,7 @@ def discovery() -> Iterator[Finding]:
 
     try:
         program = find_package("sac_gmm_nodes") / "lib" / "sac_gmm_nodes" / "discovery_probe"
-    except SacGmmError:
+    except UserError:
         yield Finding("dds", "fail", "not tried, for want of the workspace", "run `source install/setup.bash` first")
         return
     name = f"doctor_{os.getpid()}"  # nobody else's
@@ -291,7 +291,7 @@ def model_files() -> Iterator[Finding]:
 
     try:
         yield Finding("hand model", "ok", str(find_model()))
-    except SacGmmError as error:
+    except UserError as error:
         what, _, remedy = str(error).rpartition(": ")
         yield Finding("hand model", "warn", what, f"{remedy}; only demonstrations by hand need it")
 

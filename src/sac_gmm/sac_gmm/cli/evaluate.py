@@ -16,7 +16,7 @@ from typing import Annotated
 import tyro
 
 from sac_gmm.core.command_line import counting_progress, help_text
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def run(asked: Evaluate) -> int:
 
     torch.set_num_threads(1)
     if asked.episodes < 1:
-        raise SacGmmError(f"{asked.episodes} episodes cannot be run: give a number from 1 up")
+        raise UserError(f"{asked.episodes} episodes cannot be run: give a number from 1 up")
     if asked.json is not None:
         check_output(asked.json, ".json")
     candidate = open_candidate(asked.skill, asked.task, asked.config, asked.demonstrations)

@@ -17,7 +17,7 @@ from typing import Annotated
 import tyro
 
 from sac_gmm.core.command_line import help_text
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 
 _WIDEST = 4096  # pixels
 
@@ -61,9 +61,9 @@ def run(asked: Film) -> int:
     from sac_gmm.training.base_skill import fit_base_skill
 
     if asked.width and not 100 <= asked.width <= _WIDEST:
-        raise SacGmmError(f"the width is {asked.width} pixels: give 100 to {_WIDEST}, or 0")
+        raise UserError(f"the width is {asked.width} pixels: give 100 to {_WIDEST}, or 0")
     if asked.seed < 0:
-        raise SacGmmError(f"the seed is {asked.seed}: give a whole number from 0 up")
+        raise UserError(f"the seed is {asked.seed}: give a whole number from 0 up")
     check_output(asked.out, ".gif", ".mp4", ".png")
     is_still = asked.out.suffix == ".png"
     task = make_task(asked.task, **({"mesh_visuals": True} if asked.meshes else {}))

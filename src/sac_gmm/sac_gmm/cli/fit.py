@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import tyro
 
 from sac_gmm.core.command_line import help_text
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 from sac_gmm.demos import TopicNames
 from sac_gmm.models import Kind
 
@@ -60,7 +60,7 @@ def fit(
     from sac_gmm.models import fit_skill, save_model
 
     if not bags:
-        raise SacGmmError("there is nothing to fit: name one bag or more, or a folder of bags")
+        raise UserError("there is nothing to fit: name one bag or more, or a folder of bags")
     check_output(output, ".npz")
     picture = _picture(plot, output)
     paths = find_bags(bags)
@@ -137,13 +137,11 @@ def _task(demonstrations: list[Demonstration]) -> str:
     """The task that the demonstrations show; those that do not say theirs go with any.
 
     Raises:
-        SacGmmError: They show different ones.
+        UserError: They show different ones.
     """
     tasks = sorted({demonstration.task for demonstration in demonstrations if demonstration.task})
     if len(tasks) > 1:
-        raise SacGmmError(
-            f"the bags show different tasks ({', '.join(tasks)}): a skill is one task, name its bags alone"
-        )
+        raise UserError(f"the bags show different tasks ({', '.join(tasks)}): a skill is one task, name its bags alone")
     return tasks[0] if tasks else ""
 
 
@@ -155,5 +153,5 @@ def _count(text: str) -> int | Literal["auto"]:
     except ValueError:
         count = 0
     if count < 1:
-        raise SacGmmError(f"the number of components must be a positive whole number or auto, not '{text}'")
+        raise UserError(f"the number of components must be a positive whole number or auto, not '{text}'")
     return count

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import tyro
 
 from sac_gmm.core.command_line import help_text, show_examples
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -106,11 +106,11 @@ def track(
     from sac_gmm.perception.hands import Retargeting
 
     if not films:
-        raise SacGmmError("there is no film to track: name one or more")
+        raise UserError("there is no film to track: name one or more")
     names: dict[str, Path] = {}
     for film in films:
         if film.stem in names:
-            raise SacGmmError(f"{names[film.stem]} and {film} would make the same bag: track them into two folders")
+            raise UserError(f"{names[film.stem]} and {film} would make the same bag: track them into two folders")
         names[film.stem] = film
     seeing = Seeing(side, palm_width_m, marker, camera, focal_px, model, min_confidence)
     retargeting = _retargeting(placing, Retargeting())
@@ -119,7 +119,7 @@ def track(
     for name, film in names.items():
         try:
             print(tracker.track(film, output / name, task, operator), flush=True)
-        except SacGmmError as error:
+        except UserError as error:
             failed += 1
             said = str(error)
             print(said if said.startswith(str(film)) else f"{film}: {said}", flush=True)
@@ -154,7 +154,7 @@ def retarget(
         if placing.target is None and said is not None and sidecar.get("target_from") != END_OF_MOTION:
             frame = setup.get("base_frame", "unknown")
             if frame != retargeting.base_frame:
-                raise SacGmmError(
+                raise UserError(
                     f"{bag}: its target is in frame '{frame}', its new motion in '{retargeting.base_frame}': say where "
                     "the target is there, --target x,y,z, or take the end of the motion, --target end"
                 )
@@ -216,7 +216,7 @@ def calibrate(
 
     refuse_existing(output)  # before the work, not after it
     if output.suffix != ".json":
-        raise SacGmmError(f"{output}: where the camera stands is written as JSON: choose a name that ends in .json")
+        raise UserError(f"{output}: where the camera stands is written as JSON: choose a name that ends in .json")
     printed = CharucoBoard(columns, rows, square_m, marker_m, dictionary)
     result, skipped = calibrate_folder(folder, load_camera(camera), printed, mounting)
     figures = {
@@ -267,7 +267,7 @@ def board(
     except cv2.error:  # of an ending that it does not know
         written = False
     if not written:
-        raise SacGmmError(f"{output}: pictures of this kind cannot be written, use .png")
+        raise UserError(f"{output}: pictures of this kind cannot be written, use .png")
     with atomic_file(output, overwrite=False) as partial:
         partial.write_bytes(data.tobytes())
     print(f"wrote {output}: print it {columns * square_m * 1e3:.0f} mm wide and measure a square ({square_m} m)")
@@ -312,14 +312,14 @@ def _recorded(bag: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     except FileNotFoundError:
         return {}, {}
     except (OSError, ValueError, TypeError, AttributeError, yaml.YAMLError) as error:
-        raise SacGmmError(f"cannot read {path}: {error}; mend or remove it") from error
+        raise UserError(f"cannot read {path}: {error}; mend or remove it") from error
 
 
 def _resumed_ns(bag: Path, sidecar: Mapping[str, Any]) -> list[int]:
     """Stamps at which the recording went on after its pauses."""
     stamps = sidecar.get("resumed_ns", [])
     if not isinstance(stamps, list) or not all(isinstance(stamp, int) for stamp in stamps):
-        raise SacGmmError(f"{bag}: resumed_ns in its sidecar is {stamps!r}, expected stamps in ns: mend or remove it")
+        raise UserError(f"{bag}: resumed_ns in its sidecar is {stamps!r}, expected stamps in ns: mend or remove it")
     return stamps
 
 
@@ -333,8 +333,8 @@ def _recorded_retargeting(bag: Path, setup: Mapping[str, Any]) -> Retargeting:
     try:
         camera, tool = (RigidTransform.of(**setup[name]) for name in ("base_from_camera", "tool_in_hand"))
         return Retargeting(camera, tool, str(setup["base_frame"]), str(setup["camera_frame"]))
-    except (KeyError, TypeError, ValueError, SacGmmError) as error:
-        raise SacGmmError(f"{bag}: its sidecar does not say how it was made ({error}): mend or remove it") from error
+    except (KeyError, TypeError, ValueError, UserError) as error:
+        raise UserError(f"{bag}: its sidecar does not say how it was made ({error}): mend or remove it") from error
 
 
 def _cleaning(placing: Placing) -> CleaningSettings:
@@ -355,5 +355,5 @@ def _three_numbers(name: str, text: str) -> np.ndarray:
     except ValueError:
         values = np.zeros(0)
     if values.shape != (3,) or not np.isfinite(values).all():
-        raise SacGmmError(f"{name} {text}: expected three numbers x,y,z in metres")
+        raise UserError(f"{name} {text}: expected three numbers x,y,z in metres")
     return values

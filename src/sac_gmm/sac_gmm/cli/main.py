@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 
 # Each command is a module of this package with `main(args) -> int`; it is imported only when it is asked for.
 COMMANDS = {
@@ -74,7 +74,7 @@ def _run(arguments: list[str]) -> int:
         return 2
     try:
         return importlib.import_module(f"sac_gmm.cli.{name}").main(rest)
-    except SacGmmError as error:
+    except UserError as error:
         print(f"sac-gmm {name}: {error}", file=sys.stderr)
         return 2
     except BrokenPipeError:

@@ -15,7 +15,7 @@ from typing import Annotated
 import tyro
 
 from sac_gmm.core.command_line import help_text
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -50,12 +50,12 @@ def run(asked: Probe) -> int:
 
     torch.set_num_threads(1)
     if asked.episodes < 8:
-        raise SacGmmError(f"{asked.episodes} episodes are too few for a regression: give 8 or more")
+        raise UserError(f"{asked.episodes} episodes are too few for a regression: give 8 or more")
     if asked.json is not None:
         check_output(asked.json, ".json")
     candidate = open_candidate(asked.skill, None, Path("config/agent.json"), asked.demonstrations)
     if candidate.policy is None:
-        raise SacGmmError(f"'{asked.skill}' has learned nothing that could be probed: give the folder of a run")
+        raise UserError(f"'{asked.skill}' has learned nothing that could be probed: give the folder of a run")
     with Progress() as progress:
         bar = progress.add_task(candidate.task, total=asked.episodes)
         result = probe(candidate, asked.episodes, asked.seed_bank, lambda: progress.advance(bar))

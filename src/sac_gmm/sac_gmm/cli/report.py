@@ -15,7 +15,7 @@ from pathlib import Path
 import tyro
 
 from sac_gmm.core.command_line import help_text
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 
 
 def main(args: list[str]) -> int:
@@ -38,6 +38,6 @@ def report(
     from sac_gmm.report.run_page import write_report
 
     if films < 0:
-        raise SacGmmError(f"{films} films cannot be made: give a number from 0 up")
+        raise UserError(f"{films} films cannot be made: give a number from 0 up")
     print(f"wrote {write_report(folder, films, table)}")
     return 0

@@ -18,7 +18,7 @@ from typing import Any
 import tyro
 
 from sac_gmm.core.command_line import counting_progress, help_text
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -63,12 +63,12 @@ def run(asked: Table) -> int:
 
     for name in ("seeds", "episodes", "workers"):
         if (number := getattr(asked, name)) < 1:
-            raise SacGmmError(f"--{name} {number}: expected 1 or more")
+            raise UserError(f"--{name} {number}: expected 1 or more")
     tasks, skills = asked.tasks or tuple(tables.BUDGETS), asked.skills or tuple(CONTENDERS)
     for task in tasks:
         base_skill(task)
         if task not in tables.BUDGETS and asked.training_episodes is None:
-            raise SacGmmError(f"task '{task}' has no budget of training episodes: give --training-episodes")
+            raise UserError(f"task '{task}' has no budget of training episodes: give --training-episodes")
     for skill in skills:
         contender(skill)
     conditions = tables.Conditions(
@@ -76,7 +76,7 @@ def run(asked: Table) -> int:
     )
 
     if unknown := set(asked.ablations) - {"all", *tables.ABLATIONS}:
-        raise SacGmmError(f"there is no ablation '{unknown.pop()}'; choose among: all, {', '.join(tables.ABLATIONS)}")
+        raise UserError(f"there is no ablation '{unknown.pop()}'; choose among: all, {', '.join(tables.ABLATIONS)}")
 
     def variants_of(task: str) -> list[str]:
         if not asked.ablations:

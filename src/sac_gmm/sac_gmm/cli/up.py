@@ -13,7 +13,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 
 
 def main(args: list[str]) -> int:
@@ -44,7 +44,7 @@ def main(args: list[str]) -> int:
         return 0
     nodes = read_launch_file(path, dict(_name_and_value(text) for text in rest))
     if not nodes:
-        raise SacGmmError(f"{path} starts no node with these arguments")
+        raise UserError(f"{path} starts no node with these arguments")
     print(f"[launch] {path}: {len(nodes)} node(s), started by `sac-gmm up`, a stand-in for `ros2 launch`", flush=True)
     return supervise(nodes)
 
@@ -52,5 +52,5 @@ def main(args: list[str]) -> int:
 def _name_and_value(text: str) -> tuple[str, str]:
     name, separator, value = text.partition(":=")
     if not name or not separator:
-        raise SacGmmError(f"'{text}' is not an argument of a launch file; write name:=value")
+        raise UserError(f"'{text}' is not an argument of a launch file; write name:=value")
     return name, value

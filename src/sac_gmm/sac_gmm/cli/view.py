@@ -22,7 +22,7 @@ from typing import Annotated, Literal
 import tyro
 
 from sac_gmm.core.command_line import help_text, stop_process
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 
 _STOP_S = 10.0  # for the node to end by itself
 
@@ -63,7 +63,7 @@ def main(args: list[str]) -> int:
 def run(asked: View) -> int:
     """Show the page until Ctrl-C."""
     if not 0.2 <= asked.rate_hz <= 60.0:
-        raise SacGmmError(f"rate_hz = {asked.rate_hz:g} is out of range: expected 0.2 to 60 Hz")
+        raise UserError(f"rate_hz = {asked.rate_hz:g} is out of range: expected 0.2 to 60 Hz")
     if asked.what is None:
         return _watch_ros(asked)
 

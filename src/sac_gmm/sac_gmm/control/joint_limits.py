@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from sac_gmm.control.codes import Limit
 from sac_gmm.control.kinematics import ArmKinematics
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 from sac_gmm.core.settings import check_settings, number
 
 Array = NDArray[np.float64]
@@ -46,7 +46,7 @@ class JointSettings:
     def __post_init__(self) -> None:
         check_settings(self)
         if self.singularity_stop >= self.singularity_slow:
-            raise SacGmmError(
+            raise UserError(
                 f"singularity_stop = {self.singularity_stop:g} must be less than singularity_slow = "
                 f"{self.singularity_slow:g}"
             )
@@ -90,7 +90,7 @@ class JointGuard:
         self.lower_rad = kinematics.lower_rad + settings.joint_margin_rad
         self.upper_rad = kinematics.upper_rad - settings.joint_margin_rad
         if not (self.lower_rad < self.upper_rad).all():
-            raise SacGmmError(
+            raise UserError(
                 f"joint_margin_rad = {settings.joint_margin_rad:g} leaves a joint no room: lower it, or mend the "
                 "limits in the robot description"
             )

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 
 Array = NDArray[np.float64]
 _SHAPES = re.compile(r"<(visual|collision)\b(?:[^>]*/>|.*?</\1\s*>)", flags=re.DOTALL)
@@ -36,7 +36,7 @@ class ArmKinematics:
         tip_offset_m: From the tip frame's origin to the point that moves, in the tip frame's axes, shape (3,).
 
     Raises:
-        SacGmmError: The text is no URDF, a frame is not in it, or nothing movable lies between them.
+        UserError: The text is no URDF, a frame is not in it, or nothing movable lies between them.
     """
 
     def __init__(
@@ -47,11 +47,11 @@ class ArmKinematics:
         try:
             model = pin.buildModelFromXML(_SHAPES.sub("", urdf))
         except (ValueError, RuntimeError) as error:
-            raise SacGmmError(f"the robot description is not a URDF that can be read: {error}") from error
+            raise UserError(f"the robot description is not a URDF that can be read: {error}") from error
         for what, name in (("tip_frame", tip_frame), ("base_frame", base_frame)):
             if not model.existFrame(name):
                 links = [frame.name for frame in model.frames if frame.type == pin.FrameType.BODY]
-                raise SacGmmError(f"{what} '{name}' is not a link of the robot description; it has {', '.join(links)}")
+                raise UserError(f"{what} '{name}' is not a link of the robot description; it has {', '.join(links)}")
         chain = set(model.supports[model.frames[model.getFrameId(tip_frame)].parentJoint])
         others = [joint for joint in range(1, model.njoints) if joint not in chain]
         if others:  # the jaws of a gripper, for one: they do not move the tip
@@ -60,14 +60,14 @@ class ArmKinematics:
         tip = model.frames[model.getFrameId(tip_frame)]
         if base.parentJoint != 0:
             moving = model.names[base.parentJoint]
-            raise SacGmmError(f"base_frame '{base_frame}' moves with joint '{moving}': take one before the first joint")
+            raise UserError(f"base_frame '{base_frame}' moves with joint '{moving}': take one before the first joint")
         if model.njoints < 2:
-            raise SacGmmError(f"no movable joint leads to tip_frame '{tip_frame}'")
+            raise UserError(f"no movable joint leads to tip_frame '{tip_frame}'")
         if model.nq != model.nv:
-            raise SacGmmError("the arm has a joint without limits (type continuous): give it type revolute and limits")
+            raise UserError("the arm has a joint without limits (type continuous): give it type revolute and limits")
         offset = np.asarray(tip_offset_m, dtype=float)
         if offset.shape != (3,) or not np.isfinite(offset).all():
-            raise SacGmmError(f"tip_offset_m = {tip_offset_m}: expected three finite numbers, m")
+            raise UserError(f"tip_offset_m = {tip_offset_m}: expected three finite numbers, m")
         placement = tip.placement * pin.SE3(np.eye(3), offset)
         self._tip = model.addFrame(pin.Frame("moved_point", tip.parentJoint, placement, pin.FrameType.OP_FRAME), False)
         self._pin, self._model, self._data = pin, model, model.createData()
@@ -87,10 +87,10 @@ class ArmKinematics:
         """Compute tip and Jacobian at joint positions, shape (n,); not-a-number gives not-a-number.
 
         Raises:
-            SacGmmError: It is not one number for each joint.
+            UserError: It is not one number for each joint.
         """
         if joints_rad.shape != (self._model.nq,):
-            raise SacGmmError(f"{joints_rad.shape} joint positions, but the arm has {self._model.nq} joints")
+            raise UserError(f"{joints_rad.shape} joint positions, but the arm has {self._model.nq} joints")
         pin, data = self._pin, self._data
         pin.computeJointJacobians(self._model, data, joints_rad)
         pin.updateFramePlacement(self._model, data, self._tip)

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from sac_gmm.control.codes import Limit
 from sac_gmm.control.safety import SafetyLimits, SafetyPipeline
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 from sac_gmm.core.settings import check_settings, number
 
 
@@ -65,7 +65,7 @@ class MotionReplay:
         settings: How the way is gone.
 
     Raises:
-        SacGmmError: The recording is too short, is not finite, or leaves the workspace box.
+        UserError: The recording is too short, is not finite, or leaves the workspace box.
     """
 
     def __init__(
@@ -79,14 +79,14 @@ class MotionReplay:
         self._time_s = np.asarray(time_s, np.float64) - np.asarray(time_s, np.float64)[0]
         self._way_m = np.array(position_m, np.float64)
         if self._way_m.shape != (self._time_s.size, 3) or self._time_s.size < 3 or (np.diff(self._time_s) <= 0.0).any():
-            raise SacGmmError("the recorded way has fewer than three points or times that do not increase")
+            raise UserError("the recorded way has fewer than three points or times that do not increase")
         if not np.isfinite(self._way_m).all():
-            raise SacGmmError("the recorded way holds a number that is not finite: record it again")
+            raise UserError("the recorded way holds a number that is not finite: record it again")
         low, high = np.array(limits.workspace_min_m), np.array(limits.workspace_max_m)
         outside = np.flatnonzero(((self._way_m < low) | (self._way_m > high)).any(axis=1))
         if outside.size:
             x, y, z = self._way_m[outside[0]].tolist()
-            raise SacGmmError(
+            raise UserError(
                 f"the recorded way leaves the workspace box after {self._time_s[outside[0]]:.2f} s, at ({x:.3f}, "
                 f"{y:.3f}, {z:.3f}) m: trim it, or widen workspace_min_m and workspace_max_m if the arm may go there"
             )
@@ -122,18 +122,18 @@ class MotionReplay:
             age_s: How old that is.
 
         Raises:
-            SacGmmError: It is not, or nobody knows where it is, or the replay has begun already.
+            UserError: It is not, or nobody knows where it is, or the replay has begun already.
         """
         if self._state is not ReplayState.WAITING:
-            raise SacGmmError(f"the replay is {self._state.value}: start the player anew")
+            raise UserError(f"the replay is {self._state.value}: start the player anew")
         if position_m is None or not np.isfinite(position_m).all():
-            raise SacGmmError("no state of the arm has come yet: is the robot or the simulation up?")
+            raise UserError("no state of the arm has come yet: is the robot or the simulation up?")
         if too_old := self._too_old(age_s):
-            raise SacGmmError(too_old)
+            raise UserError(too_old)
         distance_m = float(np.linalg.norm(position_m - self._way_m[0]))
         if distance_m > self.settings.start_tolerance_m:
             x, y, z = self._way_m[0].tolist()
-            raise SacGmmError(
+            raise UserError(
                 f"the arm is {distance_m * 1e3:.0f} mm from where the recording begins, ({x:.3f}, {y:.3f}, {z:.3f}) m; "
                 f"at most {self.settings.start_tolerance_m * 1e3:.0f} mm are allowed: move it there first"
             )

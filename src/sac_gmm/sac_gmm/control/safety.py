@@ -14,7 +14,7 @@ from typing import Protocol
 import numpy as np
 
 from sac_gmm.control.codes import Limit
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 from sac_gmm.core.settings import check_settings, number
 
 DRIVER_TIMEOUT_S = 0.2  # without a command for so long, a driver has brought the arm to rest by itself
@@ -39,7 +39,7 @@ class SafetyLimits:
         check_settings(self)
         for axis, low, high in zip("xyz", self.workspace_min_m, self.workspace_max_m, strict=True):
             if high - low <= 2 * self.slow_down_band_m:
-                raise SacGmmError(
+                raise UserError(
                     f"the workspace box is {high - low:g} m wide along {axis}: workspace_max_m must exceed "
                     f"workspace_min_m by more than twice slow_down_band_m ({2 * self.slow_down_band_m:g} m)"
                 )
@@ -87,7 +87,7 @@ class SafetyPipeline:
 
     def __init__(self, limits: SafetyLimits, dt_s: float, joints: JointLimiter | None = None) -> None:
         if not math.isfinite(dt_s) or not 0.0005 <= dt_s <= 0.5:
-            raise SacGmmError(f"the control period dt_s = {dt_s:g} is out of range: expected 0.0005 to 0.5 s")
+            raise UserError(f"the control period dt_s = {dt_s:g} is out of range: expected 0.0005 to 0.5 s")
         from sac_gmm.control import safety_kernels as kernels
 
         self.limits = limits

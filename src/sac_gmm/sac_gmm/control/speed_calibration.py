@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 from sac_gmm.core.files import atomic_file
 from sac_gmm.core.settings import check_settings, number
 
@@ -29,7 +29,7 @@ class CalibrationSettings:
     def __post_init__(self) -> None:
         check_settings(self)
         if abs(self.stroke_m) < 0.01:
-            raise SacGmmError(f"stroke_m = {self.stroke_m:g} is too short: expected at least 0.01 m out or back")
+            raise UserError(f"stroke_m = {self.stroke_m:g} is too short: expected at least 0.01 m out or back")
 
 
 @dataclass(frozen=True)
@@ -71,17 +71,17 @@ def calibrate(time_s: Array, way_m: Array, position_m: Array) -> SpeedCalibratio
         position_m: Measured along the axis at that time, shape (N,).
 
     Raises:
-        SacGmmError: There are too few samples, one is not a number, or the arm was hardly told to move.
+        UserError: There are too few samples, one is not a number, or the arm was hardly told to move.
     """
     data = np.stack((time_s, way_m, position_m)).astype(float)
     if data.shape[1] < _LEAST_SAMPLES or not np.isfinite(data).all() or not (np.diff(data[0]) > 0).all():
-        raise SacGmmError(
+        raise UserError(
             f"{data.shape[1]} samples of the motion cannot be used: at least {_LEAST_SAMPLES} finite ones in the order "
             "of time are needed"
         )
     t, way, p = data
     if np.ptp(way) < 1e-3:
-        raise SacGmmError("the arm was told to move less than a millimetre: raise stroke_m or the speeds")
+        raise UserError("the arm was told to move less than a millimetre: raise stroke_m or the speeds")
     best: tuple[float, float, float] | None = None
     for delay_s in np.arange(0.0, _LONGEST_DELAY_S, _DELAY_STEP_S):
         late = np.interp(t - delay_s, t, way)

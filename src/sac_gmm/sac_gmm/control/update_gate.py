@@ -8,7 +8,7 @@ import numpy as np
 
 from sac_gmm.control.codes import Answer
 from sac_gmm.control.safety import SafetyLimits
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 from sac_gmm.core.settings import check_settings, number
 from sac_gmm.models import GaussianMixture, SkillModel, certify, parameters_checksum, project
 from sac_gmm.models.mixtures.regression import linear_gains
@@ -213,7 +213,7 @@ class UpdateGate:
             projected = project(model)
             mixture = projected.mixture
             self._check_change(mixture.priors, mixture.means, mixture.covariances, projected.attractor)
-        except (SacGmmError, _RefusedError) as error:
+        except (UserError, _RefusedError) as error:
             raise _RefusedError(Answer.NOT_CERTIFIED, f"no stable field within the bounds is near: {error}") from error
         return Verdict(True, Answer.ACCEPTED, "projected to the nearest field with a stability certificate", projected)
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from sac_gmm.control.codes import Limit, Reason, State
 from sac_gmm.control.safety import JointLimiter, SafetyLimits, SafetyPipeline
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 from sac_gmm.core.settings import check_settings, number
 from sac_gmm.models import Regressor, SkillModel
 
@@ -97,7 +97,7 @@ class VelocityController:
         joints: JointLimiter | None = None,
     ) -> None:
         if model.state_dim != 3:
-            raise SacGmmError(f"the skill moves in {model.state_dim} dimensions: the velocity controller expects 3")
+            raise UserError(f"the skill moves in {model.state_dim} dimensions: the velocity controller expects 3")
         self.limits = limits or SafetyLimits()
         self.blend = blend or BlendSettings()
         self.pipeline = SafetyPipeline(self.limits, dt_s, joints)

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 
 
 @contextlib.contextmanager
@@ -27,12 +27,12 @@ def atomic_file(path: Path | str, *, overwrite: bool = True) -> Iterator[Path]:
         A path in the same folder. When the block raises, it is removed and `path` stays as it was.
 
     Raises:
-        SacGmmError: `path` exists and `overwrite` is false, it is a folder, or the system does not let it be written.
+        UserError: `path` exists and `overwrite` is false, it is a folder, or the system does not let it be written.
     """
     path = Path(path)
     try:
         if path.is_dir():
-            raise SacGmmError(f"{path} is a folder: give the name of a file")
+            raise UserError(f"{path} is a folder: give the name of a file")
         if not overwrite:
             refuse_existing(path)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -61,7 +61,7 @@ def atomic_folder(path: Path | str) -> Iterator[Path]:
     """Give a temporary folder to fill; on success it is renamed to `path`, which must not exist.
 
     Raises:
-        SacGmmError: `path` exists already or cannot be made.
+        UserError: `path` exists already or cannot be made.
     """
     path = Path(path)
     try:
@@ -84,10 +84,10 @@ def refuse_existing(path: Path) -> None:
     """Refuse a name that is taken.
 
     Raises:
-        SacGmmError: `path` exists.
+        UserError: `path` exists.
     """
     if path.exists():
-        raise SacGmmError(f"{path} exists and is never overwritten: choose another name or remove it")
+        raise UserError(f"{path} exists and is never overwritten: choose another name or remove it")
 
 
 def check_output(path: Path | str, *endings: str) -> None:
@@ -98,19 +98,19 @@ def check_output(path: Path | str, *endings: str) -> None:
         endings: Of which its name must have one; any will do where none is given.
 
     Raises:
-        SacGmmError: The name has another ending, is that of a folder, or lies where nothing can be written.
+        UserError: The name has another ending, is that of a folder, or lies where nothing can be written.
     """
     path = Path(path)
     if endings and path.suffix not in endings:
-        raise SacGmmError(f"{path}: the name of the file to write must end in {' or '.join(endings)}")
+        raise UserError(f"{path}: the name of the file to write must end in {' or '.join(endings)}")
     try:
         if path.is_dir():
-            raise SacGmmError(f"{path} is a folder: give the name of a file")
+            raise UserError(f"{path} is a folder: give the name of a file")
         nearest = next(folder for folder in path.absolute().parents if folder.exists())
     except OSError as error:
         raise _cannot_write(path, error) from error
     if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
-        raise SacGmmError(f"cannot write {path}: {nearest} is not a folder you may write to; choose another")
+        raise UserError(f"cannot write {path}: {nearest} is not a folder you may write to; choose another")
 
 
 def write_json(path: Path | str, value: Any) -> None:
@@ -119,7 +119,7 @@ def write_json(path: Path | str, value: Any) -> None:
     An older file of the name is replaced, so the name must be one of JSON: a slip must not cost a model or a picture.
 
     Raises:
-        SacGmmError: The name does not end in .json, or the file cannot be written.
+        UserError: The name does not end in .json, or the file cannot be written.
     """
     check_output(path, ".json")
     with atomic_file(path) as partial:
@@ -130,21 +130,21 @@ def read_json(path: Path | str) -> Any:
     """Read a JSON file.
 
     Raises:
-        SacGmmError: The file is missing or is not JSON.
+        UserError: The file is missing or is not JSON.
     """
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
-        raise SacGmmError(f"cannot read {path}: {error.strerror}") from error
+        raise UserError(f"cannot read {path}: {error.strerror}") from error
     except (ValueError, RecursionError) as error:  # UnicodeDecodeError is a ValueError; the other is of deep nesting
-        raise SacGmmError(f"{path} is not valid JSON ({error}): it was cut short or is another kind of file") from error
+        raise UserError(f"{path} is not valid JSON ({error}): it was cut short or is another kind of file") from error
 
 
-def _cannot_write(path: Path, error: OSError) -> SacGmmError:
+def _cannot_write(path: Path, error: OSError) -> UserError:
     """What to tell a person when the system refused to write."""
     full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
     remedy = "make room on the disk" if full else "choose another name, in a folder you may write to"
-    return SacGmmError(f"cannot write {path}: {error.strerror or error}; {remedy}")
+    return UserError(f"cannot write {path}: {error.strerror or error}; {remedy}")
 
 
 def _umask() -> int:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 
 Array = NDArray[np.float64]
 
@@ -22,12 +22,12 @@ def normalised(q: ArrayLike) -> Array:
     """Quaternions (..., 4) scaled to unit length.
 
     Raises:
-        SacGmmError: One is zero or not finite.
+        UserError: One is zero or not finite.
     """
     quaternion = np.asarray(q, dtype=np.float64)
     length = np.linalg.norm(quaternion, axis=-1, keepdims=True)
     if quaternion.shape[-1:] != (4,) or not (np.isfinite(length) & (length > 1e-9)).all():
-        raise SacGmmError("a quaternion [x, y, z, w] must be four finite numbers that are not all zero")
+        raise UserError("a quaternion [x, y, z, w] must be four finite numbers that are not all zero")
     return quaternion / length
 
 

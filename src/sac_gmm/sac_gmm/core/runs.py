@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 from sac_gmm.core.files import read_json
 
 
@@ -24,14 +24,14 @@ def locked_run(folder: Path) -> Iterator[int]:
         The lock's descriptor. The folder stays locked until the processes that were handed it have ended, too.
 
     Raises:
-        SacGmmError: Another program works in it, or it cannot be made.
+        UserError: Another program works in it, or it cannot be made.
     """
     made = not folder.exists()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(folder, os.O_RDONLY)
     except OSError as error:
-        raise SacGmmError(f"cannot write to {folder}: {error.strerror}; choose a folder you may write to") from error
+        raise UserError(f"cannot write to {folder}: {error.strerror}; choose a folder you may write to") from error
     try:
         _lock(descriptor, folder)
         yield descriptor
@@ -46,7 +46,7 @@ def _lock(descriptor: int, folder: Path) -> None:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
-        raise SacGmmError(
+        raise UserError(
             f"another program works in {folder}: wait until it has ended, or give another folder"
         ) from error
     except OSError:
@@ -65,14 +65,14 @@ def read_config(folder: Path) -> dict[str, Any]:
     """What was asked for when the run was begun.
 
     Raises:
-        SacGmmError: There is no `config.json`, or it is not a JSON object.
+        UserError: There is no `config.json`, or it is not a JSON object.
     """
     path = folder / "config.json"
     if not path.exists():
-        raise SacGmmError(f"there is no run to resume in {folder}: start one without --resume")
+        raise UserError(f"there is no run to resume in {folder}: start one without --resume")
     config = read_json(path)
     if not isinstance(config, dict):
-        raise SacGmmError(
+        raise UserError(
             f"{path} holds {json.dumps(config)[:40]}, expected a JSON object with what the run was begun with: put the "
             "file back as it was, or begin another run"
         )
@@ -83,7 +83,7 @@ def read_log(path: Path, fields: Collection[str]) -> list[dict[str, Any]]:
     """The episodes of a log, a JSON object each line; none where there is no log. A crash may have cut the last line.
 
     Raises:
-        SacGmmError: A line is no episode with these fields.
+        UserError: A line is no episode with these fields.
     """
     if not path.exists():
         return []
@@ -96,7 +96,7 @@ def read_log(path: Path, fields: Collection[str]) -> list[dict[str, Any]]:
         except ValueError:
             episode = None
         if not isinstance(episode, dict) or not episode.keys() >= set(fields):
-            raise SacGmmError(
+            raise UserError(
                 f"{path} is not a log of episodes: line {number} must be a JSON object with {', '.join(fields)}; put "
                 "the file back as it was, or begin another run"
             )

@@ -10,7 +10,7 @@ import dataclasses
 import math
 from typing import Any
 
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 
 
 def number(default: Any, low: float, high: float, unit: str, text: str) -> Any:
@@ -30,7 +30,7 @@ def check_settings(settings: Any) -> None:
     """Check every field made with `number` against its range; call it in `__post_init__`.
 
     Raises:
-        SacGmmError: A value is not a finite number within its range. The message names the field and the range.
+        UserError: A value is not a finite number within its range. The message names the field and the range.
     """
     for field in dataclasses.fields(settings):
         if "low" in field.metadata:
@@ -41,17 +41,17 @@ def check_value(field: dataclasses.Field, value: Any) -> None:
     """Check one value, or each entry of a tuple, against the range of `field`.
 
     Raises:
-        SacGmmError: The value is not a finite number within the range.
+        UserError: The value is not a finite number within the range.
     """
     low, high = field.metadata["low"], field.metadata["high"]
     entries = value if isinstance(value, (tuple, list)) else (value,)
     if isinstance(field.default, tuple) and len(entries) != len(field.default):
-        raise SacGmmError(f"{field.name} has {len(entries)} entries: expected {len(field.default)}")
+        raise UserError(f"{field.name} has {len(entries)} entries: expected {len(field.default)}")
     for entry in entries:
         if isinstance(entry, bool) or not isinstance(entry, (int, float)):
-            raise SacGmmError(f"{field.name} = {entry!r} is not a number: expected {range_text(field)}")
+            raise UserError(f"{field.name} = {entry!r} is not a number: expected {range_text(field)}")
         if not math.isfinite(entry) or not low <= entry <= high:
-            raise SacGmmError(f"{field.name} = {entry:g} is out of range: expected {range_text(field)}")
+            raise UserError(f"{field.name} = {entry:g} is out of range: expected {range_text(field)}")
 
 
 def range_text(field: dataclasses.Field) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 
 MIN_SAMPLES = 3  # fewer do not make a motion
 
@@ -27,7 +27,7 @@ class Demonstration:
         meta: What else is known: `name` for messages to people, operator, bag path.
 
     Raises:
-        SacGmmError: Shapes disagree, fewer than three samples, a number is not finite, or time does not increase.
+        UserError: Shapes disagree, fewer than three samples, a number is not finite, or time does not increase.
     """
 
     time_s: npt.NDArray[np.float64]
@@ -45,7 +45,7 @@ class Demonstration:
             object.__setattr__(self, name, array)
         T = self.time_s.size
         if T < MIN_SAMPLES:
-            raise SacGmmError(
+            raise UserError(
                 f"{self.name}: the demonstration has {T} sample{'' if T == 1 else 's'}, expected at least "
                 f"{MIN_SAMPLES}: record it again"
             )
@@ -53,14 +53,14 @@ class Demonstration:
         for name, shape in expected.items():
             array = getattr(self, name)
             if array.shape != shape:
-                raise SacGmmError(f"{self.name}: {name} has shape {array.shape}, expected {shape}")
+                raise UserError(f"{self.name}: {name} has shape {array.shape}, expected {shape}")
             bad = np.argwhere(~np.isfinite(array.reshape(len(array), -1)).all(axis=1))
             if bad.size:
                 where = "" if name == "target_m" else f" in sample {int(bad[0, 0])}"
-                raise SacGmmError(f"{self.name}: {name} holds a number that is not finite{where}: record it again")
+                raise UserError(f"{self.name}: {name} holds a number that is not finite{where}: record it again")
         backwards = np.flatnonzero(np.diff(self.time_s) <= 0.0)
         if backwards.size:
-            raise SacGmmError(
+            raise UserError(
                 f"{self.name}: time does not increase from sample {int(backwards[0])} to the next: "
                 "the recording mixes clocks or episodes"
             )

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 from sac_gmm.core.files import atomic_file
 from sac_gmm.demos.demonstration import Demonstration
 
@@ -34,11 +34,11 @@ def export(path: Path | str, demonstrations: Sequence[Demonstration]) -> None:
     `relative_m` (N, 3); and for each of the n demonstrations `target_m` (n, 3), `name`, `task` and `frame_id` (n,).
 
     Raises:
-        SacGmmError: There is no demonstration, another ending, or the file exists.
+        UserError: There is no demonstration, another ending, or the file exists.
     """
     path = Path(path)
     if not demonstrations:
-        raise SacGmmError("there is no demonstration to export: name one bag or more")
+        raise UserError("there is no demonstration to export: name one bag or more")
     index = np.concatenate([np.full(d.n_samples, i) for i, d in enumerate(demonstrations)])
     arrays = {
         name: np.concatenate([getattr(d, name) for d in demonstrations])
@@ -57,20 +57,20 @@ def export(path: Path | str, demonstrations: Sequence[Demonstration]) -> None:
             for i, row in zip(index.tolist(), table.tolist(), strict=True):
                 rows.writerow([demonstrations[i].name, *(f"{value:.9g}" for value in row)])
     else:
-        raise SacGmmError(f"{path}: demonstrations are exported to .npz or .csv, chosen by the ending")
+        raise UserError(f"{path}: demonstrations are exported to .npz or .csv, chosen by the ending")
 
 
 def plot(path: Path | str, demonstrations: Sequence[Demonstration]) -> None:
     """Draw demonstrations relative to their targets into a new picture: over time, speed, from above and from the side.
 
     Raises:
-        SacGmmError: There is no demonstration, or the file exists or is no .png, .svg or .pdf.
+        UserError: There is no demonstration, or the file exists or is no .png, .svg or .pdf.
     """
     path = Path(path)
     if not demonstrations:
-        raise SacGmmError("there is no demonstration to draw: name one bag or more")
+        raise UserError("there is no demonstration to draw: name one bag or more")
     if path.suffix not in (".png", ".svg", ".pdf"):
-        raise SacGmmError(f"{path}: a picture is written to .png, .svg or .pdf, chosen by the ending")
+        raise UserError(f"{path}: a picture is written to .png, .svg or .pdf, chosen by the ending")
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 from sac_gmm.demos.demonstration import Demonstration
 
 # What a person is told about; chosen so that a healthy 30 Hz recording is silent.
@@ -170,10 +170,10 @@ def check_set(demonstrations: Sequence[Demonstration]) -> SetReport:
     """Measure several demonstrations of one skill.
 
     Raises:
-        SacGmmError: There is none.
+        UserError: There is none.
     """
     if not demonstrations:
-        raise SacGmmError("there is no demonstration to check: name one bag or more")
+        raise UserError("there is no demonstration to check: name one bag or more")
     reports = tuple(check_demonstration(demonstration) for demonstration in demonstrations)
     end_spread = _spread_m([demonstration.relative_m[-1] for demonstration in demonstrations])
     start_spread = _spread_m([demonstration.relative_m[0] for demonstration in demonstrations])

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 from sac_gmm.demos.bags.bag_file import EPISODE_END
 from sac_gmm.demos.bags.bag_reader import read_demonstration
 from sac_gmm.demos.bags.bag_writer import EpisodeBagWriter, EpisodeInfo, header_stamp_ns
@@ -69,7 +69,7 @@ class EpisodeRecorder:
         compress: Compress what is stored.
 
     Raises:
-        SacGmmError: A message type is not one of ROS 2 Jazzy's.
+        UserError: A message type is not one of ROS 2 Jazzy's.
     """
 
     def __init__(
@@ -112,10 +112,10 @@ class EpisodeRecorder:
         """Begin a recording.
 
         Raises:
-            SacGmmError: One is in progress already, or `path` exists or cannot be written.
+            UserError: One is in progress already, or `path` exists or cannot be written.
         """
         if self._writer is not None:
-            raise SacGmmError(f"{self._writer.path} is being recorded: stop that recording first")
+            raise UserError(f"{self._writer.path} is being recorded: stop that recording first")
         self._writer = EpisodeBagWriter(path, self.topics, info, self._latched, compress=self._compress)
         self._finished = False
         self._failure = ""
@@ -129,10 +129,10 @@ class EpisodeRecorder:
         """End the recording, complete its bag and look at what is in it; None when it was thrown away.
 
         Raises:
-            SacGmmError: No recording is in progress, or nothing was recorded, or the disk does not take it.
+            UserError: No recording is in progress, or nothing was recorded, or the disk does not take it.
         """
         if self._writer is None:
-            raise SacGmmError(self._failure or "no recording is in progress: start one first")
+            raise UserError(self._failure or "no recording is in progress: start one first")
         writer, self._writer = self._writer, None
         if discard:
             writer.discard()
@@ -146,7 +146,7 @@ class EpisodeRecorder:
         try:
             report = check_demonstration(read_demonstration(path))
             problems += report.problems
-        except SacGmmError as error:
+        except UserError as error:
             problems.append(f"not usable as a demonstration ({error})")
         problems += [f"{topic} is empty" for topic, count in writer.counts.items() if not count]
         problems += [set_back_problem(count, f"messages of {topic}") for topic, count in self._set_back.items()]
@@ -189,7 +189,7 @@ class EpisodeRecorder:
         """Take one serialised message of one of the topics.
 
         Raises:
-            SacGmmError: The disk does not take it; the recording has ended then and what there is was kept.
+            UserError: The disk does not take it; the recording has ended then and what there is was kept.
         """
         self._recent[topic].append(data)
         self._take(topic, data)
@@ -235,7 +235,7 @@ class EpisodeRecorder:
         assert self._writer is not None
         try:
             self._writer.write(topic, data, log_time_ns=log_time_ns)
-        except SacGmmError as error:
+        except UserError as error:
             self._writer = None  # it has been left as it is; further messages must not repeat the complaint
             self._failure = str(error)
             raise

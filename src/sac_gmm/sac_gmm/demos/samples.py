@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 from sac_gmm.demos.demonstration import Demonstration
 
 SMOOTHING_WINDOW_S = 0.3  # hands tremble at 8-12 Hz, demonstrated motions change within half a second
@@ -35,15 +35,15 @@ def to_training_set(
         many samples belong to each demonstration, in order.
 
     Raises:
-        SacGmmError: No demonstration, a bad rate, different frames, or a demonstration that never moves.
+        UserError: No demonstration, a bad rate, different frames, or a demonstration that never moves.
     """
     if not demonstrations:
-        raise SacGmmError("there is no demonstration to fit: name one bag or more")
+        raise UserError("there is no demonstration to fit: name one bag or more")
     if not (np.isfinite(rate_hz) and rate_hz > 0.0):
-        raise SacGmmError(f"the sampling rate is {rate_hz} Hz, expected a positive number")
+        raise UserError(f"the sampling rate is {rate_hz} Hz, expected a positive number")
     frames = sorted({demonstration.frame_id for demonstration in demonstrations})
     if len(frames) > 1:
-        raise SacGmmError(f"the demonstrations are given in different frames ({', '.join(frames)}): use one base frame")
+        raise UserError(f"the demonstrations are given in different frames ({', '.join(frames)}): use one base frame")
     pairs = [_samples(demonstration, rate_hz, velocity) for demonstration in demonstrations]
     lengths = np.array([len(x) for x, _ in pairs], np.int64)
     return np.concatenate([x for x, _ in pairs]), np.concatenate([v for _, v in pairs]), lengths
@@ -53,7 +53,7 @@ def motion_span(demonstration: Demonstration, rate_hz: float = 30.0) -> tuple[fl
     """When the motion begins and ends, in seconds from the first sample: what is cut off is standstill.
 
     Raises:
-        SacGmmError: The end-effector never moves.
+        UserError: The end-effector never moves.
     """
     grid_s, _, v = _smooth(demonstration, rate_hz, "position")
     return _moving(demonstration, grid_s, v)
@@ -67,9 +67,7 @@ def _samples(
     start_s, end_s = _moving(demonstration, grid_s, v)
     samples_s = np.arange(start_s, end_s + 1e-9, 1.0 / rate_hz)
     if samples_s.size < 3:
-        raise SacGmmError(
-            f"{demonstration.name}: the motion lasts {end_s - start_s:.2f} s, too short for {rate_hz:g} Hz"
-        )
+        raise UserError(f"{demonstration.name}: the motion lasts {end_s - start_s:.2f} s, too short for {rate_hz:g} Hz")
     return _interpolate(samples_s, grid_s, x), _interpolate(samples_s, grid_s, v)
 
 
@@ -104,7 +102,7 @@ def _moving(
     speed = np.linalg.norm(v, axis=1)
     moving = np.flatnonzero(speed > max(STANDSTILL_SHARE * np.quantile(speed, 0.95), 1e-4))
     if moving.size == 0:
-        raise SacGmmError(f"{demonstration.name}: the end-effector never moves: record it again")
+        raise UserError(f"{demonstration.name}: the end-effector never moves: record it again")
     start_s = max(grid_s[moving[0]] - STANDSTILL_MARGIN_S, 0.0)
     return float(start_s), float(min(grid_s[moving[-1]] + STANDSTILL_MARGIN_S, grid_s[-1]))
 

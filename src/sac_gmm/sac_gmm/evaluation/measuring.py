@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 from sac_gmm.core.provenance import provenance
 from sac_gmm.evaluation.rates import SuccessRate
 from sac_gmm.methods import MacroEnv
@@ -61,29 +61,29 @@ def open_candidate(name: str, task: str | None, config: Path, demonstrations: Pa
     """A run's folder, a policy file or the name of a skill that learns nothing.
 
     Raises:
-        SacGmmError: There is nothing of that name, or no task is known for it.
+        UserError: There is nothing of that name, or no task is known for it.
     """
     path = Path(name)
     if name in CONTENDERS and not path.exists():
         if contender(name).learns:
-            raise SacGmmError(f"'{name}' must be trained first: `sac-gmm train`, then give its folder")
+            raise UserError(f"'{name}' must be trained first: `sac-gmm train`, then give its folder")
         if task is None:
-            raise SacGmmError(f"give a task for '{name}': --task")
+            raise UserError(f"give a task for '{name}': --task")
         settings = settings_for(name, load_settings(config, task))
         return Candidate(task, name, settings, fit_base_skill(task, demonstrations=demonstrations))
     file = path / "policy.bin" if path.is_dir() else path
     if not file.exists():
         hint = "train it first" if path.is_dir() else f"give a folder, a file or one of: {', '.join(CONTENDERS)}"
-        raise SacGmmError(f"there is no policy {file}: {hint}")
+        raise UserError(f"there is no policy {file}: {hint}")
     _, about = load_policy(file)
     if "settings" not in about:
-        raise SacGmmError(f"policy {file} does not say how it was trained: it was not written by `sac-gmm train`")
+        raise UserError(f"policy {file} does not say how it was trained: it was not written by `sac-gmm train`")
     model_file = file.with_name("skill.npz")
     model = (
         load_model(model_file) if model_file.exists() else fit_base_skill(about["task"], about["fit"], demonstrations)
     )
     if model.model_id != about["model_id"]:
-        raise SacGmmError(
+        raise UserError(
             f"policy {file} adapts the skill {about['model_id']}, found {model.model_id}: put its skill.npz beside it"
         )
     settings = AgentSettings.from_json(about["settings"])
@@ -141,12 +141,12 @@ def episode_seeds(bank: str, episodes: int) -> range:
     """Seeds of a named bank, or counted up from a number.
 
     Raises:
-        SacGmmError: It is neither the name of a bank nor a number from 0 up.
+        UserError: It is neither the name of a bank nor a number from 0 up.
     """
     if bank in SEED_BANKS:
         return seed_bank(bank, 0, episodes)
     if not bank.isdecimal():
-        raise SacGmmError(f"there is no seed bank '{bank}'; choose one of {', '.join(SEED_BANKS)}, or give a number")
+        raise UserError(f"there is no seed bank '{bank}'; choose one of {', '.join(SEED_BANKS)}, or give a number")
     return range(int(bank), int(bank) + episodes)
 
 

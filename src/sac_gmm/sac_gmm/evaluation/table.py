@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from sac_gmm.control import BlendSettings
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 from sac_gmm.core.files import read_json, write_json
 from sac_gmm.core.provenance import provenance
 from sac_gmm.evaluation.measuring import Candidate, Measurement, measure, open_candidate, summary
@@ -122,11 +122,11 @@ def result_file(cell: Cell, conditions: Conditions) -> Path:
     """Where a cell's result stands once it is known.
 
     Raises:
-        SacGmmError: There is one, but of other conditions or settings.
+        UserError: There is one, but of other conditions or settings.
     """
     path = conditions.folder / "cells" / f"{cell.key}.json"
     if path.exists() and (differing := _differing(_recorded(read_json(path)), _asked(cell, conditions))):
-        raise SacGmmError(
+        raise UserError(
             f"{path} was measured otherwise: {'; '.join(differing)}; give another folder, or remove the file"
         )
     return path
@@ -184,7 +184,7 @@ def run_cell(cell: Cell, conditions: Conditions, on_progress: Callable[[str], No
     """Train and measure a cell, going on where an earlier attempt stopped; return its result file.
 
     Raises:
-        SacGmmError: There is one, but of other conditions or settings.
+        UserError: There is one, but of other conditions or settings.
     """
     import torch
 

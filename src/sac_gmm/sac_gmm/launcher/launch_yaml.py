@@ -20,7 +20,7 @@ from typing import Any
 
 import yaml
 
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 
 # The attributes of each action beside `if` and `unless`; those in capitals must be there.
 ACTIONS = {
@@ -97,14 +97,14 @@ def read_launch_file(path: Path, given: dict[str, str]) -> list[Node]:
         given: Arguments of the command line, `{name: value}`.
 
     Raises:
-        SacGmmError: The file cannot be read, asks for something outside the part that is read here, names a package or
+        UserError: The file cannot be read, asks for something outside the part that is read here, names a package or
             executable that is not there, or an argument is unknown, missing or not among its choices.
     """
     known = {argument.name for argument in declared_arguments(path)}
     for name in given:
         if name not in known:
             takes = f"it takes {', '.join(sorted(known))}" if known else "it takes none"
-            raise SacGmmError(f"{path} has no argument '{name}': {takes} (see --show-args)")
+            raise UserError(f"{path} has no argument '{name}': {takes} (see --show-args)")
     launch = _Launch(dict(given))
     launch.run_file(path)
     return launch.nodes
@@ -130,7 +130,7 @@ def _collect_arguments(
         if action.kind == "arg" and action["name"] not in hidden:
             argument = _argument(action)
             found.setdefault(argument.name, argument)
-            with contextlib.suppress(SacGmmError):  # a default may hang on an argument that must be given
+            with contextlib.suppress(UserError):  # a default may hang on an argument that must be given
                 if argument.default is not None:
                     launch.variables.setdefault(argument.name, launch.expand(argument.default))
         elif action.kind == "group":
@@ -138,7 +138,7 @@ def _collect_arguments(
         elif action.kind == "include":
             try:
                 included = Path(launch.expand(action["file"]))
-            except SacGmmError:
+            except UserError:
                 continue  # which file it is depends on an argument that must be given
             # The arguments of a launch file in Python only Python knows; `ros2 launch` lists them.
             if included.is_file() and included.resolve() not in seen and included.suffix in _SUFFIXES:
@@ -151,13 +151,13 @@ def find_in_package(package: str, file_name: str) -> Path:
     """A launch file by package and name, as `ros2 launch PACKAGE FILE` finds it.
 
     Raises:
-        SacGmmError: The package is not there, or it has no such file or more than one.
+        UserError: The package is not there, or it has no such file or more than one.
     """
     share = find_package(package) / "share" / package
     found = sorted(share.rglob(file_name)) if file_name else []
     if len(found) != 1:
         number = "several files" if found else "no file"
-        raise SacGmmError(f"package '{package}' has {number} named '{file_name}' below {share}")
+        raise UserError(f"package '{package}' has {number} named '{file_name}' below {share}")
     return found[0]
 
 
@@ -165,12 +165,12 @@ def find_package(package: str) -> Path:
     """The prefix in which a package is installed, by the ament index.
 
     Raises:
-        SacGmmError: No prefix of AMENT_PREFIX_PATH has it.
+        UserError: No prefix of AMENT_PREFIX_PATH has it.
     """
     for prefix in os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep):
         if prefix and Path(prefix, "share", "ament_index", "resource_index", "packages", package).is_file():
             return Path(prefix)
-    raise SacGmmError(f"ROS package '{package}' is not found: run `make setup`, then `source install/setup.bash`")
+    raise UserError(f"ROS package '{package}' is not found: run `make setup`, then `source install/setup.bash`")
 
 
 class _Action(dict[str, Any]):
@@ -192,7 +192,7 @@ class _Launch:
     def run_file(self, path: Path) -> None:
         """Carry out a whole file; `$(dirname)` is its folder meanwhile."""
         if path.resolve() in self._including:
-            raise SacGmmError(f"{path} includes itself")
+            raise UserError(f"{path} includes itself")
         outer = self.file
         self._including.append(path.resolve())
         self.file = path
@@ -221,7 +221,7 @@ class _Launch:
     def _truth(self, action: _Action, key: str) -> bool:
         text = self.expand(action[key], action.where).strip().lower()
         if text not in ("true", "1", "false", "0"):
-            raise SacGmmError(f"{action.where}: '{key}' became '{text}'; it must become true, false, 1 or 0")
+            raise UserError(f"{action.where}: '{key}' became '{text}'; it must become true, false, 1 or 0")
         return text in ("true", "1")
 
     def _run_arg(self, action: _Action) -> None:
@@ -229,19 +229,19 @@ class _Launch:
         if argument.name not in self.variables:
             if argument.default is None:
                 hint = f" ({argument.description})" if argument.description else ""
-                raise SacGmmError(f"{self.file} needs the argument '{argument.name}'{hint}: add {argument.name}:=VALUE")
+                raise UserError(f"{self.file} needs the argument '{argument.name}'{hint}: add {argument.name}:=VALUE")
             self.variables[argument.name] = self.expand(argument.default, action.where)
         value = self.variables[argument.name]
         if argument.choices and value not in argument.choices:
             choices = ", ".join(argument.choices)
-            raise SacGmmError(f"{self.file}: argument '{argument.name}' is '{value}'; it must be one of: {choices}")
+            raise UserError(f"{self.file}: argument '{argument.name}' is '{value}'; it must be one of: {choices}")
 
     def _run_let(self, action: _Action) -> None:
         self.variables[action["name"]] = self.expand(_text(action, "value", action.where), action.where)
 
     def _run_group(self, action: _Action) -> None:
         if action.get("scoped", True) is not True:
-            raise SacGmmError(f"{action.where}: groups are always scoped here; leave 'scoped' out")
+            raise UserError(f"{action.where}: groups are always scoped here; leave 'scoped' out")
         outer = dict(self.variables)
         self._run(action["children"])
         self.variables = outer
@@ -257,11 +257,11 @@ class _Launch:
         text = {key: self.expand(action[key], where) for key in ("pkg", "exec", "name", "namespace") if key in action}
         executable = find_package(text["pkg"]) / "lib" / text["pkg"] / text["exec"]
         if not os.access(executable, os.X_OK):
-            raise SacGmmError(f"{where}: package '{text['pkg']}' has no executable '{text['exec']}' ({executable})")
+            raise UserError(f"{where}: package '{text['pkg']}' has no executable '{text['exec']}' ({executable})")
         if action.get("on_exit", "shutdown") != "shutdown":
-            raise SacGmmError(f"{where}: 'on_exit' can only be 'shutdown'")
+            raise UserError(f"{where}: 'on_exit' can only be 'shutdown'")
         if action.get("output", "screen") not in ("screen", "both"):
-            raise SacGmmError(f"{where}: 'output' can only be 'screen' or 'both'")
+            raise UserError(f"{where}: 'output' can only be 'screen' or 'both'")
         ros_arguments = []
         if "name" in text:
             ros_arguments += ["-r", f"__node:={text['name']}"]
@@ -271,7 +271,7 @@ class _Launch:
             ros_arguments += ["-r", f"{self.expand(part['from'], where)}:={self.expand(part['to'], where)}"]
         respawn = "respawn" in action and self._truth(action, "respawn")
         if respawn and "on_exit" in action:
-            raise SacGmmError(f"{where}: 'respawn' and 'on_exit: shutdown' exclude each other")
+            raise UserError(f"{where}: 'respawn' and 'on_exit: shutdown' exclude each other")
         self.nodes.append(
             Node(
                 label=self._label(text.get("name", text["exec"])),
@@ -293,7 +293,7 @@ class _Launch:
         try:
             return tuple(shlex.split(text))
         except ValueError as error:
-            raise SacGmmError(f"{action.where}: 'args' cannot be split into words ({error}): {text}") from error
+            raise UserError(f"{action.where}: 'args' cannot be split into words ({error}): {text}") from error
 
     def _label(self, name: str) -> str:
         taken = {node.label for node in self.nodes}
@@ -309,14 +309,14 @@ class _Launch:
             if "from" in part and len(part) == 1:
                 path = Path(self.expand(part["from"], action.where))
                 if not path.is_file():
-                    raise SacGmmError(f"{action.where}: there is no parameter file {path}")
+                    raise UserError(f"{action.where}: there is no parameter file {path}")
                 parameters.append(path)
             elif "name" in part and "value" in part and "from" not in part:
                 name = self.expand(part["name"], action.where)
                 value = self._value(part, f"{action.where}: parameter '{name}'")
                 parameters.append({rule: {"ros__parameters": {name: value}}})
             else:
-                raise SacGmmError(f"{action.where}: a 'param' is either 'name' with 'value', or 'from' alone")
+                raise UserError(f"{action.where}: a 'param' is either 'name' with 'value', or 'from' alone")
         return tuple(parameters)
 
     def _value(self, part: dict[str, Any], where: str) -> Any:
@@ -324,18 +324,18 @@ class _Launch:
         value = part["value"]
         if "type" in part:
             if part["type"] not in PARAMETER_TYPES:
-                raise SacGmmError(
+                raise UserError(
                     f"{where}: type '{part['type']}' is not known; take one of: {', '.join(PARAMETER_TYPES)}"
                 )
             plain = self.expand(value, where) if isinstance(value, str) else str(value)
             try:
                 return PARAMETER_TYPES[part["type"]](plain)
             except (ValueError, KeyError):
-                raise SacGmmError(f"{where} became '{plain}', which is no {part['type']}") from None
+                raise UserError(f"{where} became '{plain}', which is no {part['type']}") from None
         if isinstance(value, list):
             items = [self._scalar(item, where) for item in value]
             if len({type(item) for item in items}) > 1:
-                raise SacGmmError(f"{where} mixes types in its list: {items}")
+                raise UserError(f"{where} mixes types in its list: {items}")
             return items
         return self._scalar(value, where)
 
@@ -346,7 +346,7 @@ class _Launch:
             if isinstance(value, list) and value and all(isinstance(item, int | float | str) for item in value):
                 return value
         if not isinstance(value, bool | int | float | str):
-            raise SacGmmError(f"{where}: {value!r} is neither text, number, true/false nor a list of these")
+            raise UserError(f"{where}: {value!r} is neither text, number, true/false nor a list of these")
         return value
 
     def expand(self, text: str, where: str = "", made: Callable[[str], str] = str) -> str:
@@ -381,7 +381,7 @@ class _Launch:
             words.append(word)
             at += len(quote)
         if at >= len(text):
-            raise SacGmmError(f"{where}: '{text}' has a '$(' that is not closed")
+            raise UserError(f"{where}: '{text}' has a '$(' that is not closed")
         return self._substitution(words, where), at + 1
 
     def _substitution(self, words: list[str], where: str) -> str:
@@ -389,11 +389,11 @@ class _Launch:
             case ["var", name] if name in self.variables:
                 return self.variables[name]
             case ["var", name]:
-                raise SacGmmError(f"{where}: $(var {name}) is not set; declare it with 'arg' or 'let' before")
+                raise UserError(f"{where}: $(var {name}) is not set; declare it with 'arg' or 'let' before")
             case ["env", name, *default] if len(default) <= 1 and (name in os.environ or default):
                 return os.environ.get(name, *default)
             case ["env", name]:
-                raise SacGmmError(
+                raise UserError(
                     f"{where}: the environment has no variable {name}; set it, or write $(env {name} DEFAULT)"
                 )
             case ["dirname"]:
@@ -401,7 +401,7 @@ class _Launch:
             case ["find-pkg-share", package]:
                 return str(find_package(package) / "share" / package)
             case _:
-                raise SacGmmError(
+                raise UserError(
                     f"{where}: `sac-gmm up` does not know $({' '.join(words)}); it knows $(var NAME), "
                     "$(env NAME [DEFAULT]), $(dirname), $(find-pkg-share PACKAGE). `ros2 launch` knows more"
                 )
@@ -415,30 +415,30 @@ def _argument(action: _Action) -> Argument:
 def _load(path: Path) -> list[_Action]:
     """Read and check one file, without the files it includes."""
     if path.suffix not in _SUFFIXES:
-        raise SacGmmError(f"{path}: `sac-gmm up` reads launch files in YAML only; this one needs `ros2 launch`")
+        raise UserError(f"{path}: `sac-gmm up` reads launch files in YAML only; this one needs `ros2 launch`")
     try:
         tree = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise SacGmmError(f"cannot read launch file {path}: {error.strerror}") from error
+        raise UserError(f"cannot read launch file {path}: {error.strerror}") from error
     except _NOT_YAML as error:
-        raise SacGmmError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
+        raise UserError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
     if not isinstance(tree, dict) or list(tree) != ["launch"]:
-        raise SacGmmError(f"{path} is not a YAML launch file: it must have 'launch:' at its top and nothing beside it")
+        raise UserError(f"{path} is not a YAML launch file: it must have 'launch:' at its top and nothing beside it")
     try:
         return list(_checked(tree["launch"], path))
     except RecursionError:
-        raise SacGmmError(f"{path}: an alias (*NAME) stands inside what it refers to: write its actions out") from None
+        raise UserError(f"{path}: an alias (*NAME) stands inside what it refers to: write its actions out") from None
 
 
 def _checked(entries: Any, path: Path) -> Iterator[_Action]:
     if not isinstance(entries, list):
-        raise SacGmmError(f"{path}: 'launch' and 'group' need a list of actions")
+        raise UserError(f"{path}: 'launch' and 'group' need a list of actions")
     for entry in entries:
         if not isinstance(entry, dict) or len(entry) != 1:
-            raise SacGmmError(f"{path}: every action is one 'kind: {{attributes}}', found {str(entry)[:60]!r}")
+            raise UserError(f"{path}: every action is one 'kind: {{attributes}}', found {str(entry)[:60]!r}")
         [(kind, attributes)] = entry.items()
         if kind not in ACTIONS:
-            raise SacGmmError(
+            raise UserError(
                 f"{path}: `sac-gmm up` does not know the action '{kind}'; it knows {', '.join(ACTIONS)}. "
                 "`ros2 launch` knows more"
             )
@@ -449,10 +449,10 @@ def _checked(entries: Any, path: Path) -> Iterator[_Action]:
         lists = [key for owner, key in PARTS if owner == kind]
         _check_attributes(attributes, (*ACTIONS[kind], "if", "unless"), lists, where)
         if "if" in attributes and "unless" in attributes:
-            raise SacGmmError(f"{where}: 'if' and 'unless' exclude each other")
+            raise UserError(f"{where}: 'if' and 'unless' exclude each other")
         for key in lists:
             if not isinstance(attributes.get(key, []), list):
-                raise SacGmmError(f"{where}: '{key}' must be a list")
+                raise UserError(f"{where}: '{key}' must be a list")
             for part in attributes.get(key, []):
                 _check_attributes(part, PARTS[kind, key], [], f"{where}: {key}")
         action = _Action(attributes)
@@ -464,16 +464,16 @@ def _checked(entries: Any, path: Path) -> Iterator[_Action]:
 
 def _check_attributes(attributes: Any, allowed: tuple[str, ...], lists: list[str], where: str) -> None:
     if not isinstance(attributes, dict):
-        raise SacGmmError(f"{where} must be a mapping of attributes")
+        raise UserError(f"{where} must be a mapping of attributes")
     names = [name.lower() for name in allowed]
     for key in attributes:
         if key not in names:
-            raise SacGmmError(f"{where}: `sac-gmm up` does not know the attribute '{key}'; it knows {', '.join(names)}")
+            raise UserError(f"{where}: `sac-gmm up` does not know the attribute '{key}'; it knows {', '.join(names)}")
         if key not in NOT_TEXT and key not in lists:
             _text(attributes, key, where)
     for name in allowed:
         if name.isupper() and name.lower() not in attributes:
-            raise SacGmmError(f"{where}: the attribute '{name.lower()}' is missing")
+            raise UserError(f"{where}: the attribute '{name.lower()}' is missing")
 
 
 def _plain_yaml(text: str, where: str) -> Any:
@@ -481,7 +481,7 @@ def _plain_yaml(text: str, where: str) -> Any:
     try:
         return yaml.safe_load(text)
     except _NOT_YAML as error:
-        raise SacGmmError(
+        raise UserError(
             f"{where} became '{text}', which cannot be read as YAML: give another value, or 'type: str' beside it in "
             "the file where it is a text"
         ) from error
@@ -491,12 +491,12 @@ def _text(attributes: dict[str, Any], key: str, where: str) -> str:
     """An attribute that must be text; `ros2 launch` refuses a bare number or true there as well."""
     value = attributes[key]
     if not isinstance(value, str):
-        raise SacGmmError(f"{where}: '{key}' must be text; put it in quotes: {key}: \"{str(value).lower()}\"")
+        raise UserError(f"{where}: '{key}' must be text; put it in quotes: {key}: \"{str(value).lower()}\"")
     return value
 
 
 def _seconds(action: _Action, key: str, default: float) -> float:
     value = action.get(key, default)
     if not isinstance(value, float) or value < 0.0:
-        raise SacGmmError(f"{action.where}: '{key}' must be a number of seconds with a decimal point, found {value!r}")
+        raise UserError(f"{action.where}: '{key}' must be a number of seconds with a decimal point, found {value!r}")
     return value

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import yaml
 
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 from sac_gmm.launcher.launch_yaml import Node
 
 POLL_S = 0.05
@@ -146,7 +146,7 @@ class _Process:
                 preexec_fn=end_with_parent,
             )
         except OSError as error:
-            raise SacGmmError(f"cannot start {self.node.label} ({self.node.executable}): {error.strerror}") from error
+            raise UserError(f"cannot start {self.node.label} ({self.node.executable}): {error.strerror}") from error
         _say(f"{self.node.label}: started (pid {self._popen.pid})")
         self._reader = threading.Thread(target=self._pass_on_output, args=(self._popen,), daemon=True)
         self._reader.start()

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sac_gmm.control import SafetyLimits
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 from sac_gmm.methods import (
     Decoder,
     Gmm,
@@ -99,10 +99,10 @@ def contender(skill: str) -> Contender:
     """A skill by its name.
 
     Raises:
-        SacGmmError: There is none of that name.
+        UserError: There is none of that name.
     """
     if skill not in CONTENDERS:
-        raise SacGmmError(f"there is no skill '{skill}'; choose one of: {', '.join(CONTENDERS)}")
+        raise UserError(f"there is no skill '{skill}'; choose one of: {', '.join(CONTENDERS)}")
     return CONTENDERS[skill]
 
 

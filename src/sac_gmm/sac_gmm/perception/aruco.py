@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 from sac_gmm.perception.camera import Camera
 from sac_gmm.perception.corners import refine_corners
 from sac_gmm.perception.marker_pose import MarkerPose, PoseSolver
@@ -55,15 +55,15 @@ def marker_image(dictionary: str, marker_id: int, pixels: int, quiet_modules: in
         `(bits + 2) / (bits + 2 + 2 * quiet_modules)` of the side: 0.75 for 4x4 and one quiet module.
 
     Raises:
-        SacGmmError: Unknown dictionary or id, or a side that does not divide.
+        UserError: Unknown dictionary or id, or a side that does not divide.
     """
     table = _dictionary(dictionary, marker_id)
     if quiet_modules < 1:
-        raise SacGmmError(f"a quiet zone of {quiet_modules} modules hides the marker's edge: use 1 or more")
+        raise UserError(f"a quiet zone of {quiet_modules} modules hides the marker's edge: use 1 or more")
     modules = table.markerSize + 2
     total = modules + 2 * quiet_modules
     if pixels < total or pixels % total:
-        raise SacGmmError(f"marker picture of {pixels} px: the side must be a multiple of {total}, e.g. {32 * total}")
+        raise UserError(f"marker picture of {pixels} px: the side must be a multiple of {total}, e.g. {32 * total}")
     module_px = pixels // total
     margin = quiet_modules * module_px
     picture = np.full((pixels, pixels), 255, np.uint8)
@@ -115,14 +115,14 @@ class MarkerFinder:
         min_similarity: A candidate less alike the drawn marker than this is not the marker.
 
     Raises:
-        SacGmmError: Unknown dictionary or id, or a similarity out of range.
+        UserError: Unknown dictionary or id, or a similarity out of range.
     """
 
     def __init__(
         self, dictionary: str, marker_ids: Iterable[int], camera: Camera, *, min_similarity: float = MIN_SIMILARITY
     ) -> None:
         if not -1.0 <= min_similarity <= 1.0:
-            raise SacGmmError(f"min_similarity is {min_similarity}, expected -1 to 1")
+            raise UserError(f"min_similarity is {min_similarity}, expected -1 to 1")
         self._camera = camera
         self._min_similarity = min_similarity
         self._drawn: dict[int, npt.NDArray[np.float32]] = {}
@@ -149,11 +149,11 @@ class MarkerFinder:
             What is in the picture, at most one for each id: the one most alike the drawn marker. In order of the ids.
 
         Raises:
-            SacGmmError: The picture has another size than the calibration.
+            UserError: The picture has another size than the calibration.
         """
         height, width = image.shape[:2]
         if (width, height) != (self._camera.width, self._camera.height):
-            raise SacGmmError(
+            raise UserError(
                 f"the image is {width}x{height} but the calibration is for {self._camera.width}x{self._camera.height}: "
                 "publish the camera_info of this image size"
             )
@@ -197,7 +197,7 @@ class ArucoDetector:
         min_similarity: A candidate less alike the drawn marker than this is not the marker.
 
     Raises:
-        SacGmmError: Unknown dictionary or id, or a size or similarity out of range.
+        UserError: Unknown dictionary or id, or a size or similarity out of range.
     """
 
     def __init__(
@@ -218,7 +218,7 @@ class ArucoDetector:
             The marker, or None where it is not in the picture. Of several, the one most alike the drawn marker.
 
         Raises:
-            SacGmmError: The picture has another size than the calibration.
+            UserError: The picture has another size than the calibration.
         """
         found = self._finder.find(image)
         if not found:
@@ -230,10 +230,10 @@ def square_corners(size_m: float) -> npt.NDArray[np.float64]:
     """Corners (4, 3) of a marker's black square in its own frame, in the order in which they are found.
 
     Raises:
-        SacGmmError: The size is out of range.
+        UserError: The size is out of range.
     """
     if not 0.0 < size_m < 10.0:
-        raise SacGmmError(f"marker size {size_m} m: expected the side of its black square, 0 to 10 m")
+        raise UserError(f"marker size {size_m} m: expected the side of its black square, 0 to 10 m")
     half = size_m / 2.0
     return np.array([[-half, half, 0], [half, half, 0], [half, -half, 0], [-half, -half, 0]], np.float64)
 
@@ -274,9 +274,9 @@ def _opencv_detector(table: cv2.aruco.Dictionary, smallest: float, step: float) 
 def _dictionary(name: str, marker_id: int) -> cv2.aruco.Dictionary:
     """Look a dictionary up and check that it holds the marker."""
     if name not in dictionary_names():
-        raise SacGmmError(f"there is no marker dictionary '{name}'; choose one of: {', '.join(dictionary_names())}")
+        raise UserError(f"there is no marker dictionary '{name}'; choose one of: {', '.join(dictionary_names())}")
     table = cv2.aruco.getPredefinedDictionary(getattr(cv2.aruco, name))
     count = table.bytesList.shape[0]
     if not 0 <= marker_id < count:
-        raise SacGmmError(f"marker id {marker_id} is not in {name}: choose 0 to {count - 1}")
+        raise UserError(f"marker id {marker_id} is not in {name}: choose 0 to {count - 1}")
     return table

@@ -26,7 +26,7 @@ import numpy.typing as npt
 import yaml
 from scipy.spatial.transform import Rotation
 
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 from sac_gmm.perception.aruco import MIN_SIMILARITY, Marker, MarkerFinder, square_corners
 from sac_gmm.perception.camera import Camera
 from sac_gmm.perception.marker_pose import MarkerPose, PoseSolver
@@ -74,40 +74,40 @@ def load_board(path: Path | str) -> MarkerBoard:
     """Read a board's file.
 
     Raises:
-        SacGmmError: The file is missing, is no YAML, or lacks or misspells something. The message names it.
+        UserError: The file is missing, is no YAML, or lacks or misspells something. The message names it.
     """
     path = Path(path)
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise SacGmmError(f"cannot read the marker board {path}: {error.strerror}") from error
+        raise UserError(f"cannot read the marker board {path}: {error.strerror}") from error
     except (UnicodeDecodeError, yaml.YAMLError) as error:
-        raise SacGmmError(f"the marker board {path} is not valid YAML: {error}") from error
+        raise UserError(f"the marker board {path} is not valid YAML: {error}") from error
     where = f"marker board {path}"
     content = _mapping(where, content, {"dictionary", "marker_size_m"}, {"markers", "grid"})
     if ("markers" in content) == ("grid" in content):
-        raise SacGmmError(f"{where}: give either `markers`, a list, or `grid`")
+        raise UserError(f"{where}: give either `markers`, a list, or `grid`")
     size_m = _number(where, "marker_size_m", content["marker_size_m"])
     square_corners(size_m)  # its range
     if "grid" in content:
         grid = _mapping(f"{where}, grid", content["grid"], {"columns", "rows", "gap_m"}, {"first_id"})
         first_id = grid.get("first_id", 0)
         if not isinstance(first_id, int):
-            raise SacGmmError(f"{where}: grid first_id is {first_id!r}, expected a whole number")
+            raise UserError(f"{where}: grid first_id is {first_id!r}, expected a whole number")
         for name in ("columns", "rows"):
             if not isinstance(grid[name], int) or not 1 <= grid[name] <= 100:
-                raise SacGmmError(f"{where}: grid {name} is {grid[name]!r}, expected a whole number from 1 to 100")
+                raise UserError(f"{where}: grid {name} is {grid[name]!r}, expected a whole number from 1 to 100")
         gap_m = _number(where, "gap_m", grid["gap_m"])
         if gap_m <= 0.0:
-            raise SacGmmError(f"{where}: gap_m is {gap_m:g}, expected white between the markers")
+            raise UserError(f"{where}: gap_m is {gap_m:g}, expected white between the markers")
         return MarkerBoard.grid(str(content["dictionary"]), size_m, grid["columns"], grid["rows"], gap_m, first_id)
     if not isinstance(content["markers"], list) or not content["markers"]:
-        raise SacGmmError(f"{where}: `markers` is empty, expected a list of ids with positions")
+        raise UserError(f"{where}: `markers` is empty, expected a list of ids with positions")
     places: dict[int, tuple[Array, Array]] = {}
     for entry in content["markers"]:
         entry = _mapping(f"{where}, markers", entry, {"id", "position_m"}, {"rpy_rad"})
         if not isinstance(entry["id"], int) or entry["id"] in places:
-            raise SacGmmError(f"{where}: marker id {entry['id']!r} is no whole number or is given twice")
+            raise UserError(f"{where}: marker id {entry['id']!r} is no whole number or is given twice")
         position = _vector(where, "position_m", entry["position_m"])
         rpy = _vector(where, "rpy_rad", entry.get("rpy_rad", [0.0, 0.0, 0.0]))
         places[entry["id"]] = (position, np.asarray(Rotation.from_euler("xyz", rpy).as_matrix(), np.float64))
@@ -124,14 +124,14 @@ class BoardDetector:
         min_similarity: A candidate less alike a drawn marker than this is not the marker.
 
     Raises:
-        SacGmmError: Unknown dictionary or id, or a number out of range.
+        UserError: Unknown dictionary or id, or a number out of range.
     """
 
     def __init__(
         self, board: MarkerBoard, camera: Camera, *, min_markers: int = 1, min_similarity: float = MIN_SIMILARITY
     ) -> None:
         if not 1 <= min_markers <= len(board.places):
-            raise SacGmmError(f"min_markers is {min_markers}, expected 1 to {len(board.places)}, the board's markers")
+            raise UserError(f"min_markers is {min_markers}, expected 1 to {len(board.places)}, the board's markers")
         self._board = board
         self._square_m = square_corners(board.size_m)
         self._min_markers = min_markers
@@ -171,21 +171,21 @@ def _moved(pose: MarkerPose, position_m: Array, rotation: Array) -> MarkerPose:
 
 def _mapping(where: str, value: Any, needed: set[str], optional: set[str]) -> dict[str, Any]:
     if not isinstance(value, dict):
-        raise SacGmmError(f"{where}: expected names and values: {', '.join(sorted(needed | optional))}")
+        raise UserError(f"{where}: expected names and values: {', '.join(sorted(needed | optional))}")
     missing, unknown = needed - value.keys(), value.keys() - needed - optional
     if missing or unknown:
         what = f"{', '.join(sorted(missing))} is missing" if missing else f"there is no {', '.join(map(str, unknown))}"
-        raise SacGmmError(f"{where}: {what}; it has {', '.join(sorted(needed | optional))}")
+        raise UserError(f"{where}: {what}; it has {', '.join(sorted(needed | optional))}")
     return value
 
 
 def _number(where: str, name: str, value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not np.isfinite(value):
-        raise SacGmmError(f"{where}: {name} is {value!r}, expected a number in metres")
+        raise UserError(f"{where}: {name} is {value!r}, expected a number in metres")
     return float(value)
 
 
 def _vector(where: str, name: str, value: Any) -> Array:
     if not isinstance(value, list) or len(value) != 3:
-        raise SacGmmError(f"{where}: {name} is {value!r}, expected three numbers")
+        raise UserError(f"{where}: {name} is {value!r}, expected three numbers")
     return np.array([_number(where, name, entry) for entry in value])

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 
 # Bytes per pixel and the order that turns the pixel into RGB (None: a single grey channel).
 _ENCODINGS: dict[str, tuple[int, tuple[int, int, int] | None]] = {
@@ -56,30 +56,28 @@ class Camera:
             model: Name of the distortion model; empty where nobody says.
 
         Raises:
-            SacGmmError: The calibration is empty (all zero, as uncalibrated drivers publish), of a model that is not
+            UserError: The calibration is empty (all zero, as uncalibrated drivers publish), of a model that is not
                 known here, or makes no sense.
         """
         if model and model not in _MODELS:  # a fish-eye's coefficients may be as many as ours and mean something else
-            raise SacGmmError(
+            raise UserError(
                 f"camera calibration: the distortion model is '{model}', expected {' or '.join(_MODELS)}: undistort "
                 "the pictures first and give the calibration of those, or calibrate the camera with plumb_bob"
             )
         K = np.array(matrix, dtype=np.float64)
         D = np.array(distortion, dtype=np.float64).ravel()
         if K.size != 9:
-            raise SacGmmError(
-                f"camera calibration: the matrix K has {K.size} numbers, expected 9: calibrate the camera"
-            )
+            raise UserError(f"camera calibration: the matrix K has {K.size} numbers, expected 9: calibrate the camera")
         K = K.reshape(3, 3)
         if not (np.isfinite(K).all() and np.isfinite(D).all()):
-            raise SacGmmError("camera calibration: K or D holds a number that is not finite: calibrate the camera")
+            raise UserError("camera calibration: K or D holds a number that is not finite: calibrate the camera")
         if width <= 0 or height <= 0 or K[0, 0] <= 0.0 or K[1, 1] <= 0.0 or K[2, 2] != 1.0:
-            raise SacGmmError(
+            raise UserError(
                 f"camera calibration: {width}x{height} with focal lengths {K[0, 0]:g} and {K[1, 1]:g} px is not a "
                 "calibrated camera: publish camera_info with the calibration of this camera"
             )
         if D.size not in (0, 4, 5, 8):
-            raise SacGmmError(
+            raise UserError(
                 f"camera calibration: {D.size} distortion coefficients, expected 0, 4, 5 or 8 (plumb_bob or "
                 "rational_polynomial): rectify the picture first"
             )
@@ -102,14 +100,14 @@ def image_array(
         (height, width, 3) RGB, or (height, width) for mono8; uint8.
 
     Raises:
-        SacGmmError: Unknown encoding, or fewer bytes than the size says.
+        UserError: Unknown encoding, or fewer bytes than the size says.
     """
     if encoding not in _ENCODINGS:
-        raise SacGmmError(f"image encoding '{encoding}' is not supported: publish one of {', '.join(_ENCODINGS)}")
+        raise UserError(f"image encoding '{encoding}' is not supported: publish one of {', '.join(_ENCODINGS)}")
     channels, order = _ENCODINGS[encoding]
     flat = np.frombuffer(data, dtype=np.uint8)
     if height <= 0 or width <= 0 or step < width * channels or flat.size < step * height:
-        raise SacGmmError(
+        raise UserError(
             f"image of {width}x{height} {encoding} with row step {step} holds {flat.size} bytes, expected "
             f"{max(step, width * channels) * height}: the driver publishes a broken image"
         )

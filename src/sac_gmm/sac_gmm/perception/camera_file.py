@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import yaml
 
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 from sac_gmm.perception.camera import Camera
 
 FIELD_OF_VIEW_RAD = np.radians(65.0)  # along the longer side; of a telephone's main camera when it films
@@ -22,14 +22,14 @@ def load_camera(path: Path | str) -> Camera:
             or a CameraInfo as `ros2 topic echo` prints it (width, height, k, d).
 
     Raises:
-        SacGmmError: The file is missing, of another kind, or is no calibration.
+        UserError: The file is missing, of another kind, or is no calibration.
     """
     try:
         content = next(yaml.safe_load_all(Path(path).read_text(encoding="utf-8")), None)
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise SacGmmError(f"cannot read the calibration {path}: {error}") from error
+        raise UserError(f"cannot read the calibration {path}: {error}") from error
     if not isinstance(content, dict):
-        raise SacGmmError(f"{path} is not a calibration: expected names and values, such as camera_matrix")
+        raise UserError(f"{path} is not a calibration: expected names and values, such as camera_matrix")
     try:
         return Camera.create(
             _pixels(content, "width", "image_width"),
@@ -39,11 +39,11 @@ def load_camera(path: Path | str) -> Camera:
             str(content.get("distortion_model") or ""),
         )
     except KeyError as error:
-        raise SacGmmError(f"{path} is not a calibration: it has no field {error}") from error
+        raise UserError(f"{path} is not a calibration: it has no field {error}") from error
     except (TypeError, ValueError) as error:
-        raise SacGmmError(f"{path} is not a calibration: {error}") from error
-    except SacGmmError as error:
-        raise SacGmmError(f"{path}: {error}") from error
+        raise UserError(f"{path} is not a calibration: {error}") from error
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from error
 
 
 def guess_camera(width: int, height: int, focal_px: float | None = None) -> Camera:
@@ -51,7 +51,7 @@ def guess_camera(width: int, height: int, focal_px: float | None = None) -> Came
     if focal_px is None:
         focal_px = 0.5 * max(width, height) / float(np.tan(0.5 * FIELD_OF_VIEW_RAD))
     if not (np.isfinite(focal_px) and focal_px > 0.0):
-        raise SacGmmError(f"the focal length is {focal_px} px, expected a positive number")
+        raise UserError(f"the focal length is {focal_px} px, expected a positive number")
     middle = (0.5 * (width - 1), 0.5 * (height - 1))
     return Camera.create(width, height, [focal_px, 0.0, middle[0], 0.0, focal_px, middle[1], 0.0, 0.0, 1.0])
 
@@ -61,7 +61,7 @@ def _pixels(content: dict[str, Any], *names: str) -> int:
     try:
         return int(value)
     except (TypeError, ValueError, OverflowError):
-        raise SacGmmError(f"{' or '.join(names)} is {value!r}, expected a whole number of pixels") from None
+        raise UserError(f"{' or '.join(names)} is {value!r}, expected a whole number of pixels") from None
 
 
 def _field(content: dict[str, Any], *names: str) -> Any:

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.spatial.transform import Rotation
 
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 from sac_gmm.core.files import read_json, write_json
 
 Array = npt.NDArray[np.float64]
@@ -35,13 +35,13 @@ class RigidTransform:
         """From a position (3,) and a quaternion (4,), which is normalised.
 
         Raises:
-            SacGmmError: They are not three and four finite numbers, or the quaternion is zero.
+            UserError: They are not three and four finite numbers, or the quaternion is zero.
         """
         position, quaternion = _numbers(position_m), _numbers(quaternion_xyzw)
         if position.shape != (3,) or not np.isfinite(position).all():
-            raise SacGmmError(f"a position is three finite numbers (m), not {position_m!r}")
+            raise UserError(f"a position is three finite numbers (m), not {position_m!r}")
         if quaternion.shape != (4,) or not np.isfinite(quaternion).all() or abs(np.linalg.norm(quaternion) - 1) > 0.1:
-            raise SacGmmError(f"a quaternion x y z w is four numbers of norm 1, not {quaternion_xyzw!r}")
+            raise UserError(f"a quaternion x y z w is four numbers of norm 1, not {quaternion_xyzw!r}")
         return cls(position, Rotation.from_quat(quaternion).as_matrix())
 
     @property
@@ -84,18 +84,18 @@ def load_extrinsics(path: Path | str) -> tuple[str, str, RigidTransform]:
     """Parent frame, child frame and pose of a file of `save_extrinsics`.
 
     Raises:
-        SacGmmError: The file is missing or is not of this kind.
+        UserError: The file is missing or is not of this kind.
     """
     content = read_json(path)
     if not isinstance(content, dict) or content.get("format") != _FORMAT or content.get("version") != _VERSION:
-        raise SacGmmError(f"{path} is not a file of camera extrinsics: make one with `sac-gmm hands calibrate`")
+        raise UserError(f"{path} is not a file of camera extrinsics: make one with `sac-gmm hands calibrate`")
     try:
         pose = RigidTransform.of(content["position_m"], content["quaternion_xyzw"])
         return str(content["parent_frame"]), str(content["child_frame"]), pose
     except KeyError as error:
-        raise SacGmmError(f"{path}: the field {error} is missing: calibrate again") from error
-    except SacGmmError as error:
-        raise SacGmmError(f"{path}: {error}") from error
+        raise UserError(f"{path}: the field {error} is missing: calibrate again") from error
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from error
 
 
 def _numbers(values: npt.ArrayLike) -> Array:

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 
 _NOMINAL_HZ = 30.0  # of a film that does not say
 
@@ -32,18 +32,18 @@ class Film:
         declared_frames: As many as the file says it has; 0 where it does not say.
 
     Raises:
-        SacGmmError: The file is missing, is no film, or holds no picture.
+        UserError: The file is missing, is no film, or holds no picture.
     """
 
     def __init__(self, path: Path | str) -> None:
         self.path = Path(path)
         if not self.path.is_file():
-            raise SacGmmError(f"{path}: there is no such film")
+            raise UserError(f"{path}: there is no such film")
         self._capture = cv2.VideoCapture(str(self.path))
         ok, first = self._capture.read() if self._capture.isOpened() else (False, None)
         if not ok or first is None:
             self._capture.release()
-            raise SacGmmError(f"{path} cannot be read as a film: it is damaged, empty, or of a kind not known here")
+            raise UserError(f"{path} cannot be read as a film: it is damaged, empty, or of a kind not known here")
         self._first = first
         self._first_ms = self._capture.get(cv2.CAP_PROP_POS_MSEC)
         self.height, self.width = first.shape[:2]

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from scipy.optimize import least_squares
 from scipy.spatial.transform import Rotation
 
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 from sac_gmm.perception.aruco import dictionary_names
 from sac_gmm.perception.camera import Camera
 from sac_gmm.perception.extrinsics import RigidTransform
@@ -56,18 +56,18 @@ class CharucoBoard:
 
     def __post_init__(self) -> None:
         if self.dictionary not in dictionary_names():
-            raise SacGmmError(f"there is no marker dictionary '{self.dictionary}'; one is DICT_5X5_100")
+            raise UserError(f"there is no marker dictionary '{self.dictionary}'; one is DICT_5X5_100")
         if not (3 <= self.columns <= 30 and 3 <= self.rows <= 30):
-            raise SacGmmError(f"a board of {self.columns}x{self.rows} squares: expected 3 to 30 on either side")
+            raise UserError(f"a board of {self.columns}x{self.rows} squares: expected 3 to 30 on either side")
         table = cv2.aruco.getPredefinedDictionary(getattr(cv2.aruco, self.dictionary))
         needed, held = self.columns * self.rows // 2, len(table.bytesList)
         if needed > held:
-            raise SacGmmError(
+            raise UserError(
                 f"a board of {self.columns}x{self.rows} squares needs {needed} markers, {self.dictionary} has {held}: "
                 "make the board smaller or take a dictionary of more, such as DICT_5X5_1000"
             )
         if not 0.0 < self.marker_m < self.square_m < 1.0:
-            raise SacGmmError(
+            raise UserError(
                 f"a board with squares of {self.square_m} m and markers of {self.marker_m} m: the markers stand in the "
                 "squares, and both are less than a metre"
             )
@@ -145,11 +145,11 @@ def find_board(image: npt.NDArray[np.uint8], board: CharucoBoard, camera: Camera
         The view, or None where fewer than six corners are seen, or corners of one row alone.
 
     Raises:
-        SacGmmError: The picture has another size than the calibration.
+        UserError: The picture has another size than the calibration.
     """
     height, width = image.shape[:2]
     if (width, height) != (camera.width, camera.height):
-        raise SacGmmError(
+        raise UserError(
             f"the image is {width}x{height} but the calibration is for {camera.width}x{camera.height}: "
             "take the pictures in the size that the camera was calibrated for"
         )
@@ -187,18 +187,18 @@ def calibrate_hand_eye(
         mounting: `fixed`: the camera stands, the arm carries the board; `wrist`: the other way round.
 
     Raises:
-        SacGmmError: Too few views, or views between which the arm has hardly turned, or views that do not fit together.
+        UserError: Too few views, or views between which the arm has hardly turned, or views that do not fit together.
     """
     if len(views) != len(flange_poses):
-        raise SacGmmError(f"there are {len(views)} views and {len(flange_poses)} poses of the flange: one for each")
+        raise UserError(f"there are {len(views)} views and {len(flange_poses)} poses of the flange: one for each")
     if len(views) < MIN_VIEWS:
-        raise SacGmmError(f"the board was seen in {len(views)} pictures, expected {MIN_VIEWS} or more, better 15")
+        raise UserError(f"the board was seen in {len(views)} pictures, expected {MIN_VIEWS} or more, better 15")
     _check_turns(flange_poses)
     # What carries the board or the camera, as seen from where the other one is at rest.
     carried = [pose.inverse if mounting == "fixed" else pose for pose in flange_poses]
     starts = [start for method in _METHODS if (start := _closed_form(carried, views, method)) is not None]
     if not starts:
-        raise SacGmmError("the views do not fit together: are position and quaternion those of the flange, in metres?")
+        raise UserError("the views do not fit together: are position and quaternion those of the flange, in metres?")
 
     def residuals(x: Array) -> Array:
         eye, board = _pose(x[:6]), _pose(x[6:])
@@ -220,7 +220,7 @@ def calibrate_hand_eye(
     rms = float(np.sqrt(np.mean(np.sum(error**2, axis=1))))
     most_px = _MAX_REPROJECTION_RAD * float(camera.matrix[0, 0])
     if not (rms <= most_px and spread <= _MAX_SPREAD_M):
-        raise SacGmmError(
+        raise UserError(
             f"the views do not fit together: the corners are missed by {rms:.1f} px (at most {most_px:.1f}) and the "
             f"views disagree on the board by {spread * 1e3:.0f} mm (at most {_MAX_SPREAD_M * 1e3:.0f}). Are the poses "
             "those of the flange in the base frame (not the inverse), in metres, each with its own picture, is the "
@@ -257,7 +257,7 @@ def _check_turns(poses: Sequence[RigidTransform]) -> None:
     turns = (rotations * rotations.mean().inv()).as_rotvec()
     about_second_axis = np.linalg.svd(turns, compute_uv=False)[1] / np.sqrt(len(poses))
     if about_second_axis < MIN_TURN_RAD:
-        raise SacGmmError(
+        raise UserError(
             "between the pictures the flange hardly turned about a second axis "
             f"({np.degrees(about_second_axis):.0f} degrees RMS, expected {np.degrees(MIN_TURN_RAD):.0f} or more): turn "
             "it by 30 degrees and more about different axes"

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 
 Picture = NDArray[np.uint8]
 
@@ -31,7 +31,7 @@ def sensor_pictures(group: str, reading: NDArray[Any]) -> list[tuple[str, Pictur
             (f"{side} finger, 0-{1e3 * full_m:g} mm", _coloured(image / full_m))
             for side, image in zip(("left", "right"), reading, strict=True)
         ]
-    raise SacGmmError(f"there is no picture of '{group}'")
+    raise UserError(f"there is no picture of '{group}'")
 
 
 def sensor_picture(group: str, reading: NDArray[Any]) -> tuple[str, Picture]:

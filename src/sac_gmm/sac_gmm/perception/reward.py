@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 from sac_gmm.perception.aruco import Marker
 
 
@@ -21,7 +21,7 @@ class MarkerGate:
             limit does not make the reward flicker.
 
     Raises:
-        SacGmmError: A number is out of range.
+        UserError: A number is out of range.
     """
 
     max_tilt_rad: float = 1.45
@@ -29,9 +29,9 @@ class MarkerGate:
 
     def __post_init__(self) -> None:
         if not 0.0 < self.max_tilt_rad <= np.pi / 2:
-            raise SacGmmError(f"max_tilt_rad is {self.max_tilt_rad}, expected 0 to 1.57")
+            raise UserError(f"max_tilt_rad is {self.max_tilt_rad}, expected 0 to 1.57")
         if not 0.0 <= self.tilt_hysteresis_rad <= 0.5:
-            raise SacGmmError(f"tilt_hysteresis_rad is {self.tilt_hysteresis_rad}, expected 0 to 0.5")
+            raise UserError(f"tilt_hysteresis_rad is {self.tilt_hysteresis_rad}, expected 0 to 0.5")
 
     def counts(self, marker: Marker | None, success: bool = False) -> bool:
         """Judge one picture.
@@ -52,7 +52,7 @@ class RewardDebouncer:
     def __init__(self, frames_on: int, frames_off: int) -> None:
         for name, frames in (("frames_on", frames_on), ("frames_off", frames_off)):
             if frames < 1:
-                raise SacGmmError(f"{name} is {frames}, expected a whole number of pictures from 1 up")
+                raise UserError(f"{name} is {frames}, expected a whole number of pictures from 1 up")
         self._frames_on = frames_on
         self._frames_off = frames_off
         self.reset()

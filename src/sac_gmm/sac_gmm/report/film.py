@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 from sac_gmm.core.files import atomic_file
 from sac_gmm.methods import Gmm, MacroEnv, MacroStep
 from sac_gmm.methods.episodes import Outcome, Policy, run_episode
@@ -149,10 +149,10 @@ def write_film(path: Path, frames: Sequence[Frame], frames_per_s: float) -> None
     """Write frames as .gif or .mp4; the last one stands for a second.
 
     Raises:
-        SacGmmError: The file's ending is another, or there are no frames.
+        UserError: The file's ending is another, or there are no frames.
     """
     if not frames:
-        raise SacGmmError(f"{path}: there are no frames to write")
+        raise UserError(f"{path}: there are no frames to write")
     pictures = [frame.picture for frame in frames]
     pictures += [pictures[-1]] * round(_HOLD_S * frames_per_s)
     if path.suffix == ".gif":
@@ -160,7 +160,7 @@ def write_film(path: Path, frames: Sequence[Frame], frames_per_s: float) -> None
     elif path.suffix == ".mp4":
         _write_mp4(path, pictures, frames_per_s)
     else:
-        raise SacGmmError(f"{path}: a film is a .gif or an .mp4 file; a .png is a still")
+        raise UserError(f"{path}: a film is a .gif or an .mp4 file; a .png is a still")
 
 
 def write_still(path: Path, frame: Frame) -> None:
@@ -191,13 +191,13 @@ def _write_mp4(path: Path, pictures: Sequence[Picture], frames_per_s: float) -> 
         try:
             writer = cv2.VideoWriter(str(named), cv2.VideoWriter.fourcc(*"mp4v"), frames_per_s, (width, height))
             if not writer.isOpened():
-                raise SacGmmError(f"{path}: this build of OpenCV cannot write mp4; write a .gif")
+                raise UserError(f"{path}: this build of OpenCV cannot write mp4; write a .gif")
             for picture in pictures:
                 writer.write(cv2.cvtColor(picture[:height, :width], cv2.COLOR_RGB2BGR))
             writer.release()
             # The writer does not say when the disk is full.
             if (written := _count_frames(named)) < len(pictures):
-                raise SacGmmError(
+                raise UserError(
                     f"cannot write {path}: {written} of {len(pictures)} frames can be read back; make room on the disk"
                 )
             named.replace(partial)

@@ -11,7 +11,7 @@ from typing import Any
 from matplotlib import image
 from matplotlib.figure import Figure
 
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 from sac_gmm.core.files import atomic_file, read_json
 from sac_gmm.evaluation.measuring import Candidate, episode_seeds, open_candidate
 from sac_gmm.evaluation.rates import SuccessRate
@@ -52,13 +52,13 @@ def write_report(folder: Path | str, films: int = 2, table: Path | None = None) 
         The page's path.
 
     Raises:
-        SacGmmError: The folder is of none of these kinds, or a file in it is not what it should be.
+        UserError: The folder is of none of these kinds, or a file in it is not what it should be.
     """
     folder = Path(folder)
     try:
         page = _page(folder, films, table)
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
-        raise SacGmmError(f"{folder}: a file of the run is not what this version writes ({error!r})") from error
+        raise UserError(f"{folder}: a file of the run is not what this version writes ({error!r})") from error
     path = folder / "report.html"
     page.write(path)
     return path
@@ -71,7 +71,7 @@ def _page(folder: Path, films: int, table: Path | None) -> Page:
         return _demo_page(folder)
     if (folder / "skill.npz").exists() and (folder / "episodes.jsonl").exists():
         return _training_page(folder, films, table)
-    raise SacGmmError(
+    raise UserError(
         f"{folder} holds no run: expected table.json, or result.json (a demo that has ended), or skill.npz and "
         "episodes.jsonl (a training run)"
     )
@@ -166,7 +166,7 @@ def _training_page(run_dir: Path, films: int, table: Path | None) -> Page:
             f"'{test['seed_bank']}' ({name}). In brackets the Wilson 95 % interval."
         )
     if config["skill"] not in CONTENDERS:
-        raise SacGmmError(f"{run_dir / 'config.json'}: skill is {config['skill']!r}, expected {', '.join(CONTENDERS)}")
+        raise UserError(f"{run_dir / 'config.json'}: skill is {config['skill']!r}, expected {', '.join(CONTENDERS)}")
     title = CONTENDERS[config["skill"]].title
     trained = len(successes(episodes, "train"))
     page = Page(
@@ -193,7 +193,7 @@ def _measurements(run_dir: Path) -> dict[str, dict[str, Any]]:
     """Results of `sac-gmm evaluate` in the folder by their file names, those on the test bank first.
 
     Raises:
-        SacGmmError: One of them tells of more or fewer episodes than it says.
+        UserError: One of them tells of more or fewer episodes than it says.
     """
     found = {}
     for path in sorted(run_dir.glob("*.json")):

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 from sac_gmm.core.files import read_json
 from sac_gmm.evaluation.measuring import Candidate, deterministic_policy
 from sac_gmm.evaluation.published import PUBLISHED
@@ -32,25 +32,25 @@ def naming(path: Path) -> Iterator[None]:
     """What stumbles in this block stumbles over the content of `path`: say so.
 
     Raises:
-        SacGmmError: A field is missing, or is of another kind than this version writes.
+        UserError: A field is missing, or is of another kind than this version writes.
     """
     try:
         yield
     except KeyError as error:
-        raise SacGmmError(f"{path}: the field {error} is missing: make the file anew") from error
+        raise UserError(f"{path}: the field {error} is missing: make the file anew") from error
     except (TypeError, ValueError, AttributeError, IndexError) as error:
-        raise SacGmmError(f"{path} is not what this version writes ({error}): make it anew") from error
+        raise UserError(f"{path} is not what this version writes ({error}): make it anew") from error
 
 
 def read_fields(path: Path, *fields: str) -> dict[str, Any]:
     """A JSON file that is an object with these fields at least.
 
     Raises:
-        SacGmmError: The file cannot be read, is something else, or lacks one of them.
+        UserError: The file cannot be read, is something else, or lacks one of them.
     """
     value = read_json(path)
     if not isinstance(value, dict):
-        raise SacGmmError(f"{path}: expected an object with names and values, found {str(value)[:40]}")
+        raise UserError(f"{path}: expected an object with names and values, found {str(value)[:40]}")
     with naming(path):
         for field in fields:
             value[field]
@@ -64,10 +64,10 @@ def read_episodes(folder: Path) -> list[Episode]:
         lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
         episodes = [json.loads(line) for line in lines if line.endswith("\n")]
     except (OSError, ValueError) as error:
-        raise SacGmmError(f"{path} is not a log of episodes ({error}): run it anew") from error
+        raise UserError(f"{path} is not a log of episodes ({error}): run it anew") from error
     for number, episode in enumerate(episodes, 1):
         if not _is_episode(episode):
-            raise SacGmmError(
+            raise UserError(
                 f"{path}: line {number} is not an episode with mode, seed, success, wall_s, and steps or duration_s: "
                 "run it anew"
             )

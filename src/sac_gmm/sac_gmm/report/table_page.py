@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 from sac_gmm.core.files import read_json
 from sac_gmm.evaluation.measuring import episode_seeds, open_candidate
 from sac_gmm.evaluation.published import PUBLISHED
@@ -20,7 +20,7 @@ def table_page(folder: Path, films: int) -> Page:
     path = folder / "table.json"
     table = read_fields(path, "rows", "episodes", "missing", "git")
     if not table["rows"]:
-        raise SacGmmError(f"{path}: 'rows' is empty: no cell of the table is known yet, run `sac-gmm table` first")
+        raise UserError(f"{path}: 'rows' is empty: no cell of the table is known yet, run `sac-gmm table` first")
     with naming(path):
         return _page(folder, table, films)
 

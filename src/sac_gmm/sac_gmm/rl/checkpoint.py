@@ -19,7 +19,7 @@ from typing import IO, Any
 import numpy as np
 import safetensors.torch
 
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 from sac_gmm.core.files import atomic_file
 from sac_gmm.rl.replay import Replay
 from sac_gmm.rl.sac.agent import Policy, SacAgent
@@ -69,7 +69,7 @@ def load_checkpoint(path: Path | str) -> Checkpoint:
     """Read what `save_checkpoint` wrote.
 
     Raises:
-        SacGmmError: No such file, a cut or changed file, another kind or version, shapes that do not fit.
+        UserError: No such file, a cut or changed file, another kind or version, shapes that do not fit.
     """
     header, members = _read(path, "agent")
     try:
@@ -84,7 +84,7 @@ def load_checkpoint(path: Path | str) -> Checkpoint:
             with np.load(io.BytesIO(members["replay.npz"]), allow_pickle=False) as arrays:
                 replay.load_state_dict(dict(arrays))
     except Exception as error:  # what was changed by hand can make this stumble in any way at all
-        raise SacGmmError(f"checkpoint {path} does not fit this version's agent: {error}") from error
+        raise UserError(f"checkpoint {path} does not fit this version's agent: {error}") from error
     return Checkpoint(agent, replay, header["extra"])
 
 
@@ -106,7 +106,7 @@ def load_policy(path: Path | str) -> tuple[Policy, dict[str, Any]]:
     """Read a policy file; return the policy and the caller's JSON values.
 
     Raises:
-        SacGmmError: No such file, a cut or changed file, another kind or version, shapes that do not fit.
+        UserError: No such file, a cut or changed file, another kind or version, shapes that do not fit.
     """
     header, members = _read(path, "policy")
     try:
@@ -115,7 +115,7 @@ def load_policy(path: Path | str) -> tuple[Policy, dict[str, Any]]:
         policy.load_state_dict(safetensors.torch.load(members["tensors.safetensors"]))
         policy.version = header["policy_version"]
     except Exception as error:  # what was changed by hand can make this stumble in any way at all
-        raise SacGmmError(f"policy {path} does not fit this version: {error}") from error
+        raise UserError(f"policy {path} does not fit this version: {error}") from error
     return policy, header["extra"]
 
 
@@ -174,23 +174,23 @@ def _read(path: Path | str, kind: str) -> tuple[dict[str, Any], dict[str, bytes]
         with Path(path).open("rb") as file:
             header, members = _parse(path, file)
     except FileNotFoundError as error:
-        raise SacGmmError(f"there is no file {path}") from error
+        raise UserError(f"there is no file {path}") from error
     except OSError as error:
-        raise SacGmmError(f"cannot read {path}: {error.strerror}") from error
+        raise UserError(f"cannot read {path}: {error.strerror}") from error
     if not isinstance(header, dict):
-        raise SacGmmError(f"{path} is no checkpoint: its header is not an object with names and values")
+        raise UserError(f"{path} is no checkpoint: its header is not an object with names and values")
     if header.get("format") != FORMAT or header.get("version") != VERSION:
-        raise SacGmmError(
+        raise UserError(
             f"{path} is {header.get('format')} version {header.get('version')}, this program reads {FORMAT} version "
             f"{VERSION}: use the program version that wrote it"
         )
     if header.get("kind") != kind:
-        raise SacGmmError(f"{path} holds a {header.get('kind')}, expected a file with a {kind}")
+        raise UserError(f"{path} holds a {header.get('kind')}, expected a file with a {kind}")
     if not all(isinstance(header.get(name), dict) for name in ("sha256", "extra")):
-        raise SacGmmError(f"{path}: its header lacks the checksums or what belongs to the run: use an older copy")
+        raise UserError(f"{path}: its header lacks the checksums or what belongs to the run: use an older copy")
     for name, checksum in header["sha256"].items():
         if name not in members or hashlib.sha256(members[name]).hexdigest() != checksum:
-            raise SacGmmError(f"{path}: {name} is missing or does not match its checksum: use an older copy")
+            raise UserError(f"{path}: {name} is missing or does not match its checksum: use an older copy")
     return header, members
 
 
@@ -201,4 +201,4 @@ def _parse(path: Path | str, file: IO[bytes]) -> tuple[Any, dict[str, bytes]]:
             members = {name: archive.read(name) for name in archive.namelist()}
         return json.loads(members.pop("header.json")), members
     except Exception as error:  # a damaged file can make the parser stumble in any way at all
-        raise SacGmmError(f"{path} was cut short or is no checkpoint ({error}): use an older copy") from error
+        raise UserError(f"{path} was cut short or is no checkpoint ({error}): use an older copy") from error

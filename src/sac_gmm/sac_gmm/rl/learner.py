@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 from sac_gmm.rl.checkpoint import load_checkpoint, save_checkpoint
 from sac_gmm.rl.replay import Replay, Transition
 from sac_gmm.rl.sac.agent import Policy, PolicySnapshot, SacAgent
@@ -56,17 +56,17 @@ class SyncLearner:
             made_for: Observation, entries of an action and configuration that it must have; any where not given.
 
         Raises:
-            SacGmmError: The file cannot be used, or was made for something else.
+            UserError: The file cannot be used, or was made for something else.
         """
         checkpoint = load_checkpoint(path)
         agent, replay = checkpoint.agent, checkpoint.replay
         if made_for is not None and (agent.spec, agent.action_dim, agent.config) != made_for:
-            raise SacGmmError(
+            raise UserError(
                 f"checkpoint {path} was made with another observation or configuration: give the same, or another "
                 "folder"
             )
         if replay is None:
-            raise SacGmmError(f"checkpoint {path} has no replay buffer: it cannot be resumed, only run")
+            raise UserError(f"checkpoint {path} has no replay buffer: it cannot be resumed, only run")
         return cls(agent, replay), checkpoint.extra
 
     def observe(self, transition: Transition, *, learn: bool = True) -> None:
@@ -246,7 +246,7 @@ class AsyncLearner:
         """Wait for the first policy, which takes the seconds of a start of Python and torch.
 
         Raises:
-            SacGmmError: The learner did not start; the message says why.
+            UserError: The learner did not start; the message says why.
         """
         self._wait("ready", timeout_s)
 
@@ -278,7 +278,7 @@ class AsyncLearner:
         """Have the learner write everything to a file, and wait until it stands.
 
         Raises:
-            SacGmmError: It could not be written, or the learner is gone.
+            UserError: It could not be written, or the learner is gone.
         """
         self._inbox.put(("checkpoint", str(path), extra))
         self._wait("saved", timeout_s)
@@ -317,13 +317,13 @@ class AsyncLearner:
                 kind, text = self._answers.get(timeout=0.1)
             except queue.Empty:
                 if not self.alive:
-                    raise SacGmmError("the learner's process ended: see its log, then resume") from None
+                    raise UserError("the learner's process ended: see its log, then resume") from None
                 continue
             if kind == "error":
-                raise SacGmmError(text)
+                raise UserError(text)
             if kind == wanted:
                 return
-        raise SacGmmError(f"the learner gave no answer ({wanted}) within {timeout_s:.0f} s: is the machine overloaded?")
+        raise UserError(f"the learner gave no answer ({wanted}) within {timeout_s:.0f} s: is the machine overloaded?")
 
 
 def _counters(agent: SacAgent, replay: Replay) -> dict[str, float]:
@@ -341,7 +341,7 @@ def _run(orders: _Orders, board: _Board, inbox: Any, answers: Any) -> None:
     torch.set_num_threads(1)
     try:
         _learn(orders, board, inbox, answers)
-    except SacGmmError as error:
+    except UserError as error:
         answers.put(("error", str(error)))
     except Exception as error:
         log.exception("the learner failed")
@@ -371,7 +371,7 @@ def _learn(orders: _Orders, board: _Board, inbox: Any, answers: Any) -> None:
         """Write a checkpoint; what went wrong, for a disk that is full must not end what is being learned."""
         try:
             save_checkpoint(path, agent, replay, extra)
-        except (OSError, SacGmmError) as error:
+        except (OSError, UserError) as error:
             log.error("not saved, learning goes on: %s", error)
             return str(error)
         return ""

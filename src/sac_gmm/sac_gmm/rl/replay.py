@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 from sac_gmm.rl.sac.config import ObservationSpec
 
 Observation = dict[str, np.ndarray]
@@ -67,7 +67,7 @@ class Replay:
         """Append one transition.
 
         Raises:
-            SacGmmError: A shape that is not the specified one, a number that is not finite, an action outside [-1, 1].
+            UserError: A shape that is not the specified one, a number that is not finite, an action outside [-1, 1].
         """
         self._check(transition)
         i = self.n_added % self.capacity
@@ -125,7 +125,7 @@ class Replay:
             "succeeded" (B,): 1 where the episode's return is positive, else 0.
         """
         if self.size == 0:
-            raise SacGmmError("the replay buffer is empty: add transitions before sampling")
+            raise UserError("the replay buffer is empty: add transitions before sampling")
         batches = rng.integers(self.size, size=(n_batches, batch_size))
         n_successes = round(success_fraction * batch_size)
         if n_successes and len(self._successes):
@@ -160,7 +160,7 @@ class Replay:
     def images(self, rows: np.ndarray | None = None) -> np.ndarray:
         """Return the images that were observed, uint8 (N, C, H, W), of the given rows or of all."""
         if self.spec.image_shape is None:
-            raise SacGmmError("the observations of this replay buffer have no image")
+            raise UserError("the observations of this replay buffer have no image")
         return self._image[: self.size] if rows is None else self._image[rows]
 
     def episode_starts(self) -> np.ndarray:
@@ -221,16 +221,16 @@ class Replay:
         """Restore what `state_dict` returned.
 
         Raises:
-            SacGmmError: The capacity or a shape differs.
+            UserError: The capacity or a shape differs.
         """
         if int(state["capacity"]) != self.capacity:
-            raise SacGmmError(f"the stored replay holds {int(state['capacity'])} transitions, this one {self.capacity}")
+            raise UserError(f"the stored replay holds {int(state['capacity'])} transitions, this one {self.capacity}")
         n_added = int(state["n_added"])
         size = min(n_added, self.capacity)
         for name in ("vector", "next_vector", "action", "reward", "steps", "terminated", "last", "succeeded", "image"):
             array = getattr(self, f"_{name}")
             if state[name].shape != (size, *array.shape[1:]):
-                raise SacGmmError(f"replay field {name} has shape {state[name].shape}, not {(size, *array.shape[1:])}")
+                raise UserError(f"replay field {name} has shape {state[name].shape}, not {(size, *array.shape[1:])}")
             array[:size] = state[name]
         self._next_image = dict(zip(state["next_image_rows"].tolist(), state["next_images"], strict=True))
         self.n_added, self.size = n_added, size
@@ -258,11 +258,11 @@ class Replay:
             for name, shape in expected.items():
                 if name not in obs or np.shape(obs[name]) != shape:
                     got = np.shape(obs[name]) if name in obs else "nothing"
-                    raise SacGmmError(f'transition {which}["{name}"] has shape {got}, expected {shape}')
+                    raise UserError(f'transition {which}["{name}"] has shape {got}, expected {shape}')
             if self.spec.vector_size and not np.all(np.isfinite(obs["vector"])):
-                raise SacGmmError(f'transition {which}["vector"] is not finite: {obs["vector"]}')
+                raise UserError(f'transition {which}["vector"] is not finite: {obs["vector"]}')
         action = np.asarray(transition.action)
         if action.shape != (self.action_dim,) or not np.all(np.abs(action) <= 1.0):
-            raise SacGmmError(f"transition action is {action}, expected {self.action_dim} entries in [-1, 1]")
+            raise UserError(f"transition action is {action}, expected {self.action_dim} entries in [-1, 1]")
         if not np.isfinite(transition.reward) or transition.steps < 1:
-            raise SacGmmError(f"transition reward {transition.reward} or steps {transition.steps} is out of range")
+            raise UserError(f"transition reward {transition.reward} or steps {transition.steps} is out of range")

@@ -8,7 +8,7 @@ import numpy as np
 import pybullet as pb
 from numpy.typing import NDArray
 
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 from sac_gmm.tasks.sensing.cameras import AMBIENT, LIGHT_DIRECTION, Camera
 
 _N_ARM_LINKS = 7  # their mass is the arm's own; what the gripper carries may vary
@@ -42,7 +42,7 @@ class Randomisation:
             value = getattr(self, field.name)
             valid = isinstance(value, int | float | np.floating) and np.isfinite(value)
             if not valid or not 0.0 <= value <= largest[field.name]:
-                raise SacGmmError(
+                raise UserError(
                     f"randomisation: {field.name} is {value!r}; it must be a number from 0 to {largest[field.name]:g}"
                 )
 

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 from sac_gmm.tasks.scenes.door import DoorTask
 from sac_gmm.tasks.scenes.lever import LeverTask
 from sac_gmm.tasks.scenes.peg import EasyPegTask, MediumPegTask, PegTask
@@ -23,10 +23,10 @@ def task_class(name: str) -> type[Task]:
     """The class of a task.
 
     Raises:
-        SacGmmError: There is no task of that name.
+        UserError: There is no task of that name.
     """
     if name not in TASKS:
-        raise SacGmmError(f"there is no task '{name}'; choose one of: {', '.join(TASKS)}")
+        raise UserError(f"there is no task '{name}'; choose one of: {', '.join(TASKS)}")
     return TASKS[name]
 
 
@@ -38,39 +38,39 @@ def make_task(name: str, **options: Any) -> Task:
         options: Keyword arguments of the task, such as `target_noise_std_m` and `control_rate_hz`.
 
     Raises:
-        SacGmmError: There is no task or option of that name, or a value is out of range.
+        UserError: There is no task or option of that name, or a value is out of range.
     """
     try:
         return task_class(name)(**options)
     except TypeError as error:
-        raise SacGmmError(f"task '{name}': {error}") from error
+        raise UserError(f"task '{name}': {error}") from error
 
 
 def add_own_tasks() -> None:
     """Add the tasks in the files that the environment names; processes that are started inherit them.
 
     Raises:
-        SacGmmError: A file is missing or fails, holds no task, or its task has the name of another.
+        UserError: A file is missing or fails, holds no task, or its task has the name of another.
     """
     for file in filter(None, os.environ.get(OWN_TASKS, "").split(os.pathsep)):
         for task in _tasks_in(Path(file)):
             if TASKS.setdefault(task.name, task) is not task:
-                raise SacGmmError(f"{file}: there is a task '{task.name}' already: give this one another name")
+                raise UserError(f"{file}: there is a task '{task.name}' already: give this one another name")
 
 
 def _tasks_in(file: Path) -> list[type[Task]]:
     module_name = f"sac_gmm_task_{file.stem}"
     spec = importlib.util.spec_from_file_location(module_name, file)
     if spec is None or spec.loader is None or not file.is_file():
-        raise SacGmmError(f"{OWN_TASKS} names {file}, which is no Python file: give its path, or unset the variable")
+        raise UserError(f"{OWN_TASKS} names {file}, which is no Python file: give its path, or unset the variable")
     module = importlib.util.module_from_spec(spec)
     sys.modules[module_name] = module
     try:
         spec.loader.exec_module(module)
     except Exception as error:
-        raise SacGmmError(f"{file} fails: {type(error).__name__}: {error}") from error
+        raise UserError(f"{file} fails: {type(error).__name__}: {error}") from error
     own = [kind for kind in vars(module).values() if isinstance(kind, type) and kind.__module__ == module_name]
     tasks = [kind for kind in own if issubclass(kind, Task) and hasattr(kind, "name")]
     if not tasks:
-        raise SacGmmError(f"{file} holds no task: expected a class over sac_gmm.tasks.Task with a name")
+        raise UserError(f"{file} holds no task: expected a class over sac_gmm.tasks.Task with a name")
     return tasks

@@ -11,7 +11,7 @@ import pybullet as pb
 from gymnasium import spaces
 from numpy.typing import NDArray
 
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 from sac_gmm.core.small_algebra import clip_finite
 from sac_gmm.tasks.arms.iiwa import Iiwa, ImpedanceGains, Tool
 from sac_gmm.tasks.randomisation import Randomisation, Randomiser
@@ -51,7 +51,7 @@ class Task(gymnasium.Env):
         render_mode: `rgb_array` or None.
 
     Raises:
-        SacGmmError: A value is out of range, or the task has no such group.
+        UserError: A value is out of range, or the task has no such group.
     """
 
     metadata = {"render_modes": ["rgb_array"], "render_fps": 30}  # noqa: RUF012 - the name and type Gymnasium asks for
@@ -79,10 +79,10 @@ class Task(gymnasium.Env):
         render_mode: str | None = None,
     ):
         if render_mode not in (None, *self.metadata["render_modes"]):
-            raise SacGmmError(f"render_mode is '{render_mode}'; it must be 'rgb_array' or None")
+            raise UserError(f"render_mode is '{render_mode}'; it must be 'rgb_array' or None")
         substeps = self.physics_rate_hz / control_rate_hz if control_rate_hz > 0 else 0.5
         if substeps < 1 or abs(substeps - round(substeps)) > 1e-9:
-            raise SacGmmError(
+            raise UserError(
                 f"control_rate_hz is {control_rate_hz}; it must divide the physics rate of {self.physics_rate_hz} Hz"
             )
         self.target_noise_std_m = _checked_noise(target_noise_std_m)
@@ -190,11 +190,11 @@ class Task(gymnasium.Env):
             options: `target_noise_std_m` replaces the task's own value for this episode.
         """
         if seed is not None and seed < 0:
-            raise SacGmmError(f"the seed of an episode is {seed}: give a whole number from 0 up")
+            raise UserError(f"the seed of an episode is {seed}: give a whole number from 0 up")
         super().reset(seed=seed)
         options = options or {}
         if unknown := set(options) - {"target_noise_std_m"}:
-            raise SacGmmError(f"reset has no option {', '.join(map(repr, sorted(unknown)))}; it has target_noise_std_m")
+            raise UserError(f"reset has no option {', '.join(map(repr, sorted(unknown)))}; it has target_noise_std_m")
         std = _checked_noise(options.get("target_noise_std_m", self.target_noise_std_m))
         rng = self.np_random
         self._needs_reset = True
@@ -220,16 +220,16 @@ class Task(gymnasium.Env):
         """Follow a twist for one control period.
 
         Raises:
-            SacGmmError: The episode has ended, or the action is not six finite numbers.
+            UserError: The episode has ended, or the action is not six finite numbers.
         """
         if self._needs_reset:
-            raise SacGmmError("the episode has ended (or never began): call reset() before step()")
+            raise UserError("the episode has ended (or never began): call reset() before step()")
         try:
             twist = np.array(action, dtype=float)
         except (TypeError, ValueError):
             twist = np.empty(0)
         if twist.shape != (6,) or not clip_finite(twist, self._twist_limit):
-            raise SacGmmError(f"the action must be a twist of six finite numbers, not {action!r}")
+            raise UserError(f"the action must be a twist of six finite numbers, not {action!r}")
         self.advance(twist)
         success = self.succeeded()
         truncated = not success and self.elapsed_steps * self.control_dt_s >= self.time_limit_s - 1e-9
@@ -257,11 +257,11 @@ class Task(gymnasium.Env):
         """Read the sensor of a group (`tactile`, `depth`, `rgb`): shape and type as `sensors[group].space` says.
 
         Raises:
-            SacGmmError: The task has no such sensor, or the group is `privileged`, which nothing reads.
+            UserError: The task has no such sensor, or the group is `privileged`, which nothing reads.
         """
         if group not in self.sensors:
             check_groups(self.name, (group,), self.sensors)
-            raise SacGmmError(f"'{group}' is part of every observation; what is read are sensors: {list(self.sensors)}")
+            raise UserError(f"'{group}' is part of every observation; what is read are sensors: {list(self.sensors)}")
         self.point_cameras()
         return self.sensors[group].read()
 
@@ -269,7 +269,7 @@ class Task(gymnasium.Env):
         """Take a picture with the camera `name`: RGB, shape (height, width, 3).
 
         Raises:
-            SacGmmError: The task has no camera of that name.
+            UserError: The task has no camera of that name.
         """
         camera = self._camera(name)
         self.point_cameras()
@@ -291,7 +291,7 @@ class Task(gymnasium.Env):
 
     def _camera(self, name: str) -> Camera:
         if name not in self.cameras:
-            raise SacGmmError(f"task '{self.name}' has no camera '{name}'; it has {', '.join(self.cameras)}")
+            raise UserError(f"task '{self.name}' has no camera '{name}'; it has {', '.join(self.cameras)}")
         return self.cameras[name]
 
     def _observe(self) -> Observation:
@@ -319,5 +319,5 @@ def _checked_noise(std_m: float) -> float:
     except TypeError:
         valid = False
     if not valid:
-        raise SacGmmError(f"target_noise_std_m is {std_m!r}; it must be a number of metres >= 0")
+        raise UserError(f"target_noise_std_m is {std_m!r}; it must be a number of metres >= 0")
     return float(std_m)

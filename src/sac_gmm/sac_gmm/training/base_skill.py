@@ -38,7 +38,7 @@ def base_skill(task: str) -> BaseSkill:
     """How the base skill of a task is fitted: of a task of one's own to the bags in its folder, components chosen.
 
     Raises:
-        SacGmmError: There is no such task.
+        UserError: There is no such task.
     """
     if task in BASE_SKILLS:
         return BASE_SKILLS[task]
@@ -55,7 +55,7 @@ def fit_base_skill(task: str, kind: Kind = "lpv_ds", demonstrations: Path = Path
         demonstrations: Folder with one folder of bags per task.
 
     Raises:
-        SacGmmError: There is no such task, or its bags are missing or bad.
+        UserError: There is no such task, or its bags are missing or bad.
     """
     from sac_gmm.demos import find_bags, read_demonstration, to_training_set
 

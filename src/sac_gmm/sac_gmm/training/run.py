@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 from sac_gmm.core.files import atomic_file, sync_path, write_json
 from sac_gmm.core.provenance import provenance
 from sac_gmm.core.runs import locked_run, put_aside, read_config, read_log
@@ -49,7 +49,7 @@ class Plan:
 
     def __post_init__(self) -> None:
         if not contender(self.skill).learns:
-            raise SacGmmError(f"skill '{self.skill}' learns nothing: measure it with `sac-gmm evaluate`")
+            raise UserError(f"skill '{self.skill}' learns nothing: measure it with `sac-gmm evaluate`")
         seed_bank("train", self.seed, self.episodes)  # refuses what it has no seeds for, before anything is written
 
     def to_json(self) -> dict[str, Any]:
@@ -95,7 +95,7 @@ class TrainingRun:
         keep_policies_at: After so many training episodes the policy is kept too, as `policy_N.bin`.
 
     Raises:
-        SacGmmError: There is a run already, none to resume, one of another plan, one that another program is at, or one
+        UserError: There is a run already, none to resume, one of another plan, one that another program is at, or one
             of which a file is missing or belongs to another. Nothing is written then.
     """
 
@@ -204,13 +204,13 @@ class TrainingRun:
         if not resume:
             found = [name for name in PARTS if (self.folder / name).exists()]
             if "config.json" in found:
-                raise SacGmmError(f"there is a run in {self.folder} already: give --resume to go on, or another folder")
+                raise UserError(f"there is a run in {self.folder} already: give --resume to go on, or another folder")
             if found:
-                raise SacGmmError(f"{self.folder} holds {', '.join(found)} of another run: give another folder")
+                raise UserError(f"{self.folder} holds {', '.join(found)} of another run: give another folder")
             return
         before, wanted = read_config(self.folder), self._config()
         if changed := [name for name in wanted if before.get(name) != wanted[name] and name != "episodes"]:
-            raise SacGmmError(
+            raise UserError(
                 f"the run in {self.folder} was started with other values of: {', '.join(changed)}; give the same"
             )
 
@@ -250,13 +250,13 @@ class TrainingRun:
     def _check_belongs(self, known: dict[str, Any]) -> None:
         """Refuse a checkpoint that is not of a training run, or of one with another base skill."""
         if not isinstance(known.get("episodes"), int) or "agent" not in known:
-            raise SacGmmError(
+            raise UserError(
                 f"{self._checkpoint} is not the checkpoint of a training run: put back the one of this run, or begin "
                 "another run"
             )
         model_id = self.model.model_id
         if known.get("model_id", model_id) != model_id:  # those of older versions do not say
-            raise SacGmmError(
+            raise UserError(
                 f"{self._checkpoint} adapts skill {known['model_id']}, {self.folder / 'skill.npz'} is {model_id}: put "
                 "back the skill of this run, or begin another run"
             )
@@ -265,20 +265,20 @@ class TrainingRun:
         """The episodes behind the checkpoint. Those that came after it are run again: the same will come of them."""
         logged = self._read_log()
         if len(logged) > self.total:
-            raise SacGmmError(
+            raise UserError(
                 f"the run in {self.folder} has {len(logged)} episodes behind it, {self._n_base} of the base skill "
                 f"among them: give --episodes {len(logged) - self._n_base} or more"
             )
         if known is not None:
             if len(logged) < known["episodes"]:
-                raise SacGmmError(
+                raise UserError(
                     f"{self._log_path} holds {len(logged)} episodes, {self._checkpoint} has {known['episodes']} behind "
                     "it: put back the log of this run, or begin another run"
                 )
             return logged[: known["episodes"]]
         # Without a checkpoint a run begins anew. One that must have had a checkpoint has lost it: too dear for that.
         if len(logged) > CHECKPOINT_EPISODES or (self.folder / "policy.bin").exists():
-            raise SacGmmError(
+            raise UserError(
                 f"{self._checkpoint} is missing, though the run had {len(logged)} episodes: put it back, or begin "
                 "another run"
             )
@@ -298,7 +298,7 @@ class TrainingRun:
         try:
             return [Episode(**line) for line in lines]
         except TypeError as error:
-            raise SacGmmError(f"{self._log_path} is not a log of episodes ({error}): begin another run") from error
+            raise UserError(f"{self._log_path} is not a log of episodes ({error}): begin another run") from error
 
     def _write_log(self) -> None:
         with atomic_file(self._log_path) as partial:

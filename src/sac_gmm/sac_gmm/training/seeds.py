@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 
 # First seed of each bank. The banks never meet: what is measured was never trained on. Nothing is selected by `test`
 # while a run trains; but which configuration is published was, in part, chosen by figures on it (docs/learning.md).
@@ -17,15 +17,15 @@ def seed_bank(name: str, run: int, episodes: int) -> range:
     meet the same episodes.
 
     Raises:
-        SacGmmError: The bank has another name, or has fewer seeds than asked for.
+        UserError: The bank has another name, or has fewer seeds than asked for.
     """
     if name not in SEED_BANKS:
-        raise SacGmmError(f"there is no seed bank '{name}'; choose one of: {', '.join(SEED_BANKS)}")
+        raise UserError(f"there is no seed bank '{name}'; choose one of: {', '.join(SEED_BANKS)}")
     stride = 10_000
     offset = run * stride if name in ("train", "select") else 0
     runs = _BANK_SIZE // stride
     if not 0 <= run < runs or not 0 <= episodes <= stride:
-        raise SacGmmError(
+        raise UserError(
             f"seed bank '{name}' holds {stride} episodes for each of {runs} runs, not {episodes} for run {run}: "
             f"give a seed of 0 to {runs - 1} and 0 to {stride} episodes"
         )

@@ -12,7 +12,7 @@ from gymnasium.error import AlreadyPendingCallError, NoAsyncCallError
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode
 from numpy.typing import NDArray
 
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 from sac_gmm.tasks.twist_task import Observation
 
 _LOST = (EOFError, BrokenPipeError, ConnectionResetError)
@@ -32,7 +32,7 @@ class VectorTask(AsyncVectorEnv):
         options: Of the task, as for `make_task`.
 
     Raises:
-        SacGmmError: An unknown task or option, or fewer than one copy.
+        UserError: An unknown task or option, or fewer than one copy.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class VectorTask(AsyncVectorEnv):
         from sac_gmm.tasks import make_task
 
         if n_copies < 1:
-            raise SacGmmError(f"n_copies is {n_copies}; it must be 1 or more")
+            raise UserError(f"n_copies is {n_copies}; it must be 1 or more")
         make = partial(make_task, name, **options)
         multiprocessing.set_forkserver_preload(["sac_gmm.tasks"])  # where no server runs yet
         super().__init__([make] * n_copies, shared_memory=True, context="forkserver", autoreset_mode=autoreset)
@@ -58,11 +58,11 @@ class VectorTask(AsyncVectorEnv):
         """Follow one twist in each copy, shape (n_copies, 6), for one control period.
 
         Raises:
-            SacGmmError: The twists are not finite numbers of that shape, or a worker died.
+            UserError: The twists are not finite numbers of that shape, or a worker died.
         """
         twists = np.asarray(actions, dtype=float)
         if twists.shape != (self.num_envs, 6) or not np.isfinite(twists).all():
-            raise SacGmmError(f"the actions must be {self.num_envs} twists of six finite numbers each, not {actions!r}")
+            raise UserError(f"the actions must be {self.num_envs} twists of six finite numbers each, not {actions!r}")
         return self._guarded(lambda: super(VectorTask, self).step(twists))
 
     def _guarded(self, call: Callable[[], T]) -> T:
@@ -75,4 +75,4 @@ class VectorTask(AsyncVectorEnv):
                 self.close(terminate=True)
             except (*_LOST, AlreadyPendingCallError, NoAsyncCallError):
                 pass
-            raise SacGmmError(f"a copy of the task died: number {codes}; start the vector anew") from error
+            raise UserError(f"a copy of the task died: number {codes}; start the vector anew") from error

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 from sac_gmm.methods import MacroEnv
 from sac_gmm.methods.episodes import Outcome, Policy, run_episode
 
@@ -44,10 +44,10 @@ def run_episodes_parallel(
         options: For the task's reset, such as `target_noise_std_m`.
 
     Raises:
-        SacGmmError: A worker died, or `workers` is less than 1. Errors of an episode come out as they are.
+        UserError: A worker died, or `workers` is less than 1. Errors of an episode come out as they are.
     """
     if workers < 1:
-        raise SacGmmError(f"workers is {workers}; it must be 1 or more")
+        raise UserError(f"workers is {workers}; it must be 1 or more")
     return _run(make_env, list(seeds), workers, make_policy, options)
 
 
@@ -78,7 +78,7 @@ def _run(
             try:
                 yield next(outcomes)
             except BrokenProcessPool as error:
-                raise SacGmmError(
+                raise UserError(
                     f"a worker died in or before the episode with seed {seed}: see what it printed above; out of "
                     "memory is a common cause, fewer workers the remedy"
                 ) from error

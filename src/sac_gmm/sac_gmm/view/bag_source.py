@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rosbags.highlevel import AnyReader
 
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 from sac_gmm.demos.bags.bag_reader import deserialise, open_bag
 from sac_gmm.models import load_model
 from sac_gmm.view.collector import Collector
@@ -30,7 +30,7 @@ class BagSource:
         demonstrations: Bags that are drawn beside it.
 
     Raises:
-        SacGmmError: The bag is missing or damaged, or holds nothing that the page could show.
+        UserError: The bag is missing or damaged, or holds nothing that the page could show.
     """
 
     def __init__(self, path: Path, skill: Path | None = None, demonstrations: Path | None = None) -> None:
@@ -39,7 +39,7 @@ class BagSource:
             self._wanted = _shown_topics(reader)
             if not self._wanted:
                 topics = ", ".join(sorted(reader.topics)) or "no topic"
-                raise SacGmmError(f"{path} has nothing to show: {topics}; expected some of {', '.join(TOPICS)}")
+                raise UserError(f"{path} has nothing to show: {topics}; expected some of {', '.join(TOPICS)}")
             self._duration_s = 1e-9 * reader.duration
         self.title = f"bag {path}, {self._duration_s:.1f} s"
         self.urdf = iiwa_urdf()
@@ -64,7 +64,7 @@ class BagSource:
                 if self._play_once():
                     self._tell("ended", "the bag has come to its end", "Reset plays it again.")
                     self.controls.idle()
-            except SacGmmError as error:
+            except UserError as error:
                 self._tell("failed", str(error))
                 self.controls.idle()
 

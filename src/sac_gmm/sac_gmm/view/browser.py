@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 from sac_gmm.core.files import atomic_file
 
 if TYPE_CHECKING:
@@ -36,15 +36,15 @@ def open_browser(size: tuple[int, int] = SIZE) -> Iterator[Page]:
         size: Of the window in pixels; without a graphics card a small one is drawn much sooner.
 
     Raises:
-        SacGmmError: There is no Chromium, or nothing that drives it.
+        UserError: There is no Chromium, or nothing that drives it.
     """
     executable = find_chromium()
     if executable is None:
-        raise SacGmmError("no Chromium was found: install it, for example with `make browser`")
+        raise UserError("no Chromium was found: install it, for example with `make browser`")
     try:
         from playwright.sync_api import sync_playwright
     except ImportError as error:
-        raise SacGmmError("the package playwright, which drives the browser, is missing: run `make setup`") from error
+        raise UserError("the package playwright, which drives the browser, is missing: run `make setup`") from error
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=executable, args=[*_FLAGS, "--no-sandbox"], chromium_sandbox=False
@@ -63,14 +63,14 @@ def wait_for_page(address: str, serving: Callable[[], bool] = lambda: True, time
     """Wait until somebody listens at an address.
 
     Raises:
-        SacGmmError: Nobody does in time, or `serving()` has become false.
+        UserError: Nobody does in time, or `serving()` has become false.
     """
     end_s = time.monotonic() + timeout_s
     while time.monotonic() < end_s and serving():
         with contextlib.suppress(OSError), urllib.request.urlopen(address, timeout=5.0):
             return
         time.sleep(0.05)
-    raise SacGmmError(f"nobody serves a page at {address}")
+    raise UserError(f"nobody serves a page at {address}")
 
 
 def look(page: Page, address: str) -> None:

@@ -15,7 +15,7 @@ def relative_paths(folder: Path | None) -> tuple[Array, ...]:
     """The demonstrations in a folder of bags as paths (T, 3) relative to their targets; none where there is none.
 
     Raises:
-        SacGmmError: A bag in it cannot be read.
+        UserError: A bag in it cannot be read.
     """
     if folder is None or not folder.is_dir():
         return ()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 from sac_gmm.view.snapshot import EpisodeRow
 
 
@@ -28,7 +28,7 @@ class EpisodeLog:
         A run that was killed and resumed may have taken some back.
 
         Raises:
-            SacGmmError: The file is not a log of episodes.
+            UserError: The file is not a log of episodes.
         """
         try:
             if shrunk := self._path.stat().st_size < self._read_bytes:
@@ -43,7 +43,7 @@ class EpisodeLog:
         try:
             new = [self._row(json.loads(line)) for line in lines]
         except (ValueError, KeyError, TypeError) as error:
-            raise SacGmmError(f"{self._path} is not a log of episodes ({error!r}): give the folder of a run") from error
+            raise UserError(f"{self._path} is not a log of episodes ({error!r}): give the folder of a run") from error
         self.episodes += new
         return shrunk or bool(new)
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from sac_gmm.control import Limit, Reason, State
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 from sac_gmm.models import GaussianMixture, SkillModel
 from sac_gmm.perception.pictures import sensor_picture
 from sac_gmm.view.collector import Collector
@@ -194,11 +194,11 @@ def _rgb(message: Any) -> Array:
     """The picture of an rgb8, bgr8 or mono8 message, (H, W, 3).
 
     Raises:
-        SacGmmError: It is coded otherwise.
+        UserError: It is coded otherwise.
     """
     channels = {"rgb8": 3, "bgr8": 3, "mono8": 1}.get(message.encoding)
     if channels is None:
-        raise SacGmmError(f"pictures coded as {message.encoding} cannot be shown: publish rgb8, bgr8 or mono8")
+        raise UserError(f"pictures coded as {message.encoding} cannot be shown: publish rgb8, bgr8 or mono8")
     rows = _bytes(message.data).reshape(message.height, message.step)
     picture = rows[:, : message.width * channels].reshape(message.height, message.width, channels)
     if channels == 1:
@@ -210,11 +210,11 @@ def _metres(message: Any) -> Array:
     """The metres of a 32FC1 or 16UC1 (millimetres) message, (H, W).
 
     Raises:
-        SacGmmError: It is coded otherwise.
+        UserError: It is coded otherwise.
     """
     kinds = {"32FC1": ("f4", 1.0), "16UC1": ("u2", 1e-3)}
     if message.encoding not in kinds:
-        raise SacGmmError(f"distances coded as {message.encoding} cannot be shown: publish 32FC1 or 16UC1")
+        raise UserError(f"distances coded as {message.encoding} cannot be shown: publish 32FC1 or 16UC1")
     kind, metres = kinds[message.encoding]
     order = (">" if message.is_bigendian else "<") + kind
     values = np.frombuffer(message.data, dtype=order).reshape(message.height, -1)[:, : message.width]

@@ -11,7 +11,7 @@ import time
 import numpy as np
 import viser
 
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 from sac_gmm.view.panel import Panel
 from sac_gmm.view.scene import SkillScene
 from sac_gmm.view.snapshot import Source
@@ -34,7 +34,7 @@ class LivePage:
         port: To listen at.
 
     Raises:
-        SacGmmError: The port is taken, or the address is none of this machine's.
+        UserError: The port is taken, or the address is none of this machine's.
     """
 
     def __init__(self, source: Source, host: str = LOOPBACK, port: int = 8080) -> None:
@@ -94,6 +94,6 @@ def _check_free(host: str, port: int) -> None:
             probe.bind((host, port))
     except (OSError, OverflowError) as error:
         text = getattr(error, "strerror", None) or str(error)
-        raise SacGmmError(
+        raise UserError(
             f"cannot listen at {host}, port {port} ({text}): another page may be open there; choose another --port"
         ) from error

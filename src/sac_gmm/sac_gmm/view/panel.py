@@ -13,7 +13,7 @@ import numpy as np
 import viser
 from viser import uplot
 
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 from sac_gmm.view.scene import LAYERS, SkillScene
 from sac_gmm.view.snapshot import Array, Controls, EpisodeRow, Picture, Snapshot, Status, Ticks
 
@@ -156,7 +156,7 @@ class Panel:
         """Do what a button says; runs in a thread of its own."""
         try:
             text, colour = action(), _GREY
-        except SacGmmError as error:
+        except UserError as error:
             text, colour = f"refused: {error}", _RED
         self._answer.content = _box(f"<b>{name}</b>: {html.escape(text)}", colour)
 

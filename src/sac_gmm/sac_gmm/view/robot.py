@@ -12,7 +12,7 @@ import viser
 import yourdfpy
 from viser.transforms import SO3
 
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 from sac_gmm.view.snapshot import Array
 
 _STILL = 1e-4  # rad or m
@@ -49,7 +49,7 @@ class RobotModel:
         folder: Where meshes with relative names are.
 
     Raises:
-        SacGmmError: The description, or a mesh in it, cannot be read.
+        UserError: The description, or a mesh in it, cannot be read.
     """
 
     def __init__(self, scene: viser.SceneApi, urdf: str, folder: Path = Path()) -> None:
@@ -62,7 +62,7 @@ class RobotModel:
                 build_collision_scene_graph=False,
             )
         except Exception as error:  # parser and mesh readers raise what they like
-            raise SacGmmError(f"the robot's description cannot be drawn: {error}") from error
+            raise UserError(f"the robot's description cannot be drawn: {error}") from error
         robot = self._urdf.robot
         self.joint_names: tuple[str, ...] = tuple(self._urdf.actuated_joint_names)
         self._colours = {material.name: material.color for material in robot.materials}
@@ -122,7 +122,7 @@ class RobotModel:
         try:
             loaded = trimesh.load(path, force="mesh")
         except Exception as error:  # as above
-            raise SacGmmError(f"the robot's mesh {mesh.filename} cannot be read: {error}") from error
+            raise UserError(f"the robot's mesh {mesh.filename} cannot be read: {error}") from error
         if mesh.scale is not None:
             loaded.apply_scale(mesh.scale)
         return loaded

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sac_gmm.control import SafetyLimits
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 from sac_gmm.core.files import read_json
 from sac_gmm.models import load_model
 from sac_gmm.perception.pictures import sensor_picture
@@ -51,13 +51,13 @@ class RunSource:
         demonstrations: Folder with one folder of bags per task; they are left out where it is missing.
 
     Raises:
-        SacGmmError: There is no run in the folder, or a file of it cannot be read.
+        UserError: There is no run in the folder, or a file of it cannot be read.
     """
 
     def __init__(self, folder: Path, demonstrations: Path = Path("demos")) -> None:
         config = read_json(folder / "config.json")
         if not isinstance(config, dict) or "task" not in config:
-            raise SacGmmError(f"{folder / 'config.json'} names no task: is {folder} the folder of a run?")
+            raise UserError(f"{folder / 'config.json'} names no task: is {folder} the folder of a run?")
         self._folder, self._config, self._task = folder, config, str(config["task"])
         base = load_model(folder / "skill.npz")
         limits = SafetyLimits()
@@ -98,7 +98,7 @@ class RunSource:
                 if self._log.read():
                     self._collector.change(episodes=tuple(self._log.episodes))
                 time.sleep(_LOG_S)
-        except SacGmmError as error:
+        except UserError as error:
             self._tell(Status("failed", str(error), troubled=True))
 
     # Episodes --------------------------------------------------------------------------------------------------
@@ -109,7 +109,7 @@ class RunSource:
                 while not self._play_episode(row) and not self.controls.ended:
                     pass  # it was asked for again
                 self.controls.idle(_REST_S / self.controls.speed)
-        except SacGmmError as error:
+        except UserError as error:
             self._tell(Status("failed", str(error), troubled=True))
         except Exception:
             traceback.print_exc()

@@ -93,7 +93,7 @@ class Controls(Protocol):
     """What the buttons do. Each answers in a sentence.
 
     Raises:
-        SacGmmError: What was asked for was refused, or nobody answered.
+        UserError: What was asked for was refused, or nobody answered.
     """
 
     @property

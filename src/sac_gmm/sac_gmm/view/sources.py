@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 from sac_gmm.demos.bags.bag_reader import is_bag
 from sac_gmm.view.snapshot import Source
 
@@ -18,10 +18,10 @@ def open_source(path: Path, demonstrations: Path = Path("demos"), skill: Path | 
         skill: For a bag in which the skill was not recorded.
 
     Raises:
-        SacGmmError: It is neither, or cannot be read.
+        UserError: It is neither, or cannot be read.
     """
     if not path.exists():
-        raise SacGmmError(f"there is no {path}: give the folder of a run, a bag, or nothing for what runs over ROS 2")
+        raise UserError(f"there is no {path}: give the folder of a run, a bag, or nothing for what runs over ROS 2")
     if (path / "config.json").exists():
         from sac_gmm.view.run_source import RunSource
 
@@ -30,6 +30,6 @@ def open_source(path: Path, demonstrations: Path = Path("demos"), skill: Path | 
         from sac_gmm.view.bag_source import BagSource
 
         return BagSource(path, skill)
-    raise SacGmmError(
+    raise UserError(
         f"{path} is neither a run (config.json is missing) nor a bag (no metadata.yaml, no .mcap): give one of these"
     )

@@ -33,7 +33,7 @@ from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sac_gmm_interfaces.msg import EpisodeState
 
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 from sac_gmm.models import GaussianMixture, SkillModel, save_model
 from sac_gmm_nodes.common.conversions import header, nanoseconds, pose_message, stamp_of
 from sac_gmm_nodes.common.node import EPISODE, LATCHED, RELIABLE, SENSOR, run_node
@@ -121,7 +121,7 @@ def measure(rate_hz: float, module: str, model: Path, seconds: float, priority: 
     """Run one controller for a while; times in milliseconds and microseconds.
 
     Raises:
-        SacGmmError: The controller did not move the arm.
+        UserError: The controller did not move the arm.
     """
     reports: list[tuple[float, dict[str, str]]] = []
     node = rclpy.create_node("robot")
@@ -150,7 +150,7 @@ def measure(rate_hz: float, module: str, model: Path, seconds: float, priority: 
         ready_by_s = time.monotonic() + _READY_S
         while not (robot.latencies_s and reports):
             if time.monotonic() > ready_by_s:
-                raise SacGmmError(f"no command and no report within {_READY_S:g} s")
+                raise UserError(f"no command and no report within {_READY_S:g} s")
             _spin(executor, 0.1, controller)
         _spin(executor, _WARM_UP_S, controller)
         robot.latencies_s.clear()
@@ -187,7 +187,7 @@ def _spin(executor: SingleThreadedExecutor, seconds: float, controller: subproce
     end_s = time.monotonic() + seconds
     while (left_s := end_s - time.monotonic()) > 0:
         if controller.poll() is not None:
-            raise SacGmmError(f"the controller ended with exit code {controller.returncode}; its output is above")
+            raise UserError(f"the controller ended with exit code {controller.returncode}; its output is above")
         executor.spin_once(timeout_sec=left_s)
 
 
@@ -216,7 +216,7 @@ def _learner(wanted: bool) -> Iterator[None]:
     try:
         assert process.stdout is not None
         if not process.stdout.readline():
-            raise SacGmmError("the learner did not start; its output is above")
+            raise UserError("the learner did not start; its output is above")
         yield
     finally:
         process.send_signal(signal.SIGINT)

@@ -21,7 +21,7 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sac_gmm_interfaces.srv import StartRecording, StopRecording
 from sensor_msgs.msg import Image, JointState
 
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 from sac_gmm_nodes.common.conversions import header, stamp_of
 from sac_gmm_nodes.common.node import LATCHED, BaseNode, run_node
 
@@ -117,7 +117,7 @@ class RecordingLoad(BaseNode):
         self._wait(executor, future.done, f"the answer of {client.srv_name}")
         answer = future.result()
         if not answer.success:
-            raise SacGmmError(answer.message)
+            raise UserError(answer.message)
         return answer
 
     def _wait(self, executor: Executor, done: Any, what: str) -> None:
@@ -126,7 +126,7 @@ class RecordingLoad(BaseNode):
             if self.stopping.is_set():
                 raise KeyboardInterrupt
             if time.monotonic() > end_s:
-                raise SacGmmError(f"{what} did not come within {_PATIENCE_S:g} s: is demo_recorder running?")
+                raise UserError(f"{what} did not come within {_PATIENCE_S:g} s: is demo_recorder running?")
             executor.spin_once(timeout_sec=0.05)
 
 

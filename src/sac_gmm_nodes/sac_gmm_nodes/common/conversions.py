@@ -16,7 +16,7 @@ from sensor_msgs.msg import Image, JointState
 from std_msgs.msg import Header
 
 from sac_gmm.control import ModelUpdate
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 from sac_gmm.models import GaussianMixture, SkillModel
 
 Array = NDArray[np.float64]
@@ -233,14 +233,14 @@ def model_of(message: MixtureModel) -> SkillModel:
     """The skill that a message says is in force, without a certificate.
 
     Raises:
-        SacGmmError: The numbers do not make a skill.
+        UserError: The numbers do not make a skill.
     """
     k, d = message.n_components, message.state_dim
     try:
         means = np.asarray(message.means).reshape(k, 2 * d)
         covariances = np.asarray(message.covariances).reshape(k, 2 * d, 2 * d)
     except ValueError as error:
-        raise SacGmmError(f"the message says {k} components of a state of {d} numbers: {error}") from error
+        raise UserError(f"the message says {k} components of a state of {d} numbers: {error}") from error
     mixture = GaussianMixture(np.asarray(message.priors), means, covariances)
     return SkillModel(message.kind, mixture, np.asarray(message.attractor))
 

@@ -13,7 +13,7 @@ from lifecycle_msgs.msg import State
 from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
 from rclpy.lifecycle.node import LifecycleNodeMixin
 
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 from sac_gmm_nodes.common.node import BaseNode
 
 _SUCCESS = TransitionCallbackReturn.SUCCESS
@@ -22,7 +22,7 @@ _SUCCESS = TransitionCallbackReturn.SUCCESS
 class ManagedNode(LifecycleNodeMixin, BaseNode):
     """A node that is configured, activated, deactivated and cleaned up from outside.
 
-    Override `configure`, `activate`, `deactivate` and `cleanup`. A `SacGmmError` raised in one refuses the transition
+    Override `configure`, `activate`, `deactivate` and `cleanup`. A `UserError` raised in one refuses the transition
     with its sentence in the log; anything else is logged with its traceback, and the node is cleaned up.
 
     Attributes:
@@ -51,11 +51,11 @@ class ManagedNode(LifecycleNodeMixin, BaseNode):
         """Configure and activate, as a lifecycle manager would.
 
         Raises:
-            SacGmmError: A transition was refused.
+            UserError: A transition was refused.
         """
         for transition in (self.trigger_configure, self.trigger_activate):
             if transition() != _SUCCESS:
-                raise SacGmmError(self._refusal)
+                raise UserError(self._refusal)
 
     def configure(self) -> None:
         """Get ready: load, open, check."""
@@ -104,7 +104,7 @@ class ManagedNode(LifecycleNodeMixin, BaseNode):
         try:
             transition()
             return _SUCCESS
-        except SacGmmError as refusal:
+        except UserError as refusal:
             text, result = str(refusal), TransitionCallbackReturn.FAILURE
             self.get_logger().error(f"cannot {transition.__name__}: {text}")
         except Exception as error:

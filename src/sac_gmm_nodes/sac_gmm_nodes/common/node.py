@@ -30,7 +30,7 @@ from rclpy.signals import SignalHandlerOptions
 from rclpy.subscription import Subscription
 from sac_gmm_interfaces.msg import Heartbeat
 
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 from sac_gmm.core.settings import range_text
 
 Settings = TypeVar("Settings")
@@ -157,12 +157,12 @@ class BaseNode(Node):
         """Declare a text parameter and return its value.
 
         Raises:
-            SacGmmError: The value is not one of `choices`.
+            UserError: The value is not one of `choices`.
         """
         value = self._given(name, default)
         wanted = f"one of: {', '.join(choices)}" if choices else "a text"
         if not isinstance(value, str) or (choices and value not in choices):
-            raise SacGmmError(f"parameter {name} = {value!r}: expected {wanted}")
+            raise UserError(f"parameter {name} = {value!r}: expected {wanted}")
         self._declare(name, value, ParameterDescriptor(description=f"{description} [{wanted}]"))
         return value
 
@@ -170,7 +170,7 @@ class BaseNode(Node):
         """Declare a parameter that is a list of texts and return its value; an empty text in it does not count."""
         value = [entry for entry in self._given(name, list(default)) if entry is not None]  # rclpy reads [] as [None]
         if not all(isinstance(entry, str) for entry in value):
-            raise SacGmmError(f"parameter {name} = {value!r}: expected a list of texts")
+            raise UserError(f"parameter {name} = {value!r}: expected a list of texts")
         # rclpy cannot tell the type of an empty list.
         self._declare(name, list(value) or [""], ParameterDescriptor(description=f"{description} [list of texts]"))
         return [entry for entry in value if entry]
@@ -179,7 +179,7 @@ class BaseNode(Node):
         """Declare a parameter that is true or false and return its value."""
         value = self._given(name, default)
         if not isinstance(value, bool):
-            raise SacGmmError(f"parameter {name} = {value!r}: expected true or false")
+            raise UserError(f"parameter {name} = {value!r}: expected true or false")
         self._declare(name, value, ParameterDescriptor(description=description))
         return value
 
@@ -187,7 +187,7 @@ class BaseNode(Node):
         """Declare a whole-number parameter within [low, high] and return its value."""
         value = self._given(name, default)
         if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-            raise SacGmmError(f"parameter {name} = {value!r} is out of range: expected a whole number, {low} to {high}")
+            raise UserError(f"parameter {name} = {value!r} is out of range: expected a whole number, {low} to {high}")
         self._declare(name, value, _descriptor(f"{description} [{low} to {high}]", value, low, high))
         return value
 
@@ -198,7 +198,7 @@ class BaseNode(Node):
         value = [entry for entry in value if entry is not None]  # rclpy reads [] as [None]
         for entry in value:
             if isinstance(entry, bool) or not isinstance(entry, int) or not low <= entry <= high:
-                raise SacGmmError(f"parameter {name} = {value!r}: expected a list of whole numbers, {low} to {high}")
+                raise UserError(f"parameter {name} = {value!r}: expected a list of whole numbers, {low} to {high}")
         self._declare(name, value, ParameterDescriptor(description=f"{description} [{low} to {high}, a list]"))
         return value
 
@@ -212,7 +212,7 @@ class BaseNode(Node):
         value = self._given(name, default)
         wanted = f"{low:g} to {high:g} {unit}".rstrip()
         if isinstance(value, bool) or not isinstance(value, (int, float)) or not low <= value <= high:
-            raise SacGmmError(f"parameter {name} = {value!r} is out of range: expected {wanted}")
+            raise UserError(f"parameter {name} = {value!r} is out of range: expected {wanted}")
         descriptor = _descriptor(f"{description} [{wanted}]", float(value), low, high)
         self._declare(name, float(value), descriptor, read_only=not tunable)
         return float(value)
@@ -221,7 +221,7 @@ class BaseNode(Node):
         """Declare one parameter for each field of a settings class of `sac_gmm.control` and return it filled in.
 
         Raises:
-            SacGmmError: A value is out of its range.
+            UserError: A value is out of its range.
         """
         fields: tuple[dataclasses.Field, ...] = dataclasses.fields(kind)  # type: ignore[arg-type]
         values: dict[str, Any] = {}
@@ -232,8 +232,8 @@ class BaseNode(Node):
             values[field.name] = value
         try:
             built = kind(**values)
-        except SacGmmError as error:
-            raise SacGmmError(f"parameter {error}") from error
+        except UserError as error:
+            raise UserError(f"parameter {error}") from error
         for field in fields:
             value, low, high = values[field.name], field.metadata["low"], field.metadata["high"]
             if isinstance(value, tuple):
@@ -248,11 +248,11 @@ class BaseNode(Node):
         """Refuse parameters that the node has not declared: a mistyped limit must not be ignored.
 
         Raises:
-            SacGmmError: There is one.
+            UserError: There is one.
         """
         for name in self._parameter_overrides:
             if not self.has_parameter(name) and not name.startswith("qos_overrides."):
-                raise SacGmmError(f"there is no parameter {name}: see the node's file in config/ for those there are")
+                raise UserError(f"there is no parameter {name}: see the node's file in config/ for those there are")
 
     def _given(self, name: str, default: Any) -> Any:
         given = self._parameter_overrides.get(name)
@@ -280,7 +280,7 @@ def run_node(factory: Callable[[], BaseNode]) -> None:
         code = 1 if node.failed else 0
     except (KeyboardInterrupt, ExternalShutdownException):
         code = 0
-    except SacGmmError as error:
+    except UserError as error:
         print(f"{getattr(factory, '__name__', 'node')}: {error}", file=sys.stderr, flush=True)
         code = 2
     except Exception:
@@ -305,13 +305,13 @@ def _init() -> None:
     """Start ROS 2 with the arguments of the command line.
 
     Raises:
-        SacGmmError: One of them, or a parameter file that it names, cannot be used.
+        UserError: One of them, or a parameter file that it names, cannot be used.
     """
     try:
         rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
     except RuntimeError as error:  # RCLError, which rclpy does not hand out
         said = re.sub(r",? at /\S+:\d+", "", " ".join(str(error).split()))  # places in the sources of rcl
-        raise SacGmmError(
+        raise UserError(
             f"{said}: mend what comes after --ros-args; a parameter file must be there and be YAML, without tabs"
         ) from error
 

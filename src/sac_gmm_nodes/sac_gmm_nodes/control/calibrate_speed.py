@@ -21,7 +21,7 @@ from rclpy.executors import Executor
 
 from sac_gmm.control import Limit, Reason, SafetyLimits, SafetyPipeline, remedy
 from sac_gmm.control.speed_calibration import CalibrationSettings, calibrate, draw
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 from sac_gmm.core.files import write_json
 from sac_gmm_nodes.common.node import SENSOR, BaseNode, run_node
 from sac_gmm_nodes.control.control_loop import DeadlineLoop
@@ -52,7 +52,7 @@ class CalibrateSpeed(BaseNode):
         settings = self.settings(CalibrationSettings)
         self._stroke_m, self._speeds_m_s = settings.stroke_m, settings.speeds_m_s
         if max(self._speeds_m_s) > self._limits.max_speed_m_s:
-            raise SacGmmError(f"parameter speeds_m_s: {max(self._speeds_m_s):g} m/s is above max_speed_m_s")
+            raise UserError(f"parameter speeds_m_s: {max(self._speeds_m_s):g} m/s is above max_speed_m_s")
         self.link = link_of(self, frame, SENSOR, None)
         joints = self.link.prepare(self._limits, 1 / self._rate_hz)
         self._pipeline = SafetyPipeline(self._limits, 1 / self._rate_hz, joints)
@@ -70,12 +70,12 @@ class CalibrateSpeed(BaseNode):
         """Run until the measurement is over; say what came of it.
 
         Raises:
-            SacGmmError: The robot was not ready, or objected on the way.
+            UserError: The robot was not ready, or objected on the way.
         """
         super().spin(executor)
         self.join_threads()
         if self._failure:
-            raise SacGmmError(self._failure)
+            raise UserError(self._failure)
         if self._samples:
             self._report()
 
@@ -108,7 +108,7 @@ class CalibrateSpeed(BaseNode):
             except StopIteration:
                 self._loop.end()
                 return
-            except SacGmmError as error:
+            except UserError as error:
                 self._failure, stopping = str(error), True
         asked = np.zeros(3) if stopping else self._asked
         position = None if stopping or reading is None else reading.position_m
@@ -147,7 +147,7 @@ class CalibrateSpeed(BaseNode):
         end_s = now_s + _READY_S
         while reading is None or objection:
             if now_s > end_s:
-                raise SacGmmError(f"the robot is not ready after {_READY_S:g} s: {remedy(objection, Limit.NONE)}")
+                raise UserError(f"the robot is not ready after {_READY_S:g} s: {remedy(objection, Limit.NONE)}")
             why = f"waiting for the robot ({objection.name}): {remedy(objection, Limit.NONE)}"
             self.get_logger().info(why, throttle_duration_sec=_TELL_EVERY_S)
             now_s, reading, objection = yield rest
@@ -172,7 +172,7 @@ class CalibrateSpeed(BaseNode):
                     if objection:
                         now_s, reading = yield from self._let_heal(now_s, objection)
                     if now_s > end_s:
-                        raise SacGmmError("the arm does not get on: look for contact, a limit, or a much too low speed")
+                        raise UserError("the arm does not get on: look for contact, a limit, or a much too low speed")
                 end_s = now_s + _PAUSE_S
                 while now_s < end_s or np.linalg.norm(self._velocity) > 0:
                     now_s, reading, objection = yield rest
@@ -187,7 +187,7 @@ class CalibrateSpeed(BaseNode):
         high = np.array(limits.workspace_max_m) - limits.slow_down_band_m
         for where_m in (start_m, end_m):
             if (where_m < low).any() or (where_m > high).any():
-                raise SacGmmError(
+                raise UserError(
                     f"the way from {_place(start_m)} to {_place(end_m)} is not inside the workspace box less its "
                     f"slow-down band, {_place(low)} to {_place(high)}: move the arm, take another axis or stroke_m, or "
                     "set the box in config/robot_arm.yaml"
@@ -200,7 +200,7 @@ class CalibrateSpeed(BaseNode):
         end_s, reading = now_s + _HEAL_S, None
         while objection:
             if objection not in _HEALING or now_s > end_s:
-                raise SacGmmError(f"stopped ({objection.name}): {remedy(objection, Limit.NONE)}")
+                raise UserError(f"stopped ({objection.name}): {remedy(objection, Limit.NONE)}")
             now_s, reading, objection = yield np.zeros(3)
         return now_s, reading
 

@@ -41,7 +41,7 @@ from sac_gmm.control import (
     Verdict,
     remedy,
 )
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 from sac_gmm.models import SkillModel, load_model
 from sac_gmm_nodes.common.conversions import frame_objection, nanoseconds, point_array, reached, update_of
 from sac_gmm_nodes.common.lifecycle import ManagedNode
@@ -103,7 +103,7 @@ class GmmController(ManagedNode):
         self._blend = self.settings(BlendSettings)
         self._bounds = self.settings(UpdateBounds)
         if not self._model_file:
-            raise SacGmmError("parameter model_file is empty: give the file of a skill, written by `sac-gmm fit`")
+            raise UserError("parameter model_file is empty: give the file of a skill, written by `sac-gmm fit`")
 
         # What the callbacks leave for the loop. Each is one reference, replaced as a whole.
         self._news = threading.Condition()

@@ -28,7 +28,7 @@ from sac_gmm.control.joint_limits import JointGuard, JointIntegrator, JointSetti
 from sac_gmm.control.kinematics import ArmKinematics, FrameTree
 from sac_gmm.control.lbr_state import LbrJudge, LbrSettings, LbrState
 from sac_gmm.control.safety import JointLimiter
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 from sac_gmm.core.geometry import conjugate, multiply
 from sac_gmm.core.settings import check_settings, number
 from sac_gmm_nodes.common.conversions import (
@@ -118,9 +118,9 @@ class JointLink:
         self._sent_s = -np.inf
 
         if lbr and LBRState is None:
-            raise SacGmmError("robot is lbr, but lbr_fri_idl is not there: source the workspace of lbr_fri_ros2_stack")
+            raise UserError("robot is lbr, but lbr_fri_idl is not there: source the workspace of lbr_fri_ros2_stack")
         if self._source == "tf" and TFMessage is None:
-            raise SacGmmError("pose_source is tf, but tf2_msgs is not installed: install it, or take joints")
+            raise UserError("pose_source is tf, but tf2_msgs is not installed: install it, or take joints")
         group = Polled()
         kind, topic = (LBRState, f"{prefix}state") if lbr else (JointState, f"{prefix}joint_states")
         self._states = node.create_subscription(kind, topic, _ignore, SENSOR, callback_group=group)
@@ -148,7 +148,7 @@ class JointLink:
             kind, topic = Twist, f"{prefix}command/twist"
         elif self._output == "joint_position":
             if LBRJointPositionCommand is None:
-                raise SacGmmError("command is joint_position, but lbr_fri_idl is not installed: take forward_position")
+                raise UserError("command is joint_position, but lbr_fri_idl is not installed: take forward_position")
             kind, topic = LBRJointPositionCommand, f"{prefix}command/joint_position"
         else:
             kind, topic = Float64MultiArray, f"{prefix}forward_position_controller/commands"
@@ -163,7 +163,7 @@ class JointLink:
             What the joints have to say about a velocity.
 
         Raises:
-            SacGmmError: urdf_file cannot be read, or does not fit the parameters.
+            UserError: urdf_file cannot be read, or does not fit the parameters.
         """
         # Loaded here and not in the loop, which would stand still for half a second.
         import pinocchio  # noqa: F401
@@ -175,7 +175,7 @@ class JointLink:
             try:
                 self._described = Path(self._urdf_file).read_text(encoding="utf-8")
             except OSError as error:
-                raise SacGmmError(f"urdf_file {self._urdf_file} cannot be read: {error.strerror}") from error
+                raise UserError(f"urdf_file {self._urdf_file} cannot be read: {error.strerror}") from error
         if self._described:
             self._make_guard(self._described)
         return self
@@ -204,7 +204,7 @@ class JointLink:
             self._described = message.data
             try:
                 self._make_guard(self._described)
-            except SacGmmError as error:
+            except UserError as error:
                 self._node.get_logger().error(f"{self._descriptions.topic_name}: {error}")
         if self.guard is None:
             topic = self._descriptions.topic_name
@@ -421,12 +421,12 @@ def link_of(
     """The link that the parameter `robot` names; the arguments are those of `RobotLink`.
 
     Raises:
-        SacGmmError: The link cannot be had with the packages installed, or not in lock-step.
+        UserError: The link cannot be had with the packages installed, or not in lock-step.
     """
     choices = ("plain", "joints", "lbr")
     robot = node.text("robot", "plain", "how the arm is reached: plain topics, joint states, an LBR's driver", choices)
     if robot == "plain":
         return RobotLink(node, frame_id, qos, deliver)
     if deliver is not None:
-        raise SacGmmError(f"robot = {robot} goes by the wall clock: set lockstep to false")
+        raise UserError(f"robot = {robot} goes by the wall clock: set lockstep to false")
     return JointLink(node, frame_id, lbr=robot == "lbr")

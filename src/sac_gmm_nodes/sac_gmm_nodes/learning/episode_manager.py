@@ -27,7 +27,7 @@ from sac_gmm_interfaces.msg import ControllerStatus, EpisodeState, MixtureModel,
 from sac_gmm_interfaces.srv import ResetTask, RunEpisode
 
 from sac_gmm.control import Reason
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 from sac_gmm_nodes.common.conversions import header, is_judged_in, nanoseconds, pays, reached, stamp_of
 from sac_gmm_nodes.common.node import EPISODE, LATCHED, RELIABLE, SENSOR, BaseNode, Turn, run_node
 
@@ -122,7 +122,7 @@ class EpisodeManager(BaseNode):
         """Run one episode.
 
         Raises:
-            SacGmmError: Something that it needs did not come in time.
+            UserError: Something that it needs did not come in time.
             _CancelledError: `cancelled()` became true.
         """
 
@@ -143,7 +143,7 @@ class EpisodeManager(BaseNode):
             self._publish(EpisodeState.PHASE_RUNNING, stamp_ns=start_ns)
             end_ns = start_ns + round(self._time_limit_s * 1e9)
             await self._wait_for_the_end(end_ns, check)
-        except (SacGmmError, _CancelledError) as error:
+        except (UserError, _CancelledError) as error:
             self._publish(EpisodeState.PHASE_IDLE, text=str(error) or "cancelled")
             raise
         success_ns = self._success_ns
@@ -173,7 +173,7 @@ class EpisodeManager(BaseNode):
         while what := missing():
             check()
             if time.monotonic() >= end_s:
-                raise SacGmmError(f"still missing after {self._ready_timeout_s:g} s: {', '.join(what)}")
+                raise UserError(f"still missing after {self._ready_timeout_s:g} s: {', '.join(what)}")
             self.get_logger().info(f"waiting for {', '.join(what)}", throttle_duration_sec=_TELL_EVERY_S)
             await Turn()
 
@@ -188,13 +188,13 @@ class EpisodeManager(BaseNode):
         """Give the episode up when it goes on without the arm: what is scored then says nothing about the skill.
 
         Raises:
-            SacGmmError: The controller has not said for too long that it moves the arm.
+            UserError: The controller has not said for too long that it moves the arm.
         """
         status, since_ns = self._status, self._rewarded_ns - self._moved_ns
         if status is None or since_ns < self._idle_timeout_s * 1e9:
             return
         why = f"{Reason(status.reason).name}: {status.remedy}" if status.reason else "it says nothing: look at its log"
-        raise SacGmmError(f"the controller has not moved the arm for {since_ns / 1e9:.1f} s ({why})")
+        raise UserError(f"the controller has not moved the arm for {since_ns / 1e9:.1f} s ({why})")
 
     async def _reset(self, mode: int, seed: int, check: Callable[[], None]) -> int:
         """Have the scene put back; the stamp of the first state, in nanoseconds."""
@@ -207,16 +207,16 @@ class EpisodeManager(BaseNode):
             while not future.done():
                 check()
                 if time.monotonic() >= end_s:
-                    raise SacGmmError(f"reset_task did not answer within {self._ready_timeout_s:g} s")
+                    raise UserError(f"reset_task did not answer within {self._ready_timeout_s:g} s")
                 await Turn()
         finally:
             self._reset_task.remove_pending_request(future)
         response = future.result()
         if response is None or not response.success:
-            raise SacGmmError(f"reset_task failed: {'' if response is None else response.message}")
+            raise UserError(f"reset_task failed: {'' if response is None else response.message}")
         start_ns = nanoseconds(response.stamp)
         if start_ns == 0:  # with it every picture would come after the end
-            raise SacGmmError("reset_task answered with stamp 0: it must give the time at which the episode begins")
+            raise UserError("reset_task answered with stamp 0: it must give the time at which the episode begins")
         return start_ns
 
     async def _wait_for_the_end(self, end_ns: int, check: Callable[[], None]) -> None:
@@ -231,11 +231,11 @@ class EpisodeManager(BaseNode):
             if reached(self._rewarded_ns, end_ns):
                 over_at_s = over_at_s or time.monotonic()
                 if time.monotonic() - over_at_s >= _GRACE_S:
-                    raise SacGmmError(f"at the end of the episode the reward is not valid: {self._why_invalid}")
+                    raise UserError(f"at the end of the episode the reward is not valid: {self._why_invalid}")
             else:
                 self._check_motion()
             if time.monotonic() - self._rewarded_at_s >= self._silence_timeout_s:
-                raise SacGmmError(
+                raise UserError(
                     f"no reward for a new picture for {self._silence_timeout_s:g} s: "
                     "the camera, its reward, or the simulation is gone"
                 )
@@ -287,7 +287,7 @@ class EpisodeManager(BaseNode):
             outcome = await self._run(request.mode, request.seed, lambda: False)
             response.success, response.task_success = True, outcome.success
             response.duration_s = outcome.duration_s
-        except SacGmmError as error:
+        except UserError as error:
             response.message = str(error)
         except _CancelledError:
             response.message = "the episode manager is ending"
@@ -322,7 +322,7 @@ class EpisodeManager(BaseNode):
                 )
             result.completed = True
             goal_handle.succeed()
-        except SacGmmError as error:
+        except UserError as error:
             result.message = str(error)
             self.get_logger().error(result.message)
             goal_handle.abort()

@@ -20,7 +20,7 @@ from sac_gmm_interfaces.msg import ControllerStatus, EpisodeState, MixtureUpdate
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 from sac_gmm.methods import AdaptingAgent, Mode, WindowObserver, make_adaptation
 from sac_gmm.methods.sac_gmm.settings import CONTROL_RATE_HZ, AgentSettings, load_settings
 from sac_gmm.models import load_model
@@ -87,7 +87,7 @@ class SacAdapter(BaseNode):
         )
         seed = self.whole("seed", 0, 0, 2**31 - 1, "seed of exploration and learning")
         if not model_file:
-            raise SacGmmError("parameter model_file is empty: give the file of a skill, written by `sac-gmm fit`")
+            raise UserError("parameter model_file is empty: give the file of a skill, written by `sac-gmm fit`")
 
         trained: Policy | None = None
         if policy_file:
@@ -98,7 +98,7 @@ class SacAdapter(BaseNode):
         own, config = settings.skill, settings.agent
         self._image = image = own.image if use_image else None
         if image not in IMAGE_TOPICS:
-            raise SacGmmError(f"no topic carries pictures of '{image}'; set use_image to false, or another task")
+            raise UserError(f"no topic carries pictures of '{image}'; set use_image to false, or another task")
         self._base = load_model(model_file)
         self._adaptation = make_adaptation(own.adaptation, self._base, own.reach_m)
         shift = self._adaptation.action_shift
@@ -160,27 +160,27 @@ class SacAdapter(BaseNode):
     def _check_policy(self, path: str, policy: Policy, about: dict[str, Any]) -> None:
         """Refuse a policy that was trained for another skill, or to see other things."""
         if about.get("model_id") != self._base.model_id:
-            raise SacGmmError(f"policy {path} adapts skill {about.get('model_id')}, this is {self._base.model_id}")
+            raise UserError(f"policy {path} adapts skill {about.get('model_id')}, this is {self._base.model_id}")
         if policy.spec != self._observer.spec:
-            raise SacGmmError(f"policy {path} sees other things than this adapter: is use_image as in its training?")
+            raise UserError(f"policy {path} sees other things than this adapter: is use_image as in its training?")
         self.get_logger().info(f"using {path} as it is, after {about.get('episodes_trained')} training episodes")
 
     def _known(self) -> dict[str, Any] | None:
         """What was stored beside the checkpoint that there is; None where there is none.
 
         Raises:
-            SacGmmError: It belongs to another skill, or to another program.
+            UserError: It belongs to another skill, or to another program.
         """
         if self._checkpoint is None or not self._checkpoint.exists():
             return None
         known = read_extra(self._checkpoint)
         if known.get("model_id") != self._base.model_id:
-            raise SacGmmError(
+            raise UserError(
                 f"checkpoint {self._checkpoint} adapts skill {known.get('model_id')}, this is {self._base.model_id}: "
                 "give another run_dir"
             )
         if not isinstance(known.get("episodes"), dict) or "agent" not in known:
-            raise SacGmmError(
+            raise UserError(
                 f"checkpoint {self._checkpoint} is not an adapter's but that of a run of `sac-gmm train`: give another "
                 "run_dir, or use its policy.bin as policy"
             )
@@ -293,7 +293,7 @@ class SacAdapter(BaseNode):
         if self._checkpoint is not None and isinstance(self._learner, SyncLearner):
             try:
                 self._learner.checkpoint(self._checkpoint, self._beside())
-            except (OSError, SacGmmError) as error:
+            except (OSError, UserError) as error:
                 self.get_logger().error(f"not saved, learning goes on: {error}")
         self._saved_at_s = time.monotonic()
 

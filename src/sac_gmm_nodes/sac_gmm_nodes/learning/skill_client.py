@@ -27,7 +27,7 @@ from sac_gmm_interfaces.action import AdaptSkill
 from sac_gmm_interfaces.msg import ControllerStatus, EpisodeState, MixtureModel
 from sensor_msgs.msg import Image
 
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 from sac_gmm.models import save_model
 from sac_gmm_nodes.common.conversions import image_array, model_of, nanoseconds
 from sac_gmm_nodes.common.node import EPISODE, RELIABLE, BaseNode, run_node
@@ -60,7 +60,7 @@ class SkillClient(BaseNode):
         """Send the goal and wait for its end; the executor of the main thread does the talking."""
         try:
             self.failed = not self._follow_goal()
-        except SacGmmError as error:
+        except UserError as error:
             print(f"skill_client: {error}", file=sys.stderr, flush=True)
             self.failed = True
         finally:
@@ -70,7 +70,7 @@ class SkillClient(BaseNode):
         """Whether all episodes were run; not where it was interrupted.
 
         Raises:
-            SacGmmError: They cannot be run, or ended early.
+            UserError: They cannot be run, or ended early.
         """
         options = self._options
         deadline_s = time.monotonic() + options.timeout_s
@@ -83,7 +83,7 @@ class SkillClient(BaseNode):
                 if self.stopping.is_set():
                     return False
                 if time.monotonic() > deadline_s:
-                    raise SacGmmError(f"{missing} within {options.timeout_s:g} s: {hint}")
+                    raise UserError(f"{missing} within {options.timeout_s:g} s: {hint}")
         goal = AdaptSkill.Goal(mode=MODES[options.mode], episodes=options.episodes, first_seed=options.first_seed)
         accepted = threading.Event()
         sent: list[Future] = []
@@ -100,7 +100,7 @@ class SkillClient(BaseNode):
         timer.cancel()
         handle: ClientGoalHandle | None = sent[0].result()
         if handle is None or not handle.accepted:
-            raise SacGmmError("the episode manager refused: other episodes are running")
+            raise UserError("the episode manager refused: other episodes are running")
         ended = threading.Event()
         result_future = handle.get_result_async()
         result_future.add_done_callback(lambda _future: ended.set())
@@ -110,7 +110,7 @@ class SkillClient(BaseNode):
                 return False
         response = result_future.result()
         if response is None or not response.result.completed:
-            raise SacGmmError(f"the episodes ended early: {response.result.message if response else 'no result'}")
+            raise UserError(f"the episodes ended early: {response.result.message if response else 'no result'}")
         _say({"event": "done", "episodes": response.result.episodes, "successes": response.result.successes})
         return True
 

@@ -28,7 +28,7 @@ from std_srvs.srv import Trigger
 
 from sac_gmm.control import DRIVER_TIMEOUT_S, SafetyLimits
 from sac_gmm.control.replay import MotionReplay, ReplaySettings, ReplayState
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 from sac_gmm.demos import TopicNames, read_demonstration
 from sac_gmm.demos.bags.messages import COMMAND_TWIST, EPISODE_TOPICS, LATCHED_TOPICS, has_header, typestore
 from sac_gmm_nodes.common.conversions import frame_objection, header, nanoseconds, point_array, stamp_of, twist_message
@@ -55,7 +55,7 @@ class DemoPlayer(BaseNode):
         super().__init__("demo_player")
         bag = self.text("bag", "", "the demonstration to play")
         if not bag:
-            raise SacGmmError("parameter bag is empty: name a demonstration, e.g. demos/door/door_00")
+            raise UserError("parameter bag is empty: name a demonstration, e.g. demos/door/door_00")
         self._bag = Path(bag).expanduser()
         motion = self.text("mode", "state", "what to play", ("state", "motion")) == "motion"
         names = TopicNames(
@@ -103,7 +103,7 @@ class DemoPlayer(BaseNode):
                     kind = message_type(connection.msgtype)
                     self._said[name] = self.create_publisher(kind, name.removeprefix("/"), qos)
         if not self._said:
-            raise SacGmmError(f"{self._bag} holds no state that can be shown: it has {', '.join(left_out)}")
+            raise UserError(f"{self._bag} holds no state that can be shown: it has {', '.join(left_out)}")
         if left_out:
             self.get_logger().info(f"not played, since it is no state of the robot: {', '.join(sorted(left_out))}")
         self._clocks = self.create_publisher(Clock, "/clock", COMMAND) if self._with_clock else None
@@ -113,7 +113,7 @@ class DemoPlayer(BaseNode):
         end_s = time.monotonic() + (_LISTENERS_S if not self._said else 0.0)  # others are found within that
         while True:
             if self.count_publishers(topic):
-                raise SacGmmError(
+                raise UserError(
                     f"somebody publishes {self.resolve_topic_name(topic)} already: play below a namespace of its own, "
                     "as replay.launch.yaml does, or stop the robot's driver"
                 )
@@ -161,7 +161,7 @@ class DemoPlayer(BaseNode):
     ) -> MotionReplay:
         self._demonstration = read_demonstration(self._bag, names)
         if self._demonstration.frame_id != self._frame:
-            raise SacGmmError(
+            raise UserError(
                 f"{self._bag} was recorded in frame '{self._demonstration.frame_id}', but base_frame is '{self._frame}'"
             )
         self._make = lambda shift: MotionReplay(
@@ -224,7 +224,7 @@ class DemoPlayer(BaseNode):
             executor.spin_once(timeout_sec=0.0)
         ended = f"the replay ended after {100 * tick.share:.0f} % of the way: {tick.text}"
         if tick.state is ReplayState.ABORTED and not self.stopping.is_set():
-            raise SacGmmError(ended)
+            raise UserError(ended)
         self.get_logger().info(ended if tick.state is ReplayState.ABORTED else f"gone to the end: {self._bag}")
 
     @property
@@ -235,17 +235,17 @@ class DemoPlayer(BaseNode):
         """Start the motion.
 
         Raises:
-            SacGmmError: Somebody else commands the arm, no target has come, or the arm is not where the way begins.
+            UserError: Somebody else commands the arm, no target has come, or the arm is not where the way begins.
         """
         if why := self._other_commander():
-            raise SacGmmError(why)
+            raise UserError(why)
         if self._needs_target:
-            raise SacGmmError(
+            raise UserError(
                 self._objections.get("target_pose")
                 or "no target has been detected yet: check target_pose, or play with relative_to_target: false"
             )
         if self._pose is None and "state/pose" in self._objections:
-            raise SacGmmError(self._objections["state/pose"])
+            raise UserError(self._objections["state/pose"])
         if self._player is not None and self._player.state is ReplayState.WAITING and self._target is not None:
             shift = self._target - self._demonstration.target_m if self._to_target else np.zeros(3)
             self._player = self._make(shift)
@@ -281,7 +281,7 @@ class DemoPlayer(BaseNode):
         try:
             self._begin()
             response.success, response.message = True, "moving"
-        except SacGmmError as error:
+        except UserError as error:
             response.success, response.message = False, str(error)
             self.get_logger().error(response.message)
         return response
@@ -303,15 +303,15 @@ def _refuse_unreadable(path: Path) -> None:
     """Refuse now what cannot be opened.
 
     Raises:
-        SacGmmError: There is no bag, or it is damaged.
+        UserError: There is no bag, or it is damaged.
     """
     if not path.exists():
-        raise SacGmmError(f"{path}: there is no such bag; give a rosbag2 folder or an .mcap file")
+        raise UserError(f"{path}: there is no such bag; give a rosbag2 folder or an .mcap file")
     try:
         with AnyReader([path], default_typestore=typestore()):
             pass
     except Exception as error:  # a damaged file can make the parser stumble in any way at all
-        raise SacGmmError(f"{path} cannot be read ({error}); try `sac-gmm demos salvage {path}`") from error
+        raise UserError(f"{path} cannot be read ({error}); try `sac-gmm demos salvage {path}`") from error
 
 
 def _stamped(data: bytes, stamp_ns: int) -> bytes:

@@ -24,7 +24,7 @@ from sac_gmm_interfaces.msg import EpisodeState
 from sac_gmm_interfaces.srv import StartRecording, StopRecording
 from sensor_msgs.msg import JointState
 
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 from sac_gmm.demos import EpisodeInfo, EpisodeRecorder
 from sac_gmm.demos.bags.messages import BULKY_TYPES, COMMAND_TWIST, EPISODE_TOPICS, IMAGE, LATCHED_TOPICS, STATE_POSE
 from sac_gmm_nodes.common.conversions import nanoseconds
@@ -112,7 +112,7 @@ class DemoRecorder(BaseNode):
         """Wait until something has come on each topic that somebody publishes on without being told to.
 
         Raises:
-            SacGmmError: There is no state, or nobody announces episodes.
+            UserError: There is no state, or nobody announces episodes.
         """
 
         def missing() -> list[str]:
@@ -124,7 +124,7 @@ class DemoRecorder(BaseNode):
             self.get_logger().info(f"waiting for {', '.join(missing())}", throttle_duration_sec=2.0)
             await Turn()
         if {STATE_POSE, _EPISODE_STATE} - self._heard:
-            raise SacGmmError(
+            raise UserError(
                 f"nothing came on {' and '.join(missing())} within {self._wait_s:g} s: start the robot or the "
                 "simulation, and what announces episodes"
             )
@@ -135,7 +135,7 @@ class DemoRecorder(BaseNode):
         self._heard.add(topic)
         try:
             self._recorder.take(topic, data)
-        except SacGmmError as error:
+        except UserError as error:
             self.get_logger().error(f"the recording has stopped: {error}")
 
     def _on_episode(self, message: EpisodeState) -> None:
@@ -147,7 +147,7 @@ class DemoRecorder(BaseNode):
                 self._recorder.episode_ended(nanoseconds(message.end_stamp))
             else:
                 self._recorder.episode_waiting()
-        except SacGmmError as error:
+        except UserError as error:
             self.get_logger().error(f"the recording has stopped: {error}")
 
     async def _on_start(
@@ -155,20 +155,20 @@ class DemoRecorder(BaseNode):
     ) -> StartRecording.Response:
         try:
             if not request.path.strip():
-                raise SacGmmError("the path of the bag is empty: name the new bag, e.g. demos/door/door_00")
+                raise UserError("the path of the bag is empty: name the new bag, e.g. demos/door/door_00")
             path = self._folder / Path(request.path).expanduser()
             if self._missing:
-                raise SacGmmError(f"nobody publishes {', '.join(self._missing)} yet: start the cameras first")
+                raise UserError(f"nobody publishes {', '.join(self._missing)} yet: start the cameras first")
             self._recorder.start(path, EpisodeInfo(request.task, request.operator_name))
             if self._follow:
                 try:
                     await self._hear_everything()
-                except SacGmmError:
+                except UserError:
                     self._recorder.stop(discard=True)
                     raise
             response.success, response.message = True, f"recording {path}"
             self.get_logger().info(response.message)
-        except SacGmmError as error:
+        except UserError as error:
             response.success, response.message = False, str(error)
             self.get_logger().error(response.message)
         return response
@@ -189,7 +189,7 @@ class DemoRecorder(BaseNode):
                 response.path = str(recording.path)
                 response.n_samples = recording.n_samples
             self.get_logger().info(response.message)
-        except SacGmmError as error:
+        except UserError as error:
             response.success, response.message = False, str(error)
             self.get_logger().error(response.message)
         return response
@@ -205,14 +205,14 @@ def _extra_topics(text: str) -> dict[str, str]:
     """Topic -> type of what is asked for, as `a/image b/info:sensor_msgs/msg/CameraInfo`.
 
     Raises:
-        SacGmmError: A type is none that is installed, or a topic is one of the episode's.
+        UserError: A type is none that is installed, or a topic is one of the episode's.
     """
     topics: dict[str, str] = {}
     for word in text.replace(",", " ").split():
         name, _, kind = word.partition(":")
         topic = "/" + name.strip("/")
         if topic in EPISODE_TOPICS or topic in topics or topic == "/":
-            raise SacGmmError(f"parameter extra_topics: {topic} is recorded already")
+            raise UserError(f"parameter extra_topics: {topic} is recorded already")
         topics[topic] = kind or IMAGE
         message_type(topics[topic])
     return topics
@@ -222,13 +222,13 @@ def message_type(kind: str) -> Any:
     """The class of a message type such as sensor_msgs/msg/Image.
 
     Raises:
-        SacGmmError: It is not installed.
+        UserError: It is not installed.
     """
     try:
         package, _, name = kind.split("/")
         return getattr(importlib.import_module(f"{package}.msg"), name)
     except (ImportError, AttributeError, ValueError) as error:
-        raise SacGmmError(f"there is no message type {kind} here: expected one like sensor_msgs/msg/Image") from error
+        raise UserError(f"there is no message type {kind} here: expected one like sensor_msgs/msg/Image") from error
 
 
 def main() -> None:

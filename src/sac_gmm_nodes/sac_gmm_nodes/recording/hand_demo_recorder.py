@@ -28,7 +28,7 @@ from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header, String
 from std_srvs.srv import Trigger
 
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 from sac_gmm.demos import EpisodeInfo, unfinished
 from sac_gmm.demos.bags.messages import IMAGE
 from sac_gmm.demos.hands.hand_bag import CAMERA_DEPTH, CAMERA_IMAGE
@@ -131,14 +131,14 @@ class HandDemoRecorder(BaseNode):
         if extrinsics:
             parent, camera_frame, base_from_camera = load_extrinsics(Path(extrinsics).expanduser())
             if base_frame not in ("", parent):
-                raise SacGmmError(
+                raise UserError(
                     f"parameter base_frame = '{base_frame}', but {extrinsics} says where the camera stands in "
                     f"'{parent}': leave base_frame empty, or calibrate the camera in the base frame"
                 )
             base_frame, self._expected_frame = parent, camera_frame
         elif np.allclose(base_from_camera.position_m, 0.0) and np.allclose(base_from_camera.rotation, np.eye(3)):
             if base_frame not in ("", camera_frame):  # numbers of the camera must not pass for the robot's
-                raise SacGmmError(
+                raise UserError(
                     f"parameter base_frame = '{base_frame}', but nothing says where the camera stands in it: give "
                     "extrinsics_file, or camera_position_m and camera_quaternion_xyzw"
                 )
@@ -168,7 +168,7 @@ class HandDemoRecorder(BaseNode):
         except ValueError:
             values = ()
         if len(values) != len(default) or not np.isfinite(values).all():
-            raise SacGmmError(f"parameter {name} = {given!r}: expected {len(default)} numbers with commas between")
+            raise UserError(f"parameter {name} = {given!r}: expected {len(default)} numbers with commas between")
         return values
 
     # What comes in ---------------------------------------------------------------------------------------------------
@@ -209,7 +209,7 @@ class HandDemoRecorder(BaseNode):
             try:
                 pose = self._sight.look(message, depth)
                 self._trouble = self._complaint = ""
-            except SacGmmError as error:
+            except UserError as error:
                 self._trouble = str(error)
                 self._complain()
             self._was_seen = pose is not None
@@ -245,7 +245,7 @@ class HandDemoRecorder(BaseNode):
     def _guard(self, write: Callable[[], None]) -> None:
         try:
             write()
-        except SacGmmError as error:
+        except UserError as error:
             self.get_logger().error(f"the recording has stopped: {error}")
             self._say_state()
 
@@ -312,7 +312,7 @@ class HandDemoRecorder(BaseNode):
             path = self._start(request.path.strip(), request.task, request.operator_name)
             response.success, response.message = True, f"recording {path}"
             self.get_logger().info(response.message)
-        except SacGmmError as error:
+        except UserError as error:
             response.success, response.message = False, str(error)
             self.get_logger().error(response.message)
         return response
@@ -329,7 +329,7 @@ class HandDemoRecorder(BaseNode):
                 response.path = str(recording.path)
                 response.n_samples = recording.motion.time_s.size
             self.get_logger().info(response.message)
-        except SacGmmError as error:
+        except UserError as error:
             response.success, response.message = False, str(error)
             self.get_logger().error(response.message)
         self._say_state()
@@ -356,14 +356,14 @@ class HandDemoRecorder(BaseNode):
                 said = self._save().summary()
             elif word in ("pause", "resume", "discard"):
                 if word == "resume" and self._trouble:
-                    raise SacGmmError(f"cannot resume: {self._trouble}")
+                    raise UserError(f"cannot resume: {self._trouble}")
                 getattr(self._recorder, word)()
                 said = {"pause": "paused", "resume": "recording", "discard": "discarded"}[word]
             else:
-                raise SacGmmError(f"'{word}' is no command: say start, pause, resume, save or discard")
+                raise UserError(f"'{word}' is no command: say start, pause, resume, save or discard")
             done = True
             self.get_logger().info(said)
-        except SacGmmError as error:
+        except UserError as error:
             done, said = False, str(error)
             self.get_logger().error(said)
         self._say_state()
@@ -388,13 +388,13 @@ class HandDemoRecorder(BaseNode):
 
     def _start(self, path: str, task: str, operator: str) -> Path:
         if self._trouble:
-            raise SacGmmError(f"cannot record: {self._trouble}")
+            raise UserError(f"cannot record: {self._trouble}")
         if self._early:
             topic = self.resolve_topic_name("camera/camera_info")
-            raise SacGmmError(f"cannot record: no calibration has come on {topic}; start the camera's driver")
+            raise UserError(f"cannot record: no calibration has come on {topic}; start the camera's driver")
         if not self._any_picture:
             topic = self.resolve_topic_name("camera/image")
-            raise SacGmmError(f"cannot record: no picture has come on {topic}; start the camera's driver")
+            raise UserError(f"cannot record: no picture has come on {topic}; start the camera's driver")
         task = task or self._task
         bag = self._folder / Path(path).expanduser() if path else next_episode_path(self._folder, task)
         self._recorder.setup.update(self._sight.setup())
@@ -407,14 +407,14 @@ class HandDemoRecorder(BaseNode):
         """Complete the bag.
 
         Raises:
-            SacGmmError: There is nothing to save, or the target is given in another frame.
+            UserError: There is nothing to save, or the target is given in another frame.
         """
         self._take_what_waits()
         target, said_by = None, ""
         if self._target is not None:
             base = self._recorder.setup["base_frame"]
             if self._target.header.frame_id != base:
-                raise SacGmmError(
+                raise UserError(
                     f"the target is given in '{self._target.header.frame_id}', but the hand in '{base}': set base_frame"
                     " and the camera's extrinsics; the recording goes on"
                 )

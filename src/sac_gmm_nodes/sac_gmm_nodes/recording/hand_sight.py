@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from sensor_msgs.msg import CameraInfo, Image
 
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 from sac_gmm.perception import Camera, dictionary_names, image_array
 from sac_gmm.perception.hands import HandPose, depth_image
 from sac_gmm.perception.hands.marker import MarkerHandTracker
@@ -23,7 +23,7 @@ class HandSight:
     """The tracker that the node's parameters ask for.
 
     Raises:
-        SacGmmError: A parameter is out of range, or the hand model is missing.
+        UserError: A parameter is out of range, or the hand model is missing.
     """
 
     def __init__(self, node: BaseNode) -> None:
@@ -86,7 +86,7 @@ class HandSight:
         self._calibration = calibration
         try:
             self._camera = Camera.create(message.width, message.height, message.k, message.d, message.distortion_model)
-        except SacGmmError as error:
+        except UserError as error:
             self._camera, self._why_blind = None, str(error)
             return
         if self._backend == "marker":
@@ -99,14 +99,14 @@ class HandSight:
         """The pose of the hand in a picture, None where there is none.
 
         Raises:
-            SacGmmError: Nothing can be said about this picture: no calibration, or of another size; an encoding that
+            UserError: Nothing can be said about this picture: no calibration, or of another size; an encoding that
                 is not known; fewer bytes than the size says.
         """
         picture = image_array(message.data, message.height, message.width, message.step, message.encoding)
         if self._camera is None:
-            raise SacGmmError(self._why_blind)
+            raise UserError(self._why_blind)
         if (message.width, message.height) != (self._camera.width, self._camera.height):
-            raise SacGmmError(
+            raise UserError(
                 f"the image is {message.width}x{message.height} but the calibration is for "
                 f"{self._camera.width}x{self._camera.height}: publish the camera_info of this image size"
             )

@@ -32,7 +32,7 @@ from scipy.spatial.transform import Rotation
 from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
 
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 from sac_gmm.perception import (
     ArucoDetector,
     BoardDetector,
@@ -78,7 +78,7 @@ class ArucoReward(BaseNode):
         self._marker_frame = self.text("marker_frame", "marker", "the marker's or the board's frame, for TF")
         self._publish_tf = self.flag("publish_tf", False, "publish the marker's frame on /tf")
         if self._publish_tf and robot_messages.TFMessage is None:
-            raise SacGmmError("parameter publish_tf is true, but tf2_msgs is not installed: install it")
+            raise UserError("parameter publish_tf is true, but tf2_msgs is not installed: install it")
         self._max_age_s = self.real(
             "max_image_age_s", 1.0, 0.02, 60.0, "s", "an image older than this is stale: the reward is not valid"
         )
@@ -152,7 +152,7 @@ class ArucoReward(BaseNode):
         try:
             camera = Camera.create(message.width, message.height, message.k, message.d, message.distortion_model)
             self._detector = self._make_detector(camera)
-        except SacGmmError as error:
+        except UserError as error:
             self._detector, self._no_detector = None, str(error)
 
     def _on_image(self, message: Image) -> None:
@@ -164,7 +164,7 @@ class ArucoReward(BaseNode):
         try:
             picture = image_array(message.data, message.height, message.width, message.step, message.encoding)
             marker = self._look(picture)
-        except SacGmmError as error:
+        except UserError as error:
             self._publish_invalid(message.header.frame_id, str(error))
             return
         self._complaint = ""
@@ -203,11 +203,11 @@ class ArucoReward(BaseNode):
     def _look(self, picture: np.ndarray) -> Marker | None:
         """Find the marker, or say why nothing can be said about this picture."""
         if self._detector is None:
-            raise SacGmmError(self._no_detector)
+            raise UserError(self._no_detector)
         now_ns = self.get_clock().now().nanoseconds
         age_s = (now_ns - self._last_stamp_ns) * 1e-9
         if now_ns and abs(age_s) > self._max_age_s:  # 0: simulated time that has not begun
-            raise SacGmmError(
+            raise UserError(
                 f"the image is {age_s:.1f} s old by this node's clock (limit {self._max_age_s:g} s): use the same time "
                 "source (use_sim_time) everywhere, or find what holds the camera up"
             )

@@ -10,7 +10,7 @@ import numpy as np
 from rclpy.executors import Executor
 from sensor_msgs.msg import CameraInfo
 
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 from sac_gmm.perception import Camera
 from sac_gmm.perception.camera_file import guess_camera, load_camera
 from sac_gmm.perception.film import Film
@@ -28,7 +28,7 @@ class FilmSource(BaseNode):
         super().__init__("film_source")
         path = self.text("film", "", "the film to play")
         if not path:
-            raise SacGmmError("parameter film is empty: name the film to play")
+            raise UserError("parameter film is empty: name the film to play")
         self._path = Path(path).expanduser()
         self._pace = self.real("pace", 1.0, 0.01, 100.0, "", "seconds of film per second")
         self._loop = self.flag("loop", False, "begin again at the end, instead of ending")
@@ -40,7 +40,7 @@ class FilmSource(BaseNode):
         with Film(self._path) as film:  # refuses what is no film now
             self._camera = load_camera(calibration) if calibration else _guess(film, focal_px)
             if (self._camera.width, self._camera.height) != (film.width, film.height):
-                raise SacGmmError(
+                raise UserError(
                     f"the film {self._path} is {film.width}x{film.height} but {calibration} is for "
                     f"{self._camera.width}x{self._camera.height}: calibrate the camera in the size that it films in"
                 )

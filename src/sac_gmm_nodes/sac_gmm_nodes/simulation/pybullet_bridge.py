@@ -27,7 +27,7 @@ from sensor_msgs.msg import CameraInfo, Image, JointState
 from std_msgs.msg import Bool, Header
 
 from sac_gmm.control.lbr_state import SessionState
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 from sac_gmm.tasks import TASKS, make_task
 from sac_gmm.tasks.arms.iiwa import JOINT_LIMITS_RAD, JOINT_NAMES
 from sac_gmm_nodes.common.conversions import (
@@ -316,7 +316,7 @@ class PybulletBridge(BaseNode):
     def _on_reset(self, request: ResetTask.Request, response: ResetTask.Response) -> ResetTask.Response:
         try:
             self._reset(request.seed, request.target_noise_std_m)
-        except (SacGmmError, ValueError) as error:
+        except (UserError, ValueError) as error:
             response.message = str(error)
             return response
         response.success = True

@@ -21,7 +21,7 @@ from sac_gmm_interfaces.msg import EpisodeState, Reward
 from sac_gmm_interfaces.srv import ResetTask, StartRecording, StopRecording
 from std_msgs.msg import Bool
 
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 from sac_gmm.tasks import TASKS, ScriptedTeleoperator
 from sac_gmm_nodes.common.conversions import header, nanoseconds, pays, point_array, stamp_of, twist_message
 from sac_gmm_nodes.common.node import COMMAND, EPISODE, LATCHED, RELIABLE, BaseNode, run_node, stream
@@ -86,7 +86,7 @@ class Teleoperator(BaseNode):
             recorded += self._demonstrate(executor, recorded, self._first_seed + attempt)
             if recorded == self._episodes or self.stopping.is_set():
                 return
-        raise SacGmmError(
+        raise UserError(
             f"only {recorded} of {self._episodes} demonstrations succeeded in {3 * self._episodes} attempts: look at "
             "the reward (is the marker seen?) or record all with only_successes:=false"
         )
@@ -193,13 +193,13 @@ class Teleoperator(BaseNode):
         """Call a service and return its answer.
 
         Raises:
-            SacGmmError: It said no.
+            UserError: It said no.
         """
         future = client.call_async(request)
         self._wait(executor, future.done, f"the answer of {client.srv_name}")
         answer = future.result()
         if not answer.success:
-            raise SacGmmError(answer.message)
+            raise UserError(answer.message)
         return answer
 
     def _wait(
@@ -212,7 +212,7 @@ class Teleoperator(BaseNode):
         """Run callbacks until `done()`, for as long as `progress()` keeps changing.
 
         Raises:
-            SacGmmError: Nothing happened for a minute.
+            UserError: Nothing happened for a minute.
             KeyboardInterrupt: The node was asked to stop.
         """
         last, since_s = progress(), time.monotonic()
@@ -223,7 +223,7 @@ class Teleoperator(BaseNode):
             if progress() != last:
                 last, since_s = progress(), time.monotonic()
             if time.monotonic() - since_s > _PATIENCE_S:
-                raise SacGmmError(f"{what} did not come within {_PATIENCE_S:g} s: is the simulation running?")
+                raise UserError(f"{what} did not come within {_PATIENCE_S:g} s: is the simulation running?")
 
 
 def main() -> None:

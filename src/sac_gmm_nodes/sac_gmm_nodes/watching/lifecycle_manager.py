@@ -21,7 +21,7 @@ from rclpy.executors import Executor
 from sac_gmm_interfaces.msg import Heartbeat
 from std_srvs.srv import SetBool
 
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 from sac_gmm_nodes.common.node import RELIABLE, BaseNode, run_node
 
 _TELL_EVERY_S = 2.0
@@ -55,7 +55,7 @@ class LifecycleManager(BaseNode):
         )
         self._reactivate = self.flag("reactivate", True, "bring everything up again once what was lost is back")
         if not self._names:
-            raise SacGmmError("parameter nodes is empty: name the nodes to bring up, e.g. nodes: [gmm_controller]")
+            raise UserError("parameter nodes is empty: name the nodes to bring up, e.g. nodes: [gmm_controller]")
         self._watched = [*watched, *self._names]
         self._beats: dict[str, tuple[float, int]] = {}  # time of the last one, state
         self._wanted = True
@@ -73,7 +73,7 @@ class LifecycleManager(BaseNode):
         """Bring up, watch, bring down, for as long as the node runs.
 
         Raises:
-            SacGmmError: Something did not come in time, or a node refused a transition.
+            UserError: Something did not come in time, or a node refused a transition.
         """
         attempts = 0
         while not self.stopping.is_set():
@@ -93,7 +93,7 @@ class LifecycleManager(BaseNode):
                     self._bring_down(executor)
                     attempts = 0
                 elif attempts == _ATTEMPTS and not self.stopping.is_set():
-                    raise SacGmmError(f"the nodes were not brought up in {_ATTEMPTS} attempts: see the errors above")
+                    raise UserError(f"the nodes were not brought up in {_ATTEMPTS} attempts: see the errors above")
                 continue
             attempts = 0
             self._tell(DiagnosticStatus.OK, "all nodes are active")
@@ -141,13 +141,13 @@ class LifecycleManager(BaseNode):
                 if state == State.PRIMARY_STATE_UNKNOWN or not self._wanted:
                     return False
                 if state not in _UP:
-                    raise SacGmmError(f"{name} is {_STATES.get(state, state)} and cannot be brought up: start it again")
+                    raise UserError(f"{name} is {_STATES.get(state, state)} and cannot be brought up: start it again")
                 transition, verb = _UP[state]
                 answer = self._ask(executor, self._change[name], _request(transition), f"{name} to {verb}")
                 if answer is None:
                     return False
                 if not answer.success:
-                    raise SacGmmError(f"{name} refused to {verb}: the reason is in its log")
+                    raise UserError(f"{name} refused to {verb}: the reason is in its log")
                 self.get_logger().info(f"{name}: {verb}d")
         self._active_s = time.monotonic()
         return self._wanted
@@ -183,7 +183,7 @@ class LifecycleManager(BaseNode):
         end_s = time.monotonic() + self._startup_timeout_s
         while (absent := missing()) and self._wanted and not self.stopping.is_set():
             if time.monotonic() > end_s:
-                raise SacGmmError(f"{what} after {self._startup_timeout_s:g} s: {', '.join(absent)}")
+                raise UserError(f"{what} after {self._startup_timeout_s:g} s: {', '.join(absent)}")
             self._state = (DiagnosticStatus.WARN, f"waiting for {', '.join(absent)}")
             self.get_logger().info(self._state[1], throttle_duration_sec=_TELL_EVERY_S)
             executor.spin_once(timeout_sec=0.1)

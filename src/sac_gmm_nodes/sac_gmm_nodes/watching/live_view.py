@@ -24,7 +24,7 @@ from sac_gmm_interfaces.msg import Heartbeat
 from sac_gmm_interfaces.srv import ResetTask
 from std_srvs.srv import SetBool, Trigger
 
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 from sac_gmm.models import load_model
 from sac_gmm.tasks import TASKS
 from sac_gmm.view import Snapshot, Status
@@ -98,7 +98,7 @@ class LiveView(BaseNode):
             for cdr, _ in messages if topic in WHOLE_STREAMS else messages[-1:]:
                 try:
                     self._listener.take_in(topic, deserialize_message(cdr, subscription.msg_type))
-                except SacGmmError as error:
+                except UserError as error:
                     self.get_logger().warning(f"{topic}: {error}", throttle_duration_sec=10.0)
         for beat, arrived_s in take(self._others_beats):
             if beat.node.rsplit("/", 1)[-1] == self._controller_name:
@@ -174,7 +174,7 @@ class LiveControls:
     def reset(self) -> str:
         """Put the scene back, unless an episode is running."""
         if self._episode_running():
-            raise SacGmmError("an episode is running, and a reset would spoil it: wait for its end")
+            raise UserError("an episode is running, and a reset would spoil it: wait for its end")
         self._resets += 1
         response = self._call(self._reset, ResetTask.Request(seed=self._resets, target_noise_std_m=-1.0))
         return self._outcome(response) or f"scene number {self._resets}"
@@ -185,7 +185,7 @@ class LiveControls:
         request = SetParameters.Request(parameters=[Parameter(name="speed_scale", value=value)])
         result = self._call(self._set, request).results[0]
         if not result.successful:
-            raise SacGmmError(result.reason)
+            raise UserError(result.reason)
         return f"speed scale {speed:g}"
 
     def ask_for_the_box(self, tell: Any) -> None:
@@ -207,22 +207,22 @@ class LiveControls:
         """Call a service from another thread than that of the callbacks.
 
         Raises:
-            SacGmmError: Nobody answers.
+            UserError: Nobody answers.
         """
         if not client.service_is_ready():
-            raise SacGmmError(f"nobody offers the service {client.srv_name}: is the node that has it running?")
+            raise UserError(f"nobody offers the service {client.srv_name}: is the node that has it running?")
         answered = threading.Event()
         future = client.call_async(request)
         future.add_done_callback(lambda _future: answered.set())
         if not answered.wait(_ANSWER_S):
             client.remove_pending_request(future)
-            raise SacGmmError(f"the service {client.srv_name} did not answer within {_ANSWER_S:g} s")
+            raise UserError(f"the service {client.srv_name} did not answer within {_ANSWER_S:g} s")
         return future.result()
 
     @staticmethod
     def _outcome(response: Any) -> str:
         if response is None or not response.success:
-            raise SacGmmError(response.message if response is not None else "the service ended without an answer")
+            raise UserError(response.message if response is not None else "the service ended without an answer")
         return str(response.message)
 
 
@@ -243,7 +243,7 @@ def _read(path: str) -> str:
     try:
         return Path(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise SacGmmError(f"cannot read the robot's description {path}: {error}") from error
+        raise UserError(f"cannot read the robot's description {path}: {error}") from error
 
 
 def main() -> None:

@@ -26,7 +26,7 @@ from std_msgs.msg import Header
 from visualization_msgs.msg import Marker
 
 from sac_gmm.control import Limit, Reason, SafetyLimits
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 from sac_gmm.demos import find_bags, read_demonstration
 from sac_gmm.models import SkillModel, load_model
 from sac_gmm.models.fields.ellipsoids import path_preview
@@ -118,7 +118,7 @@ class SkillMonitor(BaseNode):
     def _on_model(self, message: MixtureModel) -> None:
         try:
             self._current = model_of(message)
-        except SacGmmError as error:
+        except UserError as error:
             self.get_logger().warning(f"a model that cannot be shown: {error}", throttle_duration_sec=5.0)
             return
         if message.version == 0:

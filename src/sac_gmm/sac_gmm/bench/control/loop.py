@@ -20,7 +20,7 @@ from typing import Any
 
 import tyro
 
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 
 ROWS = {
     "on_time_share": ("ticks within 2 ms of their deadline", 100.0, "%"),
@@ -74,7 +74,7 @@ def measure(seconds: float, rates: tuple[float, ...], priorities: tuple[int, ...
     """Run the nodes that measure; one result per priority and rate.
 
     Raises:
-        SacGmmError: They did not come to an end.
+        UserError: They did not come to an end.
     """
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "out.json"
@@ -85,5 +85,5 @@ def measure(seconds: float, rates: tuple[float, ...], priorities: tuple[int, ...
         environment.setdefault("ROS_DOMAIN_ID", str(1 + os.getpid() % 50))
         code = subprocess.run(command, env=environment, stdout=subprocess.DEVNULL, check=False).returncode
         if code != 0:
-            raise SacGmmError("the measurement did not come to its end; see above (is install/setup.bash sourced?)")
+            raise UserError("the measurement did not come to its end; see above (is install/setup.bash sourced?)")
         return list(json_format.loads(out.read_text()))

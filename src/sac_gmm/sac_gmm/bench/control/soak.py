@@ -27,7 +27,7 @@ from typing import Any
 import tyro
 
 from sac_gmm.core.command_line import stop_process
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 
 SAMPLE_S = 5.0
 STOP_S = 40.0
@@ -72,7 +72,7 @@ def soak(seconds: float, model: Path, folder: Path, time_limit_s: float) -> dict
     """Run episodes for a while; what was seen meanwhile.
 
     Raises:
-        SacGmmError: The nodes ended early.
+        UserError: The nodes ended early.
     """
     environment = {
         **os.environ,
@@ -102,7 +102,7 @@ def soak(seconds: float, model: Path, folder: Path, time_limit_s: float) -> dict
                     samples[name].append((time.monotonic() - begun_s, megabytes))
                 if nodes.poll() is not None or client.poll() is not None:
                     last = "\n".join(log.read_text(errors="replace").splitlines()[-10:])
-                    raise SacGmmError(f"the nodes or the episodes have ended early; the last lines of the log:\n{last}")
+                    raise UserError(f"the nodes or the episodes have ended early; the last lines of the log:\n{last}")
         for line in (folder / "episodes.jsonl").read_text().splitlines():
             event = json_format.loads(line)
             if event.get("event") == "episode":

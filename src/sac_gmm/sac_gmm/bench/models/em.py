@@ -15,7 +15,7 @@ from typing import Any
 import tyro
 
 from sac_gmm.bench.threads import use_one_thread
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 
 N_DEMONSTRATIONS, N_SAMPLES, N_COMPONENTS, TOLERANCE = 20, 200, 7, 1e-3
 
@@ -49,7 +49,7 @@ def measure() -> dict[str, Any]:
     try:
         from sklearn.mixture import GaussianMixture as Peer
     except ImportError as error:
-        raise SacGmmError("the peer is not installed: `pip install scikit-learn`") from error
+        raise UserError("the peer is not installed: `pip install scikit-learn`") from error
     from sac_gmm.bench.timing import best_ms
     from sac_gmm.models import GaussianMixture
     from sac_gmm.models.mixtures.em import fit_mixture

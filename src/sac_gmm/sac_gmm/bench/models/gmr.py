@@ -15,7 +15,7 @@ from typing import Any
 import tyro
 
 from sac_gmm.bench.threads import use_one_thread
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 
 DIMENSIONS = (2, 3, 6)
 COMPONENTS = (3, 7, 14)
@@ -57,7 +57,7 @@ def measure(d: int, k: int) -> dict[str, Any]:
     try:
         from gmr import GMM
     except ImportError as missing:
-        raise SacGmmError("the peer is not installed: `pip install gmr`") from missing
+        raise UserError("the peer is not installed: `pip install gmr`") from missing
     import numpy as np
 
     from sac_gmm.bench.timing import best_ms, median_us
@@ -77,7 +77,7 @@ def measure(d: int, k: int) -> dict[str, Any]:
     results += [ours.batch(states)[:500], plain.batch(states)[:500]]
     error = max(float(np.abs(result - reference).max()) for result in results)
     if error > 1e-10:
-        raise SacGmmError(f"the regressors disagree by {error} at d={d}, K={k}: this build is broken")
+        raise UserError(f"the regressors disagree by {error} at d={d}, K={k}: this build is broken")
     ours_us, gmr_us = median_us(lambda: ours.into(x, out)), median_us(lambda: peer.predict(indices, query), 1, 60, 10)
     return {
         "d": d,

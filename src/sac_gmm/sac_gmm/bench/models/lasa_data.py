@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 from sac_gmm.models.mixtures.mixture import Array
 
 N_DEMONSTRATIONS = 7
@@ -72,13 +72,13 @@ def load_motions(folder: Path | str) -> list[Motion]:
     Files whose names begin with `Multi_Models` hold several patterns and are left out, as in the published evaluation.
 
     Raises:
-        SacGmmError: The folder holds no such files, or one of them lacks the fields.
+        UserError: The folder holds no such files, or one of them lacks the fields.
     """
     from scipy.io import loadmat
 
     files = sorted(path for path in Path(folder).glob("*.mat") if not path.name.startswith("Multi_Models"))
     if not files:
-        raise SacGmmError(
+        raise UserError(
             f"{folder} holds no .mat files: give the folder of the data set, or make motions up (see --help)"
         )
     motions = []
@@ -89,7 +89,7 @@ def load_motions(folder: Path | str) -> list[Motion]:
             velocities = [np.array(demo.vel, dtype=np.float64).T for demo in demos]
             steps = [float(demo.dt) for demo in demos]
         except (KeyError, AttributeError, ValueError, TypeError) as error:
-            raise SacGmmError(
+            raise UserError(
                 f"{path} is not in the LASA format: it needs `demos` with pos, vel and dt ({error})"
             ) from error
         motions.append(Motion(path.stem, positions, velocities, steps))

@@ -25,7 +25,7 @@ from typing import Annotated, Any
 import tyro
 
 from sac_gmm.bench.threads import use_one_thread
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 
 DICTIONARY, MARKER_ID, SIZE_M = "DICT_4X4_50", 7, 0.06
 WIDTH, HEIGHT, FOCAL_PX = 640, 480, 600.0
@@ -69,7 +69,7 @@ def main(args: list[str]) -> int:
             seed: Of all pictures.
         """
         if min(trials, latency_frames, false_frames) < 0:
-            raise SacGmmError("trials, latency_frames and false_frames must be 0 or more")
+            raise UserError("trials, latency_frames and false_frames must be 0 or more")
         use_one_thread()
         import cv2
 
@@ -303,7 +303,7 @@ def _other_markers() -> list[tuple[str, int]]:
         side = 8 * (cv2.aruco.getPredefinedDictionary(getattr(cv2.aruco, name)).markerSize + 4)
         other = marker_image(name, marker_id, side)
         if other.shape == drawn.shape and any(np.array_equal(np.rot90(other, turn), drawn) for turn in range(4)):
-            raise SacGmmError(f"{name} {marker_id} is the marker itself")
+            raise UserError(f"{name} {marker_id} is the marker itself")
     return chosen
 
 

@@ -17,7 +17,7 @@ from typing import Any
 import tyro
 
 from sac_gmm.bench.threads import use_one_thread
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 
 
 def main(args: list[str]) -> int:
@@ -48,7 +48,7 @@ def measure(film: Path, pixels: Path | None, metres: Path | None) -> dict[str, A
     """Frames with a hand, frames a second, and the mean distance to the references.
 
     Raises:
-        SacGmmError: A file is missing or the references belong to another film.
+        UserError: A file is missing or the references belong to another film.
     """
     import numpy as np
 
@@ -101,5 +101,5 @@ def _reference(path: Path, shape: tuple[int, ...]) -> Any:
 
     values = np.array(read_json(path), np.float64)
     if values.ndim != 3 or values.shape[:2] != shape[:2] or values.shape[2] < shape[2]:
-        raise SacGmmError(f"{path} has landmarks of shape {values.shape}, expected {shape}: is it of this film?")
+        raise UserError(f"{path} has landmarks of shape {values.shape}, expected {shape}: is it of this film?")
     return values[..., : shape[2]]

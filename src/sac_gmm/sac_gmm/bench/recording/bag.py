@@ -25,7 +25,7 @@ from typing import Any
 import tyro
 
 from sac_gmm.bench.threads import use_one_thread
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 
 STREAMS = "camera_0/color camera_0/depth camera_1/color camera_1/depth"
 # name, compression, reliable pictures, images profile
@@ -167,7 +167,7 @@ def recording(
                 process.wait(20.0)
     if load.returncode or not result_file.exists():
         logs = "".join((work / f"{node}.log").read_text()[-500:] for node in ("demo_recorder", "recording_load"))
-        raise SacGmmError(f"the recording failed: {logs}")
+        raise UserError(f"the recording failed: {logs}")
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     result = json_.loads(result_file.read_text())
     missing = _missing(bag, result["sent"])

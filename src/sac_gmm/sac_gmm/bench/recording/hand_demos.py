@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import tyro
 
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 
 if TYPE_CHECKING:
     from sac_gmm.models import SkillModel
@@ -127,7 +127,7 @@ def record(source: str, folder: Path, demonstrations: int) -> Path:
     """Record the motions of one source into FOLDER/SOURCE/TASK, unless they lie there.
 
     Raises:
-        SacGmmError: The nodes did not record them.
+        UserError: The nodes did not record them.
     """
     from sac_gmm.demos import find_bags
     from sac_gmm.launcher.launch_yaml import find_in_package, read_launch_file
@@ -140,7 +140,7 @@ def record(source: str, folder: Path, demonstrations: int) -> Path:
     arguments = {"task": TASK, "episodes": str(demonstrations), "folder": str(bags)}
     code = supervise(read_launch_file(launch, arguments))
     if code:
-        raise SacGmmError(f"{launch} ended with {code}: see its output above")
+        raise UserError(f"{launch} ended with {code}: see its output above")
     return bags
 
 

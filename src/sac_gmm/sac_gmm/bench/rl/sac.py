@@ -18,7 +18,7 @@ from typing import Any
 
 import tyro
 
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 
 SHAPES = ((64, 64), (64, 128), (128, 128), (256, 256))  # width of two hidden layers, batch size
 N_OBSERVATION, N_ACTION, N_TRANSITIONS = 17, 3, 2000
@@ -114,7 +114,7 @@ def _peer(width: int, batch: int) -> Callable[[int], object]:
         from stable_baselines3 import SAC
         from stable_baselines3.common.logger import Logger
     except ImportError as missing:
-        raise SacGmmError("the peer is not installed: `pip install stable-baselines3`") from missing
+        raise UserError("the peer is not installed: `pip install stable-baselines3`") from missing
     import numpy as np
 
     class Spaces(gymnasium.Env):

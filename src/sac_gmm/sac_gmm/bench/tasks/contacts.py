@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 
 from sac_gmm.bench.threads import use_one_thread
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 
 if TYPE_CHECKING:
     from sac_gmm.tasks import Task
@@ -61,7 +61,7 @@ def main(args: list[str]) -> int:
         from sac_gmm.tasks import make_task
 
         if episodes < 1:
-            raise SacGmmError(f"{episodes} episodes cannot be run: give a number from 1 up")
+            raise UserError(f"{episodes} episodes cannot be run: give a number from 1 up")
         environment = make_task(task)
         counts = _begun(json, task)
         for seed in track(range(counts["episodes"], episodes), f"contacts of {task}"):
@@ -150,5 +150,5 @@ def _begun(path: Path | None, task: str) -> dict[str, Any]:
     saved = read_json(path)
     counts = nothing(task)
     if not isinstance(saved, dict) or saved.get("task") != task or not counts.keys() <= saved.keys():
-        raise SacGmmError(f"{path} is not of the contacts of task '{task}': give another name")
+        raise UserError(f"{path} is not of the contacts of task '{task}': give another name")
     return {name: saved[name] for name in counts}

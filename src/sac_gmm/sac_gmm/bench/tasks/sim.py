@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 import tyro
 
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -61,9 +61,9 @@ def main(args: list[str]) -> int:
         from sac_gmm.tasks import TASKS
 
         if unknown := set(tasks) - set(TASKS):
-            raise SacGmmError(f"there is no task '{unknown.pop()}'; choose among: {', '.join(TASKS)}")
+            raise UserError(f"there is no task '{unknown.pop()}'; choose among: {', '.join(TASKS)}")
         if episodes < 1 or worker_episodes < 4:
-            raise SacGmmError("give at least 1 episode, and at least 4 for the workers")
+            raise UserError("give at least 1 episode, and at least 4 for the workers")
         print("task         raw us   ours us  ratio  identical  episodes/s  of 2 workers   gain  frames/s")
         rows = []
         for name in tasks or tuple(TASKS):

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 
 from sac_gmm.bench.threads import use_one_thread
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 
 if TYPE_CHECKING:
     from sac_gmm.tasks import Task
@@ -38,7 +38,7 @@ def main(args: list[str]) -> int:
         """
         use_one_thread()
         if presses < 20:
-            raise SacGmmError(f"{presses} presses are too few to tell anything: give a number from 20 up")
+            raise UserError(f"{presses} presses are too few to tell anything: give a number from 20 up")
         from sac_gmm.bench.timing import write_result
         from sac_gmm.tasks import make_task
 

@@ -25,7 +25,7 @@ import numpy as np
 import tyro
 
 from sac_gmm.core.command_line import help_text, stop_process
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 
 RATE_HZ = 10.0
 COMPONENTS = 100
@@ -73,7 +73,7 @@ def measure_cost(seconds: float, openings: int) -> dict[str, Any]:
     """What the page of a run over ROS 2 costs, and how soon it opens.
 
     Raises:
-        SacGmmError: There is no Chromium, no ROS 2, or the run does not start.
+        UserError: There is no Chromium, no ROS 2, or the run does not start.
     """
     from sac_gmm.launcher.launch_yaml import find_package
     from sac_gmm.models import save_model
@@ -223,7 +223,7 @@ def _wait_until_busy(run: subprocess.Popen[bytes], timeout_s: float = 90.0) -> N
     end_s = time.monotonic() + timeout_s
     while len(_family(run.pid)) < 6:
         if time.monotonic() > end_s or run.poll() is not None:
-            raise SacGmmError("the simulation did not start; is install/setup.bash sourced?")
+            raise UserError("the simulation did not start; is install/setup.bash sourced?")
         time.sleep(0.1)
     time.sleep(15.0)  # imports, life cycle, the first episode
 

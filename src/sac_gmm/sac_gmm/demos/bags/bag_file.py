@@ -34,7 +34,7 @@ from rosbags.interfaces import (
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 from rosbags.rosbag2.storage_mcap import McapWriter
 
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 from sac_gmm.core.files import refuse_existing, sync_path
 from sac_gmm.demos.bags.messages import typestore
 
@@ -79,7 +79,7 @@ class BagFile:
         keep_partial: Whether the partial folder stays when the disk takes no more; a copy of another bag need not.
 
     Raises:
-        SacGmmError: `path` exists, its folder cannot be written to, or a type without a definition is unknown.
+        UserError: `path` exists, its folder cannot be written to, or a type without a definition is unknown.
     """
 
     def __init__(
@@ -97,7 +97,7 @@ class BagFile:
         known = typestore().fielddefs
         unknown = [f"{t.name} ({t.msgtype})" for t in topics if t.definition is None and t.msgtype not in known]
         if unknown:
-            raise SacGmmError(f"cannot record {', '.join(unknown)}: the message type is not one of ROS 2 Jazzy's own")
+            raise UserError(f"cannot record {', '.join(unknown)}: the message type is not one of ROS 2 Jazzy's own")
         refuse_existing(self.path)
         self._lock = threading.Lock()  # between `write` and the thread that keeps what was written safe
         self._stopped = threading.Event()
@@ -154,12 +154,12 @@ class BagFile:
         """Append a serialised message.
 
         Raises:
-            SacGmmError: The topic is not the bag's, or the disk does not take it.
+            UserError: The topic is not the bag's, or the disk does not take it.
         """
         if not self._open:
-            raise SacGmmError(f"{self.path} is closed: begin a new recording")
+            raise UserError(f"{self.path} is closed: begin a new recording")
         if topic not in self._connections:
-            raise SacGmmError(f"{self.path} has no topic {topic}; it has {', '.join(self._connections)}")
+            raise UserError(f"{self.path} has no topic {topic}; it has {', '.join(self._connections)}")
         try:
             if self._failure is not None:
                 raise self._failure
@@ -177,10 +177,10 @@ class BagFile:
             sidecar: The final content of `episode.yaml`; that of the start by default.
 
         Raises:
-            SacGmmError: The disk does not take it, or `path` has come to exist meanwhile.
+            UserError: The disk does not take it, or `path` has come to exist meanwhile.
         """
         if not self._open:
-            raise SacGmmError(f"{self.path} is closed already")
+            raise UserError(f"{self.path} is closed already")
         inner = self._partial / self.path.name
         try:
             self._stop_keeper()
@@ -196,7 +196,7 @@ class BagFile:
             sync_path(self._partial / SIDECAR)
             if self.path.exists():
                 kept = f"the recording is kept in {self._partial}" if self._keep_partial else "choose another name"
-                raise SacGmmError(f"{self.path} has come to exist meanwhile; {kept}")
+                raise UserError(f"{self.path} has come to exist meanwhile; {kept}")
             os.rename(self._partial, self.path)
             sync_path(self.path.parent)
         except OSError as error:
@@ -222,7 +222,7 @@ class BagFile:
         self.abandon()
         shutil.rmtree(self._partial, ignore_errors=True)
 
-    def _given_up(self, error: OSError) -> SacGmmError:
+    def _given_up(self, error: OSError) -> UserError:
         """Stop writing, and say what is left of it."""
         if self._keep_partial:
             self.abandon()
@@ -316,12 +316,12 @@ def being_written(folder: Path) -> bool:
     return False
 
 
-def cannot_write(path: Path, error: OSError, kept: Path | None = None) -> SacGmmError:
+def cannot_write(path: Path, error: OSError, kept: Path | None = None) -> UserError:
     """What to tell a person when the system refused to write."""
     full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
     remedy = "make room on the disk" if full else "choose a folder you may write to"
     rest = f"; what was recorded so far is kept in {kept}: `sac-gmm demos salvage` makes a bag of it" if kept else ""
-    return SacGmmError(f"cannot write {path}: {error.strerror or error}; {remedy}{rest}")
+    return UserError(f"cannot write {path}: {error.strerror or error}; {remedy}{rest}")
 
 
 def _make_partial(path: Path) -> Path:
@@ -331,7 +331,7 @@ def _make_partial(path: Path) -> Path:
         with contextlib.suppress(FileExistsError):
             free.mkdir()
             return free
-    raise SacGmmError(f"{path.parent} holds a thousand unfinished recordings of {path.name}: remove them")
+    raise UserError(f"{path.parent} holds a thousand unfinished recordings of {path.name}: remove them")
 
 
 def _yaml(value: Mapping[str, Any]) -> str:

@@ -14,7 +14,7 @@ import yaml
 from rosbags.highlevel import AnyReader
 from rosbags.interfaces import Connection
 
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 from sac_gmm.demos.bags.bag_file import EPISODE_END, SIDECAR
 from sac_gmm.demos.bags.messages import POSE, STATE_POSE, STATE_TWIST, TARGET_POSE, TWIST, typestore
 from sac_gmm.demos.demonstration import MIN_SAMPLES, Demonstration
@@ -63,7 +63,7 @@ def read_demonstration(bag: Path | str, names: TopicNames | None = None) -> Demo
         names: Of the topics, where they are not our recorder's.
 
     Raises:
-        SacGmmError: The bag is missing, truncated or damaged; a topic is missing or of another type; too few samples;
+        UserError: The bag is missing, truncated or damaged; a topic is missing or of another type; too few samples;
             a number that is not finite; frames that disagree; stamps that run backwards.
     """
     path = Path(bag)
@@ -74,12 +74,10 @@ def read_demonstration(bag: Path | str, names: TopicNames | None = None) -> Demo
         wanted.append((names.target_topic, POSITION_IN, True))
     pose, twist, *detected = _read_streams(path, wanted)
     if detected and not detected[0].messages:
-        raise SacGmmError(
-            f"{path}: topic {detected[0].topic} holds no message: record with the target detector running"
-        )
+        raise UserError(f"{path}: topic {detected[0].topic} holds no message: record with the target detector running")
     if len(pose.messages) < MIN_SAMPLES:
         n = len(pose.messages)
-        raise SacGmmError(
+        raise UserError(
             f"{path}: topic {pose.topic} holds {n} sample{'' if n == 1 else 's'}, expected at least {MIN_SAMPLES}: "
             "record it again"
         )
@@ -87,7 +85,7 @@ def read_demonstration(bag: Path | str, names: TopicNames | None = None) -> Demo
     for stream in (pose, *detected):
         for i, message in enumerate(stream.messages):
             if message.header.frame_id != frame_id:
-                raise SacGmmError(
+                raise UserError(
                     f"{path}: sample {i} of {stream.topic} is in frame '{message.header.frame_id}', expected "
                     f"'{frame_id}': record all in the robot's base frame"
                 )
@@ -104,7 +102,7 @@ def read_demonstration(bag: Path | str, names: TopicNames | None = None) -> Demo
         target_series = np.array([names.target], np.float64)
     time_s = (stamps_ns - stamps_ns[0]) * 1e-9
     if stamps_ns.size < MIN_SAMPLES:
-        raise SacGmmError(
+        raise UserError(
             f"{path}: topic {pose.topic} holds {stamps_ns.size} different stamps of its episode, expected at least "
             f"{MIN_SAMPLES}: the clock stood still or the episode was over at once; record it again"
         )
@@ -128,25 +126,25 @@ def find_bags(paths: Iterable[Path | str]) -> list[Path]:
     """Bags by name: a bag stands for itself, any other folder for the bags directly in it, in order of their names.
 
     Raises:
-        SacGmmError: There is no path, or one does not exist or holds no bag.
+        UserError: There is no path, or one does not exist or holds no bag.
     """
     asked = [Path(path) for path in paths]
     if not asked:
-        raise SacGmmError("there is no bag: name one or more, or a folder of bags")
+        raise UserError("there is no bag: name one or more, or a folder of bags")
     bags: list[Path] = []
     for path in asked:
         if is_bag(path):
             bags.append(path)
             continue
         if not path.exists():
-            raise SacGmmError(f"{path}: there is no such bag; give a rosbag2 folder or an .mcap file")
+            raise UserError(f"{path}: there is no such bag; give a rosbag2 folder or an .mcap file")
         inside = sorted(child for child in path.iterdir() if is_bag(child)) if path.is_dir() else []
         if not inside and path.is_dir() and any(path.glob(".*.partial")):
-            raise SacGmmError(
+            raise UserError(
                 f"{path} holds unfinished recordings only: make bags of them with `sac-gmm demos salvage {path}`"
             )
         if not inside:
-            raise SacGmmError(f"{path} is not a bag and holds none: give a rosbag2 folder or an .mcap file")
+            raise UserError(f"{path} is not a bag and holds none: give a rosbag2 folder or an .mcap file")
         bags += inside
     return bags
 
@@ -166,20 +164,20 @@ def open_bag(path: Path) -> Iterator[AnyReader]:
         path: A rosbag2 folder, or a bare `.mcap` (or `.db3`) file.
 
     Raises:
-        SacGmmError: The bag is missing, truncated or damaged; also later, while it is read.
+        UserError: The bag is missing, truncated or damaged; also later, while it is read.
     """
     storage = _storage_path(path)
     try:
         with AnyReader([storage], default_typestore=typestore()) as reader:
             yield reader
-    except SacGmmError:
+    except UserError:
         raise
     except Exception as error:  # a damaged file can make the parser stumble in any way at all
         refused = _refusal(error)
         if refused is not None:
-            raise SacGmmError(f"cannot read {refused.filename}: {refused.strerror}") from error
+            raise UserError(f"cannot read {refused.filename}: {refused.strerror}") from error
         text = str(error).strip().rstrip(".") or type(error).__name__
-        raise SacGmmError(
+        raise UserError(
             f"{path} cannot be read: it was cut short (a power cut, a copy that stopped) or is damaged ({text}); "
             "`sac-gmm demos salvage` recovers what is whole in it"
         ) from error
@@ -204,12 +202,12 @@ def deserialise(reader: AnyReader, connection: Connection, raw: bytes) -> Any:
 def _storage_path(path: Path) -> Path:
     """What rosbags shall open: the folder with its metadata, or else the one storage file in it."""
     if not path.exists():
-        raise SacGmmError(f"{path}: there is no such bag; give a rosbag2 folder or an .mcap file")
+        raise UserError(f"{path}: there is no such bag; give a rosbag2 folder or an .mcap file")
     if path.is_file() or (path / "metadata.yaml").exists():
         return path
     files = sorted(file for file in path.iterdir() if file.suffix in (".mcap", ".db3"))
     if len(files) != 1:
-        raise SacGmmError(
+        raise UserError(
             f"{path} is not a bag: it has no metadata.yaml and {len(files)} .mcap files, expected a rosbag2 folder"
         )
     return files[0]
@@ -222,9 +220,9 @@ def _read_sidecar(folder: Path) -> dict[str, Any]:
     except FileNotFoundError:
         return {}
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise SacGmmError(f"cannot read {folder / SIDECAR}: {error}; mend or remove it") from error
+        raise UserError(f"cannot read {folder / SIDECAR}: {error}; mend or remove it") from error
     if not isinstance(content, dict):
-        raise SacGmmError(f"{folder / SIDECAR} is not a list of names and values: mend or remove it")
+        raise UserError(f"{folder / SIDECAR} is not a list of names and values: mend or remove it")
     return content
 
 
@@ -262,10 +260,10 @@ def _find_topic(
     topics = sorted({connection.topic for connection in connections})
     matches = [wanted] if wanted in topics else [topic for topic in topics if topic.endswith(wanted)]
     if len(matches) > 1:
-        raise SacGmmError(f"{path}: {' and '.join(matches)} could both be {wanted}: name one of them by an option")
+        raise UserError(f"{path}: {' and '.join(matches)} could both be {wanted}: name one of them by an option")
     if not matches:
         if required:
-            raise SacGmmError(
+            raise UserError(
                 f"{path}: topic {wanted} is missing; the bag has {', '.join(topics) or 'no topic'}: if one of these is "
                 "it, name it by an option (--pose-topic, --twist-topic, --target-topic or --target)"
             )
@@ -273,7 +271,7 @@ def _find_topic(
     chosen = [connection for connection in connections if connection.topic == matches[0]]
     for connection in chosen:
         if connection.msgtype not in types:
-            raise SacGmmError(
+            raise UserError(
                 f"{path}: topic {connection.topic} is a {connection.msgtype}, expected {' or '.join(types)}"
             )
     return chosen
@@ -288,7 +286,7 @@ def _series(path: Path, stream: _Stream) -> tuple[npt.NDArray[np.int64], npt.NDA
         if stamps and stamp_ns <= stamps[-1]:
             if stamp_ns == stamps[-1]:
                 continue
-            raise SacGmmError(
+            raise UserError(
                 f"{path}: the stamp of sample {i} of {stream.topic} lies {(stamps[-1] - stamp_ns) * 1e-9:.3f} s before "
                 "the one before it: the recording mixes clocks or episodes"
             )
@@ -308,5 +306,5 @@ def _checked(path: Path, stream: _Stream, i: int) -> tuple[float, float, float]:
         value = getattr(value, name)
     vector = (value.x, value.y, value.z)
     if not np.isfinite(vector).all():
-        raise SacGmmError(f"{path}: sample {i} of {stream.topic} holds a number that is not finite: record it again")
+        raise UserError(f"{path}: sample {i} of {stream.topic} holds a number that is not finite: record it again")
     return vector

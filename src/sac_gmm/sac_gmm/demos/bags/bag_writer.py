@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from sac_gmm import __version__
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 from sac_gmm.demos.bags.bag_file import BagFile, Topic, recorded_qos
 from sac_gmm.demos.bags.messages import (
     EPISODE_TOPICS,
@@ -60,7 +60,7 @@ class EpisodeBagWriter:
         compress: Compress what is stored; pictures at camera rate may be quicker without.
 
     Raises:
-        SacGmmError: `path` exists, its folder cannot be written to, or a message type is unknown.
+        UserError: `path` exists, its folder cannot be written to, or a message type is unknown.
     """
 
     def __init__(
@@ -111,7 +111,7 @@ class EpisodeBagWriter:
             log_time_ns: Where the message stands in time when the bag is played; its header stamp by default.
 
         Raises:
-            SacGmmError: The topic is not the bag's, or the disk does not take it (the partial folder stays).
+            UserError: The topic is not the bag's, or the disk does not take it (the partial folder stays).
         """
         data = message
         if not isinstance(data, bytes):
@@ -136,11 +136,11 @@ class EpisodeBagWriter:
         """Complete the bag, write the sidecar, and give the folder its name.
 
         Raises:
-            SacGmmError: Nothing was written, the disk does not take it, or `path` has come to exist meanwhile.
+            UserError: Nothing was written, the disk does not take it, or `path` has come to exist meanwhile.
         """
         if not any(self._stamps_ns.values()):
             self.discard()
-            raise SacGmmError(f"nothing was recorded for {self.path}: no message came; is the robot or simulation up?")
+            raise UserError(f"nothing was recorded for {self.path}: no message came; is the robot or simulation up?")
         return self._file.close(self._sidecar())
 
     def discard(self) -> None:
@@ -181,7 +181,7 @@ def write_demonstration(path: Path | str, demonstration: Demonstration) -> Path:
     """Write a demonstration as an episode bag, as the recorder would have, with the three topics it is made of.
 
     Raises:
-        SacGmmError: `path` exists or cannot be written.
+        UserError: `path` exists or cannot be written.
     """
     topics = {topic: EPISODE_TOPICS[topic] for topic in (STATE_POSE, STATE_TWIST, TARGET_POSE)}
     frame = demonstration.frame_id

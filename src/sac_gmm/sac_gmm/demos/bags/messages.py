@@ -11,7 +11,7 @@ from rosbags.interfaces import Nodetype
 from rosbags.typesys import Stores, get_typestore
 from rosbags.typesys.store import Typestore
 
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 
 POSE = "geometry_msgs/msg/PoseStamped"
 TWIST = "geometry_msgs/msg/TwistStamped"
@@ -46,10 +46,10 @@ def has_header(msgtype: str) -> bool:
     """Whether a message type of ROS 2 Jazzy begins with a std_msgs/Header, which says when and where it was taken.
 
     Raises:
-        SacGmmError: It is no type of ROS 2 Jazzy.
+        UserError: It is no type of ROS 2 Jazzy.
     """
     if msgtype not in typestore().fielddefs:
-        raise SacGmmError(f"cannot record {msgtype}: the message type is not one of ROS 2 Jazzy's own")
+        raise UserError(f"cannot record {msgtype}: the message type is not one of ROS 2 Jazzy's own")
     _, fields = typestore().fielddefs[msgtype]
     return bool(fields) and fields[0][1] == (Nodetype.NAME, "std_msgs/msg/Header")
 

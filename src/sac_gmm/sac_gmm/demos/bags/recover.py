@@ -25,7 +25,7 @@ from rosbags.interfaces import Qos
 from rosbags.rosbag2.metadata import parse_qos
 from rosbags.typesys import Stores, get_types_from_idl, get_types_from_msg, get_typestore
 
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 from sac_gmm.demos.bags.bag_file import Topic
 from sac_gmm.demos.bags.messages import typestore
 
@@ -71,7 +71,7 @@ def recover(path: Path, loss: Loss) -> Iterator[Message]:
         loss: Filled in.
 
     Raises:
-        SacGmmError: It is no such file at all.
+        UserError: It is no such file at all.
     """
     if path.suffix == ".zstd":
         with tempfile.TemporaryDirectory(prefix="sac_gmm_") as folder:
@@ -83,7 +83,7 @@ def recover(path: Path, loss: Loss) -> Iterator[Message]:
         return
     scan = {".mcap": _scan_mcap, ".db3": _scan_sqlite}.get(path.suffix)
     if scan is None:
-        raise SacGmmError(f"{path} is no storage file of a bag: expected .mcap or .db3, or these with .zstd")
+        raise UserError(f"{path} is no storage file of a bag: expected .mcap or .db3, or these with .zstd")
     for message in scan(path, loss):
         if message.data[:4] == _ZSTD_MAGIC:  # no CDR begins like this
             try:
@@ -115,7 +115,7 @@ def _scan_mcap(path: Path, loss: Loss) -> Iterator[Message]:
     size = path.stat().st_size
     with path.open("rb") as file:
         if file.read(8) != _MCAP_MAGIC:
-            raise SacGmmError(f"{path} is no mcap file: its first bytes are not those of one")
+            raise UserError(f"{path} is no mcap file: its first bytes are not those of one")
         known = _Definitions()
         while True:
             at = file.tell()
@@ -300,7 +300,7 @@ def _scan_sqlite(path: Path, loss: Loss) -> Iterator[Message]:
         try:
             topics = _sqlite_topics(connection)
         except sqlite3.DatabaseError as error:
-            raise SacGmmError(f"{path} is no sqlite3 bag, or its first page is damaged ({error})") from error
+            raise UserError(f"{path} is no sqlite3 bag, or its first page is damaged ({error})") from error
         last, step, faults = -1, 1, 0
         while True:
             try:

@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 from rosbags.rosbag2 import Reader
 
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 from sac_gmm.demos.bags.bag_file import SIDECAR, BagFile, being_written
 from sac_gmm.demos.bags.recover import Loss, recover
 
@@ -62,17 +62,15 @@ def find_unfinished(paths: Iterable[Path | str]) -> list[Path]:
     """What there is to salvage: a bag, partial folder or storage file stands for itself, a folder for those in it.
 
     Raises:
-        SacGmmError: There is no path, or one does not exist or holds nothing that is cut short.
+        UserError: There is no path, or one does not exist or holds nothing that is cut short.
     """
     asked = [Path(path) for path in paths]
     if not asked:
-        raise SacGmmError(
-            "there is nothing to salvage: name an unfinished recording, a damaged bag or a folder of such"
-        )
+        raise UserError("there is nothing to salvage: name an unfinished recording, a damaged bag or a folder of such")
     found: list[Path] = []
     for path in asked:
         if not path.exists():
-            raise SacGmmError(f"{path}: there is no such bag or folder")
+            raise UserError(f"{path}: there is no such bag or folder")
         if path.is_file() or _storage_files(path):
             found.append(path)
             continue
@@ -81,7 +79,7 @@ def find_unfinished(paths: Iterable[Path | str]) -> list[Path]:
         left = [child for child in inside if child.name not in done]
         broken = [child for child in left if child.name.endswith(".partial") or not _opens(child)]
         if not broken:
-            raise SacGmmError(
+            raise UserError(
                 f"{path} holds no recording that is cut short and not salvaged yet: there is nothing to salvage"
             )
         found += broken
@@ -103,15 +101,15 @@ def salvage(source: Path | str, output: Path | str | None = None, *, folder: Pat
         folder: For a bag of that name; by default where the source is.
 
     Raises:
-        SacGmmError: It is still being recorded, is a whole bag, holds no whole message, or the new bag exists or cannot
+        UserError: It is still being recorded, is a whole bag, holds no whole message, or the new bag exists or cannot
             be written.
     """
     source = Path(source)
     files = [source] if source.is_file() else _storage_files(source)
     if not files:
-        raise SacGmmError(f"{source} holds no .mcap or .db3 file: it is no recording")
+        raise UserError(f"{source} holds no .mcap or .db3 file: it is no recording")
     if source.is_dir() and being_written(source):
-        raise SacGmmError(f"{source} is being recorded right now: stop that recording instead")
+        raise UserError(f"{source} is being recorded right now: stop that recording instead")
     where = source if source.is_dir() else source.parent
     # A sidecar beside a single file of a folder with several bags would be another bag's.
     sidecar = _read_yaml(where / SIDECAR) if source.is_dir() else {}
@@ -143,12 +141,12 @@ def salvage(source: Path | str, output: Path | str | None = None, *, folder: Pat
                     counts[topic.name] += 1
                     first_ns = log_time_ns if first_ns is None else min(first_ns, log_time_ns)
                     last_ns = max(last_ns, log_time_ns)
-            except SacGmmError as error:
+            except UserError as error:
                 if len(files) == 1 or not bag.is_open:
                     raise
                 missing.append(str(error))
         if not counts:
-            raise SacGmmError(f"{source} holds no whole message: there is nothing to salvage")
+            raise UserError(f"{source} holds no whole message: there is nothing to salvage")
         short = any(counts[topic] < count for topic, count in expected.items())
         whole = (
             not source.name.endswith(".partial")  # with all in it and yet without its name, it is still to be had
@@ -160,7 +158,7 @@ def salvage(source: Path | str, output: Path | str | None = None, *, folder: Pat
             and _opens(source)
         )
         if whole:
-            raise SacGmmError(f"{source} is whole: there is nothing to salvage")
+            raise UserError(f"{source} is whole: there is nothing to salvage")
         missing += _sentences(loss, counts, expected) + sorted(skipped)
         seconds = (last_ns - (first_ns or 0)) * 1e-9
         result = Salvage(source, path, dict(sorted(counts.items())), expected, tuple(missing), seconds)

@@ -10,7 +10,7 @@ import yaml
 from rosbags.highlevel import AnyReader
 from rosbags.interfaces import Connection, ConnectionExtRosbag2, QosDurability
 
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 from sac_gmm.demos.bags.bag_file import SIDECAR, BagFile, Topic
 from sac_gmm.demos.bags.bag_reader import TopicNames, read_demonstration
 from sac_gmm.demos.bags.bag_writer import header_stamp_ns
@@ -43,7 +43,7 @@ def trim(
         The span that was kept, in seconds from the first state.
 
     Raises:
-        SacGmmError: The bag cannot be read as a demonstration, nothing is left of it, or `output` exists.
+        UserError: The bag cannot be read as a demonstration, nothing is left of it, or `output` exists.
     """
     path = Path(bag)
     demonstration = read_demonstration(path, names)
@@ -51,14 +51,12 @@ def trim(
         begin, end = motion_span(demonstration)
         start_s, end_s = begin if start_s is None else start_s, end if end_s is None else end_s
     if not all(abs(time_s) < _LONGEST_S for time_s in (start_s, end_s)):
-        raise SacGmmError(f"{path}: the span is {start_s:g} s to {end_s:g} s: give numbers of seconds")
+        raise UserError(f"{path}: the span is {start_s:g} s to {end_s:g} s: give numbers of seconds")
     if not 0.0 <= start_s < end_s:
-        raise SacGmmError(
-            f"{path}: nothing lies from {start_s:g} s to {end_s:g} s: give a span within the demonstration"
-        )
+        raise UserError(f"{path}: nothing lies from {start_s:g} s to {end_s:g} s: give a span within the demonstration")
     kept = (demonstration.time_s >= start_s) & (demonstration.time_s <= end_s)
     if kept.sum() < 3:
-        raise SacGmmError(
+        raise UserError(
             f"{path}: {int(kept.sum())} samples lie from {start_s:g} s to {end_s:g} s of its "
             f"{demonstration.duration_s:.2f} s: give a longer span"
         )

@@ -16,7 +16,7 @@ import numpy.typing as npt
 import yaml
 from tqdm import tqdm
 
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 from sac_gmm.core.files import atomic_file
 from sac_gmm.demos import EpisodeInfo
 from sac_gmm.demos.bags.bag_file import SIDECAR
@@ -71,7 +71,7 @@ class FilmTracker:
     """Tracks films with the same settings.
 
     Raises:
-        SacGmmError: A setting makes no sense, or a file that it names cannot be read.
+        UserError: A setting makes no sense, or a file that it names cannot be read.
     """
 
     def __init__(
@@ -97,13 +97,13 @@ class FilmTracker:
             find_model(seeing.model)  # say so before the first film is read
             HandPoseEstimator(guess_camera(640, 480), seeing.palm_width_m)
             if not 0.0 <= seeing.min_confidence <= 1.0:
-                raise SacGmmError(f"--min-confidence is {seeing.min_confidence}, expected 0 to 1")
+                raise UserError(f"--min-confidence is {seeing.min_confidence}, expected 0 to 1")
 
     def track(self, path: Path, bag: Path, task: str, operator: str) -> str:
         """Make the bag of one film, unless it is there already, and say what came of it.
 
         Raises:
-            SacGmmError: The film cannot be read, shows no hand, or `bag` is of something else.
+            UserError: The film cannot be read, shows no hand, or `bag` is of something else.
         """
         with Film(path) as film:
             camera = self._camera_of(film)
@@ -136,7 +136,7 @@ class FilmTracker:
         if self._camera is None:
             return guess_camera(film.width, film.height, self._seeing.focal_px)
         if (self._camera.width, self._camera.height) != (film.width, film.height):
-            raise SacGmmError(
+            raise UserError(
                 f"the film is {film.width}x{film.height} but {self._seeing.camera} is for "
                 f"{self._camera.width}x{self._camera.height}: calibrate the camera in the size that it films in"
             )
@@ -166,7 +166,7 @@ class FilmTracker:
             target_m = None if at_end else read_hand_track(bag)[2]
             same = _listed(target_m) == _listed(self._target_m)
         if not same:
-            raise SacGmmError(
+            raise UserError(
                 f"{bag} exists and is of another film or other settings; it is never overwritten: choose another folder"
             )
         return f"{bag}: done before"
@@ -230,7 +230,7 @@ def _marker(text: str) -> tuple[str, int, float] | None:
     try:
         dictionary, marker_id, size_m = parts[0], int(parts[1]), float(parts[2])
     except (IndexError, ValueError) as error:
-        raise SacGmmError(f"--marker {text}: expected DICTIONARY:ID:SIZE_M, such as DICT_4X4_50:7:0.06") from error
+        raise UserError(f"--marker {text}: expected DICTIONARY:ID:SIZE_M, such as DICT_4X4_50:7:0.06") from error
     MarkerHandTracker(dictionary, marker_id, size_m, guess_camera(640, 480))  # refuses what does not exist
     return dictionary, marker_id, size_m
 

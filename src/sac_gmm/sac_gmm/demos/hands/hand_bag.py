@@ -14,7 +14,7 @@ import numpy.typing as npt
 from rosbags.highlevel import AnyReader
 from scipy.spatial.transform import Rotation
 
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 from sac_gmm.demos.bags.bag_writer import EpisodeBagWriter
 from sac_gmm.demos.bags.messages import (
     JOINTS,
@@ -87,7 +87,7 @@ def read_hand_track(bag: Path | str) -> tuple[npt.NDArray[np.int64], HandTrack, 
         Header stamps (T,) in ns; the track, one row per picture with the hand in it; the target (3,) where it was said.
 
     Raises:
-        SacGmmError: The bag cannot be read or holds no hand.
+        UserError: The bag cannot be read or holds no hand.
     """
     path = Path(bag)
     rows: dict[int, dict[str, Any]] = {}
@@ -107,10 +107,10 @@ def read_hand_track(bag: Path | str) -> tuple[npt.NDArray[np.int64], HandTrack, 
                 else:
                     rows.setdefault(stamp_ns, {}).update(zip(message.name, message.position.tolist(), strict=True))
     except Exception as error:  # a damaged file can make the parser stumble in any way at all
-        raise SacGmmError(f"{path} cannot be read ({error}): `sac-gmm demos salvage` may help") from error
+        raise UserError(f"{path} cannot be read ({error}): `sac-gmm demos salvage` may help") from error
     whole = {stamp: row for stamp, row in sorted(rows.items()) if "position" in row and "confidence" in row}
     if not whole:
-        raise SacGmmError(f"{path}: topic {HAND_POSE} is missing or empty: was it recorded with hand_demo_recorder?")
+        raise UserError(f"{path}: topic {HAND_POSE} is missing or empty: was it recorded with hand_demo_recorder?")
     stamps = np.array(list(whole), np.int64)
     track = HandTrack(
         (stamps - stamps[0]) * 1e-9,

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import yaml
 
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 from sac_gmm.demos.bags.bag_file import SIDECAR
 from sac_gmm.demos.bags.bag_reader import read_demonstration
 from sac_gmm.demos.bags.bag_writer import EpisodeBagWriter, EpisodeInfo
@@ -118,7 +118,7 @@ class HandRecorder:
             allow_mixed: Do not compare with the folder's newest episode.
 
         Raises:
-            SacGmmError: One is in progress, `path` exists or cannot be written, or the folder's episodes were recorded
+            UserError: One is in progress, `path` exists or cannot be written, or the folder's episodes were recorded
                 with other settings.
         """
         self._expect("start an episode", RecorderState.IDLE)
@@ -139,7 +139,7 @@ class HandRecorder:
         """Take one picture's pose, None where no hand was seen. Ignored unless recording; so is an old stamp.
 
         Raises:
-            SacGmmError: The disk does not take it; the recording has ended then and what there is was kept.
+            UserError: The disk does not take it; the recording has ended then and what there is was kept.
         """
         if self.state is not RecorderState.RECORDING or self._writer is None:
             return
@@ -155,7 +155,7 @@ class HandRecorder:
         self._sizes[pose.size_from] += 1
         try:
             write_seen(self._writer, stamp_ns, self._retargeting.camera_frame, pose, point)
-        except SacGmmError:
+        except UserError:
             self._end()
             raise
 
@@ -163,12 +163,12 @@ class HandRecorder:
         """Write a serialised message of one of the extra topics, while recording.
 
         Raises:
-            SacGmmError: The disk does not take it; the recording has ended then and what there is was kept.
+            UserError: The disk does not take it; the recording has ended then and what there is was kept.
         """
         if self.state is RecorderState.RECORDING and self._writer is not None:
             try:
                 self._writer.write(topic, data)
-            except SacGmmError:
+            except UserError:
                 self._end()
                 raise
 
@@ -191,7 +191,7 @@ class HandRecorder:
             target_from: For the sidecar: who said so.
 
         Raises:
-            SacGmmError: No episode is in progress, no hand was seen in it (nothing is kept then), or the disk does not
+            UserError: No episode is in progress, no hand was seen in it (nothing is kept then), or the disk does not
                 take it.
         """
         self._expect("save", RecorderState.RECORDING, RecorderState.PAUSED)
@@ -201,7 +201,7 @@ class HandRecorder:
         try:
             track, origin_ns, problems = self._track()
             motion = clean(track, self._cleaning)
-        except SacGmmError as error:
+        except UserError as error:
             kept = "was not kept"
             if any(count for topic, count in writer.counts.items() if topic not in HAND_TOPICS):
                 writer.abandon()  # the pictures are worth something without the hand
@@ -209,7 +209,7 @@ class HandRecorder:
             else:
                 writer.discard()
             self._end()
-            raise SacGmmError(f"{writer.path} {kept}: {error}") from error
+            raise UserError(f"{writer.path} {kept}: {error}") from error
         if self._set_back:
             quality = replace(motion.quality, dropped=motion.quality.dropped + self._set_back)
             motion = replace(motion, quality=quality)
@@ -234,7 +234,7 @@ class HandRecorder:
         try:
             report = check_demonstration(read_demonstration(path))
             problems += report.problems
-        except SacGmmError as error:
+        except UserError as error:
             problems.append(f"not usable as a demonstration ({error})")
         return HandRecording(path, motion, report, tuple(problems))
 
@@ -257,7 +257,7 @@ class HandRecorder:
     def _track(self) -> tuple[HandTrack, int, list[str]]:
         """All rows, with pauses cut out of the time; the stamp of time 0; what went on in the pauses."""
         if not self._stamps_ns:
-            raise SacGmmError("no picture came: is the camera running?")
+            raise UserError("no picture came: is the camera running?")
         stamps = np.array(self._stamps_ns, np.int64)
         columns = [np.array(column) for column in zip(*self._rows, strict=True)]
         problems = []
@@ -288,7 +288,7 @@ class HandRecorder:
     def _expect(self, what: str, *states: RecorderState) -> None:
         if self.state not in states:
             wanted = " or ".join(state.value for state in states)
-            raise SacGmmError(f"cannot {what} while {self.state.value}: that is for a recorder that is {wanted}")
+            raise UserError(f"cannot {what} while {self.state.value}: that is for a recorder that is {wanted}")
 
     def _end(self) -> None:
         self._writer = None
@@ -322,7 +322,7 @@ def check_same_setup(folder: Path, setup: Mapping[str, Any]) -> None:
     """Refuse to add to a folder whose newest episode was recorded in another way.
 
     Raises:
-        SacGmmError: Names the first setting that differs.
+        UserError: Names the first setting that differs.
     """
     sidecars = sorted(folder.glob(f"*/{SIDECAR}"), key=lambda path: path.stat().st_mtime) if folder.is_dir() else []
     for path in reversed(sidecars):
@@ -335,7 +335,7 @@ def check_same_setup(folder: Path, setup: Mapping[str, Any]) -> None:
         now = yaml.safe_load(yaml.safe_dump(dict(setup)))  # as it will look when it has been written
         for name in sorted({*before["setup"], *now}):
             if before["setup"].get(name) != now.get(name):
-                raise SacGmmError(
+                raise UserError(
                     f"{path.parent} was recorded with {name} = {before['setup'].get(name)}, now it is {now.get(name)}: "
                     "choose another folder, set it back, or allow mixed episodes"
                 )

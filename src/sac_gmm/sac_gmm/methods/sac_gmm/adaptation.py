@@ -13,7 +13,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 from sac_gmm.models import SkillModel, project, translate
 from sac_gmm.models.mixtures.edits import edit_covariances, edit_means, edit_priors, n_covariance_numbers
 
@@ -80,14 +80,14 @@ class ComponentAdaptation:
         reach_m: How far an action of 1 moves a position mean along each axis.
 
     Raises:
-        SacGmmError: There is no such part.
+        UserError: There is no such part.
     """
 
     PARTS = ("positions", "velocities", "priors", "covariances")
 
     def __init__(self, base: SkillModel, parts: tuple[str, ...], reach_m: float = 0.03) -> None:
         if unknown := sorted(set(parts) - set(self.PARTS)):
-            raise SacGmmError(f"there is no part {', '.join(unknown)} to adapt; choose of: {', '.join(self.PARTS)}")
+            raise UserError(f"there is no part {', '.join(unknown)} to adapt; choose of: {', '.join(self.PARTS)}")
         self.base = base
         self.reach_m = reach_m
         n, d = base.mixture.n_components, base.state_dim
@@ -151,8 +151,8 @@ def make_adaptation(name: str, base: SkillModel, reach_m: float = 0.03) -> Adapt
     """An adaptation by its name.
 
     Raises:
-        SacGmmError: There is none of that name.
+        UserError: There is none of that name.
     """
     if name not in ADAPTATIONS:
-        raise SacGmmError(f"there is no adaptation '{name}'; choose one of: {', '.join(ADAPTATIONS)}")
+        raise UserError(f"there is no adaptation '{name}'; choose one of: {', '.join(ADAPTATIONS)}")
     return ADAPTATIONS[name](base, reach_m)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -34,11 +34,11 @@ class CameraPlace:
             values = tuple(float(v) for v in getattr(self, name))
             object.__setattr__(self, name, values)
             if len(values) != 3 or not np.isfinite(values).all():
-                raise SacGmmError(f"camera: {name} is {list(values)}; it must be three finite numbers")
+                raise UserError(f"camera: {name} is {list(values)}; it must be three finite numbers")
         if not self.focal_px > 0.0:
-            raise SacGmmError(f"camera: focal_px is {self.focal_px}; it must be greater than 0")
+            raise UserError(f"camera: focal_px is {self.focal_px}; it must be greater than 0")
         if np.linalg.norm(np.cross(self.forwards, self.upwards)) < 1e-6:
-            raise SacGmmError("camera: forwards and upwards must be two different directions")
+            raise UserError("camera: forwards and upwards must be two different directions")
 
     @property
     def rotation(self) -> NDArray[np.float64]:
@@ -80,7 +80,7 @@ class ImageCoding:
             reading: (H, W, 3) colours, (H, W) or (C, H, W) metres.
 
         Raises:
-            SacGmmError: It has another shape.
+            UserError: It has another shape.
         """
         picture = np.asarray(reading)
         if self.group == "rgb":
@@ -88,9 +88,7 @@ class ImageCoding:
         elif picture.ndim == 2:
             picture = picture[None]
         if picture.shape != self.shape:
-            raise SacGmmError(
-                f"a reading of '{self.group}' has shape {np.shape(reading)}, coded it must be {self.shape}"
-            )
+            raise UserError(f"a reading of '{self.group}' has shape {np.shape(reading)}, coded it must be {self.shape}")
         if picture.dtype == np.uint8:
             return np.ascontiguousarray(picture)
         share = (picture - np.float32(self.low)) * np.float32(255.0 / (self.high - self.low))
@@ -110,8 +108,8 @@ def image_coding(group: str) -> ImageCoding:
     """The coding of a group of sensors.
 
     Raises:
-        SacGmmError: There is no such group.
+        UserError: There is no such group.
     """
     if group not in CODINGS:
-        raise SacGmmError(f"there is no picture '{group}'; choose one of: {', '.join(CODINGS)}")
+        raise UserError(f"there is no picture '{group}'; choose one of: {', '.join(CODINGS)}")
     return CODINGS[group]

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 from sac_gmm.methods.sac_gmm.images import CameraPlace, image_coding
 from sac_gmm.rl import Observation, ObservationSpec, Sight
 
@@ -149,7 +149,7 @@ class WindowObserver:
         if self._camera.rides:
             return self._camera.in_camera(np.zeros(3), self._position_m)
         if target_m is None:
-            raise SacGmmError("a camera that stands is asked where the target is: give target_m in the base frame")
+            raise UserError("a camera that stands is asked where the target is: give target_m in the base frame")
         return self._camera.in_camera(np.asarray(target_m), np.zeros(3))
 
     def _recall(self, wrench: NDArray[np.float64]) -> list[NDArray[np.float64]]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from sac_gmm.control import BlendSettings
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 from sac_gmm.core.files import read_json
 from sac_gmm.methods.sac_gmm.adaptation import ADAPTATIONS
 from sac_gmm.methods.sac_gmm.images import CameraPlace, image_coding
@@ -55,7 +55,7 @@ class SkillSettings:
     def __post_init__(self) -> None:
         check_types(self)
         if self.adaptation not in ADAPTATIONS:
-            raise SacGmmError(f"adaptation is '{self.adaptation}', choose one of: {', '.join(ADAPTATIONS)}")
+            raise UserError(f"adaptation is '{self.adaptation}', choose one of: {', '.join(ADAPTATIONS)}")
         if self.image is not None:
             image_coding(self.image)  # refuses what it does not know
         if self.camera is not None:
@@ -71,7 +71,7 @@ class SkillSettings:
             bounds["training_noise_m"] = (0.0, 0.2)
         for name, (low, high) in bounds.items():
             if not low <= getattr(self, name) <= high:
-                raise SacGmmError(f"{name} is {getattr(self, name)}, it must lie in [{low}, {high}]")
+                raise UserError(f"{name} is {getattr(self, name)}, it must lie in [{low}, {high}]")
 
 
 @dataclass(frozen=True)
@@ -90,30 +90,30 @@ class AgentSettings:
         """Rebuild from `to_json`.
 
         Raises:
-            SacGmmError: An unknown name, or a value of another kind or out of range.
+            UserError: An unknown name, or a value of another kind or out of range.
         """
         agent, skill = _part(value, "agent"), dict(_part(value, "skill"))
         known = {item.name for item in dataclasses.fields(SkillSettings)}
         if unknown := sorted(set(skill) - known):
-            raise SacGmmError(f"the skill has no setting {', '.join(unknown)}: known are {', '.join(sorted(known))}")
+            raise UserError(f"the skill has no setting {', '.join(unknown)}: known are {', '.join(sorted(known))}")
         if isinstance(skill.get("camera"), dict):
             try:
                 skill["camera"] = CameraPlace(**skill["camera"])
             except (TypeError, ValueError) as error:
-                raise SacGmmError(f"camera is {skill['camera']}: {error}") from error
+                raise UserError(f"camera is {skill['camera']}: {error}") from error
         return cls(SacConfig.from_json(agent), SkillSettings(**skill))
 
     def changed(self, **fields: Any) -> AgentSettings:
         """The same with other values, given by their names, whichever part they belong to.
 
         Raises:
-            SacGmmError: No part has a field of that name.
+            UserError: No part has a field of that name.
         """
         value = self.to_json()
         for name, new in fields.items():
             part = next((part for part in ("agent", "skill") if name in value[part]), None)
             if part is None:
-                raise SacGmmError(f"there is no setting '{name}'")
+                raise UserError(f"there is no setting '{name}'")
             value[part][name] = new
         return self.from_json(value)
 
@@ -122,26 +122,26 @@ def load_settings(path: Path | str, task: str | None = None) -> AgentSettings:
     """Read a configuration file; `task` picks what differs for that task.
 
     Raises:
-        SacGmmError: The file cannot be read, or a field in it is unknown or out of range.
+        UserError: The file cannot be read, or a field in it is unknown or out of range.
     """
     value = read_json(path)
     unknown = sorted(set(value) - {"agent", "skill", "tasks"}) if isinstance(value, dict) else reprlib.repr(value)
     if unknown:
-        raise SacGmmError(f'{path} must hold a JSON object with "agent", "skill" and "tasks", not {unknown}')
+        raise UserError(f'{path} must hold a JSON object with "agent", "skill" and "tasks", not {unknown}')
     try:
         settings = AgentSettings.from_json({part: value.get(part, {}) for part in ("agent", "skill")})
         tasks = _part(value, "tasks")
         differs = {k: v for k, v in _part(tasks, task).items() if k != "why"} if task else {}
         return settings.changed(**differs)
-    except (SacGmmError, TypeError) as error:
-        raise SacGmmError(f"{path}: {error}") from error
+    except (UserError, TypeError) as error:
+        raise UserError(f"{path}: {error}") from error
 
 
 def _part(value: dict[str, Any], name: str) -> dict[str, Any]:
     """A part of a configuration; empty where it is left out."""
     part = value.get(name, {})
     if not isinstance(part, dict):
-        raise SacGmmError(f'"{name}" is {reprlib.repr(part)}, expected an object with names and values')
+        raise UserError(f'"{name}" is {reprlib.repr(part)}, expected an object with names and values')
     return part
 
 
@@ -151,13 +151,13 @@ def parse_changes(changes: tuple[str, ...]) -> dict[str, Any]:
     `True`, `False` and `NULL` are JSON too, whatever their case.
 
     Raises:
-        SacGmmError: There is no `=` in one.
+        UserError: There is no `=` in one.
     """
     parsed = {}
     for change in changes:
         name, separator, text = change.partition("=")
         if not separator:
-            raise SacGmmError(f"'{change}' is not of the form name=value")
+            raise UserError(f"'{change}' is not of the form name=value")
         try:
             parsed[name] = json.loads(text.lower() if text.lower() in ("true", "false", "null") else text)
         except ValueError:

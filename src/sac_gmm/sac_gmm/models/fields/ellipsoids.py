@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from sac_gmm.core import geometry as orientation
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 from sac_gmm.models.fields.model import SkillModel
 from sac_gmm.models.fields.rollout import rollout
 from sac_gmm.models.mixtures.mixture import Array, GaussianMixture
@@ -43,10 +43,10 @@ def position_ellipsoids(mixture: GaussianMixture, n_sigma: float = 2.0) -> Ellip
         n_sigma: How many standard deviations the half axes are long.
 
     Raises:
-        SacGmmError: The mixture has no position in space.
+        UserError: The mixture has no position in space.
     """
     if mixture.dim < 6:
-        raise SacGmmError(f"ellipsoids need positions in space: the skill's state has {mixture.dim // 2} coordinates")
+        raise UserError(f"ellipsoids need positions in space: the skill's state has {mixture.dim // 2} coordinates")
     centres, half_axes, rotations = mixture.ellipsoids(slice(0, 3), n_sigma)
     quaternions = orientation.from_matrix(rotations)
     return Ellipsoids(centres, np.maximum(half_axes, MIN_HALF_AXIS_M), quaternions, mixture.priors)
@@ -68,7 +68,7 @@ def path_preview(
         (T, d), or (T, N, d); T is at least 2. It ends where all paths have come to rest or `duration_s` is over.
 
     Raises:
-        SacGmmError: `start` does not fit the model.
+        UserError: `start` does not fit the model.
     """
     n_steps = max(round(duration_s / dt_s), 1)
     path = rollout(model, start, dt_s, n_steps, max_speed=max_speed, integrator="rk4", check_step=False)

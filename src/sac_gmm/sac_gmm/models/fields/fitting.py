@@ -7,7 +7,7 @@ from typing import Any, Literal, get_args
 
 from numpy.typing import ArrayLike
 
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 from sac_gmm.models.fields.gmm import fit_gmm
 from sac_gmm.models.fields.lpv_ds import fit_lpv_ds
 from sac_gmm.models.fields.model import SkillModel
@@ -37,8 +37,8 @@ def fit_skill(
         seed: For the random parts of the fit.
 
     Raises:
-        SacGmmError: There is no such kind, or the samples are not fit to be fitted.
+        UserError: There is no such kind, or the samples are not fit to be fitted.
     """
     if kind not in _FITS:
-        raise SacGmmError(f"there is no kind of skill '{kind}'; choose one of: {', '.join(KINDS)}")
+        raise UserError(f"there is no kind of skill '{kind}'; choose one of: {', '.join(KINDS)}")
     return _FITS[kind](x, v, [int(length) for length in lengths], components, seed)

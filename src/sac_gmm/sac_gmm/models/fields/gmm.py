@@ -47,7 +47,7 @@ def fit_gmm(
         align_ends: Whether to shift the demonstrations to a common end first.
 
     Raises:
-        SacGmmError: The samples do not fit together or are not finite.
+        UserError: The samples do not fit together or are not finite.
     """
     data = training_set(x, v, lengths, align_ends=align_ends)
     options: dict[str, Any] = {

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 from sac_gmm.models.mixtures.mixture import Array
 
 
@@ -55,7 +55,7 @@ class GainProblem:
         """Solve for a given metric P (d, d) and rate a.
 
         Raises:
-            SacGmmError: The solver did not find the optimum, which happens for data with extreme units only.
+            UserError: The solver did not find the optimum, which happens for data with extreme units only.
         """
         import clarabel
         from scipy import sparse
@@ -85,7 +85,7 @@ class GainProblem:
             settings,
         ).solve()
         if "Solved" not in str(solution.status):
-            raise SacGmmError(f"the solver for the stability constraints gave up ({solution.status}): check the units")
+            raise UserError(f"the solver for the stability constraints gave up ({solution.status}): check the units")
         theta = np.array(solution.x).reshape(d, k, d)
         A = np.swapaxes(theta, 0, 1)
         dual = np.zeros((k, d, d))

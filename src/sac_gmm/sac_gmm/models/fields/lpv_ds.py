@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 from sac_gmm.models.fields.lmi import GainProblem
 from sac_gmm.models.fields.lyapunov import minimise_metric
 from sac_gmm.models.fields.model import SkillModel
@@ -58,7 +58,7 @@ def fit_lpv_ds(
         align_ends: Shift the demonstrations to a common end.
 
     Raises:
-        SacGmmError: The samples do not fit together, are not finite, or do not move.
+        UserError: The samples do not fit together, are not finite, or do not move.
     """
     data = training_set(x, v, lengths, align_ends=align_ends)
     reach, speed = data.scales()
@@ -134,7 +134,7 @@ def span_mixture(data: TrainingSet, n_components: int) -> GaussianMixture:
     labels = np.concatenate([_span_of(demo.x, n_components) for demo in data.demonstrations()])
     groups = [data.x[labels == k] for k in range(n_components)]
     if min(map(len, groups)) < 2:
-        raise SacGmmError(f"{n_components} components are too many for {len(data.x)} samples: choose fewer")
+        raise UserError(f"{n_components} components are too many for {len(data.x)} samples: choose fewer")
     width = _WIDTH * np.square(data.x - data.attractor).mean() * np.eye(data.x.shape[1])
     covariances = [np.cov(group.T, bias=True).reshape(width.shape) + width for group in groups]
     counts = np.array([len(group) for group in groups])

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 from sac_gmm.models.mixtures.mixture import Array
 
 
@@ -38,7 +38,7 @@ def dtw_distance(path: ArrayLike, reference: ArrayLike) -> float:
 
     a, b = np.ascontiguousarray(path, dtype=np.float64), np.ascontiguousarray(reference, dtype=np.float64)
     if a.ndim != 2 or b.ndim != 2 or a.shape[1] != b.shape[1] or not len(a) or not len(b):
-        raise SacGmmError(f"DTWD needs paths of shapes (N, d) and (M, d), not {a.shape} and {b.shape}")
+        raise UserError(f"DTWD needs paths of shapes (N, d) and (M, d), not {a.shape} and {b.shape}")
     return float(dtw(a, b))
 
 
@@ -52,7 +52,7 @@ def swept_error_area(path: ArrayLike, reference: ArrayLike) -> float:
     b = np.asarray(reference, dtype=np.float64)
     a = resample(np.asarray(path, dtype=np.float64), len(b))
     if b.ndim != 2 or b.shape[1] != 2:
-        raise SacGmmError(f"the swept error area is defined in the plane: paths of shape (N, 2), not {b.shape}")
+        raise UserError(f"the swept error area is defined in the plane: paths of shape (N, 2), not {b.shape}")
     # Each quadrilateral (a_t, a_t+1, b_t+1, b_t) is cut along a diagonal into two triangles.
     first, second = _triangle(a[:-1], a[1:], b[1:]), _triangle(a[:-1], b[1:], b[:-1])
     return float((np.abs(first) + np.abs(second)).sum())
@@ -72,7 +72,7 @@ def resample(path: Array, n: int) -> Array:
 def _difference(predicted: ArrayLike, measured: ArrayLike) -> Array:
     f, v = np.asarray(predicted, dtype=np.float64), np.asarray(measured, dtype=np.float64)
     if f.shape != v.shape or f.ndim != 2:
-        raise SacGmmError(f"predicted and measured velocities must both have shape (N, d), not {f.shape} and {v.shape}")
+        raise UserError(f"predicted and measured velocities must both have shape (N, d), not {f.shape} and {v.shape}")
     return f - v
 
 

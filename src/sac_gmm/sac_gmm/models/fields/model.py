@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 from sac_gmm.models.mixtures.mixture import Array, GaussianMixture
 
 KINDS = ("gmm", "seds", "lpv_ds")
@@ -58,7 +58,7 @@ class SkillModel:
         meta: What a JSON file can hold: task, frame, fit options, names of the demonstrations.
 
     Raises:
-        SacGmmError: The kind is unknown or the attractor does not fit the mixture.
+        UserError: The kind is unknown or the attractor does not fit the mixture.
     """
 
     kind: str
@@ -69,15 +69,15 @@ class SkillModel:
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
-            raise SacGmmError(f"model kind must be one of {', '.join(KINDS)}, not '{self.kind}'")
+            raise UserError(f"model kind must be one of {', '.join(KINDS)}, not '{self.kind}'")
         attractor = np.array(self.attractor, dtype=np.float64)
         if self.mixture.dim % 2 or attractor.shape != (self.mixture.dim // 2,):
-            raise SacGmmError(
+            raise UserError(
                 f"a skill needs a mixture over [x; v] and an attractor of half its dimension: "
                 f"dimension {self.mixture.dim}, attractor of shape {attractor.shape}"
             )
         if not math.isfinite(attractor.sum()):
-            raise SacGmmError("attractor must be finite numbers")
+            raise UserError("attractor must be finite numbers")
         attractor.flags.writeable = False
         object.__setattr__(self, "attractor", attractor)
 
@@ -128,12 +128,12 @@ def rotate(model: SkillModel, rotation: ArrayLike) -> SkillModel:
     """The same motion, turned about its attractor by the rotation matrix `rotation` (d, d).
 
     Raises:
-        SacGmmError: `rotation` is not a rotation matrix (orthonormal to 1e-9, determinant +1).
+        UserError: `rotation` is not a rotation matrix (orthonormal to 1e-9, determinant +1).
     """
     d = model.state_dim
     R = np.asarray(rotation, dtype=np.float64)
     if R.shape != (d, d) or not np.allclose(R @ R.T, np.eye(d), atol=1e-9) or np.linalg.det(R) < 0:
-        raise SacGmmError(f"rotation must be a ({d}, {d}) rotation matrix: orthonormal columns, determinant +1")
+        raise UserError(f"rotation must be a ({d}, {d}) rotation matrix: orthonormal columns, determinant +1")
     both = np.kron(np.eye(2), R)
     origin = np.concatenate([model.attractor, np.zeros(d)])
     means = (model.mixture.means - origin) @ both.T + origin
@@ -148,5 +148,5 @@ def rotate(model: SkillModel, rotation: ArrayLike) -> SkillModel:
 def _vector(value: ArrayLike, d: int, name: str) -> Array:
     vector = np.asarray(value, dtype=np.float64)
     if vector.shape != (d,) or not np.isfinite(vector).all():
-        raise SacGmmError(f"{name} must be {d} finite numbers, not {value!r}")
+        raise UserError(f"{name} must be {d} finite numbers, not {value!r}")
     return vector

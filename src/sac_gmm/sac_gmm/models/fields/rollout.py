@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 from sac_gmm.models.fields.model import SkillModel
 from sac_gmm.models.mixtures.mixture import Array
 from sac_gmm.models.mixtures.regression import Regressor, gains
@@ -49,15 +49,15 @@ def rollout(
         (n_steps + 1, d) states beginning with `x0`; (n_steps + 1, N, d) for many starts.
 
     Raises:
-        SacGmmError: `x0` does not fit, or the step is so long that the integrator would grow what the system shrinks.
+        UserError: `x0` does not fit, or the step is so long that the integrator would grow what the system shrinks.
     """
     start = np.asarray(x0, dtype=np.float64)
     if start.ndim not in (1, 2) or start.shape[-1] != model.state_dim:
-        raise SacGmmError(f"x0 must have shape ({model.state_dim},) or (N, {model.state_dim}), not {start.shape}")
+        raise UserError(f"x0 must have shape ({model.state_dim},) or (N, {model.state_dim}), not {start.shape}")
     if check_step:
         fastest = float(np.abs(np.linalg.eigvals(gains(model.mixture, model.state_dim)[0])).max())
         if dt_s * fastest > _STABLE_STEP[integrator]:
-            raise SacGmmError(
+            raise UserError(
                 f"a step of {dt_s} s is too long for this model, whose fastest mode has rate {fastest:.3g} 1/s: "
                 f"take at most {_STABLE_STEP[integrator] / fastest:.3g} s"
             )

@@ -179,7 +179,7 @@ def fit_seds(
         align_ends: Shift the demonstrations to a common end.
 
     Raises:
-        SacGmmError: The samples do not fit together, are not finite, or do not move.
+        UserError: The samples do not fit together, are not finite, or do not move.
     """
     data = training_set(x, v, lengths, align_ends=align_ends)
     reach, speed = data.scales()

@@ -11,7 +11,7 @@ import dataclasses
 import numpy as np
 from numpy.typing import ArrayLike
 
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 from sac_gmm.models.fields.model import Certificate, SkillModel
 from sac_gmm.models.mixtures.mixture import Array, GaussianMixture
 
@@ -56,7 +56,7 @@ def project(model: SkillModel, *, P: ArrayLike | None = None, margin_1_s: float 
         A model with mu_v = A_k (mu_x - attractor), Sigma_vx = A_k Sigma_xx and a certificate that holds.
 
     Raises:
-        SacGmmError: A covariance is so nearly singular that rounding spoils the result; see `project_parameters`.
+        UserError: A covariance is so nearly singular that rounding spoils the result; see `project_parameters`.
     """
     from sac_gmm.models.fields import stability_kernels as kernels
 
@@ -72,7 +72,7 @@ def project(model: SkillModel, *, P: ArrayLike | None = None, margin_1_s: float 
             certificate = _certificate(mixture, model.attractor, P, margin)
             if certificate.holds or not nearest:
                 return _certified(model, mixture, certificate)
-    raise SacGmmError("the projected covariances are not positive definite: the edit is too extreme to be certified")
+    raise UserError("the projected covariances are not positive definite: the edit is too extreme to be certified")
 
 
 def project_parameters(base: SkillModel, priors: ArrayLike, means: ArrayLike, covariances: ArrayLike) -> SkillModel:
@@ -82,14 +82,14 @@ def project_parameters(base: SkillModel, priors: ArrayLike, means: ArrayLike, co
     least a millionth of the base's smallest and 1e-8 of their own largest; then `project`.
 
     Raises:
-        SacGmmError: A number is not finite or a shape differs from the base's.
+        UserError: A number is not finite or a shape differs from the base's.
     """
     reference = base.mixture
     arrays = []
     for name, value in (("priors", priors), ("means", means), ("covariances", covariances)):
         array, shape = np.asarray(value, dtype=np.float64), getattr(reference, name).shape
         if array.shape != shape or not np.isfinite(array).all():
-            raise SacGmmError(f"{name} of an edit must be finite numbers of shape {shape}")
+            raise UserError(f"{name} of an edit must be finite numbers of shape {shape}")
         arrays.append(array)
     floor = 1e-6 * np.linalg.eigvalsh(reference.covariances)[:, 0]
     values, vectors = np.linalg.eigh(0.5 * (arrays[2] + np.swapaxes(arrays[2], 1, 2)))
@@ -144,7 +144,7 @@ def _assemble(model: SkillModel, A: Array, noise: Array, P: Array, margin: float
 
 def _certified(model: SkillModel, mixture: GaussianMixture, certificate: Certificate) -> SkillModel:
     if not certificate.holds:
-        raise SacGmmError(
+        raise UserError(
             f"no certificate in double precision: the covariances are too nearly singular "
             f"(decay rate {certificate.decay_rate_1_s:.3g} of {certificate.margin_1_s:.3g} 1/s); widen them"
         )
@@ -166,14 +166,14 @@ def _terms(model: SkillModel, P: ArrayLike | None, margin: float | None) -> tupl
     else:
         metric = np.array(P, dtype=np.float64)
         if metric.shape != (model.state_dim, model.state_dim) or not np.allclose(metric, metric.T):
-            raise SacGmmError(f"P must be a symmetric ({model.state_dim}, {model.state_dim}) matrix")
+            raise UserError(f"P must be a symmetric ({model.state_dim}, {model.state_dim}) matrix")
         if not np.linalg.eigvalsh(metric)[0] > 0:
-            raise SacGmmError("P must be positive definite")
+            raise UserError("P must be positive definite")
         metric = metric * (model.state_dim / np.trace(metric))
     if margin is None:
         margin = DEFAULT_MARGIN_1_S if own is None else own.margin_1_s
     if not 0.0 < margin < np.inf:
-        raise SacGmmError(f"margin_1_s must be a positive rate, not {margin}")
+        raise UserError(f"margin_1_s must be a positive rate, not {margin}")
     return metric, margin
 
 

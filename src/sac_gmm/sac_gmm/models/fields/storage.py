@@ -8,7 +8,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 from sac_gmm.core.files import atomic_file
 from sac_gmm.models.fields.model import Certificate, SkillModel
 from sac_gmm.models.mixtures.mixture import Array, GaussianMixture
@@ -22,7 +22,7 @@ def save_model(path: Path | str, model: SkillModel) -> None:
     """Write a model to `path` (a single .npz file), atomically. Reading it back gives exactly the same numbers.
 
     Raises:
-        SacGmmError: The folder cannot be written to, or `meta` holds something that JSON cannot.
+        UserError: The folder cannot be written to, or `meta` holds something that JSON cannot.
     """
     certificate = model.certificate
     header = {
@@ -36,7 +36,7 @@ def save_model(path: Path | str, model: SkillModel) -> None:
     try:
         text = json.dumps(header, allow_nan=False)
     except (TypeError, ValueError) as error:
-        raise SacGmmError(f"the meta of a model must be plain JSON values: {error}") from error
+        raise UserError(f"the meta of a model must be plain JSON values: {error}") from error
     arrays = dict(zip(_ARRAYS, _parameters(model), strict=True))
     with atomic_file(path) as partial, partial.open("wb") as file:
         np.savez(file, allow_pickle=False, header=np.frombuffer(text.encode(), dtype=np.uint8), **arrays)
@@ -46,27 +46,27 @@ def load_model(path: Path | str) -> SkillModel:
     """Read a model that `save_model` wrote.
 
     Raises:
-        SacGmmError: The file is missing, cut short, of another kind or version, altered, or its arrays do not fit.
+        UserError: The file is missing, cut short, of another kind or version, altered, or its arrays do not fit.
     """
     path = Path(path)
     try:
         with path.open("rb") as file:
             header, arrays = _parse(path, file)
     except FileNotFoundError as error:
-        raise SacGmmError(f"cannot read {path}: there is no such file; `sac-gmm fit` writes one") from error
+        raise UserError(f"cannot read {path}: there is no such file; `sac-gmm fit` writes one") from error
     except OSError as error:
-        raise SacGmmError(f"cannot read {path}: {error.strerror}") from error
+        raise UserError(f"cannot read {path}: {error.strerror}") from error
     if not isinstance(header, dict) or header.get("format") != FORMAT:
-        raise SacGmmError(f"{path} is not a model file: its header lacks the format name '{FORMAT}'")
+        raise UserError(f"{path} is not a model file: its header lacks the format name '{FORMAT}'")
     if header.get("version") != VERSION:
-        raise SacGmmError(
+        raise UserError(
             f"{path} has format version {header.get('version')}, this program reads version {VERSION}: "
             "fit the model again or use the program that wrote it"
         )
     try:
         priors, means, covariances, attractor = arrays
         if not isinstance(header["meta"], dict):
-            raise SacGmmError("the meta in the header is not an object with names and values: write it again")
+            raise UserError("the meta in the header is not an object with names and values: write it again")
         model = SkillModel(
             kind=header["kind"],
             mixture=GaussianMixture(priors, means, covariances),
@@ -74,14 +74,12 @@ def load_model(path: Path | str) -> SkillModel:
             certificate=_read_certificate(header["certificate"], attractor.size),
             meta=header["meta"],
         )
-    except SacGmmError as error:
-        raise SacGmmError(f"{path}: {error}") from error
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from error
     except (KeyError, TypeError, ValueError) as error:
-        raise SacGmmError(f"{path}: the header does not fit the format ({error!r}): write it again") from error
+        raise UserError(f"{path}: the header does not fit the format ({error!r}): write it again") from error
     if model.checksum != header.get("checksum"):
-        raise SacGmmError(
-            f"{path} was altered after it was written: its numbers do not have the checksum in its header"
-        )
+        raise UserError(f"{path} was altered after it was written: its numbers do not have the checksum in its header")
     return model
 
 
@@ -91,7 +89,7 @@ def _parse(path: Path, file: IO[bytes]) -> tuple[Any, list[Array]]:
         with np.load(file, allow_pickle=False) as archive:
             return json.loads(archive["header"].tobytes()), [archive[name] for name in _ARRAYS]
     except Exception as error:  # a damaged file can make the parser stumble in any way at all
-        raise SacGmmError(
+        raise UserError(
             f"{path} is not a model file or was cut short ({error}): write it again with `sac-gmm fit`"
         ) from error
 
@@ -105,5 +103,5 @@ def _read_certificate(value: dict[str, Any] | None, d: int) -> Certificate | Non
         return None
     P = np.array(value["P"], dtype=np.float64)
     if P.shape != (d, d):
-        raise SacGmmError(f"the certificate's P must have shape ({d}, {d}), not {P.shape}")
+        raise UserError(f"the certificate's P must have shape ({d}, {d}), not {P.shape}")
     return Certificate(**{**value, "P": P})

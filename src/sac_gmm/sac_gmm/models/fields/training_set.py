@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import ArrayLike
 
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 from sac_gmm.models.fields.lyapunov import learn_metric
 from sac_gmm.models.mixtures.mixture import Array
 
@@ -45,12 +45,12 @@ class TrainingSet:
         """Typical distance from the attractor and typical speed, both root mean squares.
 
         Raises:
-            SacGmmError: The demonstrations stand still.
+            UserError: The demonstrations stand still.
         """
         reach = float(np.sqrt(np.square(self.x - self.attractor).mean()))
         speed = float(np.sqrt(np.square(self.v).mean()))
         if not (reach > 0.0 and speed > 0.0):
-            raise SacGmmError("the demonstrations do not move: a dynamical system needs motion")
+            raise UserError("the demonstrations do not move: a dynamical system needs motion")
         return reach, speed
 
     @cached_property
@@ -80,23 +80,23 @@ def training_set(x: ArrayLike, v: ArrayLike, lengths: Sequence[int], *, align_en
             target was detected; systems with one attractor need it.
 
     Raises:
-        SacGmmError: Shapes do not fit, a demonstration is too short, or a number is not finite; the sentence names the
+        UserError: Shapes do not fit, a demonstration is too short, or a number is not finite; the sentence names the
             demonstration and the sample.
     """
     x, v = np.array(x, dtype=np.float64), np.array(v, dtype=np.float64)
     lengths = tuple(int(length) for length in lengths)
     if x.ndim != 2 or x.shape != v.shape or 0 in x.shape:
-        raise SacGmmError(f"states and velocities must both have shape (N, d), not {x.shape} and {v.shape}")
+        raise UserError(f"states and velocities must both have shape (N, d), not {x.shape} and {v.shape}")
     if sum(lengths) != len(x) or not lengths:
-        raise SacGmmError(f"the demonstrations' lengths sum to {sum(lengths)} but there are {len(x)} samples")
+        raise UserError(f"the demonstrations' lengths sum to {sum(lengths)} but there are {len(x)} samples")
     if min(lengths) < 3:
-        raise SacGmmError(f"demonstration {int(np.argmin(lengths))} has {min(lengths)} samples; it needs at least 3")
+        raise UserError(f"demonstration {int(np.argmin(lengths))} has {min(lengths)} samples; it needs at least 3")
     starts = np.concatenate([[0], np.cumsum(lengths)[:-1]])
     bad = ~(np.isfinite(x).all(axis=1) & np.isfinite(v).all(axis=1))
     if bad.any():
         sample = int(np.argmax(bad))
         demo = int(np.searchsorted(starts, sample, side="right")) - 1
-        raise SacGmmError(f"sample {sample - int(starts[demo])} of demonstration {demo} is not finite: drop or mend it")
+        raise UserError(f"sample {sample - int(starts[demo])} of demonstration {demo} is not finite: drop or mend it")
     ends = x[starts + np.array(lengths) - 1]
     attractor = ends.mean(axis=0)
     if align_ends:

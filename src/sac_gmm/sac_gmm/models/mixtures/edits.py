@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 from sac_gmm.models.mixtures.mixture import Array, GaussianMixture, log_priors, softmax
 
 _LARGEST = 3.0
@@ -69,5 +69,5 @@ def _lower_triangles(edit: Array, dim: int) -> Array:
 def _edit(value: ArrayLike, shape: tuple[int, ...], name: str) -> Array:
     edit = np.asarray(value, dtype=np.float64)
     if edit.shape != shape or not np.isfinite(edit).all():
-        raise SacGmmError(f"{name} must be finite numbers of shape {shape}, not of shape {edit.shape}")
+        raise UserError(f"{name} must be finite numbers of shape {shape}, not of shape {edit.shape}")
     return edit

@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 from sac_gmm.models.mixtures.mixture import Array, GaussianMixture, log_priors
 
 _NARROWEST = 1e-2  # a coordinate that hardly moves is scaled by at least this share of its group's largest spread
@@ -71,16 +71,16 @@ def fit_mixture(
         seed: For the k-means++ draws; 0 or greater.
 
     Raises:
-        SacGmmError: Too few samples, numbers that are not finite, or a negative seed.
+        UserError: Too few samples, numbers that are not finite, or a negative seed.
     """
     data = np.asarray(data, dtype=np.float64)
     n = len(data)
     if n_components < 1 or n < n_components * 2:
-        raise SacGmmError(f"{n_components} components need at least {2 * max(n_components, 1)} samples, there are {n}")
+        raise UserError(f"{n_components} components need at least {2 * max(n_components, 1)} samples, there are {n}")
     if not np.isfinite(data).all():
-        raise SacGmmError(f"sample {int(np.argwhere(~np.isfinite(data))[0][0])} of the data is not finite")
+        raise UserError(f"sample {int(np.argwhere(~np.isfinite(data))[0][0])} of the data is not finite")
     if seed < 0:
-        raise SacGmmError(f"the seed is {seed}: give a whole number from 0 up")
+        raise UserError(f"the seed is {seed}: give a whole number from 0 up")
     centre, scale = data.mean(axis=0), spread(data, groups)
     x = (data - centre) / scale
     features = _features(x)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 
 Array = NDArray[Any]  # of float64; the stubs of numpy cannot follow it through linear algebra
 _LOG_2PI = float(np.log(2.0 * np.pi))
@@ -29,7 +29,7 @@ class GaussianMixture:
         covariances: (K, D, D), symmetric positive definite.
 
     Raises:
-        SacGmmError: A shape does not fit, a number is not finite, the priors are no simplex, or a covariance is not
+        UserError: A shape does not fit, a number is not finite, the priors are no simplex, or a covariance is not
             positive definite; the sentence names the field and the component.
     """
 
@@ -119,7 +119,7 @@ class GaussianMixture:
         value = np.asarray(x, dtype=np.float64)
         known = np.arange(self.dim)[slice(0, value.shape[0]) if given is None else given]
         if value.shape != known.shape:
-            raise SacGmmError(f"condition: {known.size} coordinates are given but x has shape {value.shape}")
+            raise UserError(f"condition: {known.size} coordinates are given but x has shape {value.shape}")
         unknown = np.setdiff1d(np.arange(self.dim), known)
         known_part = self.marginal(known)
         # With L L' = S_xx and Y = L^-1 S_xv everything is a product with its own transpose: symmetric by construction.
@@ -148,7 +148,7 @@ class GaussianMixture:
         KL(N0 | N1) = (tr(S1^-1 S0) + (m1-m0)' S1^-1 (m1-m0) - D + ln det S1 - ln det S0) / 2.
         """
         if other.means.shape != self.means.shape:
-            raise SacGmmError(f"component_kl: shapes differ, {self.means.shape} and {other.means.shape}")
+            raise UserError(f"component_kl: shapes differ, {self.means.shape} and {other.means.shape}")
         trace = np.square(other._whiteners @ self.choleskys).sum(axis=(1, 2))
         shift = np.einsum("kij,kj->ki", other._whiteners, other.means - self.means)
         return 0.5 * (trace + np.square(shift).sum(axis=1) - self.dim) + self._log_constants - other._log_constants
@@ -200,31 +200,31 @@ def _frozen(value: ArrayLike) -> Array:
 def _check(priors: Array, means: Array, covariances: Array) -> Array:
     """Raise unless the numbers make a mixture; the Cholesky factors are what is left of the check."""
     if means.ndim != 2 or 0 in means.shape:
-        raise SacGmmError(f"means must have shape (K, D) with K, D >= 1, not {means.shape}")
+        raise UserError(f"means must have shape (K, D) with K, D >= 1, not {means.shape}")
     k, d = means.shape
     if priors.shape != (k,):
-        raise SacGmmError(f"priors must have shape ({k},) to fit means {means.shape}, not {priors.shape}")
+        raise UserError(f"priors must have shape ({k},) to fit means {means.shape}, not {priors.shape}")
     if covariances.shape != (k, d, d):
-        raise SacGmmError(f"covariances must have shape ({k}, {d}, {d}) to fit the means, not {covariances.shape}")
+        raise UserError(f"covariances must have shape ({k}, {d}, {d}) to fit the means, not {covariances.shape}")
     total = priors.sum()
     if not np.isfinite(total + means.sum() + covariances.sum()):  # one number instead of three masks
         for name, array in (("priors", priors), ("means", means), ("covariances", covariances)):
             if not np.isfinite(array).all():
-                raise SacGmmError(f"{name} of component {_first_bad(array)} must be finite numbers")
-        raise SacGmmError("means and covariances must be small enough to be summed")
+                raise UserError(f"{name} of component {_first_bad(array)} must be finite numbers")
+        raise UserError("means and covariances must be small enough to be summed")
     if priors.min() < 0.0 or abs(total - 1.0) > _PRIOR_SUM_TOLERANCE:
-        raise SacGmmError(f"priors must be a simplex (not negative, sum 1): minimum {priors.min()}, sum {total}")
+        raise UserError(f"priors must be a simplex (not negative, sum 1): minimum {priors.min()}, sum {total}")
     transposed = np.swapaxes(covariances, 1, 2)
     if not (covariances == transposed).all():
         asymmetry = np.abs(covariances - transposed).max(axis=(1, 2))
         skewed = asymmetry > _SYMMETRY_TOLERANCE * np.abs(covariances).max(axis=(1, 2))
         if skewed.any():
-            raise SacGmmError(f"the covariance of component {int(np.argmax(skewed))} must be symmetric")
+            raise UserError(f"the covariance of component {int(np.argmax(skewed))} must be symmetric")
     try:
         return np.linalg.cholesky(covariances)
     except np.linalg.LinAlgError:
         smallest = np.linalg.eigvalsh(covariances)[:, 0]
-        raise SacGmmError(
+        raise UserError(
             f"the covariance of component {int(np.argmin(smallest))} must be positive definite: "
             f"its smallest eigenvalue is {smallest.min():.3g}"
         ) from None

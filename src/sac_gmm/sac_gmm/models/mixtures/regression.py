@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 from sac_gmm.models.mixtures.mixture import Array, GaussianMixture, log_priors
 
 _LIMIT = 1e100  # states are clipped here, as in the compiled kernel
@@ -43,7 +43,7 @@ class Regressor:
         self.input_dim = mixture.dim // 2 if input_dim is None else input_dim
         self.output_dim = mixture.dim - self.input_dim
         if self.input_dim < 1 or self.output_dim < 1:
-            raise SacGmmError(
+            raise UserError(
                 f"regression needs inputs and outputs: {self.input_dim} of {mixture.dim} coordinates are inputs"
             )
         if backend == "auto":
@@ -67,10 +67,10 @@ class Regressor:
         """Take other parameters into force; the next call uses them.
 
         Raises:
-            SacGmmError: The dimension changed.
+            UserError: The dimension changed.
         """
         if mixture.dim != self.input_dim + self.output_dim:
-            raise SacGmmError(f"an update must keep the dimension: {self.mixture.dim} in force, {mixture.dim} offered")
+            raise UserError(f"an update must keep the dimension: {self.mixture.dim} in force, {mixture.dim} offered")
         # One assignment swaps the numbers: a call in another thread sees the old ones or the new ones, never a mix.
         self._prepared = self._prepare(mixture, self.input_dim)
         self.mixture = mixture
@@ -126,7 +126,7 @@ def _prepare_block(mixture: GaussianMixture, input_dim: int) -> Array:
     block = np.empty(kernels.HEADER + k * (1 + d_in * d_in + d_in + d_out * d_in + d_out))
     block[:3] = k, d_in, d_out
     if not kernels.prepare(mixture.priors, mixture.means, mixture.covariances, block):
-        raise SacGmmError("a position covariance is not positive definite in double precision: widen it")
+        raise UserError("a position covariance is not positive definite in double precision: widen it")
     return block
 
 

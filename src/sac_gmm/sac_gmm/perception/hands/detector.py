@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 from sac_gmm.perception.hands.model import find_model
 from sac_gmm.perception.hands.observation import HandObservation
 
@@ -30,19 +30,19 @@ class HandDetector:
         min_confidence: Below this, 0 to 1, what was found is no hand.
 
     Raises:
-        SacGmmError: The model is missing or damaged, or the runtime does not take it.
+        UserError: The model is missing or damaged, or the runtime does not take it.
     """
 
     def __init__(self, model: Path | str | None = None, *, max_hands: int = 2, min_confidence: float = 0.5) -> None:
         if not 0.0 <= min_confidence <= 1.0:
-            raise SacGmmError(f"min_confidence is {min_confidence}, expected 0 to 1")
+            raise UserError(f"min_confidence is {min_confidence}, expected 0 to 1")
         path = find_model(model)
         try:
             import mediapipe
             from mediapipe.tasks.python.core.base_options import BaseOptions
             from mediapipe.tasks.python.vision import HandLandmarker, HandLandmarkerOptions, RunningMode
         except (ImportError, OSError) as error:
-            raise SacGmmError(
+            raise UserError(
                 f"hand tracking needs mediapipe 0.10.31, which there is for x86_64 alone ({error}): run `make setup` "
                 "there, or follow a marker in place of the bare hand"
             ) from error
@@ -62,7 +62,7 @@ class HandDetector:
                 self._last_ms = -1
                 self.detect(np.zeros((64, 64, 3), np.uint8), 0.0)  # it greets once with its first picture, too
         except (RuntimeError, ValueError) as error:
-            raise SacGmmError(f"the hand model {path} cannot be used: {str(error).splitlines()[0]}") from error
+            raise UserError(f"the hand model {path} cannot be used: {str(error).splitlines()[0]}") from error
 
     def detect(self, image: npt.NDArray[np.uint8], time_s: float) -> list[HandObservation]:
         """Find the hands in a picture.

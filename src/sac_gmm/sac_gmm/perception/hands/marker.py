@@ -23,7 +23,7 @@ class MarkerHandTracker:
         camera: The calibrated camera.
 
     Raises:
-        SacGmmError: Unknown dictionary or id, or a size out of range.
+        UserError: Unknown dictionary or id, or a size out of range.
     """
 
     def __init__(self, dictionary: str, marker_id: int, size_m: float, camera: Camera) -> None:
@@ -35,7 +35,7 @@ class MarkerHandTracker:
         """The pose of the marker in a picture taken at `time_s`; None where it is not seen or no pose explains it.
 
         Raises:
-            SacGmmError: The picture has another size than the calibration.
+            UserError: The picture has another size than the calibration.
         """
         if not 0.0 <= time_s - self._previous_s <= _FORGET_S:
             self._previous = None

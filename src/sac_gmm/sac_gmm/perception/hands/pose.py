@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 from sac_gmm.perception.camera import Camera
 from sac_gmm.perception.hands.observation import (
     INDEX_KNUCKLE,
@@ -86,12 +86,12 @@ class HandPoseEstimator:
             knuckles' middles. None: the model's typical hand.
 
     Raises:
-        SacGmmError: A palm that no person has.
+        UserError: A palm that no person has.
     """
 
     def __init__(self, camera: Camera, palm_width_m: float | None = None) -> None:
         if palm_width_m is not None and not 0.03 <= palm_width_m <= 0.12:
-            raise SacGmmError(f"the palm width is {palm_width_m} m, expected 0.03 to 0.12 m between the knuckles")
+            raise UserError(f"the palm width is {palm_width_m} m, expected 0.03 to 0.12 m between the knuckles")
         self._camera = camera
         self._palm_width_m = palm_width_m
         self._seen_widths_m: deque[float] = deque(maxlen=_REMEMBERED_WIDTHS)
@@ -107,11 +107,11 @@ class HandPoseEstimator:
             The pose; None where no pose explains the landmarks.
 
         Raises:
-            SacGmmError: The depth image has another size than the calibration.
+            UserError: The depth image has another size than the calibration.
         """
         camera = self._camera
         if depth_m is not None and depth_m.shape != (camera.height, camera.width):
-            raise SacGmmError(
+            raise UserError(
                 f"the depth image is {depth_m.shape[1]}x{depth_m.shape[0]} but the calibration is for "
                 f"{camera.width}x{camera.height}: publish depth registered to the colour image"
             )
@@ -203,7 +203,7 @@ def depth_image(
         (height, width) float32, NaN where unknown.
 
     Raises:
-        SacGmmError: Unknown encoding, or fewer bytes than the size says.
+        UserError: Unknown encoding, or fewer bytes than the size says.
     """
     kinds: dict[str, tuple[np.dtype[Any], float]] = {
         "16UC1": (np.dtype("<u2"), 1e-3),
@@ -211,12 +211,12 @@ def depth_image(
         "32FC1": (np.dtype("<f4"), 1.0),
     }
     if encoding not in kinds:
-        raise SacGmmError(f"depth encoding '{encoding}' is not supported: publish one of {', '.join(kinds)}")
+        raise UserError(f"depth encoding '{encoding}' is not supported: publish one of {', '.join(kinds)}")
     kind, unit_m = kinds[encoding]
     flat = np.frombuffer(data, np.uint8)
     row = width * kind.itemsize
     if height <= 0 or width <= 0 or step < row or flat.size < step * height:
-        raise SacGmmError(
+        raise UserError(
             f"depth image of {width}x{height} {encoding} with row step {step} holds {flat.size} bytes, expected "
             f"{max(step, row) * height}: the driver publishes a broken image"
         )

@@ -15,7 +15,7 @@ from scipy.ndimage import median_filter
 from scipy.signal import savgol_filter
 from scipy.spatial.transform import Rotation, Slerp
 
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 
 Array = npt.NDArray[np.float64]
 
@@ -61,9 +61,9 @@ class CleaningSettings:
     def __post_init__(self) -> None:
         for name, value in asdict(self).items():
             if not (np.isfinite(value) and value >= 0.0):
-                raise SacGmmError(f"{name} is {value}, expected a number from 0 up")
+                raise UserError(f"{name} is {value}, expected a number from 0 up")
         if self.close_m > self.open_m:
-            raise SacGmmError(f"close_m is {self.close_m} and open_m {self.open_m}: the pinch must open above")
+            raise UserError(f"close_m is {self.close_m} and open_m {self.open_m}: the pinch must open above")
 
 
 @dataclass(frozen=True)
@@ -132,18 +132,18 @@ def clean(track: HandTrack, settings: CleaningSettings | None = None) -> HandMot
     """Make a smooth motion of a track; of several pieces with long gaps between them, the longest.
 
     Raises:
-        SacGmmError: The hand was never seen, or nowhere for long enough.
+        UserError: The hand was never seen, or nowhere for long enough.
     """
     settings = settings or CleaningSettings()
     T = track.time_s.size
     seen = np.isfinite(track.position_m).all(axis=1)
     if not seen.any():
-        raise SacGmmError(f"no hand was seen in any of {T} pictures: is it in view, and well lit?")
+        raise UserError(f"no hand was seen in any of {T} pictures: is it in view, and well lit?")
     good = seen & (track.confidence >= settings.min_confidence)
     good &= ~_outliers(track, good, settings)
     pieces = _pieces(track, good, settings)
     if not pieces:
-        raise SacGmmError(
+        raise UserError(
             f"the hand was seen in {int(seen.sum())} of {T} pictures, but nowhere for {_SHORTEST_PIECE_S} s without a "
             "gap: keep it in view, with more light or a slower motion"
         )

@@ -33,7 +33,7 @@ class HandTracker:
         observation: The hand as seen in the last picture; None where it was not.
 
     Raises:
-        SacGmmError: The model is missing or damaged, or a setting is out of range.
+        UserError: The model is missing or damaged, or a setting is out of range.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class HandTracker:
         """The pose of the hand in a picture, see `HandDetector.detect` and `HandPoseEstimator.estimate`.
 
         Raises:
-            SacGmmError: The depth image has another size than the calibration.
+            UserError: The depth image has another size than the calibration.
         """
         self.observation = None
         if self._alone >= _ALONE:

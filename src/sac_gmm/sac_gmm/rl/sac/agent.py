@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 from sac_gmm.rl.replay import Observation, Replay
 from sac_gmm.rl.sac.config import ObservationSpec, SacConfig
 from sac_gmm.rl.sac.networks import Actor, CriticEnsemble, FlatParameters
@@ -201,12 +201,12 @@ class Policy(nn.Module):
         """Become the policy of a snapshot.
 
         Raises:
-            SacGmmError: It belongs to networks of another size.
+            UserError: It belongs to networks of another size.
         """
         tensors = list(self.state_dict().values())
         size = sum(tensor.numel() for tensor in tensors)
         if snapshot.values.size != size:
-            raise SacGmmError(
+            raise UserError(
                 f"the policy snapshot has {snapshot.values.size} numbers, this policy has {size}: "
                 "use the configuration and observation it was trained with"
             )
@@ -379,7 +379,7 @@ class SacAgent:
         """
         encoder, decoder = self.policy.encoder, self.decoder
         if encoder is None or decoder is None:
-            raise SacGmmError("this agent's observation has no image: there is no encoder to pre-train")
+            raise UserError("this agent's observation has no image: there is no encoder to pre-train")
         loss = torch.zeros(())
         for _ in range(steps):
             batch = torch.from_numpy(images[self.rng.integers(len(images), size=self.config.batch_size)])
@@ -506,7 +506,7 @@ class SacAgent:
         """Continue exactly where `state_dict` was taken.
 
         Raises:
-            SacGmmError: A tensor is missing or has another shape.
+            UserError: A tensor is missing or has another shape.
         """
         tensors, values = dict(state["tensors"]), state["values"]
         self.generator.set_state(tensors.pop("generator"))
@@ -515,7 +515,7 @@ class SacAgent:
                 stored = tensors.pop(f"{prefix}.{name}", None)
                 if stored is None or stored.shape != tensor.shape:
                     got = "missing" if stored is None else f"of shape {tuple(stored.shape)}"
-                    raise SacGmmError(
+                    raise UserError(
                         f"stored tensor {prefix}.{name} is {got}, expected {tuple(tensor.shape)}: "
                         "use the configuration and observation it was trained with"
                     )

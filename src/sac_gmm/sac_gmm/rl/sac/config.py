@@ -10,7 +10,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 import numpy as np
 
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 
 _MOST_LAYERS, _WIDEST = 16, 4096  # what a network may have: beyond, memory ends before learning begins
 
@@ -19,11 +19,11 @@ def check_types(settings: Any) -> None:
     """Refuse a dataclass that holds other kinds of values than its fields are annotated with.
 
     Raises:
-        SacGmmError: It names the field, what it holds and what is expected.
+        UserError: It names the field, what it holds and what is expected.
     """
     for name, kind in get_type_hints(type(settings)).items():
         if not _is_a(value := getattr(settings, name), kind):
-            raise SacGmmError(f"{name} is {value!r}, expected {_expected(kind)}")
+            raise UserError(f"{name} is {value!r}, expected {_expected(kind)}")
 
 
 def _is_a(value: Any, kind: Any) -> bool:
@@ -77,9 +77,9 @@ class Sight:
             object.__setattr__(self, "depth_range_m", tuple(float(v) for v in self.depth_range_m))
         R = np.array(rotation)
         if R.shape != (3, 3) or not np.allclose(R @ R.T, np.eye(3), atol=1e-4):
-            raise SacGmmError(f"the camera's rotation is {rotation}: it must be an orthonormal 3 x 3 matrix")
+            raise UserError(f"the camera's rotation is {rotation}: it must be an orthonormal 3 x 3 matrix")
         if not self.focal_px > 0.0:
-            raise SacGmmError(f"the camera's focal length is {self.focal_px} pixels; it must be greater than 0")
+            raise UserError(f"the camera's focal length is {self.focal_px} pixels; it must be greater than 0")
 
 
 @dataclass(frozen=True)
@@ -110,25 +110,25 @@ class ObservationSpec:
             values = tuple(float(v) for v in getattr(self, name))
             object.__setattr__(self, name, values)
             if values and len(values) != self.vector_size:
-                raise SacGmmError(f"{name} has {len(values)} entries, vector_size is {self.vector_size}: give one each")
+                raise UserError(f"{name} has {len(values)} entries, vector_size is {self.vector_size}: give one each")
         for name in ("vector_shift", "action_shift"):
             object.__setattr__(self, name, tuple(tuple(float(v) for v in row) for row in getattr(self, name)))
         widths = {len(row) for row in (*self.vector_shift, *self.action_shift)}
         if len(widths) > 1 or bool(self.vector_shift) != bool(self.action_shift):
-            raise SacGmmError("vector_shift and action_shift need rows of one length, or neither is given")
+            raise UserError("vector_shift and action_shift need rows of one length, or neither is given")
         if self.vector_shift and len(self.vector_shift) != self.vector_size:
-            raise SacGmmError(f"vector_shift has {len(self.vector_shift)} rows, vector_size is {self.vector_size}")
+            raise UserError(f"vector_shift has {len(self.vector_shift)} rows, vector_size is {self.vector_size}")
         if any(not v > 0.0 for v in self.vector_scale):
-            raise SacGmmError(f"vector_scale is {self.vector_scale}: every entry must be greater than 0")
+            raise UserError(f"vector_scale is {self.vector_scale}: every entry must be greater than 0")
         if self.image_shape is not None:
             object.__setattr__(self, "image_shape", tuple(int(v) for v in self.image_shape))
             assert self.image_shape is not None
             if len(self.image_shape) != 3 or min(self.image_shape[1:]) < 24 or self.image_shape[0] < 1:
-                raise SacGmmError(f"image_shape is {self.image_shape}, expected (channels, height, width) of >= 24 px")
+                raise UserError(f"image_shape is {self.image_shape}, expected (channels, height, width) of >= 24 px")
         if self.sight is not None and (self.image_shape is None or self.sight.first + 3 > self.vector_size):
-            raise SacGmmError("sight needs an image, and three entries of the vector for the detected target")
+            raise UserError("sight needs an image, and three entries of the vector for the detected target")
         if self.vector_size < 0 or (self.vector_size == 0 and self.image_shape is None):
-            raise SacGmmError("an observation needs a vector (vector_size > 0), an image (image_shape) or both")
+            raise UserError("an observation needs a vector (vector_size > 0), an image (image_shape) or both")
 
     def to_json(self) -> dict[str, Any]:
         """Return a JSON-ready dict."""
@@ -299,16 +299,16 @@ class SacConfig:
         for name, (low, high) in bounds.items():
             value = getattr(self, name)
             if not low <= value <= high:  # also refuses NaN
-                raise SacGmmError(f"SacConfig.{name} is {value}, it must lie in [{low}, {high}]")
+                raise UserError(f"SacConfig.{name} is {value}, it must lie in [{low}, {high}]")
         for name in ("actor_hidden", "critic_hidden"):
             widths = getattr(self, name)
             if len(widths) > _MOST_LAYERS or any(not 1 <= width <= _WIDEST for width in widths):
-                raise SacGmmError(
+                raise UserError(
                     f"SacConfig.{name} is {widths}, expected widths such as [64, 64]: at most {_MOST_LAYERS} layers, "
                     f"each of 1 to {_WIDEST}"
                 )
         if self.return_bounds is not None and not self.return_bounds[0] < self.return_bounds[1]:
-            raise SacGmmError(f"SacConfig.return_bounds is {self.return_bounds}, expected lowest < highest")
+            raise UserError(f"SacConfig.return_bounds is {self.return_bounds}, expected lowest < highest")
 
     def to_json(self) -> dict[str, Any]:
         """Return a JSON-ready dict."""
@@ -319,9 +319,9 @@ class SacConfig:
         """Rebuild from `to_json` or from a configuration file; lists become tuples.
 
         Raises:
-            SacGmmError: An unknown name, or a value of another kind or out of range.
+            UserError: An unknown name, or a value of another kind or out of range.
         """
         known = {field.name for field in dataclasses.fields(cls)}
         if unknown := sorted(set(value) - known):
-            raise SacGmmError(f"SacConfig has no field {', '.join(unknown)}: known are {', '.join(sorted(known))}")
+            raise UserError(f"SacConfig has no field {', '.join(unknown)}: known are {', '.join(sorted(known))}")
         return cls(**value)

@@ -16,7 +16,7 @@ import numpy as np
 import pybullet as pb
 from numpy.typing import NDArray
 
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 from sac_gmm.core.small_algebra import rotation_between, to_quaternion
 from sac_gmm.tasks.arms import arm_kernels as kernels
 
@@ -201,7 +201,7 @@ class ImpedanceGains:
                 numbers = np.full(1, np.nan)
             if numbers.shape not in sizes or not np.all(np.isfinite(numbers) & (numbers > 0.0)):
                 expected = "a positive number" + (" or three of them" if len(sizes) > 1 else "")
-                raise SacGmmError(f"gains: {name} is {value!r}; it must be {expected}")
+                raise UserError(f"gains: {name} is {value!r}; it must be {expected}")
 
     def as_array(self) -> NDArray[np.float64]:
         """As the compiled controller takes them, shape (11,)."""
@@ -366,12 +366,12 @@ class Iiwa:
             orientation_xyzw: Fingertip orientation as a quaternion, shape (4,).
 
         Raises:
-            SacGmmError: The pose is out of reach.
+            UserError: The pose is out of reach.
         """
         q = HOME_RAD.copy()
         goal, goal_xyzw = np.array(position_m, dtype=float), np.array(orientation_xyzw, dtype=float)
         if not kernels.solve_inverse_kinematics(self._chain, JOINT_LIMITS_RAD, goal, goal_xyzw, q):
-            raise SacGmmError(f"the arm cannot reach {np.round(goal, 3)} m: bring the scene closer, or lower its noise")
+            raise UserError(f"the arm cannot reach {np.round(goal, 3)} m: bring the scene closer, or lower its noise")
         self.place_joints(q)
         self._memory[kernels.REFERENCE : kernels.REFERENCE + 7] = (*goal, *goal_xyzw)
 

@@ -10,7 +10,7 @@ import numpy as np
 import pybullet as pb
 from numpy.typing import NDArray
 
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 from sac_gmm.tasks.arms.grippers import ReflexGripper, motor_force_n, parallel_jaws
 from sac_gmm.tasks.arms.iiwa import Tool
 from sac_gmm.tasks.sensing.cameras import Camera
@@ -52,7 +52,7 @@ class LeverTask(Task):
 
     def __init__(self, *, depth_size_px: int = 64, **options: Any):
         if depth_size_px not in DEPTH_SIZES:
-            raise SacGmmError(f"depth_size_px is {depth_size_px!r}; it must be a whole number from 64 to 128")
+            raise UserError(f"depth_size_px is {depth_size_px!r}; it must be a whole number from 64 to 128")
         self._depth_size_px = int(depth_size_px)
         super().__init__(**options)
 

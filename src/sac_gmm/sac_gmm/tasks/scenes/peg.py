@@ -10,7 +10,7 @@ import numpy as np
 import pybullet as pb
 from numpy.typing import NDArray
 
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 from sac_gmm.tasks.arms.iiwa import GRIPPER_LENGTH_M, ImpedanceGains, Tool
 from sac_gmm.tasks.sensing.cameras import Camera
 from sac_gmm.tasks.sensing.sensors import RgbSensor
@@ -55,7 +55,7 @@ class PegTask(Task):
     def __init__(self, *, hole: str | None = None, gains: ImpedanceGains | None = None, **options: Any):
         hole = self.standard_hole if hole is None else hole
         if hole not in HOLE_RADIUS_M:
-            raise SacGmmError(f"there is no hole '{hole}'; choose one of: {', '.join(HOLE_RADIUS_M)}")
+            raise UserError(f"there is no hole '{hole}'; choose one of: {', '.join(HOLE_RADIUS_M)}")
         self.hole = hole
         gains = gains or ImpedanceGains(rotation_stiffness_nm_rad=(25.0, 25.0, 3.0), posture_damping_nms_rad=4.0)
         super().__init__(gains=gains, **options)

@@ -9,7 +9,7 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
-from sac_gmm.core.errors import SacGmmError
+from sac_gmm.core.errors import UserError
 from sac_gmm.tasks.sensing.cameras import Camera
 
 # What is in every observation unless told otherwise; read with every step.
@@ -67,15 +67,15 @@ def check_groups(task: str, groups: Iterable[str], sensors: dict[str, Sensor]) -
     """The groups of an observation, in order, without doubles.
 
     Raises:
-        SacGmmError: The truth is among them, or something this task has no sensor for.
+        UserError: The truth is among them, or something this task has no sensor for.
     """
     chosen = tuple(dict.fromkeys(groups))
     known = (*VECTOR_GROUPS, *sensors)
     for group in chosen:
         if group == PRIVILEGED:
-            raise SacGmmError(f"groups: '{PRIVILEGED}' is the truth, for scoring alone; no observation can hold it")
+            raise UserError(f"groups: '{PRIVILEGED}' is the truth, for scoring alone; no observation can hold it")
         if group not in known:
-            raise SacGmmError(f"groups: task '{task}' has no '{group}'; choose among: {', '.join(known)}")
+            raise UserError(f"groups: task '{task}' has no '{group}'; choose among: {', '.join(known)}")
     return chosen
 
 
