@@ -15,7 +15,7 @@ from sac_gmm.cli.main import COMMANDS
 from sac_gmm.launcher.launch_yaml import declared_arguments
 from sac_gmm.training.seeds import SEED_BANKS
 
-# The others are run by a newcomer, in a fresh clone: tests/newcomer.
+# The others are run in a fresh clone: tests/newcomer.
 RUN = [page for page in PAGES if blocks(page, "bash") and str(page.relative_to(ROOT)) not in WAY]
 
 

@@ -1,13 +1,13 @@
-"""Walk the newcomer's path: a fresh clone, then what README and the tutorials tell a reader to type, in that order.
+"""Follow a newcomer's path: a fresh clone, then what README and the tutorials tell a reader to type, in that order.
 
-    python3 tests/newcomer/walk.py                  # as on an empty machine: all is set up anew, the demo whole
-    python3 tests/newcomer/walk.py --quick          # the packages of this checkout, a short demo, no `make test`
+    make newcomer                                   # as on an empty machine: the whole demo and `make test` too
+    python3 tests/newcomer/walk.py --quick          # this checkout's packages; neither the demo nor `make test`
     python3 tests/newcomer/walk.py --folder /tmp/w  # keep the clone there
 
 It clones the last commit of this checkout, reads the commands out of the clone's pages (tests/pages.py), and runs them
 with nothing of this shell but PATH, HOME and what pip needs. The quick walk links the packages of this checkout's .venv
-into the clone if its lock is the same; the packages of the workspace are built anew in any case. The exit code is 0
-when every command worked. Needs nothing but Python and git.
+into the clone if its lock is the same, and runs a command that stands on several pages once; the packages of the
+workspace are built anew in any case. The exit code is 0 when every command worked. Needs nothing but Python and git.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -29,7 +30,7 @@ import pages  # noqa: E402
 
 # In the order in which a newcomer reads them.
 WAY = ("README.md", "docs/index.md", "docs/your_task.md")
-QUICK = "--base-episodes 1 --training-episodes 1 --test-episodes 1"
+LONG = ("make demo", "make test")  # left out of the quick walk
 _KEPT = re.compile(
     r"PATH|HOME|LANG|TERM|USER|TMPDIR|PIP_\w+|SSL_\w+|\w*_proxy|\w*_PROXY|PYTHON|TORCH_INDEX_URL|ROS_DOMAIN_ID"
 )
@@ -38,7 +39,7 @@ _KEPT = re.compile(
 def main() -> int:
     """Walk, and say how long each page took."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="few episodes, the packages of this checkout")
+    parser.add_argument("--quick", action="store_true", help="this checkout's packages, no demo, no `make test`")
     parser.add_argument("--folder", type=Path, help="where the clone goes and stays; a temporary folder by default")
     options = parser.parse_args()
     if options.folder is not None:
@@ -48,7 +49,7 @@ def main() -> int:
 
 
 def walk(folder: Path, quick: bool) -> int:
-    """Clone into `folder` and go the way there.
+    """Clone into `folder` and follow the pages there.
 
     Returns:
         0, or the exit code of the first command that failed; the commands and what they said are on standard output.
@@ -58,17 +59,28 @@ def walk(folder: Path, quick: bool) -> int:
     if quick:
         share_packages(clone)
     environment = {name: value for name, value in clean_environment().items() if _KEPT.fullmatch(name)}
-    environment["DEMO_ARGS"] = QUICK if quick else ""
     environment["NEWCOMER"] = "1"  # `make test` must not begin another walk
-    for name in WAY:
+    for name, commands in scripts(clone, quick):
         start = time.monotonic()
-        commands = pages.script(clone / name, without=("make test",) if quick else (), announced=True)
         done = subprocess.run(["bash", "-c", commands], cwd=clone, env=environment, check=False)
         if done.returncode:
             print(f"newcomer: {name} failed at the last command above ({done.returncode})", flush=True)
             return done.returncode
         print(f"newcomer: {name} works, {time.monotonic() - start:.0f} s", flush=True)
     return 0
+
+
+def scripts(clone: Path, quick: bool) -> Iterator[tuple[str, str]]:
+    """The name of each step and its commands, in order."""
+    left_out: set[str] = set()
+    if quick:
+        yield "make setup", "make setup"  # else the demo does it
+        left_out |= set(LONG)
+    for name in WAY:
+        yield name, pages.script(clone / name, without=left_out, announced=True)
+        if quick:
+            commands = (command for block in pages.blocks(clone / name, "bash") for command in block.commands)
+            left_out |= {command for command in commands if command.startswith("sac-gmm ")}
 
 
 def clean_environment() -> dict[str, str]:

@@ -104,7 +104,7 @@ class Graph:
         self.node.create_subscription(kind, topic, received.append, qos)
         return received
 
-    def call(self, kind: type, service: str, request, timeout_s: float = 60.0):
+    def call(self, kind: type, service: str, request, timeout_s: float = 120.0):
         """Call a service and return its response."""
         client = self.node.create_client(kind, service)
         self.wait(client.service_is_ready, f"service {service}", timeout_s)
@@ -112,7 +112,7 @@ class Graph:
         self.wait(future.done, f"answer of {service}", timeout_s)
         return future.result()
 
-    def wait(self, condition: Callable[[], object], what: str, timeout_s: float = 60.0) -> None:
+    def wait(self, condition: Callable[[], object], what: str, timeout_s: float = 120.0) -> None:
         """Wait until `condition()` holds; fail with the output of all processes when it does not or one has failed."""
         end = time.monotonic() + timeout_s
         while not condition():
@@ -121,7 +121,7 @@ class Graph:
                 pytest.fail(f"waited {timeout_s:g} s in vain for: {what}\n{outputs}")
             time.sleep(0.01)
 
-    def stop(self, name: str, sign: int = signal.SIGINT, timeout_s: float = 20.0) -> int:
+    def stop(self, name: str, sign: int = signal.SIGINT, timeout_s: float = 120.0) -> int:
         """Send a signal to one process, wait for its end and return its exit code."""
         process = self.processes.pop(name)
         if process.poll() is None:
@@ -140,7 +140,7 @@ class Graph:
                 process.send_signal(signal.SIGINT)
         for process in self.processes.values():
             try:
-                process.wait(10.0)
+                process.wait(60.0)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()

@@ -382,4 +382,4 @@ def test_what_cannot_work_is_said(graph, model_file, tmp_path, parameters, words
         time.sleep(0.05)
     graph.processes.pop("gmm_controller")
     process.terminate()
-    process.wait(10)
+    process.wait(120.0)

@@ -1,10 +1,9 @@
-import time
-
 import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.ratio import times_as_long
 
 from sac_gmm.core.errors import UserError
 from sac_gmm.perception import ArucoDetector, Camera, dictionary_names, marker_image
@@ -148,21 +147,25 @@ def test_a_lookalike_with_the_right_bits_but_another_picture_is_refused(detector
 
 
 @pytest.mark.parametrize("size", [(320, 240), (640, 480)])
-def test_a_frame_takes_at_most_five_milliseconds(size, backgrounds):
+def test_a_frame_takes_little_longer_than_with_plain_opencv(size, backgrounds):
+    """The comparison and the pose come on top of OpenCV's own search, which takes most of the time."""
     cv2.setNumThreads(1)
     width, height = size
     camera = Camera.create(width, height, [600, 0, width / 2, 0, 600, height / 2, 0, 0, 1])
     detector = ArucoDetector(DICTIONARY, MARKER, SIZE_M, camera)
+    settings = cv2.aruco.DetectorParameters()
+    settings.cornerRefinementMethod = cv2.aruco.CORNER_REFINE_SUBPIX
+    opencv = cv2.aruco.ArucoDetector(cv2.aruco.getPredefinedDictionary(getattr(cv2.aruco, DICTIONARY)), settings)
     rng = np.random.default_rng(5)
     background = clutter(rng, height, width, shapes=25)
     picture = render_marker(background, camera, DICTIONARY, MARKER, SIZE_M, [0, 0, 0.6], facing_rotation(0.4))
     picture = np.repeat(picture[..., None], 3, axis=2)
-    times = []
-    for _ in range(30):
-        start = time.process_time()
-        assert detector.detect(picture) is not None
-        times.append(time.process_time() - start)
-    assert np.median(times) <= 0.005
+    assert detector.detect(picture) is not None
+
+    def plain():
+        opencv.detectMarkers(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY))
+
+    assert times_as_long(lambda: detector.detect(picture), plain, rounds=30) < 4
 
 
 @pytest.mark.parametrize("name", ["DICT_4X4_50", "DICT_5X5_100", "DICT_6X6_250", "DICT_APRILTAG_36h11"])

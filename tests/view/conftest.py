@@ -23,7 +23,7 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
-def wait(condition: Callable[[], object], what: str, timeout_s: float = 60.0) -> None:
+def wait(condition: Callable[[], object], what: str, timeout_s: float = 120.0) -> None:
     """Wait until `condition()` holds."""
     end_s = time.monotonic() + timeout_s
     while not condition():
@@ -76,7 +76,7 @@ def browser():
         yield page
 
 
-def shows(page, text: str, timeout_s: float = 60.0) -> None:
+def shows(page, text: str, timeout_s: float = 120.0) -> None:
     """Wait until the page shows a text."""
     page.get_by_text(text).first.wait_for(timeout=1e3 * timeout_s)
 

@@ -331,7 +331,7 @@ def test_an_episode_ends_in_time_without_its_manager(graph, model_file):
 )
 def test_bad_parameters_are_refused_in_one_sentence(graph, model_file, parameters, sentence):
     process = graph.start("gmm_controller", **({"model_file": model_file, "autostart": True} | parameters))
-    assert process.wait(30) == 2
+    assert process.wait(120.0) == 2
     output = graph.output("gmm_controller")
     assert sentence in output
     assert "Traceback" not in output

@@ -92,7 +92,7 @@ class Simulation:
         """Kill a process; it is not waited for any more."""
         process = self.graph.processes.pop(name)
         process.send_signal(signal.SIGKILL)
-        process.wait(5.0)
+        process.wait(120.0)
 
 
 @pytest.fixture(scope="module")

@@ -34,7 +34,7 @@ def test_the_skill_at_the_end_is_kept_though_the_next_episode_has_begun(graph, m
         states.publish(state)
 
     say_model(4, START_NS - 100)  # of the episode before
-    assert films.ready.wait(20.0), "camera and controller were not found"
+    assert films.ready.wait(120.0), "camera and controller were not found"
     say_phase(EpisodeState.PHASE_RUNNING)
     graph.wait(lambda: films._running, "the episode")
     picture = Image(height=4, width=4, encoding="rgb8", step=12, data=bytes(48))

@@ -247,7 +247,7 @@ def test_killed_in_the_middle_all_but_the_last_moment_is_there(graph, tmp_path):
         seen_ns = [m.stamp.sec * 10**9 + m.stamp.nanosec for m in list(man.looked_at)][-1]
         recorder = graph.processes.pop("hand_demo_recorder")
         recorder.kill()
-        recorder.wait(20.0)
+        recorder.wait(120.0)
     finally:
         stop.set()
         thread.join()

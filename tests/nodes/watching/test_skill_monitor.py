@@ -201,5 +201,5 @@ def test_nobody_who_decides_listens_to_the_truth():
 
 def test_a_bag_that_is_not_there_is_refused(graph):
     process = graph.start("skill_monitor", demonstrations="nowhere")
-    assert process.wait(30) == 2
+    assert process.wait(120.0) == 2
     assert "nowhere: there is no such bag" in graph.output("skill_monitor")
