@@ -56,7 +56,7 @@ def test_a_file_begun_otherwise_is_refused(few_cells, tmp_path, capsys):
     path = tmp_path / "calibration.json"
     path.write_text(json.dumps({"episodes": 500, "cells": {}}))
     assert calibrate(path) == 2
-    assert "500 episodes" in capsys.readouterr().err
+    assert "episodes (was 500, now 4)" in capsys.readouterr().err
     for content in ("{}", "[1]", '{"cells": []}'):
         path.write_text(content)
         assert calibrate(path) == 2

@@ -190,9 +190,9 @@ def test_bad_input_is_one_sentence(tmp_path, options, words):
 
 @pytest.fixture
 def log(tmp_path):
-    log = demo._EpisodeLog(tmp_path / "episodes.jsonl")
+    log = demo._open_log(tmp_path)
     for mode in ("base", "base", "train", "train", "evaluate"):
-        log.add({"mode": mode, "success": True, "wall_s": 10.0})
+        log.append({"mode": mode, "success": True, "wall_s": 10.0})
     return log
 
 
@@ -212,7 +212,7 @@ def test_without_a_checkpoint_the_log_is_put_aside(log, tmp_path):
 
 
 def test_a_checkpoint_that_was_lost_is_missed(log, tmp_path):
-    log.add({"mode": "evaluate", "success": True, "wall_s": 60.0})
+    log.append({"mode": "evaluate", "success": True, "wall_s": 60.0})
     with pytest.raises(UserError, match=r"agent\.checkpoint is missing, though the run had 6 episodes"):
         demo._forget_what_was_lost(log, tmp_path / "agent.checkpoint")
     for learned, words in ((20, "not the checkpoint of a demo"), ({"base": 2, "train": 6}, "2 base and 2 training")):
@@ -238,7 +238,7 @@ def test_a_finished_demo_needs_no_checkpoint(log, run_dir, monkeypatch):
 def test_a_log_of_something_else_is_refused(tmp_path, line):
     (tmp_path / "episodes.jsonl").write_text(line + "\n")
     with pytest.raises(UserError, match="line 1 must be a JSON object with mode, success, wall_s"):
-        demo._EpisodeLog(tmp_path / "episodes.jsonl")
+        demo._open_log(tmp_path)
 
 
 def test_nodes_that_end_are_noticed_at_once_and_quoted():

@@ -198,7 +198,10 @@ MEASURED = '{"seed_bank": "test", "episodes": 3, "outcomes": "101", "base": {"ou
         ({"table.json": '{"rows": [1], "episodes": 1, "missing": [], "git": ""}'}, "table.json is not what"),
         ({"result.json": "[1]"}, "result.json: expected an object"),
         ({"skill.npz": "", "episodes.jsonl": "", "config.json": "[1]"}, "config.json: expected an object"),
-        ({**TRAINING, "episodes.jsonl": "[1]\n"}, "episodes.jsonl: line 1 is not an episode"),
+        (
+            {**TRAINING, "episodes.jsonl": "[1]\n"},
+            "episodes.jsonl is not a log of episodes: line 1 must be a JSON object with mode, seed",
+        ),
         ({**TRAINING, "test.json": MEASURED}, "test.json is not what this version writes (2 outcomes of 3 episodes)"),
         ({**TRAINING, "config.json": CONFIG.replace("gmm", "nope")}, "config.json: skill is 'nope', expected"),
     ],

@@ -313,14 +313,14 @@ def test_a_cell_measured_otherwise_is_not_taken_for_what_is_asked(conditions):
     for one in (cell, search):
         shutil.copy(COMMITTED / f"{one.key}.json", conditions.folder / "cells")
         assert run_cell(one, conditions).exists()
-        with pytest.raises(UserError, match=r"episodes is .*, asked for .*remove the file"):
+        with pytest.raises(UserError, match=r"episodes \(was .*, now .*\); give .*another path"):
             run_cell(one, replace(conditions, episodes=7))
-    with pytest.raises(UserError, match="training_episodes is 100, asked for 30"):
+    with pytest.raises(UserError, match=r"training_episodes \(was 100, now 30\)"):
         run_cell(cell, replace(conditions, training_episodes=30))
     config = read_json(conditions.config)
     config["tasks"]["door"] |= {"touch": True, "camera": None}
     write_json(conditions.folder / "agent.json", config)
-    with pytest.raises(UserError, match=r"config.skill.camera is .*config.skill.touch is False, asked for True"):
+    with pytest.raises(UserError, match=r"config.skill.camera \(was .*config.skill.touch \(was false, now true\)"):
         assemble(replace(conditions, config=conditions.folder / "agent.json"), [cell])
 
 

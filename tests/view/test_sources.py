@@ -14,7 +14,7 @@ from sac_gmm.core.errors import UserError
 from sac_gmm.models import GaussianMixture, SkillModel, save_model
 from sac_gmm.view.bag_source import BagSource
 from sac_gmm.view.collector import Collector
-from sac_gmm.view.episode_log import EpisodeLog
+from sac_gmm.view.episode_log import ShownLog
 from sac_gmm.view.messages import Listener
 from sac_gmm.view.run_source import RunSource
 from sac_gmm.view.sources import open_source
@@ -201,12 +201,12 @@ def test_a_run_is_followed_and_its_episodes_are_played(run_folder):
 def test_a_log_that_was_taken_back_is_read_anew(tmp_path):
     path = tmp_path / "episodes.jsonl"
     path.write_text(log_line(0, True) + log_line(1, False) + log_line(2, False))
-    log = EpisodeLog(path, 1 / 30)
-    assert log.read() and len(log.episodes) == 3
+    log = ShownLog(path, 1 / 30)
+    assert log.read() and len(log.rows) == 3
     assert not log.read()
     path.write_text(log_line(0, True))
     assert log.read()
-    assert [(row.number, row.success) for row in log.episodes] == [(0, True)]
+    assert [(row.number, row.success) for row in log.rows] == [(0, True)]
 
 
 # Bad input -------------------------------------------------------------------------------------------------------

@@ -83,6 +83,7 @@ def run(asked: Calibrate) -> int:
 
 def _begun(path: Path, counts: dict[str, int]) -> dict[str, Any] | None:
     from sac_gmm.core.files import read_json
+    from sac_gmm.core.runs import check_same_values
 
     if not path.exists():
         return None
@@ -92,11 +93,7 @@ def _begun(path: Path, counts: dict[str, int]) -> dict[str, Any] | None:
     for key, cell in result["cells"].items():
         if not isinstance(cell, dict) or not set(cell) >= _IN_A_CELL:
             raise UserError(f"{path}: {key} does not hold what was measured: remove it, and it is measured again")
-    for name, count in counts.items():
-        if result.get(name) != count:
-            raise UserError(
-                f"{path} was begun with {result.get(name)} {name}, not {count}: give the same number or another file"
-            )
+    check_same_values(path, result, counts)
     return result
 
 

@@ -28,6 +28,7 @@ import tyro
 
 from sac_gmm.core.command_line import help_text, stop_process, success_progress
 from sac_gmm.core.errors import UserError
+from sac_gmm.core.runs import EpisodeLog, check_same_values, locked_run, put_aside, read_config
 
 # The launch file wires the marker detector, and nothing else, to the topic `reward`.
 REWARD_SOURCE = "aruco"
@@ -83,8 +84,6 @@ def main(args: list[str]) -> int:
 
 def run(demo: Demo) -> int:
     """Run what is still missing of a demo and write its result and report."""
-    from sac_gmm.core.runs import locked_run
-
     phases = (
         _Phase("base", "base", demo.base_episodes, "base skill", films=True),
         _Phase("train", "train", demo.training_episodes, "adapting", films=False),
@@ -95,7 +94,7 @@ def run(demo: Demo) -> int:
         _keep_older(demo.run_dir)
     with locked_run(demo.run_dir) as lock:
         _prepare_folder(demo)
-        log = _EpisodeLog(demo.run_dir / _ACTIVE_FILE)
+        log = _open_log(demo.run_dir)
         if any(log.count(phase.mode) < phase.episodes for phase in phases):
             _forget_what_was_lost(log, demo.run_dir / _CHECKPOINT)
             model = _fit(demo)
@@ -124,7 +123,7 @@ def _check(demo: Demo, phases: tuple[_Phase, ...]) -> None:
         find_bags((demo.bags,))
 
 
-def _write_result(demo: Demo, log: _EpisodeLog) -> None:
+def _write_result(demo: Demo, log: EpisodeLog) -> None:
     from sac_gmm.core.files import write_json
     from sac_gmm.report.run_page import write_report, write_summary
 
@@ -141,48 +140,16 @@ def _write_result(demo: Demo, log: _EpisodeLog) -> None:
     print(f"wrote {demo.run_dir / 'result.json'} and {demo.run_dir / 'report.html'}")
 
 
-class _EpisodeLog:
-    """One line of JSON for every episode that was run, appended as soon as it is known."""
-
-    def __init__(self, path: Path) -> None:
-        from sac_gmm.core.runs import read_log
-
-        self.path = path
-        self.episodes = read_log(path, ("mode", "success", "wall_s"))
-        if path.exists():
-            self.keep(self.episodes)  # without the last line, where a crash has cut it
-
-    def add(self, episode: dict[str, Any]) -> None:
-        self.episodes.append(episode)
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(episode) + "\n")
-
-    def keep(self, episodes: list[dict[str, Any]]) -> None:
-        """Forget all others."""
-        from sac_gmm.core.files import atomic_file
-
-        self.episodes = episodes
-        with atomic_file(self.path) as partial:
-            partial.write_text("".join(json.dumps(episode) + "\n" for episode in episodes), encoding="utf-8")
-
-    def put_aside(self) -> Path:
-        """Begin an empty log; return where this one is now."""
-        from sac_gmm.core.runs import put_aside
-
-        self.episodes = []
-        return put_aside(self.path)
-
-    def of(self, mode: str) -> list[dict[str, Any]]:
-        return [episode for episode in self.episodes if episode["mode"] == mode]
-
-    def count(self, mode: str) -> int:
-        return len(self.of(mode))
+def _open_log(run_dir: Path) -> EpisodeLog:
+    log = EpisodeLog(run_dir / _ACTIVE_FILE, ("mode", "success", "wall_s"))
+    log.read()
+    if log.path.exists():
+        log.rewrite(log.episodes)  # drops a last line that a crash has cut
+    return log
 
 
 def _keep_older(run_dir: Path) -> None:
     """Give the folder of an older run another name; anything else stays as it is, and is refused."""
-    from sac_gmm.core.runs import locked_run, put_aside, read_config
-
     if not run_dir.exists() or (run_dir.is_dir() and not any(run_dir.iterdir())):
         return
     if not (run_dir / "config.json").exists() or "base_episodes" not in read_config(run_dir):
@@ -195,20 +162,15 @@ def _keep_older(run_dir: Path) -> None:
 
 def _prepare_folder(demo: Demo) -> None:
     from sac_gmm.core.files import write_json
-    from sac_gmm.core.runs import read_config
 
     config = {key: value for key, value in asdict(demo).items() if key not in ("resume", "run_dir", "bags")}
     if not demo.resume:
         write_json(demo.run_dir / "config.json", config)
         return
-    before = read_config(demo.run_dir)
-    if changed := [key for key in {**config, **before} if before.get(key) != config.get(key)]:
-        raise UserError(
-            f"the run in {demo.run_dir} was started with other values of: {', '.join(changed)}; give the same"
-        )
+    check_same_values(demo.run_dir, read_config(demo.run_dir), config)
 
 
-def _forget_what_was_lost(log: _EpisodeLog, checkpoint: Path) -> None:
+def _forget_what_was_lost(log: EpisodeLog, checkpoint: Path) -> None:
     """Drop from the log what the agent's checkpoint does not have behind it, and all that followed: it is run again."""
     from sac_gmm.rl import read_extra
 
@@ -233,10 +195,10 @@ def _forget_what_was_lost(log: _EpisodeLog, checkpoint: Path) -> None:
             break  # what came later was done by another agent
     if lost := len(log.episodes) - len(kept):
         print(f"{lost} episodes came after the agent's last checkpoint: they are run again")
-        log.keep(kept)
+        log.rewrite(kept)
 
 
-def _begin_anew(log: _EpisodeLog, checkpoint: Path) -> None:
+def _begin_anew(log: EpisodeLog, checkpoint: Path) -> None:
     """Put aside the log of an agent that has left no checkpoint, unless it must have had one."""
     if not log.episodes:
         return
@@ -312,7 +274,7 @@ def _why_ended(said: str) -> str:
     return "\n".join(lines[-_LAST_LINES:])
 
 
-def _run_phase(demo: Demo, phase: _Phase, log: _EpisodeLog, check_nodes: Callable[[], None]) -> None:
+def _run_phase(demo: Demo, phase: _Phase, log: EpisodeLog, check_nodes: Callable[[], None]) -> None:
     """Run the episodes of a phase that are not in the log yet."""
     from sac_gmm.launcher.launch_yaml import find_package
     from sac_gmm.launcher.supervisor import end_with_parent
@@ -343,7 +305,7 @@ def _run_phase(demo: Demo, phase: _Phase, log: _EpisodeLog, check_nodes: Callabl
                 if event.pop("event") != "episode":
                     continue
                 now = time.monotonic()
-                log.add({**event, "wall_s": round(now - since, 3)})
+                log.append({**event, "wall_s": round(now - since, 3)})
                 since = now
                 recent = log.of(phase.mode)[-20:]
                 rate = sum(episode["success"] for episode in recent) / len(recent)
@@ -379,7 +341,7 @@ def _lines(client: subprocess.Popen[str], check_nodes: Callable[[], None]) -> It
         yield line
 
 
-def _result(demo: Demo, log: _EpisodeLog) -> dict[str, Any]:
+def _result(demo: Demo, log: EpisodeLog) -> dict[str, Any]:
     from sac_gmm.evaluation import SuccessRate, provenance
 
     def rate(mode: str) -> dict[str, Any]:

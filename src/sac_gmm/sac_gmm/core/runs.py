@@ -1,4 +1,7 @@
-"""The folder of a run: one program at a time works in it, and what is in it is put aside, never thrown away."""
+"""The folder of a run: its lock, its configuration and its log of episodes.
+
+One program at a time works in the folder, and what is in it is put aside, never thrown away.
+"""
 
 from __future__ import annotations
 
@@ -6,25 +9,25 @@ import contextlib
 import fcntl
 import json
 import os
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from sac_gmm.core.errors import UserError
-from sac_gmm.core.files import read_json
+from sac_gmm.core.files import atomic_file, read_json
 
 
 @contextlib.contextmanager
 def locked_run(folder: Path) -> Iterator[int]:
-    """Have a folder for oneself (flock), which ends with this program however it ends; made where it is missing.
+    """Lock a folder (flock) for this program alone, however the program ends; the folder is made if it is missing.
 
-    One that was made here and is still empty in the end is removed: what was refused leaves nothing behind.
+    A folder made here that is still empty at the end is removed, so that a run that was refused leaves nothing behind.
 
     Yields:
-        The lock's descriptor. The folder stays locked until the processes that were handed it have ended, too.
+        The lock's descriptor. The folder stays locked until every process that inherited it has ended.
 
     Raises:
-        UserError: Another program works in it, or it cannot be made.
+        UserError: Another program works in the folder, or it cannot be made.
     """
     made = not folder.exists()
     try:
@@ -50,11 +53,11 @@ def _lock(descriptor: int, folder: Path) -> None:
             f"another program works in {folder}: wait until it has ended, or give another folder"
         ) from error
     except OSError:
-        pass  # some network file systems lock no folders: better unguarded than not at all
+        pass  # some network file systems cannot lock a folder: run unguarded rather than not at all
 
 
 def put_aside(path: Path) -> Path:
-    """Give a file or folder the first name of NAME-1, NAME-2, … that is free, and return that."""
+    """Rename a file or folder to the first free name of NAME-1, NAME-2, … and return the new path."""
     number = 1
     while (free := path.with_name(f"{path.name}-{number}")).exists():
         number += 1
@@ -62,7 +65,7 @@ def put_aside(path: Path) -> Path:
 
 
 def read_config(folder: Path) -> dict[str, Any]:
-    """What was asked for when the run was begun.
+    """Read what a run was started with.
 
     Raises:
         UserError: There is no `config.json`, or it is not a JSON object.
@@ -73,32 +76,136 @@ def read_config(folder: Path) -> dict[str, Any]:
     config = read_json(path)
     if not isinstance(config, dict):
         raise UserError(
-            f"{path} holds {json.dumps(config)[:40]}, expected a JSON object with what the run was begun with: put the "
-            "file back as it was, or begin another run"
+            f"{path} holds {json.dumps(config)[:40]}, expected a JSON object with what the run was started with: put "
+            "the file back as it was, or begin another run"
         )
     return config
 
 
-def read_log(path: Path, fields: Collection[str]) -> list[dict[str, Any]]:
-    """The episodes of a log, a JSON object each line; none where there is no log. A crash may have cut the last line.
+def check_same_values(
+    path: Path, before: Mapping[str, Any], asked: Mapping[str, Any], *, recorded_only: bool = False
+) -> None:
+    """Refuse to continue a run or a result file with other values than it was started with.
+
+    Args:
+        path: The folder or file, for the message.
+        before: What it records, nested as in `asked`. Names that nobody asks for are ignored.
+        asked: What is asked for now, as JSON values.
+        recorded_only: Do not compare what `before` does not record, such as a setting that is newer than the file.
 
     Raises:
-        UserError: A line is no episode with these fields.
+        UserError: Values differ; the message names each of them.
     """
-    if not path.exists():
-        return []
-    episodes = []
-    for number, line in enumerate(path.read_bytes().splitlines(keepends=True), 1):
-        if not line.endswith(b"\n"):
-            break
+    if found := list(_differences(before, asked, recorded_only)):
+        raise UserError(
+            f"{path} was started with other values of: {'; '.join(found)}; give the same values, or another path"
+        )
+
+
+def _differences(
+    before: Mapping[str, Any], asked: Mapping[str, Any], recorded_only: bool, prefix: str = ""
+) -> Iterator[str]:
+    for name, new in asked.items():
+        if name not in before:
+            if not recorded_only:
+                yield f"{prefix}{name} (was not recorded, now {json.dumps(new)})"
+        elif isinstance(before[name], dict) and isinstance(new, dict):
+            yield from _differences(before[name], new, recorded_only, f"{prefix}{name}.")
+        elif before[name] != new:
+            yield f"{prefix}{name} (was {json.dumps(before[name])}, now {json.dumps(new)})"
+
+
+class EpisodeLog:
+    """The log of a run (`episodes.jsonl`): one JSON object per line, appended as each episode ends.
+
+    It may be read once, or again and again while another program writes it.
+
+    Args:
+        path: The file; it may appear later.
+        fields: What every line must have.
+
+    Attributes:
+        path: The file.
+        episodes: The lines read or appended so far.
+    """
+
+    def __init__(self, path: Path, fields: Collection[str] = ()) -> None:
+        self.path = path
+        self.episodes: list[dict[str, Any]] = []
+        self._fields = tuple(fields)
+        self._read_bytes = 0
+
+    def read(self) -> bool:
+        """Read what was added since the last call; a last line without its end is left for later.
+
+        A file that has become shorter (a resumed run takes back episodes) is read again from its start.
+
+        Returns:
+            Whether `episodes` has changed.
+
+        Raises:
+            UserError: The file cannot be read, or a line is not an episode with the required fields.
+        """
+        try:
+            if shrunk := self.path.stat().st_size < self._read_bytes:
+                self._read_bytes, self.episodes = 0, []
+            with self.path.open("rb") as file:
+                file.seek(self._read_bytes)
+                lines = [line for line in file if line.endswith(b"\n")]
+        except FileNotFoundError:
+            return False
+        except OSError as error:
+            raise UserError(f"cannot read {self.path}: {error.strerror}") from error
+        first = len(self.episodes) + 1
+        self.episodes = self.episodes + [self._parse(line, number) for number, line in enumerate(lines, first)]
+        self._read_bytes += sum(map(len, lines))
+        return shrunk or bool(lines)
+
+    def append(self, episode: Mapping[str, Any]) -> None:
+        """Add an episode, in the file and in `episodes`."""
+        line = _line(episode)
+        with self.path.open("ab") as file:
+            file.write(line)
+        self._read_bytes += len(line)
+        self.episodes.append(dict(episode))
+
+    def rewrite(self, episodes: Iterable[Mapping[str, Any]]) -> None:
+        """Replace the file, in one step, by one that holds these episodes alone.
+
+        Raises:
+            UserError: The file cannot be written.
+        """
+        self.episodes = [dict(episode) for episode in episodes]
+        content = b"".join(map(_line, self.episodes))
+        with atomic_file(self.path) as partial:
+            partial.write_bytes(content)
+        self._read_bytes = len(content)
+
+    def put_aside(self) -> Path:
+        """Start an empty log; return where the old one is now."""
+        self._read_bytes, self.episodes = 0, []
+        return put_aside(self.path)
+
+    def of(self, mode: str) -> list[dict[str, Any]]:
+        """The episodes of one mode: base, train or evaluate."""
+        return [episode for episode in self.episodes if episode["mode"] == mode]
+
+    def count(self, mode: str) -> int:
+        """How many episodes of one mode there are."""
+        return len(self.of(mode))
+
+    def _parse(self, line: bytes, number: int) -> dict[str, Any]:
         try:
             episode = json.loads(line)
         except ValueError:
             episode = None
-        if not isinstance(episode, dict) or not episode.keys() >= set(fields):
+        if not isinstance(episode, dict) or not episode.keys() >= set(self._fields):
             raise UserError(
-                f"{path} is not a log of episodes: line {number} must be a JSON object with {', '.join(fields)}; put "
-                "the file back as it was, or begin another run"
+                f"{self.path} is not a log of episodes: line {number} must be a JSON object with "
+                f"{', '.join(self._fields)}; put the file back as it was, or begin another run"
             )
-        episodes.append(episode)
-    return episodes
+        return episode
+
+
+def _line(episode: Mapping[str, Any]) -> bytes:
+    return json.dumps(episode).encode() + b"\n"

@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 
 from sac_gmm.control import BlendSettings
-from sac_gmm.core.errors import UserError
 from sac_gmm.core.files import read_json, write_json
 from sac_gmm.core.provenance import provenance
+from sac_gmm.core.runs import check_same_values
 from sac_gmm.evaluation.measuring import Candidate, Measurement, measure, open_candidate, summary
 from sac_gmm.evaluation.rates import SuccessRate, crossed_interval, crossed_lead
 from sac_gmm.methods.registry import CONTENDERS, contender, searcher, settings_for
@@ -125,10 +125,8 @@ def result_file(cell: Cell, conditions: Conditions) -> Path:
         UserError: There is one, but of other conditions or settings.
     """
     path = conditions.folder / "cells" / f"{cell.key}.json"
-    if path.exists() and (differing := _differing(_recorded(read_json(path)), _asked(cell, conditions))):
-        raise UserError(
-            f"{path} was measured otherwise: {'; '.join(differing)}; give another folder, or remove the file"
-        )
+    if path.exists():
+        check_same_values(path, _recorded(read_json(path)), _asked(cell, conditions), recorded_only=True)
     return path
 
 
@@ -157,18 +155,6 @@ def _recorded(result: dict[str, Any]) -> dict[str, Any]:
         "training_episodes": result.get("training", {}).get("episodes", 0),
     }
     return {"conditions": counts, **{name: result[name] for name in ("config", "search") if name in result}}
-
-
-def _differing(before: dict[str, Any], asked: dict[str, Any], prefix: str = "") -> list[str]:
-    """What differs, in words; what a cell from before does not say of itself is not compared."""
-    differing = []
-    for name in [name for name in asked if name in before]:
-        old, new = before[name], asked[name]
-        if isinstance(old, dict) and isinstance(new, dict):
-            differing += _differing(old, new, f"{prefix}{name}.")
-        elif old != new:
-            differing.append(f"{prefix}{name} is {old}, asked for {new}")
-    return differing
 
 
 def _settings(cell: Cell, conditions: Conditions) -> AgentSettings:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -13,6 +12,7 @@ import numpy as np
 
 from sac_gmm.core.errors import UserError
 from sac_gmm.core.files import read_json
+from sac_gmm.core.runs import EpisodeLog
 from sac_gmm.evaluation.measuring import Candidate, deterministic_policy
 from sac_gmm.evaluation.published import PUBLISHED
 from sac_gmm.evaluation.rates import SuccessRate
@@ -58,26 +58,19 @@ def read_fields(path: Path, *fields: str) -> dict[str, Any]:
 
 
 def read_episodes(folder: Path) -> list[Episode]:
-    """The lines of `episodes.jsonl`; the last one may have been cut by a crash."""
-    path = folder / "episodes.jsonl"
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-        episodes = [json.loads(line) for line in lines if line.endswith("\n")]
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path} is not a log of episodes ({error}): run it anew") from error
-    for number, episode in enumerate(episodes, 1):
-        if not _is_episode(episode):
-            raise UserError(
-                f"{path}: line {number} is not an episode with mode, seed, success, wall_s, and steps or duration_s: "
-                "run it anew"
-            )
-    return episodes
+    """The episodes in the log of a run.
 
-
-def _is_episode(line: Any) -> bool:
-    if not isinstance(line, dict):
-        return False
-    return {"mode", "seed", "success", "wall_s"} <= line.keys() and ("steps" in line or "duration_s" in line)
+    Raises:
+        UserError: There is no log, or a line is not an episode.
+    """
+    log = EpisodeLog(folder / "episodes.jsonl", ("mode", "seed", "success", "wall_s"))
+    log.read()
+    if not log.path.exists():
+        raise UserError(f"{log.path} is missing: give the folder of a run")
+    for number, episode in enumerate(log.episodes, 1):
+        if not {"steps", "duration_s"} & episode.keys():
+            raise UserError(f"{log.path}: line {number} has neither steps nor duration_s: run the episodes again")
+    return log.episodes
 
 
 def successes(episodes: Sequence[Episode], mode: str) -> list[bool]:

@@ -18,9 +18,9 @@ from typing import Any
 import numpy as np
 
 from sac_gmm.core.errors import UserError
-from sac_gmm.core.files import atomic_file, sync_path, write_json
+from sac_gmm.core.files import sync_path, write_json
 from sac_gmm.core.provenance import provenance
-from sac_gmm.core.runs import locked_run, put_aside, read_config, read_log
+from sac_gmm.core.runs import EpisodeLog, check_same_values, locked_run, read_config
 from sac_gmm.methods import AdaptingAgent, MacroEnv, Mode
 from sac_gmm.methods.registry import contender, demonstrated_action, make_env
 from sac_gmm.methods.sac_gmm.settings import AgentSettings
@@ -112,7 +112,7 @@ class TrainingRun:
         self._keep_policies_at = keep_policies_at
         self.folder = folder
         self.settings = plan.settings
-        self._log_path = folder / "episodes.jsonl"
+        self._log = EpisodeLog(folder / "episodes.jsonl", [field.name for field in fields(Episode)])
         self._checkpoint = folder / "agent.checkpoint"
         with contextlib.ExitStack() as opened:
             opened.enter_context(locked_run(folder))
@@ -151,7 +151,7 @@ class TrainingRun:
             while len(self.episodes) < self.total:
                 episode = self._episode(len(self.episodes))
                 self.episodes.append(episode)
-                self._append_log(episode)
+                self._log.append(vars(episode))
                 self._chart(writer, episode)
                 if self.trained in self._keep_policies_at:
                     self._save_policy(f"policy_{self.trained}.bin")
@@ -164,7 +164,7 @@ class TrainingRun:
 
     def save(self) -> None:
         """Write the checkpoint, and the policy as it is now."""
-        sync_path(self._log_path)  # never a checkpoint that has more episodes behind it than the log on the disk
+        sync_path(self._log.path)  # never a checkpoint that has more episodes behind it than the log on the disk
         extra = {
             "episodes": len(self.episodes),
             "model_id": self.model.model_id,
@@ -208,11 +208,8 @@ class TrainingRun:
             if found:
                 raise UserError(f"{self.folder} holds {', '.join(found)} of another run: give another folder")
             return
-        before, wanted = read_config(self.folder), self._config()
-        if changed := [name for name in wanted if before.get(name) != wanted[name] and name != "episodes"]:
-            raise UserError(
-                f"the run in {self.folder} was started with other values of: {', '.join(changed)}; give the same"
-            )
+        asked = {name: value for name, value in self._config().items() if name != "episodes"}
+        check_same_values(self.folder, read_config(self.folder), asked)
 
     def _config(self) -> dict[str, Any]:
         return json.loads(json.dumps(self.plan.to_json()))
@@ -272,7 +269,7 @@ class TrainingRun:
         if known is not None:
             if len(logged) < known["episodes"]:
                 raise UserError(
-                    f"{self._log_path} holds {len(logged)} episodes, {self._checkpoint} has {known['episodes']} behind "
+                    f"{self._log.path} holds {len(logged)} episodes, {self._checkpoint} has {known['episodes']} behind "
                     "it: put back the log of this run, or begin another run"
                 )
             return logged[: known["episodes"]]
@@ -283,7 +280,7 @@ class TrainingRun:
                 "another run"
             )
         if logged:
-            put_aside(self._log_path)
+            self._log.put_aside()
         return []
 
     def _write_folder(self) -> None:
@@ -291,22 +288,14 @@ class TrainingRun:
         write_json(self.folder / "config.json", {**self._config(), **provenance()})
         if not (self.folder / "skill.npz").exists():
             save_model(self.folder / "skill.npz", self.model)
-        self._write_log()
+        self._log.rewrite(map(vars, self.episodes))
 
     def _read_log(self) -> list[Episode]:
-        lines = read_log(self._log_path, [field.name for field in fields(Episode)])
+        self._log.read()
         try:
-            return [Episode(**line) for line in lines]
+            return [Episode(**line) for line in self._log.episodes]
         except TypeError as error:
-            raise UserError(f"{self._log_path} is not a log of episodes ({error}): begin another run") from error
-
-    def _write_log(self) -> None:
-        with atomic_file(self._log_path) as partial:
-            partial.write_text("".join(_line(episode) for episode in self.episodes), encoding="utf-8")
-
-    def _append_log(self, episode: Episode) -> None:
-        with self._log_path.open("a", encoding="utf-8") as file:
-            file.write(_line(episode))
+            raise UserError(f"{self._log.path} is not a log of episodes ({error}): begin another run") from error
 
     def _chart(self, writer: Any, episode: Episode) -> None:
         recent = [e.success for e in self.episodes if e.mode == episode.mode][-25:]
@@ -337,7 +326,3 @@ def trained_episodes(folder: Path) -> int:
     """How many episodes a run's checkpoint has behind it; 0 where there is none."""
     path = folder / "agent.checkpoint"
     return int(read_extra(path)["episodes"]) if path.exists() else 0
-
-
-def _line(episode: Episode) -> str:
-    return json.dumps(vars(episode)) + "\n"

@@ -25,7 +25,7 @@ from sac_gmm.perception.pictures import sensor_picture
 from sac_gmm.tasks import Task
 from sac_gmm.view.collector import Collector, workspace
 from sac_gmm.view.demonstrations import relative_paths
-from sac_gmm.view.episode_log import EpisodeLog
+from sac_gmm.view.episode_log import ShownLog
 from sac_gmm.view.playback import InterruptedPlaybackError, Playback
 from sac_gmm.view.robot import iiwa_urdf
 from sac_gmm.view.snapshot import EpisodeRow, Snapshot, Status
@@ -64,7 +64,7 @@ class RunSource:
         self.title = f"training run {folder}, task {self._task}"
         self.urdf = iiwa_urdf(self._task)
         self.controls = Playback("the episode")
-        self._log = EpisodeLog(folder / "episodes.jsonl", 1 / _RATE_HZ)
+        self._log = ShownLog(folder / "episodes.jsonl", 1 / _RATE_HZ)
         self._log.read()
         self._collector = Collector(
             base=base,
@@ -72,7 +72,7 @@ class RunSource:
             workspace_m=workspace(limits.workspace_min_m, limits.workspace_max_m),
             demonstrations=relative_paths(demonstrations / self._task.split("_")[0]),
             status=Status("starting", "loading the policy and the simulation"),
-            episodes=tuple(self._log.episodes),
+            episodes=self._log.rows,
         )
         self._base = base
         self._stepped_s = 0.0  # when the last control step was over
@@ -96,7 +96,7 @@ class RunSource:
         try:
             while not self.controls.ended:
                 if self._log.read():
-                    self._collector.change(episodes=tuple(self._log.episodes))
+                    self._collector.change(episodes=self._log.rows)
                 time.sleep(_LOG_S)
         except UserError as error:
             self._tell(Status("failed", str(error), troubled=True))
@@ -119,7 +119,7 @@ class RunSource:
         """The newest of the log, then those before it, in turn; a newer one comes first."""
         newest, turn = -1, 0
         while not self.controls.ended:
-            rows = self._log.episodes[-_AGAIN:] or [EpisodeRow(0, "base", 0, False)]
+            rows = self._log.rows[-_AGAIN:] or (EpisodeRow(0, "base", 0, False),)
             turn = 0 if rows[-1].number > newest else (turn + 1) % len(rows)
             newest = rows[-1].number
             yield rows[-1 - turn]
