@@ -91,11 +91,12 @@ def run(asked: View) -> int:
 def _watch_ros(asked: View) -> int:
     """Have the node show the page: it alone knows ROS."""
     from sac_gmm.launcher.launch_yaml import find_package
+    from sac_gmm.tasks import task_class
 
     executable = find_package("sac_gmm_nodes") / "lib" / "sac_gmm_nodes" / "live_view"
     parameters: dict[str, object] = {"host": asked.host, "port": asked.port, "rate_hz": asked.rate_hz}
     parameters["task"] = asked.task
-    if (bags := asked.demonstrations / asked.task.split("_")[0]).is_dir():
+    if (bags := asked.demonstrations / task_class(asked.task).demonstrations_folder()).is_dir():
         parameters["demonstrations"] = bags.resolve()
     if asked.skill is not None:
         parameters["skill_file"] = asked.skill.resolve()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import gymnasium
 import numpy as np
@@ -57,6 +57,9 @@ class Task(gymnasium.Env):
     metadata = {"render_modes": ["rgb_array"], "render_fps": 30}  # noqa: RUF012 - the name and type Gymnasium asks for
 
     name: str
+    # The base skill: its folder below that of all demonstrations (the task's own name if None), and its Gaussians.
+    demonstrations: str | None = None
+    components: int | Literal["auto"] = "auto"
     physics_rate_hz = 240
     torque_rate_hz = 60  # of the arm's impedance, at least; in between, torques hold
     time_limit_s = 10.0
@@ -177,6 +180,11 @@ class Task(gymnasium.Env):
             Points one every few millimetres, shape (M, 3), base axes.
         """
         raise NotImplementedError
+
+    @classmethod
+    def demonstrations_folder(cls) -> str:
+        """Name of the folder with the task's demonstrations, below the folder of all demonstrations."""
+        return cls.demonstrations or cls.name
 
     # Gymnasium -------------------------------------------------------------------------------------------------
 

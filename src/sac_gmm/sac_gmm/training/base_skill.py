@@ -1,4 +1,4 @@
-"""The skill that each task begins with: which demonstrations, how many Gaussians."""
+"""The skill that a task begins with: fitted to the task's demonstrations."""
 
 from __future__ import annotations
 
@@ -17,42 +17,32 @@ class BaseSkill:
     """How a task's base skill is fitted.
 
     Attributes:
-        bags: Folder of its demonstrations, below the folder of all demonstrations.
-        components: Gaussians: as few as follow the demonstrations without noise (`sac-gmm calibrate` shows it).
+        bags: Folder of the task's demonstrations, below the folder of all demonstrations.
+        components: Number of Gaussians.
     """
 
     bags: str
     components: int | Literal["auto"]
 
 
-BASE_SKILLS = {
-    "door": BaseSkill("door", 8),
-    "lever": BaseSkill("lever", 7),
-    "peg": BaseSkill("peg", 5),
-    "peg_medium": BaseSkill("peg", 5),
-    "peg_easy": BaseSkill("peg", 5),
-}
-
-
 def base_skill(task: str) -> BaseSkill:
-    """How the base skill of a task is fitted: of a task of one's own to the bags in its folder, components chosen.
+    """How the base skill of a task is fitted, as the task's class says.
 
     Raises:
         UserError: There is no such task.
     """
-    if task in BASE_SKILLS:
-        return BASE_SKILLS[task]
-    return BaseSkill(task_class(task).name, "auto")
+    chosen = task_class(task)
+    return BaseSkill(chosen.demonstrations_folder(), chosen.components)
 
 
 @cache
 def fit_base_skill(task: str, kind: Kind = "lpv_ds", demonstrations: Path = Path("demos")) -> SkillModel:
-    """Fit the base skill of a task, the same one every time.
+    """Fit the base skill of a task; the same demonstrations always give the same skill.
 
     Args:
         task: The task's name.
-        kind: Of the fit; `lpv_ds` is what the agent adapts.
-        demonstrations: Folder with one folder of bags per task.
+        kind: How to fit; the agent adapts skills of kind `lpv_ds`.
+        demonstrations: Folder that holds one folder of bags per task.
 
     Raises:
         UserError: There is no such task, or its bags are missing or bad.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 from pathlib import Path
 from typing import Any
@@ -147,12 +148,13 @@ def _without_collisions(urdf: str) -> bytes:
 
 
 def iiwa_urdf(task: str = "door") -> str:
-    """The simulated arm, shown by meshes, with what its gripper carries in a task."""
-    from sac_gmm.tasks.arms.grippers import parallel_jaws
-    from sac_gmm.tasks.arms.iiwa import describe_iiwa
-    from sac_gmm.tasks.scenes.lever import OPENING_M
-    from sac_gmm.tasks.scenes.peg import held_peg
+    """The simulated arm, shown by meshes, with what its gripper carries in a task.
 
-    kind = task.split("_")[0]
-    tool = held_peg() if kind == "peg" else parallel_jaws(OPENING_M) if kind == "lever" else None
-    return describe_iiwa(tool, mesh_visuals=True)
+    Raises:
+        UserError: There is no such task.
+    """
+    from sac_gmm.tasks import make_task
+    from sac_gmm.tasks.arms.iiwa import describe_iiwa
+
+    with contextlib.closing(make_task(task)) as built:
+        return describe_iiwa(built.arm.tool, mesh_visuals=True)

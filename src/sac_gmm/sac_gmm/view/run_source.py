@@ -22,7 +22,7 @@ from sac_gmm.core.errors import UserError
 from sac_gmm.core.files import read_json
 from sac_gmm.models import load_model
 from sac_gmm.perception.pictures import sensor_picture
-from sac_gmm.tasks import Task
+from sac_gmm.tasks import Task, task_class
 from sac_gmm.view.collector import Collector, workspace
 from sac_gmm.view.demonstrations import relative_paths
 from sac_gmm.view.episode_log import ShownLog
@@ -70,7 +70,7 @@ class RunSource:
             base=base,
             current=base,
             workspace_m=workspace(limits.workspace_min_m, limits.workspace_max_m),
-            demonstrations=relative_paths(demonstrations / self._task.split("_")[0]),
+            demonstrations=relative_paths(demonstrations / task_class(self._task).demonstrations_folder()),
             status=Status("starting", "loading the policy and the simulation"),
             episodes=self._log.rows,
         )

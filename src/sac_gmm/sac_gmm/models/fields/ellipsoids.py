@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from sac_gmm.core import geometry as orientation
 from sac_gmm.core.errors import UserError
+from sac_gmm.core.geometry import from_matrix
 from sac_gmm.models.fields.model import SkillModel
 from sac_gmm.models.fields.rollout import rollout
 from sac_gmm.models.mixtures.mixture import Array, GaussianMixture
@@ -48,7 +48,7 @@ def position_ellipsoids(mixture: GaussianMixture, n_sigma: float = 2.0) -> Ellip
     if mixture.dim < 6:
         raise UserError(f"ellipsoids need positions in space: the skill's state has {mixture.dim // 2} coordinates")
     centres, half_axes, rotations = mixture.ellipsoids(slice(0, 3), n_sigma)
-    quaternions = orientation.from_matrix(rotations)
+    quaternions = from_matrix(rotations)
     return Ellipsoids(centres, np.maximum(half_axes, MIN_HALF_AXIS_M), quaternions, mixture.priors)
 
 

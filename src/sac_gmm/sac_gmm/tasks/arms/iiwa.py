@@ -230,7 +230,7 @@ class Iiwa:
         mesh_visuals: bool = False,
     ):
         self._client = client
-        tool = tool or closed_finger()
+        self.tool = tool = tool or closed_finger()
         self.gains = gains or ImpedanceGains()
         self.description = describe_iiwa(tool)  # as a real arm's driver publishes it
         with tempfile.TemporaryDirectory() as folder:
@@ -302,11 +302,6 @@ class Iiwa:
     def joint_position_rad(self) -> NDArray[np.float64]:
         """Shape (7,)."""
         return self._joint_state[:7].copy()
-
-    @property
-    def joint_velocity_rad_s(self) -> NDArray[np.float64]:
-        """Shape (7,)."""
-        return self._joint_state[7:14].copy()
 
     @property
     def position_m(self) -> NDArray[np.float64]:

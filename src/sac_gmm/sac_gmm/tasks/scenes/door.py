@@ -57,6 +57,7 @@ class DoorTask(Task):
     """
 
     name = "door"
+    components = 8  # as few as follow the demonstrations without noise (`sac-gmm calibrate`)
 
     def __init__(self, *, latch: bool = False, **options: Any):
         self.latch = latch

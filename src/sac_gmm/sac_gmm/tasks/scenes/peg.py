@@ -47,6 +47,7 @@ class PegTask(Task):
     """
 
     name = "peg"
+    components = 5  # as few as follow the demonstrations without noise (`sac-gmm calibrate`)
     torque_rate_hz = 120  # at 60, contacts of the held peg take the engine 5 % longer than fewer torques save
     wrist_seat_m = (0.10, 0.0, 0.0)
     wrist_sight_m = (0.0, 0.0, 0.17)
@@ -130,6 +131,7 @@ class MediumPegTask(PegTask):
     """The peg with the medium hole."""
 
     name = "peg_medium"
+    demonstrations = "peg"
     standard_hole = "medium"
 
 
@@ -137,6 +139,7 @@ class EasyPegTask(PegTask):
     """The peg with the easy hole."""
 
     name = "peg_easy"
+    demonstrations = "peg"
     standard_hole = "easy"
 
 
