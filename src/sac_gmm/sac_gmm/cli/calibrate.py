@@ -50,10 +50,11 @@ def run(asked: Calibrate) -> int:
     from sac_gmm.core.files import check_output, write_json
     from sac_gmm.evaluation import provenance
     from sac_gmm.evaluation.noise_sweep import PAPER_SIGMA_M, cells, measure
-    from sac_gmm.training.base_skill import BASE_SKILLS, base_skill
+    from sac_gmm.tasks import TASKS
+    from sac_gmm.training.base_skill import base_skill
 
     check_output(asked.json, ".json")
-    tasks = asked.tasks or tuple(BASE_SKILLS)
+    tasks = asked.tasks or tuple(task for task in TASKS if (asked.demonstrations / base_skill(task).bags).is_dir())
     for task in tasks:
         base_skill(task)
     counts = {"episodes": asked.episodes, "other_episodes": asked.other_episodes}
