@@ -14,7 +14,7 @@ import pytest
 from sac_gmm.cli import demo
 from sac_gmm.core.errors import UserError
 from sac_gmm.core.runs import locked_run
-from sac_gmm.rl import ObservationSpec, SacAgent, save_checkpoint
+from sac_gmm.rl import AlgorithmSpec, ObservationSpec, Sac, SacConfig, save_checkpoint
 
 # In lock-step no wall clock is kept, so that this need not run alone.
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(290)]
@@ -196,10 +196,14 @@ def log(tmp_path):
     return log
 
 
+def untrained():
+    return AlgorithmSpec(Sac, ObservationSpec(1), 1, SacConfig(replay_capacity=10)).build()
+
+
 def test_episodes_after_the_last_checkpoint_are_run_again(log, tmp_path):
     checkpoint = tmp_path / "agent.checkpoint"
     for learned, kept in (({"base": 2, "train": 2}, 5), ({"base": 2, "train": 1}, 3), ({"base": 1, "train": 0}, 1)):
-        save_checkpoint(checkpoint, SacAgent(ObservationSpec(1), 1), None, {"episodes": learned})
+        save_checkpoint(checkpoint, untrained(), {"episodes": learned})
         demo._forget_what_was_lost(log, checkpoint)
         assert len(log.episodes) == len(episodes(tmp_path)) == kept
 
@@ -216,7 +220,7 @@ def test_a_checkpoint_that_was_lost_is_missed(log, tmp_path):
     with pytest.raises(UserError, match=r"agent\.checkpoint is missing, though the run had 6 episodes"):
         demo._forget_what_was_lost(log, tmp_path / "agent.checkpoint")
     for learned, words in ((20, "not the checkpoint of a demo"), ({"base": 2, "train": 6}, "2 base and 2 training")):
-        save_checkpoint(tmp_path / "agent.checkpoint", SacAgent(ObservationSpec(1), 1), None, {"episodes": learned})
+        save_checkpoint(tmp_path / "agent.checkpoint", untrained(), {"episodes": learned})
         with pytest.raises(UserError, match=words):
             demo._forget_what_was_lost(log, tmp_path / "agent.checkpoint")
     assert len(episodes(tmp_path)) == 6

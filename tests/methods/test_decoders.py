@@ -169,7 +169,7 @@ class Notebook:
     def observe(self, transition, *, learn=True):
         self.seen.append((transition, learn))
 
-    def learn_to_see(self):
+    def prepare(self):
         self.pretrained.append(len(self.seen))
 
     def metrics(self):

@@ -1,8 +1,10 @@
+import time
+
 import numpy as np
 import pytest
 import torch
 
-from sac_gmm.rl import ObservationSpec, Replay, SacConfig, Transition
+from sac_gmm.rl import AlgorithmSpec, ObservationSpec, Replay, Sac, SacConfig, Transition
 
 
 @pytest.fixture(autouse=True)
@@ -46,7 +48,8 @@ def transitions(observe):
             after = observe(spec, rng)
             success = last and rng.random() < 1 / 3
             action = rng.uniform(-1, 1, action_dim).astype(np.float32)
-            made.append(Transition(obs, action, float(success), after, success, last and not success, steps=30))
+            time_out = last and not success
+            made.append(Transition(obs, action, float(success), after, success, time_out, steps=30, success=success))
             obs = observe(spec, rng) if last else after
         return made
 
@@ -62,3 +65,20 @@ def filled(transitions):
         return replay
 
     return make
+
+
+@pytest.fixture
+def make_sac():
+    """Soft actor-critic of two action entries."""
+
+    def make(spec, config=None, seed=0):
+        return Sac(AlgorithmSpec(Sac, spec, 2, config or SacConfig(), seed))
+
+    return make
+
+
+def wait_for(condition, timeout_s=20.0):
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.01)

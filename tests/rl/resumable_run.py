@@ -7,11 +7,18 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from sac_gmm.rl import Ar1Noise, ObservationSpec, Replay, SacAgent, SacConfig, SyncLearner, Transition
+from sac_gmm.rl import AlgorithmSpec, Ar1Noise, ObservationSpec, Sac, SacConfig, SyncLearner, Transition
 
 EPISODES = 6
 SPEC = ObservationSpec(2, (1, 32, 32))
-CONFIG = SacConfig(critic_hidden=(16, 16), batch_size=16, latent_size=4, updates_per_decision=3, encoder_interval=0)
+CONFIG = SacConfig(
+    critic_hidden=(16, 16),
+    batch_size=16,
+    latent_size=4,
+    updates_per_decision=3,
+    encoder_interval=0,
+    replay_capacity=25,
+)
 
 
 def observe(rng):
@@ -29,7 +36,7 @@ def run(path: Path) -> str:
         rng.bit_generator.state = extra["rng"]
         noise.load_state_dict(extra["noise"])
     else:
-        learner = SyncLearner(SacAgent(SPEC, 2, CONFIG, seed=3), Replay(SPEC, 2, 25))
+        learner = SyncLearner(AlgorithmSpec(Sac, SPEC, 2, CONFIG, seed=3).build())
     while episode < EPISODES:
         obs = observe(rng)
         noise.reset()
@@ -37,14 +44,15 @@ def run(path: Path) -> str:
             action = learner.policy().act(obs, noise=noise.sample() if i % 2 else None)
             after = observe(rng)
             success = i == 4 and bool(rng.random() < 0.5)
-            learner.observe(Transition(obs, action, float(success), after, success, i == 4 and not success, steps=8))
+            time_out = i == 4 and not success
+            learner.observe(Transition(obs, action, float(success), after, success, time_out, steps=8, success=success))
             obs = after
         episode += 1
         extra = {"episode": episode, "rng": rng.bit_generator.state, "noise": noise.state_dict()}
         learner.checkpoint(path, extra)
         print(f"episode {episode}", flush=True)
     digest = hashlib.sha256()
-    for _, tensor in sorted(learner.agent.state_dict()["tensors"].items()):
+    for _, tensor in sorted(learner.algorithm.state_dict().tensors.items()):
         digest.update(tensor.numpy().tobytes())
     return digest.hexdigest()
 

@@ -13,7 +13,7 @@ import torch
 from sac_gmm.core.errors import UserError
 from sac_gmm.rl import (
     ObservationSpec,
-    SacAgent,
+    Sac,
     SacConfig,
     load_checkpoint,
     load_policy,
@@ -28,25 +28,28 @@ SCRIPT = Path(__file__).with_name("resumable_run.py")
 
 @pytest.mark.parametrize(("encoder_interval", "n_proposals"), [(0, 0), (2, 0), (0, 8)])
 def test_going_on_from_a_checkpoint_equals_never_stopping(
-    monkeypatch, tmp_path, image_spec, small_config, filled, observe, encoder_interval, n_proposals
+    monkeypatch, tmp_path, image_spec, small_config, transitions, observe, make_sac, encoder_interval, n_proposals
 ):
     monkeypatch.setattr(sac, "UPDATES_TO_CHOOSE", 5)
-    config = dataclasses.replace(small_config, encoder_interval=encoder_interval, n_proposals=n_proposals)
-    agent, replay = SacAgent(image_spec, 2, config, seed=2), filled(image_spec, 70, capacity=50)
-    agent.pretrain_encoder(replay.images(), 3)
-    agent.update_many(replay, 7)
-    save_checkpoint(tmp_path / "agent.checkpoint", agent, replay, {"episode": 4})
+    config = dataclasses.replace(
+        small_config, encoder_interval=encoder_interval, n_proposals=n_proposals, encoder_steps=3, replay_capacity=50
+    )
+    algorithm = make_sac(image_spec, config, seed=2)
+    for transition in transitions(image_spec, 70):
+        algorithm.observe(transition)
+    algorithm.prepare()
+    algorithm.update(7)
+    save_checkpoint(tmp_path / "agent.checkpoint", algorithm, {"episode": 4})
     loaded = load_checkpoint(tmp_path / "agent.checkpoint")
     assert loaded.extra == {"episode": 4} == read_extra(tmp_path / "agent.checkpoint")
-    assert loaded.replay is not None
-    first, second = agent.update_many(replay, 9), loaded.agent.update_many(loaded.replay, 9)
-    assert first == second
+    assert loaded.algorithm.spec == algorithm.spec
+    assert algorithm.update(9) == loaded.algorithm.update(9)
     obs = observe(image_spec, np.random.default_rng(0))
-    np.testing.assert_array_equal(agent.act(obs), loaded.agent.act(obs))
-    expected, got = agent.state_dict(), loaded.agent.state_dict()
-    assert expected["values"] == got["values"]
-    for name, tensor in expected["tensors"].items():
-        assert torch.equal(tensor, got["tensors"][name]), name
+    np.testing.assert_array_equal(algorithm.act(obs), loaded.algorithm.act(obs))
+    expected, got = algorithm.state_dict(), loaded.algorithm.state_dict()
+    assert expected.values == got.values
+    for name, tensor in expected.tensors.items():
+        assert torch.equal(tensor, got.tensors[name]), name
 
 
 def start(path):
@@ -67,20 +70,24 @@ def test_a_run_that_was_killed_ends_bit_for_bit_where_an_unbroken_one_does(tmp_p
 
 
 @pytest.fixture
-def saved(tmp_path, filled):
+def saved(tmp_path, transitions, make_sac):
     spec = ObservationSpec(3)
     path = tmp_path / "agent.checkpoint"
-    save_checkpoint(path, SacAgent(spec, 2, SacConfig(critic_hidden=(8,))), filled(spec, 20))
+    algorithm = make_sac(spec, SacConfig(critic_hidden=(8,)))
+    for transition in transitions(spec, 20):
+        algorithm.observe(transition)
+    save_checkpoint(path, algorithm)
     return path
 
 
-def rewrite(path, change):
-    """Change the header of a checkpoint."""
+def rewrite(path, change, without=None):
+    """Change the header of a checkpoint, and leave a member out."""
     with zipfile.ZipFile(path) as archive:
         members = {name: archive.read(name) for name in archive.namelist()}
     header = json.loads(members["header.json"])
     change(header)
     members["header.json"] = json.dumps(header).encode()
+    members.pop(without, None)
     with zipfile.ZipFile(path, "w") as archive:
         for name, content in members.items():
             archive.writestr(name, content)
@@ -129,7 +136,8 @@ def test_a_flipped_bit_in_the_archive_is_found_or_harmless(saved):
         lambda header: header.update(sha256=[]),
         lambda header: header.update(spec=[1]),
         lambda header: header.update(action_dim="two"),
-        lambda header: header.update(replay_capacity=-1),
+        lambda header: header["config"].update(replay_capacity=19),
+        lambda header: header.update(algorithm="another"),
         lambda header: header["config"].update(gamma=float("nan")),
         lambda header: header["values"].clear(),
     ],
@@ -164,14 +172,26 @@ def test_a_missing_file_is_named(tmp_path):
         load_checkpoint(tmp_path / "none")
 
 
-def test_a_policy_file_is_small_and_acts_alike(tmp_path, image_spec, small_config, filled, observe):
-    agent = SacAgent(image_spec, 2, small_config)
+def test_a_checkpoint_without_its_replay_buffer_is_refused(saved):
+    rewrite(saved, lambda header: header["sha256"].pop("replay.npz"), without="replay.npz")
+    with pytest.raises(UserError, match=r"agent\.checkpoint.*no replay buffer"):
+        load_checkpoint(saved)
+
+
+def test_a_file_that_names_no_algorithm_is_of_the_first(saved):
+    rewrite(saved, lambda header: header.pop("algorithm"))
+    assert type(load_checkpoint(saved).algorithm) is Sac
+
+
+def test_a_policy_file_is_small_and_acts_alike(tmp_path, image_spec, small_config, filled, observe, make_sac):
+    algorithm = make_sac(image_spec, small_config)
+    agent = algorithm.agent
     agent.update_many(filled(image_spec, 50), 5)
     path = tmp_path / "door.policy"
-    save_policy(path, agent.policy, small_config, {"task": "door"})
+    save_policy(path, algorithm.policy, algorithm.spec, {"task": "door"})
     policy, extra = load_policy(path)
     obs = observe(image_spec, np.random.default_rng(0))
-    np.testing.assert_array_equal(policy.act(obs, True), agent.act(obs, True))
+    np.testing.assert_array_equal(policy.act(obs, True), algorithm.act(obs, True))
     assert (extra, policy.version) == ({"task": "door"}, 5)
     assert path.stat().st_size < 100_000
     with pytest.raises(UserError, match="holds a policy"):

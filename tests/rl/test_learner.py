@@ -1,194 +1,37 @@
-import multiprocessing
-import os
-import signal
-import subprocess
-import sys
-import time
-
 import numpy as np
-import pytest
 
-from sac_gmm.core.errors import UserError
-from sac_gmm.rl import AsyncLearner, ObservationSpec, Replay, SacAgent, SacConfig, SyncLearner, load_checkpoint
+from sac_gmm.rl import AlgorithmSpec, AsyncLearner, FixedPolicy, Learner, ObservationSpec, Sac, SacConfig, SyncLearner
 
-SPEC = ObservationSpec(6)
-CONFIG = SacConfig(updates_per_decision=10)
+OBSERVATION = ObservationSpec(6)
+SPEC = AlgorithmSpec(Sac, OBSERVATION, 2, SacConfig(updates_per_decision=10))
 
 
-@pytest.fixture
-def learner():
-    learner = AsyncLearner(SPEC, 2, CONFIG, seed=1)
-    learner.wait_until_ready()
-    yield learner
-    learner.close()
-    assert not learner.alive
+def public(kind):
+    return {name for name in dir(kind) if not name.startswith("_")}
 
 
-def wait_for(condition, timeout_s=20.0):
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.01)
+def test_sync_and_async_share_an_interface():
+    assert public(SyncLearner) - {"resume"} <= public(AsyncLearner)
+    for kind in (SyncLearner, AsyncLearner, FixedPolicy):
+        assert public(Learner) <= public(kind)
 
 
-def test_sync_and_async_share_an_interface(transitions):
-    sync = SyncLearner(SacAgent(SPEC, 2, CONFIG), Replay(SPEC, 2, 100))
-    for transition in transitions(SPEC, 3):
-        sync.observe(transition)
-    sync.observe(transitions(SPEC, 1)[0], learn=False)
-    assert sync.metrics()["updates"] == 30
-    assert sync.metrics()["transitions"] == 4
-    public = {name for name in dir(SyncLearner) if not name.startswith("_")} - {"resume"}
-    assert public <= set(dir(AsyncLearner))
-
-
-def test_the_learner_keeps_to_its_updates_per_decision_and_publishes(learner, transitions):
-    for transition in transitions(SPEC, 40):
-        learner.observe(transition, learn=False)
-    made = transitions(SPEC, 20, seed=1)
-    for transition in made:
+def test_the_learner_makes_the_updates_that_a_transition_allows(transitions):
+    learner = SyncLearner(SPEC.build())
+    for transition in transitions(OBSERVATION, 3):
         learner.observe(transition)
-    wait_for(lambda: learner.metrics().get("updates") == 200)
-    time.sleep(0.3)
-    metrics = learner.metrics()
-    assert metrics["updates"] == 200  # and no more
-    assert metrics["transitions"] == 60
-    assert metrics["alive"] == 1.0
-    policy = learner.policy()
-    assert policy.version == 200
-    assert (policy.act(made[0].obs, True) != 0.0).any()
+    learner.observe(transitions(OBSERVATION, 1)[0], learn=False)
+    assert learner.metrics()["updates"] == 30
+    assert learner.metrics()["transitions"] == 4
 
 
-def test_the_actor_never_waits_while_the_learner_works(learner, transitions):
-    """The learner is busy all the time; the median answer stays far under a millisecond, the worst under a tick."""
-    made = transitions(SPEC, 300)
-    waits, versions = [], set()
-    for transition in made:
-        start = time.perf_counter()
+def test_a_fixed_policy_stays_as_it_is(transitions):
+    policy = SPEC.build().policy
+    learner = FixedPolicy(policy)
+    before = policy.snapshot().values
+    for transition in transitions(OBSERVATION, 3):
         learner.observe(transition)
-        policy = learner.policy()
-        policy.act(transition.obs)
-        waits.append(time.perf_counter() - start)
-        versions.add(policy.version)
-        time.sleep(0.003)
-    assert np.median(waits) < 0.002
-    assert np.quantile(waits, 0.98) < 1 / 30
-    assert len(versions) > 10
-    assert learner.metrics()["updates"] > 20
-
-
-def test_checkpoint_on_request_and_resume(tmp_path, transitions):
-    path = tmp_path / "agent.checkpoint"
-    first = AsyncLearner(SPEC, 2, CONFIG, checkpoint_path=path)
-    first.remember({"episode": 7})
-    for transition in transitions(SPEC, 20):
-        first.observe(transition)
-    wait_for(lambda: first.metrics().get("updates") == 200)
-    first.close()  # saves itself
-    assert load_checkpoint(path).extra == {"episode": 7}
-
-    second = AsyncLearner(SPEC, 2, CONFIG, resume_from=path)
-    second.wait_until_ready()
-    try:
-        assert second.metrics()["updates"] == 200
-        assert second.policy().version == 200
-        time.sleep(0.3)
-        assert second.metrics()["updates"] == 200  # no burst after a resume
-        second.checkpoint(tmp_path / "again.checkpoint", {"episode": 8})
-        assert load_checkpoint(tmp_path / "again.checkpoint").extra == {"episode": 8}
-    finally:
-        second.close()
-
-
-def test_it_saves_itself_at_intervals(tmp_path, transitions):
-    path = tmp_path / "agent.checkpoint"
-    learner = AsyncLearner(SPEC, 2, CONFIG, checkpoint_path=path, checkpoint_interval_s=0.2)
-    try:
-        learner.wait_until_ready()
-        learner.observe(transitions(SPEC, 1)[0])
-        wait_for(lambda: path.exists() and load_checkpoint(path).agent.n_updates == 10)
-    finally:
-        learner.close()
-
-
-def test_a_checkpoint_that_cannot_be_written_does_not_end_the_learning(tmp_path, transitions):
-    (tmp_path / "file").write_text("not a folder")
-    path = tmp_path / "file" / "agent.checkpoint"
-    learner = AsyncLearner(SPEC, 2, CONFIG, checkpoint_path=path, checkpoint_interval_s=0.1)
-    try:
-        learner.wait_until_ready()
-        with pytest.raises(UserError, match="cannot write"):
-            learner.checkpoint(path)
-        time.sleep(0.3)
-        learner.observe(transitions(SPEC, 1)[0])
-        wait_for(lambda: learner.metrics().get("updates") == 10)
-        assert learner.alive
-    finally:
-        learner.close()
-
-
-def test_what_ended_the_learning_is_told(transitions):
-    learner = AsyncLearner(SPEC, 2, CONFIG)
-    try:
-        learner.wait_until_ready()
-        broken = transitions(SPEC, 1)[0]
-        broken.next_obs["vector"][0] = np.nan
-        learner.observe(broken)
-        wait_for(lambda: not learner.alive)
-        assert "not finite" in learner.why_ended()
-    finally:
-        learner.close()
-
-
-def test_a_resume_with_another_configuration_is_refused(tmp_path):
-    path = tmp_path / "agent.checkpoint"
-    SyncLearner(SacAgent(SPEC, 2, CONFIG), Replay(SPEC, 2, CONFIG.replay_capacity)).checkpoint(path)
-    learner = AsyncLearner(SPEC, 2, SacConfig(gamma=0.5), resume_from=path)
-    with pytest.raises(UserError, match="another observation or configuration"):
-        learner.wait_until_ready()
-    learner.close()
-
-
-def test_a_learner_that_dies_leaves_the_actor_its_policy(learner, transitions):
-    obs = transitions(SPEC, 1)[0].obs
-    before = learner.policy().act(obs, True)
-    os.kill(learner._process.pid, signal.SIGKILL)
-    wait_for(lambda: not learner.alive)
-    for transition in transitions(SPEC, 3):
-        learner.observe(transition)
-    learner.remember({"episodes": 1})
-    assert learner._inbox.qsize() == 0, "what nobody will read is not kept"
-    np.testing.assert_array_equal(learner.policy().act(obs, True), before)
-    assert learner.metrics()["alive"] == 0.0
-    with pytest.raises(UserError, match="ended"):
-        learner.checkpoint("unused")
-
-
-PARENT = """
-import time
-from sac_gmm.rl import AsyncLearner, ObservationSpec
-if __name__ == "__main__":
-    learner = AsyncLearner(ObservationSpec(6), 2)
-    learner.wait_until_ready()
-    print(learner._process.pid, flush=True)
-    time.sleep(60)
-"""
-
-
-def test_it_ends_when_its_parent_is_killed(tmp_path):
-    script = tmp_path / "parent.py"
-    script.write_text(PARENT)
-    parent = subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, text=True)
-    child = int(parent.stdout.readline())
-    parent.kill()
-    parent.wait()
-
-    def gone():
-        try:
-            with open(f"/proc/{child}/stat") as file:
-                return file.read().rpartition(")")[2].split()[0] == "Z"
-        except FileNotFoundError:
-            return True
-
-    wait_for(gone, timeout_s=10.0)
-    assert multiprocessing.active_children() == []
+    learner.prepare()
+    assert learner.policy() is policy
+    np.testing.assert_array_equal(policy.snapshot().values, before)
+    assert learner.metrics() == {"transitions": 0.0, "updates": 0.0, "version": 0.0}

@@ -72,7 +72,8 @@ def test_successful_episodes_are_drawn_as_asked():
     for episode in range(10):
         for i in range(4):
             success = episode == 6 and i == 3
-            replay.add(Transition(vector(episode), np.zeros(1), float(success), vector(episode), success, i == 3))
+            now = vector(episode)
+            replay.add(Transition(now, np.zeros(1), 0.0, now, success, i == 3, success=success))
     batch = replay.sample(400, np.random.default_rng(0), success_fraction=0.5)
     assert batch["succeeded"].sum() == pytest.approx(200 + 20, abs=20)
     assert set(batch["vector"][batch["succeeded"] == 1.0, 0]) == {6.0}
@@ -103,6 +104,7 @@ def test_state_restores_everything(transitions):
         ({"action": np.array([np.nan])}, r"\[-1, 1\]"),
         ({"reward": float("inf")}, "reward"),
         ({"steps": 0}, "steps"),
+        ({"success": True}, "last transition only"),
     ],
 )
 def test_bad_transitions_are_refused(change, message):
@@ -119,8 +121,28 @@ def test_an_episode_that_was_cut_off_does_not_run_on_into_the_next():
     replay = Replay(SPEC, 1, 100)
     for i in range(2):  # never ends
         replay.add(Transition(vector(i), np.zeros(1), 0.0, vector(i + 1), False, steps=10, first=i == 0))
-    replay.add(Transition(vector(7), np.zeros(1), 1.0, vector(8), True, steps=10, first=True))
+    replay.add(Transition(vector(7), np.zeros(1), 1.0, vector(8), True, steps=10, first=True, success=True))
     rows = sample_all(replay, gamma=0.99, n_step=3)
     assert [rows[i]["succeeded"] for i in (0, 1, 7)] == [0, 0, 1]
     assert rows[1]["reward"] == 0.0
     assert list(replay.episode_starts()) == [0, 2]
+
+
+def test_success_is_a_flag_of_its_own_beside_the_reward():
+    """Dense rewards pay episodes that fail; a penalty may make the return of a success negative."""
+    replay = Replay(SPEC, 1, 100)
+    for episode, (reward, success) in enumerate([(1.0, False), (-1.0, True)]):
+        for i in range(3):
+            now, succeeds, fails = vector(10 * episode + i), i == 2 and success, i == 2 and not success
+            replay.add(Transition(now, np.zeros(1), reward, now, succeeds, fails, success=succeeds))
+    succeeded = {key: row["succeeded"] for key, row in sample_all(replay).items()}
+    assert succeeded == {0: 0, 1: 0, 2: 0, 10: 1, 11: 1, 12: 1}
+
+
+def test_a_success_that_is_overwritten_is_no_longer_drawn():
+    replay = Replay(SPEC, 1, 4)
+    replay.add(Transition(vector(9), np.zeros(1), 1.0, vector(9), True, success=True))
+    assert replay.sample(8, np.random.default_rng(0), success_fraction=1.0)["succeeded"].all()
+    for i in range(4):
+        replay.add(Transition(vector(i), np.zeros(1), 0.0, vector(i), False))
+    assert not replay.sample(8, np.random.default_rng(0), success_fraction=1.0)["succeeded"].any()

@@ -50,7 +50,7 @@ def train(folder, episodes, *options):
 
 
 def numbers(folder):
-    tensors = load_checkpoint(folder / "agent.checkpoint").agent.state_dict()["tensors"]
+    tensors = load_checkpoint(folder / "agent.checkpoint").algorithm.state_dict().tensors
     return {name: tensor.numpy() for name, tensor in tensors.items()}
 
 

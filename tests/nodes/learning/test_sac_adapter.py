@@ -8,7 +8,7 @@ from sac_gmm_interfaces.msg import ControllerStatus, EpisodeState, MixtureUpdate
 from sac_gmm.methods import Translation, WindowObserver
 from sac_gmm.methods.sac_gmm.settings import AgentSettings
 from sac_gmm.models import load_model, parameters_checksum
-from sac_gmm.rl import Replay, SacAgent, load_checkpoint, read_extra, save_checkpoint, save_policy
+from sac_gmm.rl import load_checkpoint, read_extra, save_checkpoint, save_policy
 from sac_gmm_nodes.common.conversions import header, pose_message, stamp_of, wrench_message
 from sac_gmm_nodes.common.node import EPISODE, LATCHED, RELIABLE
 from sac_gmm_nodes.learning.sac_adapter import in_training_steps
@@ -92,7 +92,7 @@ class World:
 
     def replay(self):
         checkpoint = load_checkpoint(self.run_dir / "agent.checkpoint")
-        return checkpoint.replay, checkpoint.agent
+        return checkpoint.algorithm.replay, checkpoint.algorithm.agent
 
 
 @pytest.mark.parametrize("learner", ["sync", "async"])
@@ -177,7 +177,7 @@ def test_what_it_waits_for_is_said(graph, model_file, tmp_path):
 @pytest.mark.parametrize("learner", ["sync", "async"])
 def test_the_checkpoint_of_something_else_is_refused(graph, model_file, tmp_path, learner):
     observer = WindowObserver(3)  # without what the adapter sees by default
-    agent = SacAgent(observer.spec, 3, seed=1)
+    algorithm = AgentSettings().algorithm(observer.spec, 3, seed=1).build()
     base = load_model(model_file)
     path = tmp_path / "agent.checkpoint"
     given = {"model_file": model_file, "run_dir": tmp_path, "use_image": False, "learner": learner}
@@ -187,7 +187,7 @@ def test_the_checkpoint_of_something_else_is_refused(graph, model_file, tmp_path
         (base.model_id, 120, "that of a run of `sac-gmm train`"),
     ):
         extra = {"model_id": model_id, "episodes": episodes, "agent": {}}
-        save_checkpoint(path, agent, Replay(observer.spec, 3, 10), extra)
+        save_checkpoint(path, algorithm, extra)
         assert graph.start("sac_adapter", **given).wait(60) == 2
         assert words in graph.output("sac_adapter")
         assert "Traceback" not in graph.output("sac_adapter")
@@ -213,10 +213,11 @@ def test_a_trained_policy_is_used_as_it_is(graph, model_file, tmp_path):
     base = load_model(model_file)
     observer = WindowObserver(3, memory=True, action_shift=Translation(base).action_shift)
     settings = AgentSettings().changed(zero_init=False)
-    policy = SacAgent(observer.spec, 3, settings.agent, seed=1).policy
+    spec = settings.algorithm(observer.spec, 3, seed=1)
+    policy = spec.build().policy
     about = {"settings": settings.to_json(), "model_id": base.model_id, "episodes_trained": 7}
     path = tmp_path / "policy.bin"
-    save_policy(path, policy, settings.agent, about)
+    save_policy(path, policy, spec, about)
     world = World(graph, model_file, tmp_path / "run", policy_file=path)
     assert "after 7 training episodes" in graph.output("sac_adapter")
     once = world.episode(EpisodeState.MODE_TRAIN, success=True)
@@ -226,7 +227,7 @@ def test_a_trained_policy_is_used_as_it_is(graph, model_file, tmp_path):
     assert graph.stop("sac_adapter") == 0
     assert not (world.run_dir / "agent.checkpoint").exists()  # nothing was learned
 
-    save_policy(path, policy, settings.agent, {**about, "model_id": "another"})
+    save_policy(path, policy, spec, {**about, "model_id": "another"})
     process = graph.start("sac_adapter", model_file=model_file, use_image=False, policy_file=path)
     assert process.wait(60) == 2
     assert "adapts skill another" in graph.output("sac_adapter")

@@ -5,41 +5,13 @@ import numpy as np
 import pytest
 import torch
 
-from sac_gmm.core.errors import UserError
-from sac_gmm.rl import ObservationSpec, Policy, Replay, SacAgent, SacConfig, Transition
+from sac_gmm.rl import ObservationSpec, Replay, SacConfig, Transition
 from sac_gmm.rl.sac import agent as sac
-
-
-@pytest.mark.parametrize("hidden", [(), (32, 32)])
-def test_the_first_deterministic_action_is_exactly_zero(image_spec, observe, hidden):
-    agent = SacAgent(image_spec, 3, SacConfig(actor_hidden=hidden), seed=5)
-    rng = np.random.default_rng(0)
-    for _ in range(5):
-        assert (agent.act(observe(image_spec, rng), deterministic=True) == 0.0).all()
-
-
-def test_initial_exploration_has_the_configured_spread_and_takes_given_noise():
-    agent = SacAgent(ObservationSpec(1), 2, SacConfig(initial_std=0.2))
-    obs = {"vector": np.zeros(1, np.float32)}
-    actions = np.array([agent.act(obs) for _ in range(3000)])
-    np.testing.assert_allclose(np.arctanh(actions).std(axis=0), 0.2, rtol=0.05)
-    np.testing.assert_allclose(agent.act(obs, noise=np.array([1.0, -2.0])), np.tanh([0.2, -0.4]), rtol=1e-5)
-
-
-def bandit(reward):
-    """Observation and replay of 400 random actions, each paid at once."""
-    spec = ObservationSpec(1)
-    replay = Replay(spec, 1, 500)
-    rng = np.random.default_rng(0)
-    obs = {"vector": np.zeros(1, np.float32)}
-    for _ in range(400):
-        action = rng.uniform(-1, 1, 1)
-        replay.add(Transition(obs, action, float(reward(action[0])), obs, terminated=True))
-    return spec, obs, replay
+from sac_gmm.rl.sac.agent import SacAgent
 
 
 @pytest.mark.parametrize("target", [-2.0, 0.3])
-def test_temperature_drives_the_entropy_to_its_target(target):
+def test_temperature_drives_the_entropy_to_its_target(bandit, target):
     """On a bandit without reward the policy is free; from -0.2 nats the entropy goes down as well as up."""
     config = SacConfig(
         critic_hidden=(16,),
@@ -64,7 +36,8 @@ def value_of_standing_still(terminated, gamma=0.9, steps=1):
     rng = np.random.default_rng(0)
     obs = {"vector": np.ones(1, np.float32)}
     for _ in range(100):
-        replay.add(Transition(obs, rng.uniform(-1, 1, 1), 0.1, obs, terminated, truncated=not terminated, steps=steps))
+        action = rng.uniform(-1, 1, 1)
+        replay.add(Transition(obs, action, 0.1, obs, terminated, not terminated, steps=steps, success=True))
     return agent.update_many(replay, 800)["value"]
 
 
@@ -75,37 +48,6 @@ def test_a_time_out_bootstraps_and_a_terminal_does_not():
 
 def test_a_long_macro_step_discounts_more():
     assert value_of_standing_still(terminated=False, steps=10) == pytest.approx(0.1 / (1.0 - 0.9**10), abs=0.03)
-
-
-@pytest.mark.parametrize("n_proposals", [0, 8])
-def test_snapshot_carries_the_policy(monkeypatch, image_spec, small_config, filled, observe, n_proposals):
-    monkeypatch.setattr(sac, "UPDATES_TO_CHOOSE", 10)
-    config = dataclasses.replace(small_config, n_proposals=n_proposals)
-    agent = SacAgent(image_spec, 2, config, seed=1)
-    agent.update_many(filled(image_spec, 60), 10)
-    actor = Policy(image_spec, 2, config, seed=9)
-    actor.load_snapshot(agent.policy_snapshot())
-    obs = observe(image_spec, np.random.default_rng(3))
-    np.testing.assert_array_equal(actor.act(obs, True), agent.act(obs, True))
-    assert actor.version == agent.policy.version == 10
-    with pytest.raises(UserError, match="numbers"):
-        SacAgent(ObservationSpec(3), 2, config).policy.load_snapshot(agent.policy_snapshot())
-
-
-def test_the_critics_choose_among_what_the_actor_proposes():
-    """A bandit that pays between 0.2 and 0.6, and an actor that learns nothing."""
-    config = SacConfig(
-        actor_hidden=(), critic_hidden=(32,), actor_learning_rate=0.0, initial_std=0.5, shift_std=0.0, n_proposals=64
-    )
-    spec, obs, replay = bandit(lambda action: 0.2 < action < 0.6)
-    agent = SacAgent(spec, 1, config)
-    agent.update_many(replay, sac.UPDATES_TO_CHOOSE - 1)
-    assert agent.act(obs, deterministic=True) == 0.0
-    agent.update_many(replay, 1)
-    assert 0.25 < agent.act(obs, deterministic=True)[0] < 0.55
-    assert agent.act(obs, deterministic=True) == agent.act(obs, deterministic=True)
-    explored = np.array([agent.act(obs) for _ in range(500)])
-    assert abs(np.arctanh(explored).mean()) < 0.1  # that is the actor's alone
 
 
 def test_learning_is_the_same_whoever_chooses(monkeypatch, filled):
@@ -185,9 +127,9 @@ def test_a_shift_of_the_frame_changes_the_mean_action_by_as_much_once_it_has_lea
             obs = {"vector": rng.normal(0.0, 0.01, 1).astype(np.float32)}
             action = rng.uniform(-1, 1, 1)
             right = bool(abs(action[0] - obs["vector"][0]) < 0.3)
-            replay.add(Transition(obs, action, float(right), obs, True))
+            replay.add(Transition(obs, action, float(right), obs, True, success=right))
         agent.update_many(replay, 600)
-        actions = [agent.act({"vector": np.full(1, x, np.float32)}, deterministic=True)[0] for x in (-0.4, 0.4)]
+        actions = [agent.policy.act({"vector": np.full(1, x, np.float32)}, deterministic=True)[0] for x in (-0.4, 0.4)]
         return (actions[1] - actions[0]) / 0.8
 
     assert slope(0.3) > 0.6

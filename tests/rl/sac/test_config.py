@@ -3,14 +3,12 @@ import json
 import pytest
 
 from sac_gmm.core.errors import UserError
-from sac_gmm.rl import ObservationSpec, SacConfig
+from sac_gmm.rl import SacConfig
 
 
 def test_survives_json():
     config = SacConfig(critic_hidden=(32, 16), gamma=0.99)
     assert SacConfig.from_json(json.loads(json.dumps(config.to_json()))) == config
-    spec = ObservationSpec(2, (1, 64, 48), (0.0, 1.0), (0.1, 2.0))
-    assert ObservationSpec.from_json(json.loads(json.dumps(spec.to_json()))) == spec
 
 
 @pytest.mark.parametrize(
@@ -61,12 +59,3 @@ def test_whole_numbers_are_numbers():
 def test_an_unknown_field_is_named():
     with pytest.raises(UserError, match="learning_rte"):
         SacConfig.from_json({"learning_rte": 1.0})
-
-
-def test_a_wrong_observation_is_refused():
-    with pytest.raises(UserError, match="image_shape"):
-        ObservationSpec(3, (64, 64, 3))
-    with pytest.raises(UserError, match="vector_scale"):
-        ObservationSpec(3, vector_scale=(1.0, 0.0, 1.0))
-    with pytest.raises(UserError, match="vector_size"):
-        ObservationSpec(0)

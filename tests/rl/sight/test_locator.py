@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from sac_gmm.core.errors import UserError
-from sac_gmm.rl import ObservationSpec, Replay, SacAgent, SacConfig, Sight, SyncLearner, Transition
+from sac_gmm.rl import AlgorithmSpec, ObservationSpec, Sac, SacConfig, Sight, SyncLearner, Transition
+from sac_gmm.rl.sac.agent import SacAgent
 from sac_gmm.rl.sight.locator import HALF_M, SIDE_PX, Locator, train_locator
 
 # A camera that looks straight down: x of the picture along x of the base, y of the picture against y of the base.
@@ -80,15 +80,6 @@ def test_it_learns_the_error_without_labels(depth_range_m):
         assert left.std(axis=0)[2] < 0.9 * error_m.std(axis=0)[2]
 
 
-def test_wrong_cameras_are_refused():
-    with pytest.raises(UserError, match="orthonormal"):
-        Sight(80.0, ((1, 0, 0), (0, 1, 0), (0, 0, 2)), 0)
-    with pytest.raises(UserError, match="focal length"):
-        Sight(0.0, DOWN, 0)
-    with pytest.raises(UserError, match="three entries"):
-        ObservationSpec(2, (1, 64, 64), sight=SIGHT)
-
-
 def seeing_spec(action_shift=True):
     """Position (3) and detected target in the camera's frame (3)."""
     shifts = {}
@@ -110,14 +101,14 @@ def episode_observation(error_m, seed=0):
 @pytest.fixture(scope="module")
 def seeing_learner():
     config = SacConfig(
-        encoder_channels=8, n_keypoints=8, locator_steps=500, locator_refit_steps=20, shift_std=0.0, critic_head_start=0
+        encoder_channels=8, n_keypoints=8, locator_steps=500, locator_refit_steps=20, shift_std=0.0, replay_capacity=500
     )
-    learner = SyncLearner(SacAgent(seeing_spec(), 3, config, seed=0), Replay(seeing_spec(), 3, 500))
+    learner = SyncLearner(AlgorithmSpec(Sac, seeing_spec(), 3, config).build())
     pictures, detected_m, error_m = scenes(24, 0)
     for picture, target, error in zip(pictures, detected_m, error_m, strict=True):
         obs = {"vector": np.concatenate((error, target)).astype(np.float32), "image": picture}
         learner.observe(Transition(obs, np.zeros(3, np.float32), 0.0, obs, True, steps=16), learn=False)
-    learner.learn_to_see()
+    learner.prepare()
     return learner
 
 
@@ -127,7 +118,7 @@ def test_what_is_seen_is_not_shifted(seeing_learner):
     for shift_std in (0.0, 0.015):
         config = SacConfig(encoder_channels=8, n_keypoints=8, locator_steps=5, shift_std=shift_std)
         agent = SacAgent(seeing_spec(), 3, config, seed=0)
-        agent.update_many(seeing_learner.replay, 5)
+        agent.update_many(seeing_learner.algorithm.replay, 5)
         actors.append(torch.cat([p.reshape(-1) for p in agent.policy.actor.parameters()]))
     assert torch.equal(*actors)
 
@@ -167,12 +158,14 @@ def test_where_the_action_has_no_symmetry_the_error_is_a_feature():
 
 
 def test_it_learns_anew_when_there_are_twice_as_many_episodes(seeing_learner):
-    learner, agent = seeing_learner, seeing_learner.agent
+    learner, agent = seeing_learner, seeing_learner.algorithm.agent
     assert agent.state_dict()["values"]["n_located"] == 24
     pictures, detected_m, error_m = scenes(24, 2)
     for k, (picture, target, error) in enumerate(zip(pictures, detected_m, error_m, strict=True)):
         obs = {"vector": np.concatenate((error, target)).astype(np.float32), "image": picture}
-        learner.observe(Transition(obs, np.zeros(3, np.float32), float(k % 2), obs, True, steps=16))
+        learner.observe(
+            Transition(obs, np.zeros(3, np.float32), float(k % 2), obs, True, steps=16, success=bool(k % 2))
+        )
         assert agent.state_dict()["values"]["n_located"] == (48 if k == 23 else 24)
 
 
@@ -181,6 +174,6 @@ def test_a_seeing_agent_goes_on_from_its_checkpoint(seeing_learner, tmp_path):
     resumed, _ = SyncLearner.resume(tmp_path / "agent.checkpoint")
     obs = episode_observation(np.array([0.01, 0.0, 0.0]))
     for learner in (seeing_learner, resumed):
-        learner.observe(Transition(obs, np.full(3, 0.1, np.float32), 1.0, obs, True, steps=16))
+        learner.observe(Transition(obs, np.full(3, 0.1, np.float32), 1.0, obs, True, steps=16, success=True))
     actions = [learner.policy().act(obs, deterministic=True) for learner in (seeing_learner, resumed)]
     np.testing.assert_array_equal(*actions)

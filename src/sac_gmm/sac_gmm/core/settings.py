@@ -1,14 +1,18 @@
-"""Numbers a person may set: each with its unit, its range and one line of help, checked where they are set.
+"""Settings that a user may change, checked where they are set.
 
-A settings class is a frozen dataclass whose fields are made with `number`. The ROS nodes declare their parameters from
-the same fields, so that the range in the code, in the parameter's description and in the refusal is one range.
+A settings class is a frozen dataclass. Fields made with `number` carry their unit, range and one line of help; the ROS
+nodes declare their parameters from the same fields, so the code, the parameter description and the error message share
+one range. Classes read from JSON call `check_types`, and `check_ranges` for bounds that depend on other fields.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import math
-from typing import Any
+import sys
+import types
+from collections.abc import Mapping
+from typing import Any, get_args, get_origin, get_type_hints
 
 from sac_gmm.core.errors import UserError
 
@@ -50,11 +54,77 @@ def check_value(field: dataclasses.Field, value: Any) -> None:
     for entry in entries:
         if isinstance(entry, bool) or not isinstance(entry, (int, float)):
             raise UserError(f"{field.name} = {entry!r} is not a number: expected {range_text(field)}")
-        if not math.isfinite(entry) or not low <= entry <= high:
-            raise UserError(f"{field.name} = {entry:g} is out of range: expected {range_text(field)}")
+        _check_range(field.name, entry, low, high, field.metadata["unit"])
+
+
+def check_ranges(settings: Any, bounds: Mapping[str, tuple[float, float]]) -> None:
+    """Check numeric fields of a dataclass against ranges; a field that holds None is skipped.
+
+    Args:
+        settings: The dataclass; call it in `__post_init__`, after `check_types`.
+        bounds: Lowest and highest allowed value by field name.
+
+    Raises:
+        UserError: A value is outside its range. The message names the field and the range.
+    """
+    for name, (low, high) in bounds.items():
+        if (value := getattr(settings, name)) is not None:
+            _check_range(name, value, low, high)
 
 
 def range_text(field: dataclasses.Field) -> str:
     """The range of a field in words, for example `0.001 to 1 m/s`."""
-    low, high, unit = field.metadata["low"], field.metadata["high"], field.metadata["unit"]
-    return f"{low:g} to {high:g} {unit}".rstrip()
+    return _range_text(field.metadata["low"], field.metadata["high"], field.metadata["unit"])
+
+
+def check_types(settings: Any) -> None:
+    """Check that every field of a dataclass holds a value of its annotated type; call it in `__post_init__`.
+
+    Raises:
+        UserError: The message names the field, its value and what is expected.
+    """
+    for name, kind in get_type_hints(type(settings)).items():
+        if not _is_a(value := getattr(settings, name), kind):
+            raise UserError(f"{name} is {value!r}, expected {_expected(kind)}")
+
+
+def _is_a(value: Any, kind: Any) -> bool:
+    if get_origin(kind) is types.UnionType:
+        return any(_is_a(value, one) for one in get_args(kind))
+    if get_origin(kind) is tuple:
+        parts = get_args(kind)
+        if not isinstance(value, tuple):
+            return False
+        if parts[-1] is Ellipsis:
+            parts = parts[:1] * len(value)
+        return len(parts) == len(value) and all(map(_is_a, value, parts))
+    if isinstance(value, bool):  # a bool is an int to Python
+        return kind is bool
+    if kind is float:  # finite: JSON has neither NaN nor infinity, and nothing learns with them
+        return isinstance(value, (int, float)) and abs(value) <= sys.float_info.max
+    return isinstance(value, kind)
+
+
+def _expected(kind: Any) -> str:
+    """The expected type in words, for an error message."""
+    if get_origin(kind) is types.UnionType:
+        return " or ".join(map(_expected, get_args(kind)))
+    if get_origin(kind) is tuple:
+        parts = get_args(kind)
+        return f"a list of {'' if ... in parts else f'{len(parts)} '}{'whole ' * (parts[0] is int)}numbers"
+    names = {bool: "true or false", int: "a whole number", float: "a number", str: "a text", types.NoneType: "null"}
+    return names.get(kind, f"an object with {', '.join(get_type_hints(kind))}")
+
+
+def _check_range(name: str, value: float, low: float, high: float, unit: str = "") -> None:
+    if not low <= value <= high or value == math.inf:  # also refuses NaN
+        raise UserError(f"{name} = {_text(value)} is out of range: expected {_range_text(low, high, unit)}")
+
+
+def _range_text(low: float, high: float, unit: str) -> str:
+    words = f"at least {_text(low)}" if high == math.inf else f"{_text(low)} to {_text(high)}"
+    return f"{words} {unit}".rstrip()
+
+
+def _text(value: float) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -17,7 +17,7 @@ from sac_gmm.core.provenance import provenance
 from sac_gmm.evaluation.measuring import Candidate, episode_seeds
 from sac_gmm.methods.episodes import run_episode
 from sac_gmm.methods.registry import make_env
-from sac_gmm.rl import Observation, Policy, load_policy
+from sac_gmm.rl import Observation, Policy, SeeingPolicy, load_policy
 
 Array = NDArray[np.float64]
 
@@ -83,8 +83,6 @@ def collect(
         "vector" (N, n), "seen" (N, L): the latent or the error told by the locator, "error_m" (N, 3), "episode" (N,),
         "decision" (N,).
     """
-    import torch
-
     env = make_env(candidate.task, candidate.skill, candidate.settings, candidate.model, {})
     task: Any = env.task
     rows: dict[str, list[Any]] = {name: [] for name in ("vector", "seen", "error_m", "episode", "decision")}
@@ -97,9 +95,7 @@ def collect(
 
         run_episode(env, act, seed)
         for decision, observation in enumerate(seen):
-            with torch.no_grad():
-                image = torch.as_tensor(observation["image"])[None] if policy.seen_size else None
-                told = policy.see(torch.as_tensor(observation["vector"])[None], image)[0].numpy()
+            told = policy.seen(observation) if isinstance(policy, SeeingPolicy) else np.zeros(0)
             values = (observation["vector"], told, task.target_m - task.true_target_m, episode, decision)
             for name, value in zip(rows, values, strict=True):
                 rows[name].append(value)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sac_gmm.rl import Ar1Noise, Observation, Policy, Transition
+from sac_gmm.rl import Ar1Noise, Learner, Observation, Policy, Transition
 
 
 class Mode(enum.IntEnum):
@@ -18,22 +18,6 @@ class Mode(enum.IntEnum):
     BASE = 0  # the skill as fitted: nothing is changed, but the agent may learn from what it sees
     TRAIN = 1  # explore and learn
     EVALUATE = 2  # act deterministically, learn nothing
-
-
-class Learner(Protocol):
-    """What the agent needs of `sac_gmm.rl.SyncLearner` or `AsyncLearner`."""
-
-    def observe(self, transition: Transition, *, learn: bool = True) -> None:
-        """Take a transition; without `learn` it is only remembered."""
-
-    def learn_to_see(self) -> None:
-        """Train what reads the pictures on those seen so far."""
-
-    def metrics(self) -> dict[str, float]:
-        """Counters, `transitions` and `updates` among them."""
-
-    def policy(self) -> Policy:
-        """The newest policy."""
 
 
 class AdaptingAgent:
@@ -92,7 +76,7 @@ class AdaptingAgent:
             self._sight_waits = False
             known = self._learner.metrics()  # a resumed learner remembers episodes that this agent has not seen
             if (self._remembers or known.get("transitions")) and not known.get("updates"):
-                self._learner.learn_to_see()
+                self._learner.prepare()
 
     def decide(self, observation: Observation, steps: int) -> NDArray[np.float32]:
         """The action for this observation, shape (action_dim,), entries in [-1, 1].
@@ -126,7 +110,7 @@ class AdaptingAgent:
         """
         if late and self._hold_back:
             observation = self._take_back(observation)
-        self._remember(observation, float(success), terminated=not truncated, truncated=truncated, steps=steps)
+        self._remember(observation, float(success), not truncated, truncated, steps, success)
         self._hand_over()
         self._last = None
 
@@ -139,12 +123,20 @@ class AdaptingAgent:
         self._noise.load_state_dict(state["noise"])
         self._sight_waits, self._remembers = state["sight_waits"], state["remembers"]
 
-    def _remember(self, observation: Observation, reward: float, terminated: bool, truncated: bool, steps: int) -> None:
+    def _remember(
+        self,
+        observation: Observation,
+        reward: float,
+        terminated: bool,
+        truncated: bool,
+        steps: int,
+        success: bool = False,
+    ) -> None:
         if self._last is None or self._mode is Mode.EVALUATE:
             return
         before, action = self._last
         self._remembers = True
-        transition = Transition(before, action, reward, observation, terminated, truncated, steps, self._first)
+        transition = Transition(before, action, reward, observation, terminated, truncated, steps, self._first, success)
         self._first = False
         self._hand_over()
         self._held = transition

@@ -1,9 +1,10 @@
 """Everything that learning depends on, in one file without pickle.
 
-A checkpoint is an uncompressed zip archive with `header.json` (format, version, shapes, configuration, counters, random
-states and the checksum of every other member), `tensors.safetensors` (networks, targets, optimisers, torch's random
-state) and, where asked for, `replay.npz`. It is written beside its place and renamed: a crash leaves the last one.
-A policy file is the same without critics, optimisers and replay: small, and enough to act.
+A checkpoint is an uncompressed zip archive with `header.json` (format, version, algorithm, shapes, configuration,
+counters, random states and the checksum of every other member), `tensors.safetensors` (networks, targets, optimisers,
+torch's random state) and a member for each group of arrays that the algorithm keeps, such as `replay.npz`. It is
+written beside its final place and renamed, so that a crash leaves the previous one.
+A policy file has the same format with the policy's tensors alone: small, and enough to act.
 """
 
 from __future__ import annotations
@@ -21,12 +22,11 @@ import safetensors.torch
 
 from sac_gmm.core.errors import UserError
 from sac_gmm.core.files import atomic_file
-from sac_gmm.rl.replay import Replay
-from sac_gmm.rl.sac.agent import Policy, SacAgent
-from sac_gmm.rl.sac.config import ObservationSpec, SacConfig
+from sac_gmm.rl.algorithm import Algorithm, AlgorithmSpec, AlgorithmState, Policy
 
 FORMAT = "sac_gmm.rl"
 VERSION = 1
+_TENSORS, _ARRAYS = "tensors.safetensors", ".npz"
 
 _Members = dict[str, bytes | dict[str, np.ndarray]]
 
@@ -35,71 +35,66 @@ _Members = dict[str, bytes | dict[str, np.ndarray]]
 class Checkpoint:
     """What `load_checkpoint` found."""
 
-    agent: SacAgent
-    replay: Replay | None
-    extra: dict[str, Any] = field(default_factory=dict)  # JSON values of the caller: episode counters, noise state
+    algorithm: Algorithm
+    extra: dict[str, Any] = field(default_factory=dict)  # the caller's JSON values: episode counters, noise state
 
 
-def save_checkpoint(
-    path: Path | str, agent: SacAgent, replay: Replay | None = None, extra: dict[str, Any] | None = None
-) -> None:
-    """Write agent, replay buffer and the caller's own JSON values to one file, in one step.
+def save_checkpoint(path: Path | str, algorithm: Algorithm, extra: dict[str, Any] | None = None) -> None:
+    """Write an algorithm and the caller's own JSON values to one file, in one step.
 
     Args:
         path: The file; an older one is replaced.
-        agent: Saved whole, so that learning goes on bit for bit.
-        replay: Saved where given.
+        algorithm: Saved whole, with its memory, so that learning goes on bit for bit.
         extra: JSON values, such as the episode counter or `Ar1Noise.state_dict()`.
     """
-    state = agent.state_dict()
-    members: _Members = {"tensors.safetensors": safetensors.torch.save(state["tensors"])}
-    if replay is not None:
-        members["replay.npz"] = replay.state_dict()
-    header = {
-        "kind": "agent",
-        "seed": agent.seed,
-        "values": state["values"],
-        "replay_capacity": None if replay is None else replay.capacity,
-        "extra": extra or {},
-    }
-    _write(path, {**_describe(agent.policy, agent.config), **header}, members)
+    state = algorithm.state_dict()
+    members: _Members = {_TENSORS: safetensors.torch.save(state.tensors)}
+    members |= {f"{group}{_ARRAYS}": arrays for group, arrays in state.arrays.items()}
+    header = {"kind": "agent", **algorithm.spec.to_json(), "values": state.values, "extra": extra or {}}
+    _write(path, header, members)
 
 
-def load_checkpoint(path: Path | str) -> Checkpoint:
+def load_checkpoint(path: Path | str, made_for: AlgorithmSpec | None = None) -> Checkpoint:
     """Read what `save_checkpoint` wrote.
 
+    Args:
+        path: The file.
+        made_for: What it must have been made for, apart from the seed; anything if not given.
+
     Raises:
-        UserError: No such file, a cut or changed file, another kind or version, shapes that do not fit.
+        UserError: No such file, a cut or changed file, another kind or version, shapes that do not fit, or a file made
+            for something else.
     """
     header, members = _read(path, "agent")
     try:
-        spec, config = ObservationSpec.from_json(header["spec"]), SacConfig.from_json(header["config"])
-        agent = SacAgent(spec, header["action_dim"], config, header["seed"])
-        agent.load_state_dict(
-            {"tensors": safetensors.torch.load(members["tensors.safetensors"]), "values": header["values"]}
+        spec = AlgorithmSpec.from_json(header, None if made_for is None else made_for.algorithm)
+        fits = made_for is None or spec.same_but_for_the_seed(made_for)
+        algorithm = spec.build() if fits else None
+        if algorithm is not None:
+            algorithm.load_state_dict(_state(header, members))
+    except Exception as error:  # a file edited by hand can make this fail in any way
+        raise UserError(f"checkpoint {path} does not fit this version's algorithm: {error}") from error
+    if algorithm is None:
+        raise UserError(
+            f"checkpoint {path} was made with another observation or configuration, or by another algorithm: use the "
+            "same, or another folder"
         )
-        replay = None
-        if "replay.npz" in members:
-            replay = Replay(spec, agent.action_dim, header["replay_capacity"])
-            with np.load(io.BytesIO(members["replay.npz"]), allow_pickle=False) as arrays:
-                replay.load_state_dict(dict(arrays))
-    except Exception as error:  # what was changed by hand can make this stumble in any way at all
-        raise UserError(f"checkpoint {path} does not fit this version's agent: {error}") from error
-    return Checkpoint(agent, replay, header["extra"])
+    return Checkpoint(algorithm, header["extra"])
 
 
-def save_policy(path: Path | str, policy: Policy, config: SacConfig, extra: dict[str, Any] | None = None) -> None:
-    """Write a policy alone: what is needed to act, not to learn on.
+def save_policy(path: Path | str, policy: Policy, spec: AlgorithmSpec, extra: dict[str, Any] | None = None) -> None:
+    """Write a policy alone: enough to act, not to go on learning.
 
     Args:
         path: The file; an older one is replaced.
-        policy: Such as `agent.policy`.
-        config: The configuration that it was built with.
+        policy: Such as `algorithm.policy`.
+        spec: Of the algorithm that it belongs to.
         extra: JSON values, such as the task and its success rate.
     """
     tensors = {name: tensor.clone() for name, tensor in policy.state_dict().items()}
-    header = {"kind": "policy", "policy_version": policy.version, "extra": extra or {}}
-    _write(path, {**_describe(policy, config), **header}, {"tensors.safetensors": safetensors.torch.save(tensors)})
+    header = {"kind": "policy", **spec.to_json(), "policy_version": policy.version, "extra": extra or {}}
+    del header["seed"]  # of the training; exploring with a loaded policy does not repeat it
+    _write(path, header, {_TENSORS: safetensors.torch.save(tensors)})
 
 
 def load_policy(path: Path | str) -> tuple[Policy, dict[str, Any]]:
@@ -110,11 +105,10 @@ def load_policy(path: Path | str) -> tuple[Policy, dict[str, Any]]:
     """
     header, members = _read(path, "policy")
     try:
-        spec, config = ObservationSpec.from_json(header["spec"]), SacConfig.from_json(header["config"])
-        policy = Policy(spec, header["action_dim"], config)
-        policy.load_state_dict(safetensors.torch.load(members["tensors.safetensors"]))
+        policy = AlgorithmSpec.from_json(header).make_policy()
+        policy.load_state_dict(safetensors.torch.load(members[_TENSORS]))
         policy.version = header["policy_version"]
-    except Exception as error:  # what was changed by hand can make this stumble in any way at all
+    except Exception as error:  # a file edited by hand can make this fail in any way
         raise UserError(f"policy {path} does not fit this version: {error}") from error
     return policy, header["extra"]
 
@@ -124,8 +118,14 @@ def read_extra(path: Path | str) -> dict[str, Any]:
     return _read(path, "agent")[0]["extra"]
 
 
-def _describe(policy: Policy, config: SacConfig) -> dict[str, Any]:
-    return {"spec": policy.spec.to_json(), "action_dim": policy.action_dim, "config": config.to_json()}
+def _state(header: dict[str, Any], members: dict[str, bytes]) -> AlgorithmState:
+    """What an algorithm goes on from, as `save_checkpoint` stored it."""
+    arrays = {}
+    for name, content in members.items():
+        if name.endswith(_ARRAYS):
+            with np.load(io.BytesIO(content), allow_pickle=False) as stored:
+                arrays[name.removesuffix(_ARRAYS)] = dict(stored)
+    return AlgorithmState(safetensors.torch.load(members[_TENSORS]), header["values"], arrays)
 
 
 def _write(path: Path | str, header: dict[str, Any], members: _Members) -> None:
@@ -144,7 +144,7 @@ def _write(path: Path | str, header: dict[str, Any], members: _Members) -> None:
 
 
 def _save_arrays(file: io.RawIOBase, arrays: dict[str, np.ndarray]) -> None:
-    """Write what `numpy.load` reads, as `numpy.savez` does, but without a copy: a replay may fill half the memory."""
+    """Write what `numpy.load` reads, like `numpy.savez` but without a copy: a replay may fill half the memory."""
     with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
         for name, array in arrays.items():
             values = np.asarray(array, order="C")
@@ -154,7 +154,7 @@ def _save_arrays(file: io.RawIOBase, arrays: dict[str, np.ndarray]) -> None:
 
 
 class _Hashed(io.RawIOBase):
-    """A stream into a file that knows the checksum of what went through it."""
+    """A stream into a file that keeps the checksum of what was written."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
@@ -187,7 +187,7 @@ def _read(path: Path | str, kind: str) -> tuple[dict[str, Any], dict[str, bytes]
     if header.get("kind") != kind:
         raise UserError(f"{path} holds a {header.get('kind')}, expected a file with a {kind}")
     if not all(isinstance(header.get(name), dict) for name in ("sha256", "extra")):
-        raise UserError(f"{path}: its header lacks the checksums or what belongs to the run: use an older copy")
+        raise UserError(f"{path}: its header lacks the checksums or the run's own values: use an older copy")
     for name, checksum in header["sha256"].items():
         if name not in members or hashlib.sha256(members[name]).hexdigest() != checksum:
             raise UserError(f"{path}: {name} is missing or does not match its checksum: use an older copy")
@@ -195,10 +195,10 @@ def _read(path: Path | str, kind: str) -> tuple[dict[str, Any], dict[str, bytes]
 
 
 def _parse(path: Path | str, file: IO[bytes]) -> tuple[Any, dict[str, bytes]]:
-    """Header and members of an archive, as they are in it."""
+    """Return header and members of an archive, unchecked."""
     try:
         with zipfile.ZipFile(file) as archive:
             members = {name: archive.read(name) for name in archive.namelist()}
         return json.loads(members.pop("header.json")), members
-    except Exception as error:  # a damaged file can make the parser stumble in any way at all
+    except Exception as error:  # a damaged file can make the parser fail in any way
         raise UserError(f"{path} was cut short or is no checkpoint ({error}): use an older copy") from error

@@ -2,29 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
-
 import numpy as np
 
 from sac_gmm.core.errors import UserError
-from sac_gmm.rl.sac.config import ObservationSpec
+from sac_gmm.rl.spaces import ObservationSpec
+from sac_gmm.rl.transition import Transition
 
-Observation = dict[str, np.ndarray]
-
-
-@dataclass(frozen=True)
-class Transition:
-    """One decision and what came of it."""
-
-    obs: Observation
-    action: np.ndarray  # (m,) in [-1, 1]
-    reward: float  # sum over the control steps of the window
-    next_obs: Observation
-    terminated: bool  # the task ended: nothing can follow, no bootstrap
-    truncated: bool = False  # a time-out or an interruption: the episode's last transition, but it bootstraps
-    steps: int = 1  # control steps really taken
-    first: bool = False  # of its episode: the one before, if it never ended, was cut off
+# Stored by row, as `_<field>` here and as `<field>` in files.
+_FIELDS = ("vector", "next_vector", "action", "reward", "steps", "terminated", "last", "succeeded", "image")
 
 
 class Replay:
@@ -52,7 +37,7 @@ class Replay:
         self._steps = np.zeros(capacity, np.int32)
         self._terminated = np.zeros(capacity, bool)
         self._last = np.zeros(capacity, bool)  # last transition of its episode
-        self._succeeded = np.zeros(capacity, bool)  # belongs to an episode of positive return
+        self._succeeded = np.zeros(capacity, bool)  # belongs to an episode that succeeded
         self._successes = np.zeros(0, np.int64)  # indices of those
         # Written to at once: a run that does not fit into memory fails at its start, and none grows as it goes on.
         self._image = np.empty((capacity, *(spec.image_shape or (0,))), np.uint8)
@@ -67,9 +52,9 @@ class Replay:
         """Append one transition.
 
         Raises:
-            UserError: A shape that is not the specified one, a number that is not finite, an action outside [-1, 1].
+            UserError: The transition does not fit; see `Transition.check`.
         """
-        self._check(transition)
+        transition.check(self.spec, self.action_dim)
         i = self.n_added % self.capacity
         previous = (i - 1) % self.capacity
         if transition.first and self.size:
@@ -91,9 +76,9 @@ class Replay:
                 del self._next_image[previous]
         self.n_added += 1
         self.size = min(self.size + 1, self.capacity)
-        if self._last[i]:
-            self._mark_success(i)
-        elif self.n_added > self.capacity:
+        if transition.success:
+            self._succeeded[self._rows_of_episode(i)] = True
+        if transition.success or self.n_added > self.capacity:
             self._successes = np.flatnonzero(self._succeeded[: self.size])
 
     def sample(
@@ -114,7 +99,7 @@ class Replay:
             rng: Source of the indices.
             gamma: Discount per control step.
             n_step: Transitions summed up to the episode's end before the bootstrap.
-            success_fraction: Part of the batch drawn from episodes of positive return, where there are any.
+            success_fraction: Part of the batch drawn from episodes that succeeded, where there are any.
             images: Whether the images are wanted, which are most of the work.
             n_batches: Batches drawn at once, one after the other along the first axis, which then is n_batches * B.
 
@@ -122,7 +107,7 @@ class Replay:
             "row", "next_row" (B,): where observation and next observation are stored,
             "vector", "next_vector" (B, n), "image", "next_image" uint8 (B, C, H, W) where specified, "action" (B, m),
             "reward" (B,) discounted sum, "discount" (B,): gamma**steps, 0 where the episode terminated,
-            "succeeded" (B,): 1 where the episode's return is positive, else 0.
+            "succeeded" (B,): 1 where the episode succeeded, else 0.
         """
         if self.size == 0:
             raise UserError("the replay buffer is empty: add transitions before sampling")
@@ -196,20 +181,7 @@ class Replay:
     def state_dict(self) -> dict[str, np.ndarray]:
         """Return everything that is stored, as arrays."""
         held = slice(0, self.size)
-        state = {
-            name: getattr(self, f"_{name}")[held]
-            for name in (
-                "vector",
-                "next_vector",
-                "action",
-                "reward",
-                "steps",
-                "terminated",
-                "last",
-                "succeeded",
-                "image",
-            )
-        }
+        state = {name: getattr(self, f"_{name}")[held] for name in _FIELDS}
         rows = sorted(self._next_image)
         state["next_image_rows"] = np.array(rows, np.int64)
         state["next_images"] = np.array([self._next_image[i] for i in rows], np.uint8)
@@ -227,7 +199,7 @@ class Replay:
             raise UserError(f"the stored replay holds {int(state['capacity'])} transitions, this one {self.capacity}")
         n_added = int(state["n_added"])
         size = min(n_added, self.capacity)
-        for name in ("vector", "next_vector", "action", "reward", "steps", "terminated", "last", "succeeded", "image"):
+        for name in _FIELDS:
             array = getattr(self, f"_{name}")
             if state[name].shape != (size, *array.shape[1:]):
                 raise UserError(f"replay field {name} has shape {state[name].shape}, not {(size, *array.shape[1:])}")
@@ -236,33 +208,12 @@ class Replay:
         self.n_added, self.size = n_added, size
         self._successes = np.flatnonzero(self._succeeded[:size])
 
-    def _mark_success(self, end: int) -> None:
-        """Mark the rows of the episode that ends at row `end` when its return is positive."""
+    def _rows_of_episode(self, end: int) -> list[int]:
+        """Rows of the episode that ends at row `end`, as far as they are held, the last one first."""
         rows = [end]
         while len(rows) < self.size:
             before = (rows[-1] - 1) % self.capacity
             if self._last[before]:
                 break
             rows.append(before)
-        if self._reward[rows].sum() > 0.0:
-            self._succeeded[rows] = True
-        self._successes = np.flatnonzero(self._succeeded[: self.size])
-
-    def _check(self, transition: Transition) -> None:
-        expected: dict[str, Any] = {}
-        if self.spec.vector_size:
-            expected["vector"] = (self.spec.vector_size,)
-        if self.spec.image_shape is not None:
-            expected["image"] = self.spec.image_shape
-        for which, obs in (("obs", transition.obs), ("next_obs", transition.next_obs)):
-            for name, shape in expected.items():
-                if name not in obs or np.shape(obs[name]) != shape:
-                    got = np.shape(obs[name]) if name in obs else "nothing"
-                    raise UserError(f'transition {which}["{name}"] has shape {got}, expected {shape}')
-            if self.spec.vector_size and not np.all(np.isfinite(obs["vector"])):
-                raise UserError(f'transition {which}["vector"] is not finite: {obs["vector"]}')
-        action = np.asarray(transition.action)
-        if action.shape != (self.action_dim,) or not np.all(np.abs(action) <= 1.0):
-            raise UserError(f"transition action is {action}, expected {self.action_dim} entries in [-1, 1]")
-        if not np.isfinite(transition.reward) or transition.steps < 1:
-            raise UserError(f"transition reward {transition.reward} or steps {transition.steps} is out of range")
+        return rows

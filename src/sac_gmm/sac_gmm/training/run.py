@@ -25,7 +25,7 @@ from sac_gmm.methods import AdaptingAgent, MacroEnv, Mode
 from sac_gmm.methods.registry import contender, demonstrated_action, make_env
 from sac_gmm.methods.sac_gmm.settings import AgentSettings
 from sac_gmm.models import Kind, SkillModel, load_model, save_model
-from sac_gmm.rl import Replay, SacAgent, SyncLearner, read_extra, save_policy
+from sac_gmm.rl import SyncLearner, read_extra, save_policy
 from sac_gmm.tasks.sensing.sensors import check_groups
 from sac_gmm.training.base_skill import fit_base_skill
 from sac_gmm.training.seeds import seed_bank
@@ -180,7 +180,7 @@ class TrainingRun:
             "model_id": self.model.model_id,
             **provenance(),
         }
-        save_policy(self.folder / name, self.learner.policy(), self.settings.agent, about)
+        save_policy(self.folder / name, self.learner.policy(), self._algorithm, about)
 
     def close(self) -> None:
         """Leave the physics engine and the folder."""
@@ -222,20 +222,19 @@ class TrainingRun:
 
     def _open_agent(self) -> dict[str, Any] | None:
         """Make learner and agent, of the checkpoint where there is one; what was stored beside it."""
-        spec, action_dim, config = self.env.observer.spec, self.env.decoder.action_dim, self.settings.agent
+        spec, action_dim = self.env.observer.spec, self.env.decoder.action_dim
+        self._algorithm = self.settings.algorithm(spec, action_dim, self.plan.seed)
         known = None
         if self._checkpoint.exists():
-            self.learner, known = SyncLearner.resume(self._checkpoint, (spec, action_dim, config))
+            self.learner, known = SyncLearner.resume(self._checkpoint, self._algorithm)
             self._check_belongs(known)
         else:
-            self.learner = SyncLearner(
-                SacAgent(spec, action_dim, config, self.plan.seed), Replay(spec, action_dim, config.replay_capacity)
-            )
+            self.learner = SyncLearner(self._algorithm.build())
         self._demonstrates = contender(self.plan.skill).demonstrates
         self.agent = AdaptingAgent(
             self.learner,
             action_dim,
-            config.noise_correlation,
+            self.settings.agent.noise_correlation,
             self.plan.seed,
             sees_images=spec.image_shape is not None,
             base_action=demonstrated_action(self.model) if self._demonstrates else None,

@@ -229,10 +229,10 @@ def learn() -> None:
     """Feed a learner faster than it learns, until interrupted."""
     import torch
 
-    from sac_gmm.rl import AsyncLearner, ObservationSpec, SacConfig, Transition
+    from sac_gmm.rl import AlgorithmSpec, AsyncLearner, ObservationSpec, Sac, SacConfig, Transition
 
     torch.set_num_threads(1)
-    learner = AsyncLearner(ObservationSpec(17), 3, SacConfig(updates_per_decision=100))
+    learner = AsyncLearner(AlgorithmSpec(Sac, ObservationSpec(17), 3, SacConfig(updates_per_decision=100)))
     rng = np.random.default_rng(0)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:

@@ -24,17 +24,7 @@ from sac_gmm.core.errors import UserError
 from sac_gmm.methods import AdaptingAgent, Mode, WindowObserver, make_adaptation
 from sac_gmm.methods.sac_gmm.settings import CONTROL_RATE_HZ, AgentSettings, load_settings
 from sac_gmm.models import load_model
-from sac_gmm.rl import (
-    AsyncLearner,
-    FixedPolicy,
-    Policy,
-    Replay,
-    SacAgent,
-    SacConfig,
-    SyncLearner,
-    load_policy,
-    read_extra,
-)
+from sac_gmm.rl import AlgorithmSpec, AsyncLearner, FixedPolicy, Policy, SyncLearner, load_policy, read_extra
 from sac_gmm_nodes.common.conversions import (
     depth_array,
     frame_objection,
@@ -119,7 +109,8 @@ class SacAdapter(BaseNode):
         self._learner: AsyncLearner | SyncLearner | FixedPolicy
         known = self._known() if trained is None else None
         if trained is None:
-            self._learner = self._open_learner(learner, config, seed)
+            spec = settings.algorithm(self._observer.spec, self._adaptation.action_dim, seed)
+            self._learner = self._open_learner(learner, spec)
         else:
             self._check_policy(policy_file, trained, about)
             self._learner = FixedPolicy(trained)
@@ -186,26 +177,19 @@ class SacAdapter(BaseNode):
             )
         return known
 
-    def _open_learner(self, kind: str, config: SacConfig, seed: int) -> AsyncLearner | SyncLearner:
-        """A learner that goes on from the checkpoint, where there is one."""
-        path, spec, action_dim = self._checkpoint, self._observer.spec, self._adaptation.action_dim
+    def _open_learner(self, kind: str, spec: AlgorithmSpec) -> AsyncLearner | SyncLearner:
+        """A learner that goes on from the checkpoint, if there is one."""
+        path = self._checkpoint
         resume_from = path if path is not None and path.exists() else None
         if resume_from is not None:
             self.get_logger().info(f"going on from {resume_from}")
         if kind == "sync":
             torch.set_num_threads(1)  # its matrices are too small to be shared among threads
             if resume_from is not None:
-                return SyncLearner.resume(resume_from, (spec, action_dim, config))[0]
-            agent = SacAgent(spec, action_dim, config, seed)
-            return SyncLearner(agent, Replay(spec, action_dim, config.replay_capacity))
+                return SyncLearner.resume(resume_from, spec)[0]
+            return SyncLearner(spec.build())
         learner = AsyncLearner(
-            spec,
-            action_dim,
-            config,
-            seed,
-            resume_from=resume_from,
-            checkpoint_path=path,
-            checkpoint_interval_s=self._save_every_s,
+            spec, resume_from=resume_from, checkpoint_path=path, checkpoint_interval_s=self._save_every_s
         )
         learner.wait_until_ready(_LEARNER_START_S)
         return learner

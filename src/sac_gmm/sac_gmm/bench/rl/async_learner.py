@@ -47,11 +47,10 @@ def measure(seconds: float, interval: int) -> dict[str, Any]:
     import numpy as np
     import torch
 
-    from sac_gmm.rl import AsyncLearner, ObservationSpec, SacConfig, Transition
+    from sac_gmm.rl import AlgorithmSpec, AsyncLearner, ObservationSpec, Sac, SacConfig, Transition
 
     torch.set_num_threads(1)
-    spec = ObservationSpec(17, (3, 64, 64))
-    config = SacConfig(updates_per_decision=20)
+    spec = AlgorithmSpec(Sac, ObservationSpec(17, (3, 64, 64)), 3, SacConfig(updates_per_decision=20))
     rng = np.random.default_rng(0)
 
     def observe() -> dict[str, np.ndarray]:
@@ -60,7 +59,7 @@ def measure(seconds: float, interval: int) -> dict[str, Any]:
             "image": rng.integers(0, 256, (3, 64, 64), dtype=np.uint8),
         }
 
-    learner = AsyncLearner(spec, 3, config)
+    learner = AsyncLearner(spec)
     try:
         learner.wait_until_ready()
         obs = observe()

@@ -26,10 +26,7 @@ import torch
 from numpy.typing import NDArray
 
 from sac_gmm.core.files import write_json
-from sac_gmm.rl.noise import Ar1Noise
-from sac_gmm.rl.replay import Observation, Replay, Transition
-from sac_gmm.rl.sac.agent import Policy, SacAgent
-from sac_gmm.rl.sac.config import ObservationSpec, SacConfig
+from sac_gmm.rl import AlgorithmSpec, Ar1Noise, Observation, ObservationSpec, Policy, Sac, SacConfig, Transition
 
 # A bandit of one decision gives a hundredth of the transitions that a task gives in as many episodes. There, the tasks'
 # configuration learns by heart; a linear actor that imitates its successes generalises.
@@ -157,21 +154,21 @@ def learn(
     """
     start = time.perf_counter()
     task = HiddenOffset(1000 + seed, n_decisions)
-    agent, replay = SacAgent(task.spec, 2, config, seed), Replay(task.spec, 2, config.replay_capacity)
+    sac = Sac(AlgorithmSpec(Sac, task.spec, 2, config, seed))
     noise = Ar1Noise(2, config.noise_correlation, np.random.default_rng([seed, 2]))
     for _ in range(base_episodes):
-        _episode(task, agent, replay, base=True)
+        _episode(task, sac, base=True)
     # A task of one decision shows few pictures: it is looked at a little longer.
     pictures = [task.reset()["image"] for _ in range(200 if n_decisions == 1 else 0)]
-    agent.pretrain_encoder(np.array(pictures) if pictures else replay.images(), encoder_steps)
+    sac.agent.pretrain_encoder(np.array(pictures) if pictures else sac.replay.images(), encoder_steps)
 
-    base = _success_rate(agent.policy, n_decisions, evaluation_episodes)
+    base = _success_rate(sac.policy, n_decisions, evaluation_episodes)
     success, trained = {}, []
     for episode in range(1, episodes + 1):
         noise.reset()
-        trained.append(_episode(task, agent, replay, noise=noise))
+        trained.append(_episode(task, sac, noise=noise))
         if episode in evaluate_at:
-            success[episode] = _success_rate(agent.policy, n_decisions, evaluation_episodes)
+            success[episode] = _success_rate(sac.policy, n_decisions, evaluation_episodes)
     windows = np.convolve(trained, np.ones(25) / 25, "valid") if episodes >= 25 else np.array([np.mean(trained)])
     return {
         "seed": seed,
@@ -183,17 +180,15 @@ def learn(
     }
 
 
-def _episode(
-    task: HiddenOffset, agent: SacAgent, replay: Replay, noise: Ar1Noise | None = None, base: bool = False
-) -> float:
+def _episode(task: HiddenOffset, sac: Sac, noise: Ar1Noise | None = None, base: bool = False) -> float:
     """One episode into the buffer, with updates after each decision unless it is a base episode; return its reward."""
     obs, reward, over = task.reset(), 0.0, False
     while not over:
-        action = np.zeros(2, np.float32) if noise is None else agent.act(obs, noise=noise.sample())
+        action = np.zeros(2, np.float32) if noise is None else sac.act(obs, noise=noise.sample())
         after, reward, terminated, truncated = task.step(action)
-        replay.add(Transition(obs, action, reward, after, terminated, truncated, STEPS))
+        sac.observe(Transition(obs, action, reward, after, terminated, truncated, STEPS, success=reward > 0.0))
         if not base:
-            agent.update_many(replay, agent.config.updates_per_decision)
+            sac.update(sac.updates_per_transition)
         obs, over = after, terminated or truncated
     return reward
 

@@ -84,7 +84,7 @@ def _alternate(sides: list[Callable[[int], object]], blocks: int, updates: int) 
 def _ours(width: int, batch: int, n_critics: int = 2) -> Callable[[int], object]:
     import numpy as np
 
-    from sac_gmm.rl import ObservationSpec, Replay, SacAgent, SacConfig, Transition
+    from sac_gmm.rl import AlgorithmSpec, ObservationSpec, Sac, SacConfig, Transition
 
     config = SacConfig(
         actor_hidden=(width, width),
@@ -99,13 +99,12 @@ def _ours(width: int, batch: int, n_critics: int = 2) -> Callable[[int], object]
         batch_size=batch,
         replay_capacity=N_TRANSITIONS,
     )
-    spec = ObservationSpec(N_OBSERVATION)
-    agent, replay = SacAgent(spec, N_ACTION, config), Replay(spec, N_ACTION, N_TRANSITIONS)
+    sac = Sac(AlgorithmSpec(Sac, ObservationSpec(N_OBSERVATION), N_ACTION, config))
     rng = np.random.default_rng(0)
     for _ in range(N_TRANSITIONS):
         first, after = ({"vector": rng.normal(size=N_OBSERVATION).astype(np.float32)} for _ in range(2))
-        replay.add(Transition(first, rng.uniform(-1, 1, N_ACTION), float(rng.normal()), after, terminated=False))
-    return lambda n: agent.update_many(replay, n)
+        sac.observe(Transition(first, rng.uniform(-1, 1, N_ACTION), float(rng.normal()), after, terminated=False))
+    return sac.update
 
 
 def _peer(width: int, batch: int) -> Callable[[int], object]:

@@ -15,10 +15,10 @@ from typing import Any
 from sac_gmm.control import BlendSettings
 from sac_gmm.core.errors import UserError
 from sac_gmm.core.files import read_json
+from sac_gmm.core.settings import check_ranges, check_types
 from sac_gmm.methods.sac_gmm.adaptation import ADAPTATIONS
 from sac_gmm.methods.sac_gmm.images import CameraPlace, image_coding
-from sac_gmm.rl import SacConfig
-from sac_gmm.rl.sac.config import check_types
+from sac_gmm.rl import AlgorithmSpec, ObservationSpec, Sac, SacConfig
 
 CONTROL_RATE_HZ = 30.0  # of the control steps that `interval` counts; the base skills are fitted at it
 
@@ -66,12 +66,9 @@ class SkillSettings:
             "blend_s": (0.0, 2.0),
             "history": (0, 20),
             "base_episodes": (0, 10_000),
+            "training_noise_m": (0.0, 0.2),
         }
-        if self.training_noise_m is not None:
-            bounds["training_noise_m"] = (0.0, 0.2)
-        for name, (low, high) in bounds.items():
-            if not low <= getattr(self, name) <= high:
-                raise UserError(f"{name} is {getattr(self, name)}, it must lie in [{low}, {high}]")
+        check_ranges(self, bounds)
 
 
 @dataclass(frozen=True)
@@ -80,6 +77,10 @@ class AgentSettings:
 
     agent: SacConfig = field(default_factory=SacConfig)
     skill: SkillSettings = field(default_factory=SkillSettings)
+
+    def algorithm(self, observation: ObservationSpec, action_dim: int, seed: int) -> AlgorithmSpec:
+        """What learns a policy of these shapes."""
+        return AlgorithmSpec(Sac, observation, action_dim, self.agent, seed)
 
     def to_json(self) -> dict[str, Any]:
         """Return a JSON-ready dict."""

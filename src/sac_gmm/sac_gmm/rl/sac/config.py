@@ -1,147 +1,15 @@
-"""What an agent is told: the shape of what it sees and how it learns."""
+"""How the soft actor-critic learns: every setting with its default and its range."""
 
 from __future__ import annotations
 
 import dataclasses
-import sys
-import types
 from dataclasses import dataclass
-from typing import Any, get_args, get_origin, get_type_hints
-
-import numpy as np
+from typing import Any
 
 from sac_gmm.core.errors import UserError
+from sac_gmm.core.settings import check_ranges, check_types
 
-_MOST_LAYERS, _WIDEST = 16, 4096  # what a network may have: beyond, memory ends before learning begins
-
-
-def check_types(settings: Any) -> None:
-    """Refuse a dataclass that holds other kinds of values than its fields are annotated with.
-
-    Raises:
-        UserError: It names the field, what it holds and what is expected.
-    """
-    for name, kind in get_type_hints(type(settings)).items():
-        if not _is_a(value := getattr(settings, name), kind):
-            raise UserError(f"{name} is {value!r}, expected {_expected(kind)}")
-
-
-def _is_a(value: Any, kind: Any) -> bool:
-    if get_origin(kind) is types.UnionType:
-        return any(_is_a(value, one) for one in get_args(kind))
-    if get_origin(kind) is tuple:
-        parts = get_args(kind)
-        if not isinstance(value, tuple):
-            return False
-        if parts[-1] is Ellipsis:
-            parts = parts[:1] * len(value)
-        return len(parts) == len(value) and all(map(_is_a, value, parts))
-    if isinstance(value, bool):  # which Python takes for a number
-        return kind is bool
-    if kind is float:  # neither NaN nor infinite: JSON has none, and nothing is learned with them
-        return isinstance(value, (int, float)) and abs(value) <= sys.float_info.max
-    return isinstance(value, kind)
-
-
-def _expected(kind: Any) -> str:
-    """What a person is told who gave something else."""
-    if get_origin(kind) is types.UnionType:
-        return " or ".join(map(_expected, get_args(kind)))
-    if get_origin(kind) is tuple:
-        parts = get_args(kind)
-        return f"a list of {'' if ... in parts else f'{len(parts)} '}{'whole ' * (parts[0] is int)}numbers"
-    names = {bool: "true or false", int: "a whole number", float: "a number", str: "a text", types.NoneType: "null"}
-    return names.get(kind, f"an object with {', '.join(get_type_hints(kind))}")
-
-
-@dataclass(frozen=True)
-class Sight:
-    """A calibrated camera whose picture shows where the target is.
-
-    Attributes:
-        focal_px: Focal length; the optical axis goes through the middle of the picture.
-        rotation: (3, 3) from the base's axes to the camera's (x right, y down, z forwards).
-        first: First of the three entries of "vector" that hold the detected target in the camera's frame, in metres.
-        depth_range_m: Distances of the bytes 0 and 255 of a depth picture; None for other pictures.
-    """
-
-    focal_px: float
-    rotation: tuple[tuple[float, ...], ...]
-    first: int
-    depth_range_m: tuple[float, float] | None = None
-
-    def __post_init__(self) -> None:
-        rotation = tuple(tuple(float(v) for v in row) for row in self.rotation)
-        object.__setattr__(self, "rotation", rotation)
-        if self.depth_range_m is not None:
-            object.__setattr__(self, "depth_range_m", tuple(float(v) for v in self.depth_range_m))
-        R = np.array(rotation)
-        if R.shape != (3, 3) or not np.allclose(R @ R.T, np.eye(3), atol=1e-4):
-            raise UserError(f"the camera's rotation is {rotation}: it must be an orthonormal 3 x 3 matrix")
-        if not self.focal_px > 0.0:
-            raise UserError(f"the camera's focal length is {self.focal_px} pixels; it must be greater than 0")
-
-
-@dataclass(frozen=True)
-class ObservationSpec:
-    """Shapes of an observation dict: "vector" float32 (vector_size,) and, where there is one, "image" uint8 (C, H, W).
-
-    Several images (two tactile pads, a depth image) are stacked along the channels.
-    """
-
-    # Number of entries of "vector"; 0 where the image is everything.
-    vector_size: int
-    # (C, H, W) of "image", None where there is none.
-    image_shape: tuple[int, int, int] | None = None
-    # What is typical in each entry of "vector": the network sees (vector - vector_centre) / vector_scale.
-    # Empty means centre 0 and scale 1.
-    vector_centre: tuple[float, ...] = ()
-    vector_scale: tuple[float, ...] = ()
-    # A symmetry of the problem: whatever d (k,) is, adding vector_shift @ d to "vector" and action_shift @ d to the
-    # action changes nothing about what happens. Shapes (vector_size, k) and (action entries, k); empty for none. In a
-    # skill that sees positions relative to a detected target, d is another error of that detection, in metres.
-    vector_shift: tuple[tuple[float, ...], ...] = ()
-    action_shift: tuple[tuple[float, ...], ...] = ()
-    # The camera that "image" is from, where it is calibrated: the picture is then read for the error of the detection.
-    sight: Sight | None = None
-
-    def __post_init__(self) -> None:
-        for name in ("vector_centre", "vector_scale"):
-            values = tuple(float(v) for v in getattr(self, name))
-            object.__setattr__(self, name, values)
-            if values and len(values) != self.vector_size:
-                raise UserError(f"{name} has {len(values)} entries, vector_size is {self.vector_size}: give one each")
-        for name in ("vector_shift", "action_shift"):
-            object.__setattr__(self, name, tuple(tuple(float(v) for v in row) for row in getattr(self, name)))
-        widths = {len(row) for row in (*self.vector_shift, *self.action_shift)}
-        if len(widths) > 1 or bool(self.vector_shift) != bool(self.action_shift):
-            raise UserError("vector_shift and action_shift need rows of one length, or neither is given")
-        if self.vector_shift and len(self.vector_shift) != self.vector_size:
-            raise UserError(f"vector_shift has {len(self.vector_shift)} rows, vector_size is {self.vector_size}")
-        if any(not v > 0.0 for v in self.vector_scale):
-            raise UserError(f"vector_scale is {self.vector_scale}: every entry must be greater than 0")
-        if self.image_shape is not None:
-            object.__setattr__(self, "image_shape", tuple(int(v) for v in self.image_shape))
-            assert self.image_shape is not None
-            if len(self.image_shape) != 3 or min(self.image_shape[1:]) < 24 or self.image_shape[0] < 1:
-                raise UserError(f"image_shape is {self.image_shape}, expected (channels, height, width) of >= 24 px")
-        if self.sight is not None and (self.image_shape is None or self.sight.first + 3 > self.vector_size):
-            raise UserError("sight needs an image, and three entries of the vector for the detected target")
-        if self.vector_size < 0 or (self.vector_size == 0 and self.image_shape is None):
-            raise UserError("an observation needs a vector (vector_size > 0), an image (image_shape) or both")
-
-    def to_json(self) -> dict[str, Any]:
-        """Return a JSON-ready dict."""
-        return dataclasses.asdict(self)
-
-    @classmethod
-    def from_json(cls, value: dict[str, Any]) -> ObservationSpec:
-        """Rebuild from `to_json`."""
-        changed = {
-            "image_shape": tuple(value["image_shape"]) if value.get("image_shape") else None,
-            "sight": Sight(**value["sight"]) if value.get("sight") else None,
-        }
-        return cls(**{**value, **changed})
+_MOST_LAYERS, _WIDEST = 16, 4096  # larger networks run out of memory before they learn
 
 
 @dataclass(frozen=True)
@@ -296,10 +164,7 @@ class SacConfig:
             "locator_refit_steps": (0, 1_000_000),
             "replay_capacity": (1, 1_000_000),
         }
-        for name, (low, high) in bounds.items():
-            value = getattr(self, name)
-            if not low <= value <= high:  # also refuses NaN
-                raise UserError(f"SacConfig.{name} is {value}, it must lie in [{low}, {high}]")
+        check_ranges(self, bounds)
         for name in ("actor_hidden", "critic_hidden"):
             widths = getattr(self, name)
             if len(widths) > _MOST_LAYERS or any(not 1 <= width <= _WIDEST for width in widths):

@@ -278,23 +278,28 @@ class Actor(nn.Module):
         return drawn, ActorTrace(features, body)
 
     def backward(
-        self, of_action: Tensor, of_log_prob: float, drawn: Squashed, trace: ActorTrace, of_mean: Tensor | None = None
+        self,
+        grad_action: Tensor,
+        grad_log_prob: float,
+        drawn: Squashed,
+        trace: ActorTrace,
+        grad_mean: Tensor | None = None,
     ) -> None:
         """Set the gradients of all parameters.
 
         Args:
-            of_action: Gradient of the loss by the actions (B, m).
-            of_log_prob: By each log-probability.
+            grad_action: Gradient of the loss by the actions (B, m).
+            grad_log_prob: By each log-probability.
             drawn: What `trace` returned.
             trace: What `trace` returned.
-            of_mean: Further gradient by the means before the tanh (B, m).
+            grad_mean: Further gradient by the means before the tanh (B, m).
         """
         # da/dx = 1 - a^2 and d(-log(1 - a^2))/dx = 2a; the log std is also in the log-probability itself.
-        of_raw = of_action * (1.0 - drawn.action.square()) + (2.0 * of_log_prob) * drawn.action
+        grad_raw = grad_action * (1.0 - drawn.action.square()) + (2.0 * grad_log_prob) * drawn.action
         low, high = self.log_std_bounds
         inside = (self.log_std >= low) & (self.log_std <= high)
-        torch.mul((of_raw * drawn.spread - of_log_prob).sum(dim=0), inside, out=_grad(self.log_std))
-        g = of_raw if of_mean is None else of_raw + of_mean
+        torch.mul((grad_raw * drawn.spread - grad_log_prob).sum(dim=0), inside, out=_grad(self.log_std))
+        g = grad_raw if grad_mean is None else grad_raw + grad_mean
         torch.mm(g.T, trace.features, out=_grad(self.linear.weight))
         torch.sum(g, dim=0, out=_grad(self.linear.bias))
         if self.body is not None and trace.body is not None:

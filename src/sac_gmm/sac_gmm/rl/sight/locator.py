@@ -17,8 +17,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from sac_gmm.rl.sac.config import Sight
 from sac_gmm.rl.sight.encoder import SpatialSoftmax, to_unit_range
+from sac_gmm.rl.spaces import Sight
 
 HALF_M = 0.048  # half the side of the cut-out: errors of up to three centimetres leave the target in it
 SIDE_PX = 32
