@@ -18,7 +18,7 @@ def completed(*words):
         '\nCOMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _sac_gmm; printf "%s\\n" "${COMPREPLY[@]}"'
     )
     done = subprocess.run(
-        ["bash", "-euc", program, "bash", "sac-gmm", *words], capture_output=True, text=True, timeout=20
+        ["bash", "-euc", program, "bash", "sac-gmm", *words], capture_output=True, text=True, timeout=120
     )
     assert done.returncode == 0 and done.stderr == "", done.stderr
     return set(done.stdout.split())
@@ -41,7 +41,7 @@ def test_it_completes_commands_options_and_choices():
 
 def test_bash_falls_back_to_files():
     registered = subprocess.run(
-        ["bash", "-c", script("bash", OPTIONS) + "\ncomplete -p sac-gmm"], capture_output=True, text=True, timeout=20
+        ["bash", "-c", script("bash", OPTIONS) + "\ncomplete -p sac-gmm"], capture_output=True, text=True, timeout=120
     )
     assert registered.stdout.split() == ["complete", "-o", "default", "-F", "_sac_gmm", "sac-gmm"]
 
@@ -57,7 +57,7 @@ compadd() {{ print -- $@ }}
 words=(sac-gmm {" ".join(words)} "") CURRENT={len(words) + 2} PREFIX=""
 _sac_gmm
 """
-    done = subprocess.run(["zsh", "-fc", program], capture_output=True, text=True, timeout=30)
+    done = subprocess.run(["zsh", "-fc", program], capture_output=True, text=True, timeout=120)
     assert done.stderr == ""
     registered, given = done.stdout.strip().splitlines()
     assert registered == "registered _sac_gmm sac-gmm" and set(given.split()) - {"--"} == offered

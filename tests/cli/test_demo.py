@@ -17,7 +17,7 @@ from sac_gmm.core.runs import locked_run
 from sac_gmm.rl import AlgorithmSpec, ObservationSpec, Sac, SacConfig, save_checkpoint
 
 # In lock-step no wall clock is kept, so that this need not run alone.
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(290)]
+pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[2]
 FEW = ["--base-episodes", "2", "--training-episodes", "3", "--test-episodes", "2"]
@@ -34,7 +34,7 @@ def ends_what_it_started():
         demo = started.pop()
         if demo.poll() is None:
             demo.send_signal(signal.SIGINT)
-            demo.communicate(timeout=60)
+            demo.communicate(timeout=300)
 
 
 def start(run_dir, *options):
@@ -79,12 +79,12 @@ def test_a_demo_is_interrupted_resumed_and_finished(tmp_path):
     before = []
     for number in (signal.SIGINT, signal.SIGTERM):
         demo = start(run_dir, *(["--resume"] if before else []))
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 600
         while len(episodes(run_dir)) < len(before) + 2 and demo.poll() is None:
-            assert time.monotonic() < deadline, "no two episodes within two minutes"
+            assert time.monotonic() < deadline, "no two episodes within ten minutes"
             time.sleep(0.1)
         demo.send_signal(number)
-        said, _ = demo.communicate(timeout=60)
+        said, _ = demo.communicate(timeout=300)
         assert demo.returncode == 130, said
         assert "Traceback" not in said
         assert processes_of(run_dir) == []
@@ -94,7 +94,7 @@ def test_a_demo_is_interrupted_resumed_and_finished(tmp_path):
     assert not (run_dir / "result.json").exists()
 
     demo = start(run_dir, "--resume")
-    said, _ = demo.communicate(timeout=200)
+    said, _ = demo.communicate(timeout=600)
     assert demo.returncode == 0, said
     assert processes_of(run_dir) == []
     assert episodes(run_dir)[: len(before)] == before
@@ -183,7 +183,7 @@ def test_what_is_refused_moves_nothing(run_dir, monkeypatch, changes, words):
 )
 def test_bad_input_is_one_sentence(tmp_path, options, words):
     demo = start(tmp_path / "demo", *options)
-    said, _ = demo.communicate(timeout=60)
+    said, _ = demo.communicate(timeout=300)
     assert demo.returncode == 2 and words in said and "Traceback" not in said
     assert not (tmp_path / "demo").exists()
 

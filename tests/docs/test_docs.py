@@ -31,7 +31,6 @@ def checkout(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(290)
 @pytest.mark.parametrize("page", RUN, ids=lambda page: page.name)
 def test_the_commands_of_a_page_work_one_after_the_other(page, checkout):
     done = subprocess.run(["bash", "-c", script(page)], cwd=checkout, capture_output=True, text=True, timeout=280)

@@ -18,7 +18,6 @@ def test_the_messages_are_those_of_the_package():
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(290)
 def test_the_nodes_are_as_they_are_made():
     assert (ROOT / "docs/reference/nodes.md").read_text() == reference.nodes_page(), ANEW
 

@@ -73,7 +73,7 @@ def test_a_killed_run_that_goes_on_equals_an_unbroken_one(tmp_path, monkeypatch,
     arguments = ["train", "door", "--seed", "1", "--episodes", "6", "--out", str(folder), "--set", *SMALL]
     process = subprocess.Popen([sys.executable, "-c", script, *arguments], stdout=subprocess.DEVNULL)
     log = folder / "episodes.jsonl"
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 600
     while not (log.exists() and len(log.read_text().splitlines()) >= 5) and time.monotonic() < deadline:
         assert process.poll() is None
         time.sleep(0.02)
@@ -378,7 +378,7 @@ def test_the_workers_of_a_killed_table_end_with_it(tmp_path):
             os.killpg(table.pid, signal.SIGKILL)
 
 
-def wait_for(condition, patience_s=60.0):
+def wait_for(condition, patience_s=300.0):
     give_up = time.monotonic() + patience_s
     while not condition():
         assert time.monotonic() < give_up

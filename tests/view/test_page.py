@@ -13,7 +13,7 @@ from sac_gmm.core.errors import UserError
 from sac_gmm.view.bag_source import BagSource
 from sac_gmm.view.page import LOOPBACK, LivePage
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(280)]
+pytestmark = pytest.mark.slow
 
 
 def scene(browser) -> np.ndarray:

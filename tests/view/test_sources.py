@@ -172,7 +172,7 @@ def test_a_run_is_followed_and_its_episodes_are_played(run_folder):
     source = RunSource(run_folder, ROOT / "demos")
     source.controls.set_speed(8.0)
     assert len(source.snapshot().demonstrations) == 5
-    wait(lambda: source.snapshot().tip_m is not None, "the simulation", 60.0)
+    wait(lambda: source.snapshot().tip_m is not None, "the simulation")
     wait(lambda: len(source.snapshot().path_m) > 10, "the arm to move")
     now = source.snapshot()
     assert now.status.state == "active" and "skill as fitted" in now.status.episode
@@ -190,7 +190,7 @@ def test_a_run_is_followed_and_its_episodes_are_played(run_folder):
     row = source.snapshot().episodes[-1]
     assert (row.number, row.success, row.seed, row.duration_s) == (1, True, 101, pytest.approx(2.0))
     source.controls.reset()
-    wait(lambda: "episode 1 (train)" in source.snapshot().status.episode, "the newest episode", 60.0)
+    wait(lambda: "episode 1 (train)" in source.snapshot().status.episode, "the newest episode")
     source.controls.pause()
     wait(lambda: source.snapshot().status.state == "paused", "the pause")
     step_s = source.snapshot().time_s

@@ -210,7 +210,7 @@ class Rig:
         def found() -> ControllerStatus | None:
             return next((status for status in list(self.statuses)[start:] if condition(status)), None)
 
-        self.graph.wait(found, what, 30.0)
+        self.graph.wait(found, what)
         status = found()
         assert status is not None
         return status
@@ -218,7 +218,7 @@ class Rig:
     def stop_for(self, reason: int, since: int) -> Stop:
         """Wait until the arm has come to rest for a reason, given after status number `since`; check how it did."""
         self.graph.wait(
-            lambda: any(s.reason == reason and _speed(s) == 0 for s in self.statuses[since:]), "rest for a reason", 30.0
+            lambda: any(s.reason == reason and _speed(s) == 0 for s in self.statuses[since:]), "rest for a reason"
         )
         stop = stop_of(self.statuses[since - 1 :], reason)
         assert stop.ticks * stop.period_s <= stop.bound_s, f"{stop.ticks} ticks from {stop.speed_m_s} m/s"

