@@ -34,9 +34,9 @@ def inspect(file: tyro.conf.Positional[Path], json: Path | None = None) -> int:
     Returns:
         0; 1 when the certificate stored in the file does not hold for the numbers in it.
     """
-    from sac_gmm.cli.fit import describe_certificate
     from sac_gmm.core.files import write_json
     from sac_gmm.models import load_model
+    from sac_gmm.report.skill_text import describe_certificate
 
     skill = load_model(file)
     facts = describe(skill)

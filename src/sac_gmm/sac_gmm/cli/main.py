@@ -10,7 +10,7 @@ import sys
 
 from sac_gmm.core.errors import UserError
 
-# Each command is a module of this package with `main(args) -> int`; it is imported only when it is asked for.
+# Each command is a module of this package with `main(args) -> int`, imported only when it is asked for.
 COMMANDS = {
     "demos": "look at demonstrations, judge them, record new ones",
     "hands": "make demonstrations of films of a hand; place the camera",
@@ -24,13 +24,16 @@ COMMANDS = {
     "evaluate": "measure a skill on fixed episodes",
     "probe": "measure what touch and pictures tell a trained agent",
     "table": "the whole comparison: skills, tasks, seeds, noise",
-    "calibrate": "measure how often the skills as fitted succeed, over the noise on the target",
+    "noise-sweep": "measure how often the skills as fitted succeed, over the noise on the target",
     "urdf": "print the simulated arm for robot_state_publisher and RViz",
     "report": "write one page about one run",
     "view": "watch a robot, a bag or a training run in a browser",
     "film": "film an episode of a skill, with what its sensors see",
     "bench": "measure ours and a peer in the same run",
 }
+
+# Former names that still work.
+_ALIASES = {"calibrate": "noise-sweep"}
 
 # What to do when the system refuses a file.
 _REMEDIES = {
@@ -69,11 +72,12 @@ def _run(arguments: list[str]) -> int:
         print(usage())
         return 0
     name, *rest = arguments
+    name = _ALIASES.get(name, name)
     if name not in COMMANDS:
         print(f"sac-gmm: there is no command '{name}'; choose one of: {', '.join(COMMANDS)}", file=sys.stderr)
         return 2
     try:
-        return importlib.import_module(f"sac_gmm.cli.{name}").main(rest)
+        return importlib.import_module(module_of(name)).main(rest)
     except UserError as error:
         print(f"sac-gmm {name}: {error}", file=sys.stderr)
         return 2
@@ -88,6 +92,11 @@ def _run(arguments: list[str]) -> int:
     except KeyboardInterrupt:
         print(f"\nsac-gmm {name}: stopped", file=sys.stderr)
         return 130
+
+
+def module_of(command: str) -> str:
+    """The full name of a command's module."""
+    return f"sac_gmm.cli.{command.replace('-', '_')}"
 
 
 def _sentence(error: OSError) -> str:

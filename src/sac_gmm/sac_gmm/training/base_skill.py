@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from sac_gmm.methods.sac_gmm.settings import CONTROL_RATE_HZ
-from sac_gmm.models import Kind, SkillModel, fit_skill
+from sac_gmm.models import Kind, SkillModel
 from sac_gmm.tasks import task_class
 
 
@@ -47,14 +47,9 @@ def fit_base_skill(task: str, kind: Kind = "lpv_ds", demonstrations: Path = Path
     Raises:
         UserError: There is no such task, or its bags are missing or bad.
     """
-    from sac_gmm.demos import find_bags, read_demonstration, to_training_set
+    from sac_gmm.demos import find_bags
+    from sac_gmm.training.fitting import fit_bags
 
     chosen = base_skill(task)
     paths = find_bags((demonstrations / chosen.bags,))
-    episodes = [read_demonstration(path) for path in paths]
-    x, v, lengths = to_training_set(episodes, CONTROL_RATE_HZ)
-    skill = fit_skill(kind, x, v, lengths.tolist(), chosen.components)
-    skill.meta.update(
-        task=task, frame=episodes[0].frame_id, rate_hz=CONTROL_RATE_HZ, demonstrations=[path.name for path in paths]
-    )
-    return skill
+    return fit_bags(paths, kind, chosen.components, task=task, rate_hz=CONTROL_RATE_HZ).skill

@@ -1,0 +1,45 @@
+"""What the commands print about a fitted skill."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from sac_gmm.models import Regressor, SkillModel, rollout
+from sac_gmm.models.fields import metrics
+from sac_gmm.training.fitting import FittedSkill
+
+_ROLLOUT_TIME = 3.0  # times the longest demonstration
+
+
+def describe_fit(fitted: FittedSkill) -> str:
+    """A few lines on how well a skill follows its demonstrations."""
+    skill, x = fitted.skill, fitted.x
+    predicted = Regressor(skill.mixture).batch(x)
+    starts = x[np.concatenate([[0], np.cumsum(fitted.lengths)[:-1]])]
+    n_steps = int(_ROLLOUT_TIME * max(fitted.lengths))
+    ends = rollout(skill, starts, 1.0 / fitted.rate_hz, n_steps, integrator="rk4", check_step=False)[-1]
+    miss_mm = 1e3 * np.linalg.norm(ends - skill.attractor, axis=1)
+    return "\n".join(
+        [
+            f"{skill.kind} with {skill.mixture.n_components} Gaussians from {len(fitted.lengths)} demonstrations "
+            f"({len(x)} samples)",
+            f"  velocity error   {1e3 * metrics.velocity_rmse(predicted, fitted.v):.1f} mm/s (RMSE), "
+            f"direction error {metrics.direction_error(predicted, fitted.v):.3f} (0..2)",
+            f"  rollouts         end {miss_mm.min():.1f} to {miss_mm.max():.1f} mm from the attractor "
+            f"after {n_steps / fitted.rate_hz:.1f} s",
+            f"  certificate      {describe_certificate(skill)}",
+            f"  model id         {skill.model_id}",
+        ]
+    )
+
+
+def describe_certificate(skill: SkillModel) -> str:
+    """One line about the stability of a skill."""
+    certificate = skill.certificate
+    if certificate is None:
+        return "none: this kind of model guarantees no stability"
+    if not certificate.holds:
+        return (
+            f"does not hold: decay rate {certificate.decay_rate_1_s:.3g} 1/s, required {certificate.margin_1_s:.3g} 1/s"
+        )
+    return f"holds: from everywhere to the attractor, decay rate at least {certificate.decay_rate_1_s:.3g} 1/s"
