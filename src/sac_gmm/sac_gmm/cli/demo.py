@@ -26,8 +26,9 @@ from typing import Any
 
 import tyro
 
-from sac_gmm.core.command_line import help_text, stop_process, success_progress
+from sac_gmm.core.command_line import help_text, success_progress
 from sac_gmm.core.errors import UserError
+from sac_gmm.core.processes import interrupt_with_parent, stop_program
 from sac_gmm.core.runs import EpisodeLog, check_same_values, locked_run, put_aside, read_config
 
 # The launch file wires the marker detector, and nothing else, to the topic `reward`.
@@ -226,8 +227,6 @@ def _nodes(demo: Demo, model: Path, lock: int) -> Iterator[Callable[[], None]]:
 
     Should this program be killed, they stop as well, and the folder stays locked until they have.
     """
-    from sac_gmm.launcher.supervisor import end_with_parent
-
     log = demo.run_dir / "nodes.log"
     # The demo talks to itself alone: a robot in the laboratory's network must never hear it.
     os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
@@ -250,7 +249,7 @@ def _nodes(demo: Demo, model: Path, lock: int) -> Iterator[Callable[[], None]]:
             stdin=subprocess.DEVNULL,
             start_new_session=True,
             pass_fds=(lock,),
-            preexec_fn=end_with_parent,
+            preexec_fn=interrupt_with_parent,
         )
         try:
 
@@ -261,7 +260,7 @@ def _nodes(demo: Demo, model: Path, lock: int) -> Iterator[Callable[[], None]]:
 
             yield check
         finally:
-            stop_process(nodes, _STOP_S)
+            stop_program(nodes, _STOP_S)
 
 
 def _why_ended(said: str) -> str:
@@ -277,7 +276,6 @@ def _why_ended(said: str) -> str:
 def _run_phase(demo: Demo, phase: _Phase, log: EpisodeLog, check_nodes: Callable[[], None]) -> None:
     """Run the episodes of a phase that are not in the log yet."""
     from sac_gmm.launcher.launch_yaml import find_package
-    from sac_gmm.launcher.supervisor import end_with_parent
     from sac_gmm.training.seeds import seed_bank
 
     done = log.count(phase.mode)
@@ -294,7 +292,7 @@ def _run_phase(demo: Demo, phase: _Phase, log: EpisodeLog, check_nodes: Callable
         stdin=subprocess.DEVNULL,
         text=True,
         start_new_session=True,
-        preexec_fn=end_with_parent,
+        preexec_fn=interrupt_with_parent,
     )
     try:
         with success_progress(14) as progress:
@@ -316,7 +314,7 @@ def _run_phase(demo: Demo, phase: _Phase, log: EpisodeLog, check_nodes: Callable
             check_nodes()
             raise UserError(f"the episodes ended early; see {demo.run_dir / 'nodes.log'}")
     finally:
-        stop_process(client, _STOP_S)
+        stop_program(client, _STOP_S)
 
 
 def _lines(client: subprocess.Popen[str], check_nodes: Callable[[], None]) -> Iterator[str]:

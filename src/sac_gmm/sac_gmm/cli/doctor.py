@@ -24,8 +24,9 @@ from typing import Literal
 
 import tyro
 
-from sac_gmm.core.command_line import help_text, stop_process
+from sac_gmm.core.command_line import help_text
 from sac_gmm.core.errors import UserError
+from sac_gmm.core.processes import stop_program
 
 PACKAGES = ("numpy", "scipy", "torch", "numba", "pybullet", "pin", "gymnasium", "rosbags", "tyro")
 _GIB = 2**30
@@ -209,7 +210,7 @@ def discovery() -> Iterator[Finding]:
     except subprocess.TimeoutExpired:
         measured = {}
     finally:
-        stop_process(answering, 5.0)
+        stop_program(answering, 5.0)
     yield judge_discovery(measured)
     receive = Path("/proc/sys/net/core/rmem_max")
     if receive.is_file():

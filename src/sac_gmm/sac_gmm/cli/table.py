@@ -10,8 +10,9 @@ Beside the table stand the cells, and pictures: learning curves, and success aga
 
 from __future__ import annotations
 
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+import contextlib
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,7 @@ def main(args: list[str]) -> int:
 def run(asked: Table) -> int:
     """Run the cells that are missing, and write the table of all that are known."""
     from sac_gmm.core.files import write_json
+    from sac_gmm.core.processes import run_in_workers
     from sac_gmm.evaluation import table as tables
     from sac_gmm.methods.registry import CONTENDERS, contender
     from sac_gmm.methods.sac_gmm.settings import load_settings
@@ -100,31 +102,21 @@ def run(asked: Table) -> int:
                 tables.run_cell(cell, conditions)
                 done(cell)
         else:
-            _in_processes(asked.workers, missing, conditions, done)
+            # Ctrl-C interrupts the cells: a run that is resumed gives the same as one that was not.
+            finished = run_in_workers(
+                partial(tables.run_cell, conditions=conditions),
+                missing,
+                asked.workers,
+                in_order=False,
+                name_of=lambda cell: f"cell {cell.key}",
+                interruptible=True,
+            )
+            with contextlib.closing(finished):
+                for cell, _ in finished:
+                    done(cell)
     table = tables.assemble(conditions, wanted)
     write_json(asked.json, table)
     print(tables.text_table(table))
     pictures = draw_all(asked.json.parent, table)
     print(f"wrote {asked.json}" + "".join(f", {picture}" for picture in pictures))
     return 0
-
-
-def _in_processes(workers: int, missing: list[Any], conditions: Any, done: Any) -> None:
-    """Run cells in processes; when one fails the others finish theirs, and its error is told."""
-    import multiprocessing
-
-    from sac_gmm.evaluation.table import run_cell
-    from sac_gmm.training.workers import end_with_parent
-
-    context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=end_with_parent)
-    try:
-        running: dict[Future[Path], Any] = {pool.submit(run_cell, cell, conditions): cell for cell in missing}
-        while running:
-            finished, _ = wait(running, return_when=FIRST_COMPLETED)
-            for future in finished:
-                cell = running.pop(future)
-                future.result()
-                done(cell)
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)

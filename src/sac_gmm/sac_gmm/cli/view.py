@@ -21,8 +21,9 @@ from typing import Annotated, Literal
 
 import tyro
 
-from sac_gmm.core.command_line import help_text, stop_process
+from sac_gmm.core.command_line import help_text
 from sac_gmm.core.errors import UserError
+from sac_gmm.core.processes import stop_program
 
 _STOP_S = 10.0  # for the node to end by itself
 
@@ -112,7 +113,7 @@ def _watch_ros(asked: View) -> int:
         _take_picture(asked, f"http://{asked.host}:{asked.port}", lambda: node.poll() is None)
         return 0
     finally:
-        stop_process(node, _STOP_S)
+        stop_program(node, _STOP_S)
 
 
 def _take_picture(asked: View, address: str, serving: Callable[[], bool] = lambda: True) -> None:

@@ -1,11 +1,8 @@
-"""What the commands share: the text of their help, their progress bars, how they end what they started."""
+"""What the commands share: the text of their help and their progress bars."""
 
 from __future__ import annotations
 
-import contextlib
 import re
-import signal
-import subprocess
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -60,16 +57,6 @@ def success_progress(title_width: int) -> Progress:
         TextColumn("left"),
         TimeRemainingColumn(),
     )
-
-
-def stop_process(process: subprocess.Popen[Any], patience_s: float) -> None:
-    """Ask a process to end as Ctrl-C would, give it `patience_s`, and insist when it does not."""
-    for number, wait_s in ((signal.SIGINT, patience_s), (signal.SIGTERM, 5.0), (signal.SIGKILL, 5.0)):
-        if process.poll() is not None:
-            return
-        process.send_signal(number)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(wait_s)
 
 
 def _title(width: int) -> Any:

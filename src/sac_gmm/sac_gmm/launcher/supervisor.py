@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 import signal
 import subprocess
@@ -16,12 +15,11 @@ from pathlib import Path
 import yaml
 
 from sac_gmm.core.errors import UserError
+from sac_gmm.core.processes import interrupt_with_parent
 from sac_gmm.launcher.launch_yaml import Node
 
 POLL_S = 0.05
 KILL_AFTER_S = 5.0  # from SIGTERM to SIGKILL, as `ros2 launch` has it
-PR_SET_PDEATHSIG = 1  # <sys/prctl.h>
-_libc = ctypes.CDLL(None)  # loaded before any fork
 _output = threading.Lock()
 
 
@@ -143,7 +141,7 @@ class _Process:
                 text=True,
                 errors="replace",
                 start_new_session=True,  # Ctrl-C reaches the node once, through us
-                preexec_fn=end_with_parent,
+                preexec_fn=interrupt_with_parent,
             )
         except OSError as error:
             raise UserError(f"cannot start {self.node.label} ({self.node.executable}): {error.strerror}") from error
@@ -182,11 +180,6 @@ class _Process:
         assert popen.stdout is not None
         for line in popen.stdout:
             _write(f"[{self.node.label}] {line.rstrip()}")
-
-
-def end_with_parent() -> None:
-    """Have the kernel send SIGINT to this process when its parent dies: not even SIGKILL leaves nodes behind."""
-    _libc.prctl(PR_SET_PDEATHSIG, signal.SIGINT)
 
 
 def _say(text: str) -> None:

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-import signal
-import threading
+import contextlib
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from multiprocessing.connection import wait
 from typing import Any
 
 import numpy as np
 
 from sac_gmm.core.errors import UserError
+from sac_gmm.core.processes import run_in_workers
 from sac_gmm.methods import MacroEnv
 from sac_gmm.methods.episodes import Outcome, Policy, run_episode
 
@@ -66,24 +61,17 @@ def _run(
         finally:
             player.close()
         return
-    # A server that has everything imported forks the workers: they start at once, and inherit no threads from here.
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(_PRELOAD)
-    pool = ProcessPoolExecutor(
-        workers, mp_context=context, initializer=_begin_worker, initargs=(make_env, make_policy, options)
+    played = run_in_workers(
+        _play_in_worker,
+        seeds,
+        workers,
+        name_of=lambda seed: f"the episode with seed {seed}",
+        initializer=_begin_worker,
+        initargs=(make_env, make_policy, options),
+        preload=_PRELOAD,
     )
-    try:
-        outcomes = pool.map(_play_in_worker, seeds)
-        for seed in seeds:
-            try:
-                yield next(outcomes)
-            except BrokenProcessPool as error:
-                raise UserError(
-                    f"a worker died in or before the episode with seed {seed}: see what it printed above; out of "
-                    "memory is a common cause, fewer workers the remedy"
-                ) from error
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+    with contextlib.closing(played):
+        yield from (outcome for _, outcome in played)
 
 
 class _Player:
@@ -121,21 +109,7 @@ def _begin_worker(
 
     global _player
     torch.set_num_threads(1)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which stops its workers
-    end_with_parent()
     _player = _Player(make_env, make_policy, options)
-
-
-def end_with_parent() -> None:
-    """Make this worker process end when its parent does, however that ends."""
-    threading.Thread(target=_wait_for_parents_end, daemon=True).start()
-
-
-def _wait_for_parents_end() -> None:
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    wait([parent.sentinel])
-    os._exit(1)
 
 
 def _play_in_worker(seed: int) -> Outcome:

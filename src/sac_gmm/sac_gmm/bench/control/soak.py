@@ -26,8 +26,8 @@ from typing import Any
 
 import tyro
 
-from sac_gmm.core.command_line import stop_process
 from sac_gmm.core.errors import UserError
+from sac_gmm.core.processes import stop_program
 
 SAMPLE_S = 5.0
 STOP_S = 40.0
@@ -108,7 +108,7 @@ def soak(seconds: float, model: Path, folder: Path, time_limit_s: float) -> dict
             if event.get("event") == "episode":
                 episodes.append(event)
     finally:
-        stop_process(nodes, STOP_S)
+        stop_program(nodes, STOP_S)
     time.sleep(1.0)
     lines = log.read_text(errors="replace").splitlines()
     ran_s = time.monotonic() - begun_s
@@ -137,7 +137,7 @@ def _client(environment: dict[str, str], out: Path) -> Iterator[subprocess.Popen
     try:
         yield client
     finally:
-        stop_process(client, STOP_S)
+        stop_program(client, STOP_S)
 
 
 def _memory(mark: str) -> dict[str, float]:

@@ -24,8 +24,9 @@ from typing import Any
 import numpy as np
 import tyro
 
-from sac_gmm.core.command_line import help_text, stop_process
+from sac_gmm.core.command_line import help_text
 from sac_gmm.core.errors import UserError
+from sac_gmm.core.processes import stop_program
 
 RATE_HZ = 10.0
 COMPONENTS = 100
@@ -91,7 +92,7 @@ def measure_cost(seconds: float, openings: int) -> dict[str, Any]:
             process = subprocess.Popen(
                 command, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
             )
-            running.callback(stop_process, process, _STOP_S)
+            running.callback(stop_program, process, _STOP_S)
             return process
 
         command = [sys.executable, "-m", "sac_gmm.cli.main"]
