@@ -248,7 +248,7 @@ def test_a_table_goes_on_where_it_stopped(tmp_path, monkeypatch, capsys):
     assert said["conditions"] == {"episodes": 1, "training_episodes": 2} and said["git"] and said["packages"]
     assert said["config"]["agent"]["critic_hidden"] == [16, 16]
     assert main([*arguments, "--skills", "sac_gmm", "--training-episodes", "3"]) == 2
-    assert "training_episodes is 2, asked for 3" in capsys.readouterr().err
+    assert "training_episodes (was 2, now 3)" in capsys.readouterr().err
     assert main([*arguments, "--ablations", "no tuch"]) == 2
     assert "there is no ablation 'no tuch'; choose among: all, no picture" in capsys.readouterr().err
     assert main([*arguments, "--skills", "sac_gmm", "spiral_gmm"]) == 0
