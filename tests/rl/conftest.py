@@ -77,7 +77,7 @@ def make_sac():
     return make
 
 
-def wait_for(condition, timeout_s=20.0):
+def wait_for(condition, timeout_s=120.0):
     deadline = time.monotonic() + timeout_s
     while not condition():
         assert time.monotonic() < deadline, "waited in vain"

@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pytest
@@ -26,14 +25,20 @@ def learner():
     assert not learner.alive
 
 
-def test_the_learner_keeps_to_its_updates_per_decision_and_publishes(learner, transitions):
+def idle_turns(learner, path):
+    """Have the learner go round its loop: after two requests it has had the time for an update, were one due."""
+    for _ in range(2):
+        learner.checkpoint(path)
+
+
+def test_the_learner_keeps_to_its_updates_per_decision_and_publishes(learner, transitions, tmp_path):
     for transition in transitions(OBSERVATION, 40):
         learner.observe(transition, learn=False)
     made = transitions(OBSERVATION, 20, seed=1)
     for transition in made:
         learner.observe(transition)
     wait_for(lambda: learner.metrics().get("updates") == 200)
-    time.sleep(0.3)
+    idle_turns(learner, tmp_path / "agent.checkpoint")
     metrics = learner.metrics()
     assert metrics["updates"] == 200  # and no more
     assert metrics["transitions"] == 60
@@ -43,21 +48,30 @@ def test_the_learner_keeps_to_its_updates_per_decision_and_publishes(learner, tr
     assert (policy.act(made[0].obs, True) != 0.0).any()
 
 
-def test_the_actor_never_waits_while_the_learner_works(learner, transitions):
-    """The learner is busy all the time; the median answer stays far under a millisecond, the worst under a tick."""
+def test_the_actor_never_waits_for_the_learner(learner, transitions):
+    """Not even for one that stands still: what it hands over and what it asks for needs no answer."""
     made = transitions(OBSERVATION, 300)
-    waits, versions = [], set()
-    for transition in made:
-        start = time.perf_counter()
-        learner.observe(transition)
-        policy = learner.policy()
-        policy.act(transition.obs)
-        waits.append(time.perf_counter() - start)
-        versions.add(policy.version)
-        time.sleep(0.003)
-    assert np.median(waits) < 0.002
-    assert np.quantile(waits, 0.98) < 1 / 30
-    assert len(versions) > 10
+    os.kill(learner._process.pid, signal.SIGSTOP)
+    try:
+        for transition in made:
+            learner.observe(transition)
+            learner.policy().act(transition.obs)
+        version = learner.policy().version
+    finally:
+        os.kill(learner._process.pid, signal.SIGCONT)
+    wait_for(lambda: learner.policy().version > version)
+
+
+def test_new_policies_come_while_the_actor_goes_on(learner, transitions):
+    versions = set()
+
+    def ten_have_come():
+        for transition in transitions(OBSERVATION, 3):
+            learner.observe(transition)
+            versions.add(learner.policy().version)
+        return len(versions) > 10
+
+    wait_for(ten_have_come)
     assert learner.metrics()["updates"] > 20
 
 
@@ -76,7 +90,7 @@ def test_checkpoint_on_request_and_resume(tmp_path, transitions):
     try:
         assert second.metrics()["updates"] == 200
         assert second.policy().version == 200
-        time.sleep(0.3)
+        idle_turns(second, tmp_path / "idle.checkpoint")
         assert second.metrics()["updates"] == 200  # no burst after a resume
         second.checkpoint(tmp_path / "again.checkpoint", {"episode": 8})
         assert load_checkpoint(tmp_path / "again.checkpoint").extra == {"episode": 8}
@@ -101,9 +115,9 @@ def test_a_checkpoint_that_cannot_be_written_does_not_end_the_learning(tmp_path,
     learner = AsyncLearner(SPEC, checkpoint_path=path, checkpoint_interval_s=0.1)
     try:
         learner.wait_until_ready()
-        with pytest.raises(UserError, match="cannot write"):
-            learner.checkpoint(path)
-        time.sleep(0.3)
+        for _ in range(3):
+            with pytest.raises(UserError, match="cannot write"):
+                learner.checkpoint(path)
         learner.observe(transitions(OBSERVATION, 1)[0])
         wait_for(lambda: learner.metrics().get("updates") == 10)
         assert learner.alive
@@ -156,7 +170,7 @@ if __name__ == "__main__":
     learner = AsyncLearner(AlgorithmSpec(Sac, ObservationSpec(6), 2, SacConfig()))
     learner.wait_until_ready()
     print(learner._process.pid, flush=True)
-    time.sleep(60)
+    time.sleep(3600)
 """
 
 
@@ -175,5 +189,5 @@ def test_it_ends_when_its_parent_is_killed(tmp_path):
         except FileNotFoundError:
             return True
 
-    wait_for(gone, timeout_s=10.0)
+    wait_for(gone)
     assert multiprocessing.active_children() == []
