@@ -1,7 +1,9 @@
 """Learners and files know `Algorithm` alone: here they work with one that is not the soft actor-critic."""
 
+import ast
 import dataclasses
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -148,3 +150,13 @@ def test_a_name_stands_for_one_class():
     register_algorithm("toy", "tests.rl.toy:Toy")  # again the same
     with pytest.raises(UserError, match="'sac' is sac_gmm"):
         register_algorithm("sac", "tests.rl.toy:Toy")
+
+
+def test_what_algorithms_share_names_none_of_them():
+    """Only the package's front door and the registry do, and the registry by its name alone."""
+    for path in Path(algorithm.__file__).parent.glob("*.py"):
+        if path.name == "__init__.py":
+            continue
+        modules = [node.module for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.ImportFrom)]
+        assert not [module for module in modules if module.startswith("sac_gmm.rl.sac")], path.name
+        assert "Sac" not in path.read_text().replace(algorithm.ALGORITHMS["sac"], ""), path.name

@@ -23,6 +23,7 @@ from sac_gmm.rl import (
 )
 from sac_gmm.rl.sac import agent as sac
 
+MODELS = Path(__file__).parents[2] / "models"
 SCRIPT = Path(__file__).with_name("resumable_run.py")
 
 
@@ -196,3 +197,15 @@ def test_a_policy_file_is_small_and_acts_alike(tmp_path, image_spec, small_confi
     assert path.stat().st_size < 100_000
     with pytest.raises(UserError, match="holds a policy"):
         load_checkpoint(path)
+
+
+@pytest.mark.parametrize("path", sorted(MODELS.rglob("policy.bin")), ids=lambda path: path.parent.name)
+def test_the_shipped_policies_load_and_act(path, observe):
+    """They were written before files named their algorithm."""
+    policy, extra = load_policy(path)
+    obs = observe(policy.spec, np.random.default_rng(0))
+    action = policy.act(obs, deterministic=True)
+    assert action.shape == (3,)
+    assert np.abs(action).max() <= 1.0
+    np.testing.assert_array_equal(action, policy.act(obs, deterministic=True))
+    assert extra["episodes_trained"] > 0

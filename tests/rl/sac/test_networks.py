@@ -53,8 +53,8 @@ def test_gradients_of_the_critics(layer_norm, hidden):
         values, trace = critics.trace(features, action)
         torch.testing.assert_close(values, plain_critics(critics, x))
         flat.vector.grad.fill_(7.0)  # what stood there before does not matter
-        of_x = critics.backward(weight, trace, inputs=True)
-        torch.testing.assert_close(of_x, x.grad)
+        grad_x = critics.backward(weight, trace, inputs=True)
+        torch.testing.assert_close(grad_x, x.grad)
         torch.testing.assert_close(flat.vector.grad, expected)
         flat.clear_gradient()
         torch.testing.assert_close(critics.backward(weight, trace, weights=False, inputs=True), x.grad)
@@ -77,7 +77,7 @@ def test_gradients_of_the_actor(hidden):
     flat.copy_(0.5 * torch.randn_like(flat.vector))
     actor.log_std.data[:] = torch.tensor([-0.5, 3.0])  # one of them beyond its bound, where its gradient ends
     features, noise = torch.randn(4, 3).double(), torch.randn(4, 2).double()
-    of_action, of_mean = torch.randn(4, 2).double(), torch.randn(4, 2).double()
+    grad_action, grad_mean = torch.randn(4, 2).double(), torch.randn(4, 2).double()
     mean = features @ actor.linear.weight.T + actor.linear.bias
     if actor.body is not None:
         h = features
@@ -89,13 +89,13 @@ def test_gradients_of_the_actor(hidden):
     normal = torch.distributions.Normal(mean, actor.log_std.clamp(*actor.log_std_bounds).exp())
     raw = mean + normal.scale * noise
     log_prob = (normal.log_prob(raw) - torch.log1p(-torch.tanh(raw).square())).sum(dim=1)
-    ((of_action * torch.tanh(raw)).sum() + 0.3 * log_prob.sum() + (of_mean * mean).sum()).backward()
+    ((grad_action * torch.tanh(raw)).sum() + 0.3 * log_prob.sum() + (grad_mean * mean).sum()).backward()
     expected = flat.vector.grad.clone()
     with torch.no_grad():
         drawn, trace = actor.trace(features, noise)
         torch.testing.assert_close(drawn.log_prob, log_prob)
         flat.vector.grad.fill_(7.0)
-        actor.backward(of_action, 0.3, drawn, trace, of_mean)
+        actor.backward(grad_action, 0.3, drawn, trace, grad_mean)
     torch.testing.assert_close(flat.vector.grad, expected)
 
 
@@ -156,11 +156,11 @@ def test_a_spread_at_its_bound_comes_back(upwards):
     adam = FlatAdam(flat, 0.01)
     features, noise = torch.zeros(16, 2), torch.randn(16, 3)
 
-    def push(of_log_prob: float, steps: int) -> None:
+    def push(grad_log_prob: float, steps: int) -> None:
         for _ in range(steps):
             with torch.no_grad():
                 drawn, trace = actor.trace(features, noise)
-                actor.backward(torch.zeros(16, 3), of_log_prob, drawn, trace)
+                actor.backward(torch.zeros(16, 3), grad_log_prob, drawn, trace)
             adam.step()
             actor.keep_spread_within_bounds()
 

@@ -111,7 +111,7 @@ class Algorithm(ABC):
     """
 
     name: ClassVar[str]  # its key in `ALGORITHMS`, stored in files
-    config_class: ClassVar[type[Any]]  # an `AlgorithmConfig`
+    config_class: ClassVar[type[AlgorithmConfig]]
     metric_names: ClassVar[tuple[str, ...]] = ()  # of `metrics`, beside `COUNTERS`
 
     def __init__(self, spec: AlgorithmSpec) -> None:
@@ -180,7 +180,7 @@ class AlgorithmSpec:
     algorithm: type[Algorithm]
     observation: ObservationSpec
     action_dim: int
-    config: Any  # an `AlgorithmConfig`, of the algorithm's `config_class`
+    config: Any  # of the algorithm's `config_class`
     seed: int = 0  # of weights, updates and exploration
 
     def build(self) -> Algorithm:

@@ -39,10 +39,10 @@ class Replay:
         self._last = np.zeros(capacity, bool)  # last transition of its episode
         self._succeeded = np.zeros(capacity, bool)  # belongs to an episode that succeeded
         self._successes = np.zeros(0, np.int64)  # indices of those
-        # Written to at once: a run that does not fit into memory fails at its start, and none grows as it goes on.
+        # Written to at once: a run that does not fit into memory fails at its start rather than later.
         self._image = np.empty((capacity, *(spec.image_shape or (0,))), np.uint8)
         self._image.fill(0)
-        # Next images that are not the image of the following row, by row.
+        # Next images that are not also the image of the following row, by row.
         self._next_image: dict[int, np.ndarray] = {}
 
     def __len__(self) -> int:
@@ -70,7 +70,7 @@ class Replay:
         if self.spec.image_shape is not None:
             self._image[i] = transition.obs["image"]
             self._next_image[i] = np.array(transition.next_obs["image"], np.uint8)
-            # The row before may share this image: then its own copy of its next image is not needed.
+            # If the previous row's next image is this image, its own copy is not needed.
             kept = self._next_image.get(previous)
             if kept is not None and previous != i and not self._last[previous] and np.array_equal(kept, self._image[i]):
                 del self._next_image[previous]

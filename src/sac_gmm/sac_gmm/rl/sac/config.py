@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 from sac_gmm.core.errors import UserError
 from sac_gmm.core.settings import check_ranges, check_types
@@ -14,20 +14,20 @@ _MOST_LAYERS, _WIDEST = 16, 4096  # larger networks run out of memory before the
 
 @dataclass(frozen=True)
 class SacConfig:
-    """How the soft actor-critic learns. The defaults serve all tasks; `config/agent.json` repeats them."""
+    """How the soft actor-critic learns. The defaults serve all tasks."""
 
     # --- networks
-    # Widths of the hidden layers that the actor has beside its linear map; none for a linear policy.
+    # Widths of the actor's hidden layers, in parallel with its linear map; none for a linear policy.
     actor_hidden: tuple[int, ...] = (64, 64)
-    # Whether the actor begins at exactly zero, so that training begins with the base skill.
+    # Whether the actor starts at exactly zero, so that training starts from the base skill.
     zero_init: bool = True
     # Widths of the hidden layers of each critic.
     critic_hidden: tuple[int, ...] = (64, 64)
-    # Layer normalisation after every hidden layer of the critics: keeps many updates per decision stable.
+    # Layer normalisation in every hidden layer of the critics: keeps many updates per decision stable.
     layer_norm: bool = True
     # Number of critics, computed together as one batched network.
     n_critics: int = 4
-    # Number of critics, drawn at random per update, whose minimum is the bootstrap target.
+    # Number of critics, drawn at random for each update, whose minimum is the bootstrap target.
     target_subset: int = 2
 
     # --- exploration
@@ -38,7 +38,7 @@ class SacConfig:
     max_std: float = 1.0
     # Lag-1 correlation of the exploration noise from decision to decision (see Ar1Noise).
     noise_correlation: float = 0.9
-    # Whether the temperature follows the entropy target; else it stays at initial_temperature.
+    # Whether the temperature follows the entropy target; otherwise it stays at initial_temperature.
     automatic_temperature: bool = True
     # Entropy target per action entry, in nats (of the squashed action; -0.5 is a standard deviation of about 0.15).
     target_entropy_per_action: float = -1.0
@@ -48,7 +48,7 @@ class SacConfig:
     max_temperature: float = 1.0
 
     # --- acting without exploration
-    # Actions that the actor proposes, from which the critics then choose (see Policy). 0: its mean action is taken.
+    # Actions that the actor proposes and the critics choose from (see `SacPolicy`). 0: the mean action is taken.
     n_proposals: int = 0
 
     # --- returns
@@ -58,7 +58,7 @@ class SacConfig:
     n_step: int = 1
     # Whether the bootstrap contains the entropy bonus. Without it the values are plain returns.
     entropy_in_target: bool = False
-    # Lowest and highest return that is possible: bootstrap targets are clipped to it. None: no clipping.
+    # Lowest and highest possible return: bootstrap targets are clipped to them. None: no clipping.
     return_bounds: tuple[float, float] | None = (0.0, 1.0)
 
     # --- optimisation
@@ -72,26 +72,26 @@ class SacConfig:
     updates_per_decision: int = 10
     # Weight of the online critics in each Polyak step of their targets.
     polyak: float = 0.01
-    # Every how many critic updates the actor and the temperature are updated.
+    # Critic updates per update of the actor and the temperature.
     actor_interval: int = 1
-    # Updates with which the critics begin alone, while the actor still is what it started as.
+    # Updates of the critics alone at the start, before the actor first changes.
     critic_head_start: int = 0
-    # Weight of the squared length of the mean action in the actor's loss: holds the policy near the base skill.
+    # Weight of the squared length of the mean action in the actor's loss: keeps the policy near the base skill.
     anchor_weight: float = 0.0
     # Weight of the squared distance of the mean action to the actions of episodes that succeeded (self-imitation).
     imitation_weight: float = 0.0
     # Weight of (temperature * log probability - value) in the actor's loss.
     value_weight: float = 1.0
-    # Standard deviations over the critics that the actor takes off their mean value: what few transitions speak for is
-    # not done, so that the policy does not leave the base skill for a promise alone.
+    # Standard deviations over the critics that the actor subtracts from their mean value. Critics disagree where data
+    # is scarce, so the policy does not leave the base skill for a value that few transitions support.
     pessimism: float = 0.0
     # Decoupled weight decay (AdamW) of the actor.
     actor_weight_decay: float = 0.0
-    # Fraction of every batch that is drawn from episodes with a positive return, as soon as there are any.
+    # Fraction of every batch that is drawn from successful episodes, as soon as there are any.
     success_fraction: float = 0.25
 
-    # Standard deviation of the shifts by which every transition of a batch is displaced along the symmetry of the
-    # ObservationSpec, in its unit (metres): the same motion, seen from another detected target. 0: as it was seen.
+    # Standard deviation, in metres, of the random shift of every transition in a batch along the symmetry of the
+    # ObservationSpec: the same motion, seen relative to another detected target. 0: no shift.
     shift_std: float = 0.015
 
     # --- image encoder
@@ -101,14 +101,14 @@ class SacConfig:
     n_keypoints: int = 16
     encoder_channels: int = 16
     encoder_learning_rate: float = 1e-3
-    # Side of the square, downsampled image that the decoder must reproduce, in pixels.
+    # Side of the square, downsampled image that the decoder has to reproduce, in pixels.
     reconstruction_size: int = 32
     reconstruction_weight: float = 1.0
-    # Every how many updates the encoder is trained (reconstruction and critic gradients together). 0: never after its
-    # pre-training; then every image is encoded once and an update costs no more than one without images.
+    # Updates per training step of the encoder (reconstruction and critic gradients together). 0: only pre-training;
+    # then every image is encoded once, and an update costs no more than one without images.
     encoder_interval: int = 0
-    # Gradient steps of the pre-training: of the autoencoder, of the locator that takes its place where the camera is
-    # calibrated, and of the latter again whenever the number of episodes has doubled.
+    # Gradient steps of the pre-training: of the autoencoder; of the locator, which replaces it if the camera is
+    # calibrated; and of the locator again, whenever the number of episodes has doubled.
     encoder_steps: int = 400
     locator_steps: int = 1500
     locator_refit_steps: int = 500
@@ -116,7 +116,7 @@ class SacConfig:
     # --- memory
     # Transitions that the replay buffer holds.
     replay_capacity: int = 20_000
-    # Whether the centre and scale of "vector" follow what was seen, instead of the fixed ones in the ObservationSpec.
+    # Whether centre and scale of "vector" follow the stored data instead of the ObservationSpec.
     running_vector_statistics: bool = False
 
     def __post_init__(self) -> None:
@@ -180,7 +180,7 @@ class SacConfig:
         return dataclasses.asdict(self)
 
     @classmethod
-    def from_json(cls, value: dict[str, Any]) -> SacConfig:
+    def from_json(cls, value: dict[str, Any]) -> Self:
         """Rebuild from `to_json` or from a configuration file; lists become tuples.
 
         Raises:

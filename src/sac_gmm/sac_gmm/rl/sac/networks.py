@@ -18,12 +18,12 @@ LAYER_NORM_EPS = 1e-5
 class FlatParameters:
     """All parameters of some modules as views of one vector, so that one optimiser or Polyak step is one operation.
 
-    The modules keep working as before: their parameters share memory with `vector`, their gradients with
-    `vector.grad`. Gradients must therefore be cleared with `clear_gradient`, never set to None.
+    The modules keep working: their parameters share memory with `vector`, their gradients with `vector.grad`. Clear
+    gradients with `clear_gradient`; never set them to None.
 
     Args:
-        modules: Whose parameters, in a fixed order.
-        trainable: False for target networks, which have no gradients.
+        modules: Modules whose parameters are taken, in this order.
+        trainable: False for target networks, which need no gradients.
     """
 
     def __init__(self, modules: Iterable[nn.Module], *, trainable: bool = True) -> None:
@@ -54,7 +54,7 @@ class FlatParameters:
 
 
 class BatchedMlp(nn.Module):
-    """E independent fully connected ReLU networks of the same input, computed as one.
+    """E independent fully connected ReLU networks with the same input, computed as one.
 
     Args:
         sizes: Widths from input to output.
@@ -74,7 +74,7 @@ class BatchedMlp(nn.Module):
         gains = [nn.Parameter(torch.ones(n_members, 1, width)) for width in normalised]
         shifts = [nn.Parameter(torch.zeros(n_members, 1, width)) for width in normalised]
         self.n_layers = len(shapes)
-        # A tuple beside the registered names: looking parameters up by name takes longer than a layer's arithmetic.
+        # A tuple beside the registered names: looking a parameter up by name takes longer than a layer's arithmetic.
         self.in_order = (*weights, *biases, *gains, *shifts)
         for kind, parameters in (("weight", weights), ("bias", biases), ("gain", gains), ("shift", shifts)):
             for layer, parameter in enumerate(parameters):
@@ -90,7 +90,7 @@ class BatchedMlp(nn.Module):
 
         Args:
             x: (B, n).
-            members: Indices of the networks to compute, all where none are given.
+            members: Indices of the networks to compute; None: all.
         """
         parameters: tuple[Tensor, ...] = self.in_order
         if members is not None:
@@ -103,19 +103,18 @@ class BatchedMlp(nn.Module):
         return output, Trace(inputs, normalisers)
 
     def backward(self, gradient: Tensor, trace: Trace, *, weights: bool = True, inputs: bool = False) -> Tensor | None:
-        """Go back from the gradient of the outputs (E, B, m).
+        """Propagate the gradient of the outputs back to parameters and inputs.
 
-        Written out rather than left to automatic differentiation: small networks spend most of their time between
-        its operations.
+        Written out rather than left to autograd: with networks this small, most of autograd's time is overhead.
 
         Args:
-            gradient: Of the loss by the outputs.
+            gradient: Of the loss with respect to the outputs (E, B, m).
             trace: Of the same inputs.
-            weights: Whether the gradients of the parameters are wanted; they replace what is in their `grad`.
-            inputs: Whether the gradient by x is wanted.
+            weights: Whether to compute the gradients of the parameters, which overwrite their `grad`.
+            inputs: Whether to compute the gradient with respect to x.
 
         Returns:
-            The gradient by x (B, n), summed over the networks, or None.
+            The gradient with respect to x (B, n), summed over the networks, or None.
         """
         n, g = self.n_layers, gradient
         w, rest = self.in_order[:n], self.in_order[n:]
@@ -142,7 +141,7 @@ class BatchedMlp(nn.Module):
 
 
 class Trace(NamedTuple):
-    """What a forward pass leaves for the way back."""
+    """What a forward pass leaves for `backward`."""
 
     inputs: list[Tensor]  # of every layer, (E, B, n)
     normalisers: list[tuple[Tensor, Tensor, Tensor, Tensor]]  # of every hidden layer, where they are normalised
@@ -173,7 +172,7 @@ class CriticEnsemble(nn.Module):
         Args:
             features: (B, n).
             action: (B, m).
-            members: Indices of the critics to ask, all where none are given.
+            members: Indices of the critics to compute; None: all.
         """
         return self.body(torch.cat([features, action], dim=1), members).squeeze(-1)
 
@@ -183,14 +182,14 @@ class CriticEnsemble(nn.Module):
         return values.squeeze(-1), trace
 
     def backward(self, gradient: Tensor, trace: Trace, *, weights: bool = True, inputs: bool = False) -> Tensor | None:
-        """Go back from the gradient by the values (E, B); see `BatchedMlp.backward`. The inputs end with the action."""
+        """Propagate the gradient of the values (E, B); see `BatchedMlp.backward`. The inputs end with the action."""
         return self.body.backward(gradient.unsqueeze(-1), trace, weights=weights, inputs=inputs)
 
 
 def _forward(
     x: Tensor, n_layers: int, parameters: tuple[Tensor, ...]
 ) -> tuple[Tensor, list[Tensor], list[tuple[Tensor, Tensor, Tensor, Tensor]]]:
-    """Return outputs (E, B, m), the input of every layer, and what the layer normalisation needs for its gradient."""
+    """Return outputs (E, B, m), the input of every layer, and what the gradient of the layer normalisation needs."""
     weights, biases = parameters[:n_layers], parameters[n_layers : 2 * n_layers]
     gains, shifts = parameters[2 * n_layers : 3 * n_layers - 1], parameters[3 * n_layers - 1 :]
     inputs, normalisers = [x.expand(len(weights[0]), -1, -1)], []
@@ -209,9 +208,9 @@ def _forward(
 class Actor(nn.Module):
     """Squashed Gaussian policy: action = tanh(mean + std * noise), entry by entry.
 
-    The mean is a linear map of the features plus, where there are hidden layers, a network. All of it starts at zero:
-    whatever the observation, the deterministic action is exactly 0 at the start. The linear path is what generalises
-    from a handful of successes. The standard deviation does not depend on the observation; it starts at `initial_std`.
+    The mean is a linear map of the features plus, if there are hidden layers, a network. Both start at zero, so the
+    deterministic action is exactly 0 at the start whatever the observation. The linear path generalises from a handful
+    of successes. The standard deviation does not depend on the observation; it starts at `initial_std`.
 
     Args:
         n_features: Width of the input.
@@ -220,7 +219,7 @@ class Actor(nn.Module):
         initial_std: Standard deviation before the tanh at the start.
         min_std: Its lower bound.
         max_std: Its upper bound.
-        zero: Whether the mean starts at zero; without, like any network.
+        zero: Whether the mean starts at zero; otherwise it is initialised like any network.
     """
 
     def __init__(
@@ -253,7 +252,7 @@ class Actor(nn.Module):
         return mean, self.log_std.clamp(*self.log_std_bounds)
 
     def keep_spread_within_bounds(self) -> None:
-        """Take `log_std` back to the bound that a step of the optimiser took it over: beyond it no gradient returns."""
+        """Clamp `log_std` to its bounds after a step of the optimiser: beyond them it has no gradient to return by."""
         self.log_std.data.clamp_(*self.log_std_bounds)
 
     def sample(self, features: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
@@ -268,7 +267,7 @@ class Actor(nn.Module):
         return drawn.action, drawn.log_prob
 
     def trace(self, features: Tensor, noise: Tensor) -> tuple[Squashed, ActorTrace]:
-        """Return what `sample` does and more, and what `backward` needs."""
+        """Return what `sample` returns and more, and what `backward` needs."""
         mean = torch.addmm(self.linear.bias, features, self.linear.weight.T)
         body: Trace | None = None
         if self.body is not None:
@@ -288,13 +287,13 @@ class Actor(nn.Module):
         """Set the gradients of all parameters.
 
         Args:
-            grad_action: Gradient of the loss by the actions (B, m).
-            grad_log_prob: By each log-probability.
+            grad_action: Gradient of the loss with respect to the actions (B, m).
+            grad_log_prob: With respect to each log-probability.
             drawn: What `trace` returned.
             trace: What `trace` returned.
-            grad_mean: Further gradient by the means before the tanh (B, m).
+            grad_mean: Additional gradient with respect to the means before the tanh (B, m).
         """
-        # da/dx = 1 - a^2 and d(-log(1 - a^2))/dx = 2a; the log std is also in the log-probability itself.
+        # da/dx = 1 - a^2 and d(-log(1 - a^2))/dx = 2a; the log-probability also depends on the log std directly.
         grad_raw = grad_action * (1.0 - drawn.action.square()) + (2.0 * grad_log_prob) * drawn.action
         low, high = self.log_std_bounds
         inside = (self.log_std >= low) & (self.log_std <= high)
@@ -316,7 +315,7 @@ class Squashed(NamedTuple):
 
 
 class ActorTrace(NamedTuple):
-    """What a forward pass of the actor leaves for the way back."""
+    """What a forward pass of the actor leaves for `backward`."""
 
     features: Tensor
     body: Trace | None

@@ -1,4 +1,4 @@
-"""Adam on one flat vector: a handful of vector operations, whatever the number of layers."""
+"""Adam on one flat vector: a handful of vector operations, however many layers there are."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ class FlatAdam:
     """Adam with decoupled weight decay (Kingma and Ba 2015; Loshchilov and Hutter 2019).
 
     Args:
-        parameters: Are moved; their gradient is read.
+        parameters: Updated in place, from their gradient.
         learning_rate: Of every step.
-        weight_decay: Share of the parameters that every step takes away, times the learning rate.
+        weight_decay: Fraction of the parameters that every step removes, times the learning rate.
     """
 
     def __init__(self, parameters: FlatParameters, learning_rate: float, weight_decay: float = 0.0) -> None:
@@ -41,7 +41,7 @@ class FlatAdam:
         self._square.mul_(BETA_SQUARE).addcmul_(gradient, gradient, value=1.0 - BETA_SQUARE)
         if self._weight_decay:
             self._values.mul_(1.0 - self._learning_rate * self._weight_decay)
-        # The bias corrections of both moments, taken out of the vectors: one scales the step, one the epsilon.
+        # The bias corrections of both moments as scalars: one scales the step, the other the epsilon.
         correction = math.sqrt(1.0 - BETA_SQUARE**self._steps)
         torch.sqrt(self._square, out=self._scratch).add_(EPS * correction)
         step = self._learning_rate * correction / (1.0 - BETA_MEAN**self._steps)

@@ -43,8 +43,8 @@ class SpatialSoftmax(nn.Module):
 class ImageEncoder(nn.Module):
     """Two convolutions, a spatial softmax and a linear map to the latent.
 
-    The latent leaves the encoder standardised by running statistics, so that the networks behind see unit variance
-    however little the picture changes.
+    The latent is standardised by running statistics, so that the networks behind it see unit variance however little
+    the picture changes.
 
     Args:
         image_shape: (C, H, W).
@@ -92,7 +92,7 @@ class ImageEncoder(nn.Module):
 class ImageDecoder(nn.Module):
     """One hidden layer that reproduces the image, at a lower resolution, from the raw latent.
 
-    That is enough to make the feature points follow whatever moves, and costs little.
+    That makes the feature points follow whatever moves, and costs little.
 
     Args:
         image_shape: (C, H, W).
@@ -113,13 +113,13 @@ class ImageDecoder(nn.Module):
 
 
 class SeenCache:
-    """What was seen in everything in a replay buffer, by networks that no longer change: each picture is read once.
+    """What networks that no longer change see in every picture of a replay buffer: each picture is read once.
 
-    Pictures are read one by one, so that what is seen does not depend on what else is read and a resumed run equals an
+    Pictures are read one by one, so that the result does not depend on what else is read, and a resumed run equals an
     unbroken one.
 
     Args:
-        see: What is seen (B, L) of vectors (B, n) and images uint8 (B, C, H, W).
+        see: Returns what is seen (B, L) in vectors (B, n) and images uint8 (B, C, H, W).
         size: L.
     """
 
@@ -150,7 +150,7 @@ class SeenCache:
         self._n_encoded = replay.n_added
 
     def get(self, rows: Tensor, next_rows: Tensor) -> tuple[Tensor, Tensor]:
-        """Return what was seen in observations and in next observations (B, L), of rows of the buffer."""
+        """Return what was seen in the observations and next observations (B, L) of rows of the buffer."""
         return self._seen[rows], self._next_seen[next_rows]
 
 

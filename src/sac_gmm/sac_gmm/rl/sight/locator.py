@@ -1,10 +1,9 @@
-"""Where the target really is: the error of its detection, read off one picture of a calibrated camera.
+"""The error of the detected target, estimated from one picture of a calibrated camera.
 
-The picture is cut out around the place where the detected target would appear, at a fixed metric scale, so that an
-error of the detection shows as a displacement of what is seen. A small network tells the displacement. It needs no
-labels: moving the cut-out by a known vector is the same as another error of the detection, so pairs of cut-outs of one
-picture say how its output must differ; and since detection is right on average, the outputs of all episodes have mean
-zero.
+The picture is cropped around the place where the detected target should appear, at a fixed metric scale, so that a
+detection error shows as a displacement. A small network estimates the displacement. It needs no labels: moving the crop
+by a known vector is the same as another detection error, so pairs of crops of one picture say by how much its outputs
+must differ; and since detection is right on average, the outputs over all episodes have mean zero.
 """
 
 from __future__ import annotations
@@ -20,17 +19,17 @@ from torch.nn import functional
 from sac_gmm.rl.sight.encoder import SpatialSoftmax, to_unit_range
 from sac_gmm.rl.spaces import Sight
 
-HALF_M = 0.048  # half the side of the cut-out: errors of up to three centimetres leave the target in it
+HALF_M = 0.048  # half the side of the crop: with errors of up to three centimetres the target stays inside
 SIDE_PX = 32
-SHIFT_M = 0.03  # largest made-up error per axis
-DEPTH_M = 0.05  # of depth pictures, so much in front of the target and behind it matters
+SHIFT_M = 0.03  # largest artificial error per axis
+DEPTH_M = 0.05  # in depth pictures, the range in front of and behind the target that is used
 UNIT_M = 0.01  # the network's unit
-PAIRS = 32  # of cut-outs in a training batch
+PAIRS = 32  # of crops in a training batch
 LEARNING_RATE = 2e-3
 
 
 class Locator(nn.Module):
-    """Picture and detected target to the error of the detection: true minus detected target, base axes.
+    """From picture and detected target to the detection error: true minus detected target, base axes.
 
     Args:
         image_shape: (C, H, W).
@@ -49,7 +48,7 @@ class Locator(nn.Module):
         self.size_px = image_shape[1:]
         self.register_buffer("rotation", torch.tensor(sight.rotation, dtype=torch.float32), persistent=False)
         self.register_buffer("centre", torch.zeros(3))
-        self.register_buffer("trained", torch.zeros(()))  # 1 once it is; until then it tells no error
+        self.register_buffer("trained", torch.zeros(()))  # 1 once it is; until then the error is 0
         self.convolutions = nn.Sequential(
             nn.Conv2d(image_shape[0], channels, kernel_size=5, stride=2),
             nn.ReLU(),
@@ -66,18 +65,18 @@ class Locator(nn.Module):
         return self.trained * (self.raw_error(self.cut_out(images, target_m)) - self.centre)
 
     def raw_error(self, views: Tensor) -> Tensor:
-        """Return the errors (B, 3) up to a constant, in metres, of cut-outs (B, C, SIDE_PX, SIDE_PX)."""
+        """Return the errors (B, 3) up to a constant, in metres, of crops (B, C, SIDE_PX, SIDE_PX)."""
         points = self.points(self.convolutions(views))
         return UNIT_M * (self.linear(points) + self.hidden(points))
 
     def cut_out(self, images: Tensor, target_m: Tensor, error_m: Tensor | None = None) -> Tensor:
-        """Return what is seen around the detected target (B, C, SIDE_PX, SIDE_PX), roughly in [-1, 1].
+        """Return crops around the detected target (B, C, SIDE_PX, SIDE_PX), roughly in [-1, 1].
 
         Args:
             images: uint8 (B, C, H, W).
             target_m: Detected targets in the camera's frame (B, 3).
-            error_m: A further error of the detection to make up (B, 3), base axes: everything seen is moved by it,
-                as far as one picture can be: like a plane through the target that faces the camera.
+            error_m: An artificial detection error to add (B, 3), base axes: everything in view moves by it, as far as
+                one picture allows: as if it were a plane through the target, facing the camera.
         """
         moved_m = target_m if error_m is None else target_m + error_m @ self.rotation.T
         at_px, scale = self._project(target_m)
@@ -119,15 +118,15 @@ def train_locator(
     """Train on one picture per episode, then centre the errors.
 
     Args:
-        locator: Is changed.
+        locator: Trained in place.
         images: uint8 (N, C, H, W), one per episode.
         target_m: Detected targets in the camera's frame (N, 3).
         steps: Gradient steps.
-        rng: Draws pictures and made-up errors.
+        rng: Draws pictures and artificial errors.
         on_step: Called after each.
 
     Returns:
-        The last loss: mean squared difference between the displacements told and made up, in square centimetres.
+        The last loss: mean squared difference between estimated and artificial displacements, in square centimetres.
     """
     parameters = list(locator.parameters())
     optimiser = torch.optim.Adam(parameters, LEARNING_RATE)
