@@ -194,7 +194,7 @@ def test_nobody_who_decides_listens_to_the_truth():
     """In the source: only what shows things to people names the true target or the camera's place."""
     nodes = ROOT / "src" / "sac_gmm_nodes" / "sac_gmm_nodes"
     for name in ("true_target", "fixed_camera_pose"):
-        naming = {path.name for path in nodes.glob("*.py") if name in path.read_text()}
+        naming = {path.name for path in nodes.rglob("*.py") if name in path.read_text()}
         assert {"pybullet_bridge.py", "skill_monitor.py"} <= naming
         assert naming <= {"pybullet_bridge.py", "skill_monitor.py", "live_view.py"}
 
