@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import base64
-import html
 import json
 from collections.abc import Iterable, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from sac_gmm.core.files import atomic_file
 from sac_gmm.evaluation.rates import SuccessRate
 
 
 class Page:
-    """Takes sections in their order. Text is escaped; nothing refers to a place outside the file.
+    """Collects sections in their order. Text is escaped; nothing refers to a place outside the file.
 
     Args:
         title: Of the window and of the page.
@@ -31,39 +33,28 @@ class Page:
     def section(self, title: str) -> None:
         """Begin a section; the page lists them at its top."""
         self._sections.append(title)
-        self._parts.append(f'<h2 id="s{len(self._sections)}">{html.escape(title)}</h2>')
+        self._add("section", len(self._sections), title)
 
     def text(self, text: str) -> None:
         """A paragraph."""
-        self._parts.append(f"<p>{html.escape(text)}</p>")
+        self._add("text", text)
 
     def picture(self, data: bytes, caption: str, kind: str = "png") -> None:
-        """A picture over its caption; `kind` is png, jpeg or gif."""
+        """A picture above its caption; `kind` is png, jpeg or gif."""
         self.pictures([(data, caption)], kind)
 
     def pictures(self, pictures: Iterable[tuple[bytes, str]], kind: str = "png") -> None:
-        """Pictures side by side where there is room, each with its caption."""
-        figures = [
-            f'<figure><img alt="{html.escape(caption)}" src="data:image/{kind};base64,'
-            f'{base64.b64encode(data).decode("ascii")}"><figcaption>{html.escape(caption)}</figcaption></figure>'
-            for data, caption in pictures
-        ]
-        self._parts.append(f'<div class="figures">{"".join(figures)}</div>')
+        """Pictures side by side if there is room, each with its caption."""
+        encoded = [(base64.b64encode(data).decode("ascii"), caption) for data, caption in pictures]
+        self._add("figures", [(f"data:image/{kind};base64,{data}", caption) for data, caption in encoded])
 
     def table(self, heads: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
         """A table; a `SuccessRate` in it is drawn as well as written."""
-        head = "".join(f"<th>{html.escape(name)}</th>" for name in heads)
-        body = "".join("<tr>" + "".join(f"<td>{_cell(value)}</td>" for value in row) + "</tr>" for row in rows)
-        self._parts.append(f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>")
+        self._add("table", heads, list(rows))
 
     def outcomes(self, title: str, episodes: Sequence[tuple[bool, str]]) -> None:
-        """A square per episode, in their order: whether it succeeded, and what is said when the mouse is over it."""
-        rate = SuccessRate(sum(success for success, _ in episodes), len(episodes))
-        squares = "".join(
-            f'<span class="{"yes" if success else "no"}" title="{html.escape(text)}"></span>'
-            for success, text in episodes
-        )
-        self._parts.append(f'<p>{html.escape(title)}: {rate}</p><div class="episodes">{squares}</div>')
+        """A square for each episode, in order: whether it succeeded, and a text shown when the mouse is over it."""
+        self._add("outcomes", title, SuccessRate(sum(success for success, _ in episodes), len(episodes)), episodes)
 
     def configuration(self, values: dict[str, Any]) -> None:
         """Nested values as a table of their paths."""
@@ -71,41 +62,28 @@ class Page:
 
     def write(self, path: Path) -> None:
         """Write the page."""
-        listed = " · ".join(f'<a href="#s{i}">{html.escape(title)}</a>' for i, title in enumerate(self._sections, 1))
-        title = html.escape(self._title)
-        body = f"<h1>{title}</h1>\n<nav>{listed}</nav>\n" + "\n".join(self._parts)
+        page = _templates().get_template("page.html")
         with atomic_file(path) as partial:
-            partial.write_text(_PAGE.replace("{title}", title).replace("{body}", body), encoding="utf-8")
+            text = page.render(title=self._title, sections=self._sections, parts=self._parts)
+            partial.write_text(text, encoding="utf-8")
+
+    def _add(self, part: str, *values: object) -> None:
+        """Add a part by the name of its macro in `templates/parts.html`."""
+        self._parts.append(getattr(_templates().get_template("parts.html").module, part)(*values))
 
 
-_PAGE = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<title>{title}</title><link rel="icon" href="data:,"><style>
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 64rem; margin: 2rem auto; padding: 0 1rem; color: #222; }
-h1 { margin-bottom: .2rem; } h2 { margin-top: 2.4rem; border-bottom: 1px solid #ddd; } nav, figcaption { color: #555; }
-nav a { color: #1f5fa8; text-decoration: none; } img { max-width: 100%; height: auto; display: block; }
-.figures { display: flex; flex-wrap: wrap; gap: 1rem; } figure { margin: .5rem 0; flex: 0 1 auto; max-width: 100%; }
-.figures figure:not(:only-child) { max-width: 30rem; } figcaption { font-size: 14px; }
-table { border-collapse: collapse; margin: 1rem 0; font-size: 15px; }
-td, th { padding: .2rem .9rem .2rem 0; text-align: left; vertical-align: middle; border-bottom: 1px solid #eee; }
-.episodes { display: flex; flex-wrap: wrap; gap: 2px; } .episodes span { width: 14px; height: 14px; }
-.yes { background: #2e8b57; } .no { background: #d9d9d9; }
-.nobreak { white-space: nowrap; }
-.rate { display: inline-block; position: relative; width: 200px; height: 14px; background: #f0f0f0; margin-right: .7rem;
-  vertical-align: middle; } .rate i { position: absolute; top: 4px; height: 6px; background: #8fc3a6; }
-.rate b { position: absolute; top: 0; width: 3px; height: 14px; background: #2e8b57; }
-</style></head><body>
-{body}
-</body></html>
-"""
-
-
-def _cell(value: object) -> str:
-    if not isinstance(value, SuccessRate):
-        return html.escape(str(value))
-    low, high = (100.0 * bound for bound in value.interval)
-    bar = f'<i style="left:{low:.1f}%;width:{high - low:.1f}%"></i><b style="left:{100 * value.rate:.1f}%"></b>'
-    return f'<span class="nobreak"><span class="rate">{bar}</span>{value}</span>'
+@cache
+def _templates() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("sac_gmm.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.tests["success_rate"] = lambda value: isinstance(value, SuccessRate)
+    return environment
 
 
 def _flat(values: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:
