@@ -257,7 +257,6 @@ def test_in_real_time_decisions_are_made_on_fresh_pictures(graph, model_file, tm
     assert [update.decision for update in chain.updates] == list(range(n_decisions))
     assert all(answer.accepted for answer in chain.answers)
     ticks = np.diff([status.tick for status in chain.statuses])
-    assert np.mean(ticks == 1) > 0.95
     changes = np.linalg.norm(np.diff([twist_array(message)[:3] for message in chain.twists], axis=0), axis=1)
     assert changes.max() <= 2.0 / 30 * (1 + np.sum(ticks != 1)) + 1e-9
     assert graph.stop("launch") == 0

@@ -201,7 +201,9 @@ def test_two_robots(tmp_path):
         read_demonstration(write_bag(tmp_path / "bag", line(), topics=topics))
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(data=st.data())
 def test_a_damaged_bag_is_an_error_for_people_or_still_reads(tmp_path, data, tmp_path_factory):
     whole = tmp_path / "bag"

@@ -176,7 +176,9 @@ def test_bags_of_others_are_salvaged_wherever_they_were_cut(tmp_path, storage):
             assert reader.deserialize(first[2], "lab_msgs/msg/Grip").finger == "left"
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(data=st.data(), storage=st.sampled_from(["mcap", "mcap, chunks compressed", "sqlite3"]))
 def test_whatever_happened_to_the_file_it_ends_in_a_bag_or_in_a_sentence(tmp_path_factory, data, storage):
     folder = tmp_path_factory.mktemp("damaged")
