@@ -57,7 +57,7 @@ compadd() {{ print -- $@ }}
 words=(sac-gmm {" ".join(words)} "") CURRENT={len(words) + 2} PREFIX=""
 _sac_gmm
 """
-    done = subprocess.run(["zsh", "-fc", program], capture_output=True, text=True, timeout=120)
+    done = subprocess.run(["zsh", "-fc", program], capture_output=True, text=True, timeout=300)
     assert done.stderr == ""
     registered, given = done.stdout.strip().splitlines()
     assert registered == "registered _sac_gmm sac-gmm" and set(given.split()) - {"--"} == offered
@@ -66,6 +66,6 @@ _sac_gmm
 def test_the_command_prints_it_and_refuses_other_shells():
     command = [sys.executable, "-m", "sac_gmm.cli.main", "completion"]
     for shell, first in (("bash", "# Completion of sac-gmm for bash"), ("zsh", "#compdef sac-gmm")):
-        done = subprocess.run([*command, shell], capture_output=True, text=True, timeout=60)
+        done = subprocess.run([*command, shell], capture_output=True, text=True, timeout=300)
         assert done.returncode == 0 and done.stdout.startswith(first)
-    assert subprocess.run([*command, "fish"], capture_output=True, timeout=60).returncode == 2
+    assert subprocess.run([*command, "fish"], capture_output=True, timeout=300).returncode == 2

@@ -17,7 +17,7 @@ from sac_gmm.core.runs import locked_run
 from sac_gmm.rl import AlgorithmSpec, ObservationSpec, Sac, SacConfig, save_checkpoint
 
 # In lock-step no wall clock is kept, so that this need not run alone.
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("ros_domain")]
 
 ROOT = Path(__file__).parents[2]
 FEW = ["--base-episodes", "2", "--training-episodes", "3", "--test-episodes", "2"]
@@ -38,13 +38,10 @@ def ends_what_it_started():
 
 
 def start(run_dir, *options):
-    # A domain of its own, away from those of the other tests.
-    environment = {**os.environ, "ROS_DOMAIN_ID": str(60 + os.getpid() % 20)}
     command = [sys.executable, "-m", "sac_gmm.cli.main", "demo", "--run-dir", str(run_dir), *FEW, *options]
     demo = subprocess.Popen(
         command,
         cwd=ROOT,
-        env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

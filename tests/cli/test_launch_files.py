@@ -113,7 +113,7 @@ def test_the_configuration_holds_in_every_namespace():
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
 def test_ros2_launch_shows_the_same_arguments(path):
     done = subprocess.run(
-        ["ros2", "launch", str(path), "--show-args"], capture_output=True, text=True, timeout=60, env=os.environ
+        ["ros2", "launch", str(path), "--show-args"], capture_output=True, text=True, timeout=300, env=os.environ
     )
     assert done.returncode == 0, done.stderr
     for argument in declared_arguments(path):

@@ -37,7 +37,7 @@ def test_a_reader_that_has_seen_enough_is_no_error():
         ["bash", "-c", f"set -o pipefail; {sys.executable} -m sac_gmm.cli.main --help | true"],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
     )
     assert done.returncode == 0 and done.stderr == ""
 
@@ -66,7 +66,7 @@ def test_an_output_that_takes_nothing_is_no_traceback(redirection, code, words):
         ["bash", "-c", f"{sys.executable} -m sac_gmm.cli.main --help {redirection}"],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
     )
     assert done.returncode == code and words in done.stderr
     assert "Traceback" not in done.stderr and done.stderr.count("\n") == (code != 0)

@@ -31,9 +31,10 @@ def checkout(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("ros_domain")
 @pytest.mark.parametrize("page", RUN, ids=lambda page: page.name)
 def test_the_commands_of_a_page_work_one_after_the_other(page, checkout):
-    done = subprocess.run(["bash", "-c", script(page)], cwd=checkout, capture_output=True, text=True, timeout=280)
+    done = subprocess.run(["bash", "-c", script(page)], cwd=checkout, capture_output=True, text=True, timeout=850)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
 
 
@@ -48,7 +49,7 @@ CONSOLE = sorted({(page.name, line) for page in PAGES for block in blocks(page, 
 @cache
 def help_of(*command):
     arguments = [sys.executable, "-m", "sac_gmm.cli.main", *command, "--help"]
-    return subprocess.run(arguments, capture_output=True, text=True, timeout=60, check=True).stdout
+    return subprocess.run(arguments, capture_output=True, text=True, timeout=600, check=True).stdout
 
 
 @pytest.mark.parametrize(("page", "line"), CONSOLE)
@@ -105,7 +106,7 @@ def test_every_node_that_the_readme_names_exists():
 def test_the_site_is_built_and_asks_for_nothing(tmp_path):
     """Strictly: a broken link is an error. What a page needs to be shown lies beside it."""
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(tmp_path)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stdout + done.stderr
     pages = [page for page in tmp_path.rglob("*.html") if page.name != "404.html"]  # that one is for servers
     assert len(pages) == len(PAGES) - 1

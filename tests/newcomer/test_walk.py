@@ -15,15 +15,14 @@ WALK = ROOT / "tests" / "newcomer" / "walk.py"
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 @pytest.mark.skipif(bool(os.environ.get("NEWCOMER")), reason="this is run by a walk")
-def test_a_newcomer_arrives(tmp_path_factory):
+@pytest.mark.usefixtures("ros_domain")
+def test_a_newcomer_arrives():
     # On the disk of .venv, whose files are linked, not copied; runs/ belongs to nobody's results but this checkout's.
     (ROOT / "runs").mkdir(exist_ok=True)
     folder = ROOT / "runs" / f".newcomer-{os.getpid()}"
-    environment = {**os.environ, "ROS_DOMAIN_ID": str(80 + os.getpid() % 20)}
     try:
         done = subprocess.run(
             [sys.executable, str(WALK), "--quick", "--folder", str(folder)],
-            env=environment,
             capture_output=True,
             text=True,
             timeout=1750,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 import signal
 import subprocess
@@ -12,39 +11,18 @@ import time
 from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO
 
 import numpy as np
 import pytest
 from tests.nodes.executables import module_of
 from tests.nodes.fault_table import table  # noqa: F401 - a fixture
+from tests.ros_domain import free_domain
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(Path(__file__).parent))  # for what the tests of this folder share
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell has it for what it starts in the background
     signal.signal(signal.SIGINT, signal.default_int_handler)  # what is started from here shall hear Ctrl-C
-
-_next_domain = itertools.count(os.getpid())
-
-
-def free_domain() -> tuple[int, IO[str]]:
-    """A domain that nobody else tests in, and its lock: closing the file gives the domain back.
-
-    The next one asked for is another, so that what lingers of the nodes before is not heard.
-    """
-    import fcntl
-
-    for _ in range(100):
-        domain = 1 + next(_next_domain) % 100
-        lock = open(f"/tmp/sac_gmm_test_domain_{domain}.lock", "w")  # noqa: SIM115 - held open on purpose
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            lock.close()
-            continue
-        return domain, lock
-    raise RuntimeError("all ROS domains are taken")
 
 
 class Graph:

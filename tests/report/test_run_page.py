@@ -172,7 +172,7 @@ def test_a_browser_shows_it_from_disk_without_a_network(demo_dir, tmp_path):
     options = ["--headless", "--no-sandbox", "--disable-gpu", "--window-size=1000,3500", "--proxy-server=127.0.0.1:9"]
     options += [f"--user-data-dir={tmp_path / 'browser'}", f"--screenshot={shot}"]
     page = (demo_dir / "report.html").as_uri()
-    subprocess.run(["chromium", *options, page], check=True, capture_output=True, timeout=90)
+    subprocess.run(["chromium", *options, page], check=True, capture_output=True, timeout=300)
     picture = cv2.imread(str(shot))
     assert picture.shape[:2] == (3500, 1000)
     green = (np.abs(picture.astype(int) - [87, 139, 46]).max(axis=2) < 8).sum()

@@ -199,7 +199,7 @@ def test_ten_thousand_fuzzed_updates(rig, table):
         for message in batch:
             rig.updates.publish(message)
         with rig.answered:
-            assert rig.answered.wait_for(lambda seen=count: len(rig.answers) >= seen + 10, 20.0), "answers are missing"
+            assert rig.answered.wait_for(lambda seen=count: len(rig.answers) >= seen + 10, 120.0), "answers are missing"
         for message, answer in zip(batch, rig.answers[count:], strict=True):
             reasons.add(Answer(answer.reason))
             if answer.accepted:

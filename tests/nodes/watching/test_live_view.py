@@ -114,7 +114,7 @@ def test_before_anything_runs_the_page_says_what_to_start(graph, browser):  # no
     shows(browser, "simulation.launch.yaml")
     # A second page on the same port is refused in a sentence.
     command = [sys.executable, "-m", "sac_gmm_nodes.watching.live_view", "--ros-args", "-p", f"port:={port}"]
-    refused = subprocess.run(command, env=graph.env, capture_output=True, text=True, timeout=60, check=False)
+    refused = subprocess.run(command, env=graph.env, capture_output=True, text=True, timeout=300, check=False)
     assert refused.returncode == 2
     assert f"port {port}" in refused.stderr and "Traceback" not in refused.stderr
 
