@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import re
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from sac_gmm.bench.registry import BENCHMARKS, command_of
 from sac_gmm.methods.registry import CONTENDERS
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -25,100 +27,54 @@ How often skills succeed as fitted is in [Scenes and sensors](gallery.md), what 
 |---|---|---|---|
 """
 
-# Title, result file, command, and a sentence that the file's values fill.
-ROWS = (
-    (
-        "The whole chain over ROS 2",
-        "demo/seed_0.json",
-        "make demo SEED=0",
-        "{task}: {base[successes]}/{base[episodes]} as fitted, {adapted[successes]}/{adapted[episodes]} after "
-        "{training_episodes} episodes; {wall_s:.0f} s in all",
-    ),
-    (
-        "Mixture regression, 3 dimensions, 7 Gaussians",
-        "models/gmr.json",
-        "sac-gmm bench gmr --json FILE",
-        "a velocity in {rows[4][ours_us]:.2f} µs; `gmr` {rows[4][gmr_us]:.0f} µs",
-    ),
-    (
-        "Mixture fit",
-        "models/em.json",
-        "sac-gmm bench em --json FILE",
-        "{n} samples in {ours_ms:.1f} ms; scikit-learn {sklearn_ms:.1f} ms ({ratio:.1f} times)",
-    ),
-    (
-        "Stable fit",
-        "models/lpv.json",
-        "sac-gmm bench lpv --json FILE",
+# Of each result a sentence that the file's values fill.
+DEMO = (
+    "The whole chain over ROS 2",
+    "demo/seed_0.json",
+    "make demo SEED=0",
+    "{task}: {base[successes]}/{base[episodes]} as fitted, {adapted[successes]}/{adapted[episodes]} after "
+    "{training_episodes} episodes; {wall_s:.0f} s in all",
+)
+SENTENCES = {
+    "gmr": "a velocity in {rows[4][ours_us]:.2f} µs; `gmr` {rows[4][gmr_us]:.0f} µs",
+    "em": "{n} samples in {ours_ms:.1f} ms; scikit-learn {sklearn_ms:.1f} ms ({ratio:.1f} times)",
+    "lpv": (
         "gains of {k} Gaussians in {lmi_ms:.1f} ms, the whole fit in {fit_ms:.0f} ms; a change projected and certified "
-        "in {update_project_certify_us:.0f} µs",
+        "in {update_project_certify_us:.0f} µs"
     ),
-    (
-        "Handwriting, made up",
-        "models/handwriting.json",
-        "sac-gmm bench lasa --json FILE",
+    "lasa": (
         "SEDS {seds[certified]}, LPV-DS {lpv_ds[certified]} of {seds[n_motions]} motions certified; velocity error "
         "{seds[mean][rmse]:.1f} and {lpv_ds[mean][rmse]:.1f} mm/s, a fit in {seds[mean][fit_s]:.1f} and "
-        "{lpv_ds[mean][fit_s]:.1f} s",
+        "{lpv_ds[mean][fit_s]:.1f} s"
     ),
-    (
-        "SAC updates",
-        "rl/sac.json",
-        "sac-gmm bench sac --json FILE",
+    "sac": (
         "{rows[0][ours_updates_per_s]:.0f} a second (nets of {rows[0][width]}, batch {rows[0][batch]}); {peer} "
-        "{rows[0][sb3_updates_per_s]:.0f} ({rows[0][ratio]:.1f} times)",
+        "{rows[0][sb3_updates_per_s]:.0f} ({rows[0][ratio]:.1f} times)"
     ),
-    (
-        "Decisions beside a learner",
-        "rl/async.json",
-        "sac-gmm bench async --json FILE",
-        "a decision in {decision_ms_median:.1f} ms; {deadlines_missed} of {ticks} deadlines missed",
-    ),
-    (
-        "Control loop beside a learner",
-        "control/loop.json",
-        "sac-gmm bench loop --json FILE",
+    "async": "a decision in {decision_ms_median:.1f} ms; {deadlines_missed} of {ticks} deadlines missed",
+    "loop": (
         "{rates[2][rate_hz]:.0f} Hz: {rates[2][ours][on_time_share]:.2%} of ticks within {on_time_ms:.0f} ms with a "
         "real-time priority, {rates[0][ours][on_time_share]:.2%} without (rclpy timer "
         "{rates[2][rclpy_timer][on_time_share]:.2%}, {rates[0][rclpy_timer][on_time_share]:.2%}); a command "
         "{rates[2][ours][latency_ms_median]:.1f} ms after its state, timer "
-        "{rates[2][rclpy_timer][latency_ms_median]:.1f} ms",
+        "{rates[2][rclpy_timer][latency_ms_median]:.1f} ms"
     ),
-    (
-        "Soak",
-        "control/soak.json",
-        "sac-gmm bench soak --minutes 10 --json FILE",
+    "soak": (
         "{episodes} episodes in {seconds:.0f} s; memory of the controller {processes[gmm_controller][growth]:+.1%}, of "
-        "the learner {processes[learner][growth]:+.1%}",
+        "the learner {processes[learner][growth]:+.1%}"
     ),
-    (
-        "Markers",
-        "perception/aruco.json",
-        "sac-gmm bench aruco --json FILE",
+    "aruco": (
         "{latency[1][ours][wall_ms_median]:.1f} ms a picture with a noise of {latency[1][noise]:.0f} grey values, "
         "OpenCV {latency[1][opencv][wall_ms_median]:.1f} ms; {false_rewards[rewards]} false rewards in "
-        "{false_rewards[frames]} pictures without the marker",
+        "{false_rewards[frames]} pictures without the marker"
     ),
-    (
-        "Recording",
-        "perception/bag.json",
-        "sac-gmm bench bag --json FILE",
+    "bag": (
         "{recordings[0][missing]} of {recordings[0][sent]} messages lost ({recordings[0][case]}), at "
-        "{recordings[0][processor_share]:.0%} of {recordings[0][cores]} cores",
+        "{recordings[0][processor_share]:.0%} of {recordings[0][cores]} cores"
     ),
-    (
-        "Hand tracking",
-        "hands/hands.json",
-        "sac-gmm bench hands --film FILM --json FILE",
-        "{frames_per_s:.0f} pictures a second, a hand placed in {placed_share:.0%}",
-    ),
-    (
-        "Demonstrations by hand",
-        "hands/hand_demos.json",
-        "sac-gmm bench hand_demos --episodes 40 --skills 10 --json FILE",
-        "{recordings[from_true_way_mm_mean]:.1f} mm from the true way (mean)",
-    ),
-)
+    "hands": "{frames_per_s:.0f} pictures a second, a hand placed in {placed_share:.0%}",
+    "hand_demos": "{recordings[from_true_way_mm_mean]:.1f} mm from the true way (mean)",
+}
 
 TABLE_HEAD = """
 ## Skills compared
@@ -165,6 +121,13 @@ nothing can be told before the first touch.
 | task | seen | share of the error told (R2; x, y, z) | in the last quarter of the decisions | left of it, mm |
 |---|---|---|---|---|
 """
+
+
+def _benchmarks() -> Iterator[tuple[str, str, str, str]]:
+    """Of the benchmarks with a sentence: title, result file, command and sentence."""
+    for name, benchmark in BENCHMARKS.items():
+        if name in SENTENCES:
+            yield benchmark.title, benchmark.result, command_of(name), SENTENCES[name]
 
 
 def _rate(test: dict[str, Any]) -> str:
@@ -231,7 +194,7 @@ def _against_others(task: str, table: dict[str, Any], rows: dict[Any, Any]) -> s
 def page() -> str:
     """The page's text."""
     lines = []
-    for title, name, command, sentence in ROWS:
+    for title, name, command, sentence in (DEMO, *_benchmarks()):
         value = json.loads((RESULTS / name).read_text(encoding="utf-8"))
         lines.append(f"| {title} | {sentence.format(**value)} | `{command}` | `{name}` |\n")
     table = RESULTS / "table" / "table.json"

@@ -11,7 +11,7 @@ from __future__ import annotations
 import importlib
 from itertools import pairwise
 
-from sac_gmm.bench.registry import BENCHMARKS
+from sac_gmm.bench.registry import BENCHMARKS, module_of
 from sac_gmm.core.errors import UserError
 from sac_gmm.core.files import check_output
 
@@ -27,11 +27,11 @@ def main(args: list[str]) -> int:
     for option, value in pairwise(rest):
         if option == "--json":
             check_output(value, ".json")
-    return importlib.import_module(BENCHMARKS[name][0]).main(rest)
+    return importlib.import_module(module_of(name)).main(rest)
 
 
 def usage() -> str:
     """The list of benchmarks, one line each."""
     width = max(map(len, BENCHMARKS))
-    lines = [f"  sac-gmm bench {name:<{width}}  {text}" for name, (_, text) in BENCHMARKS.items()]
+    lines = [f"  sac-gmm bench {name:<{width}}  {benchmark.text}" for name, benchmark in BENCHMARKS.items()]
     return f"{__doc__}\n" + "\n".join(lines)

@@ -59,12 +59,12 @@ def completion(shell: tyro.conf.Positional[Literal["bash", "zsh"]]) -> int:
 
 def all_options() -> dict[str, list[Option]]:
     """The options of every command and subcommand, by its words: `fit`, `demos check`, `bench gmr`; "" for none."""
-    from sac_gmm.cli.bench import BENCHMARKS
+    from sac_gmm.bench import registry
     from sac_gmm.cli.main import COMMANDS, module_of
 
     found = {"": [_HELP], "bench": [_HELP]}
     modules = {name: module_of(name) for name in COMMANDS if name != "bench"}
-    modules |= {f"bench {name}": module for name, (module, _) in BENCHMARKS.items()}
+    modules |= {f"bench {name}": registry.module_of(name) for name in registry.BENCHMARKS}
     for words, module in modules.items():
         found |= _options(words, importlib.import_module(module).main)
     return found
