@@ -5,7 +5,7 @@ import errno
 import pytest
 
 from sac_gmm.core.errors import UserError
-from sac_gmm.core.files import atomic_file, atomic_folder, check_output, read_json, write_json
+from sac_gmm.core.files import atomic_file, check_output, read_json, write_json
 
 LONG = "n" * 300
 
@@ -43,11 +43,6 @@ def test_a_place_that_takes_no_file_is_named(tmp_path, name, told):
     with pytest.raises(UserError, match=told), atomic_file(tmp_path / name):
         pass
     assert [path.name for path in tmp_path.iterdir()] == ["folder"]
-
-
-def test_a_name_that_is_too_long_for_a_folder_is_named():
-    with pytest.raises(UserError, match="File name too long"), atomic_folder(LONG):
-        pass
 
 
 def test_a_full_disk_names_the_file_and_leaves_the_older_one(tmp_path):

@@ -6,7 +6,6 @@ import contextlib
 import errno
 import json
 import os
-import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -53,30 +52,6 @@ def atomic_file(path: Path | str, *, overwrite: bool = True) -> Iterator[Path]:
         raise _cannot_write(path, error) from error
     except BaseException:
         partial.unlink(missing_ok=True)
-        raise
-
-
-@contextlib.contextmanager
-def atomic_folder(path: Path | str) -> Iterator[Path]:
-    """Give a temporary folder to fill; on success it is renamed to `path`, which must not exist.
-
-    Raises:
-        UserError: `path` exists already or cannot be made.
-    """
-    path = Path(path)
-    try:
-        refuse_existing(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent))
-    except OSError as error:
-        raise _cannot_write(path, error) from error
-    try:
-        yield partial
-        os.chmod(partial, 0o777 & ~_umask())
-        os.rename(partial, path)
-        sync_path(path.parent)
-    except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
         raise
 
 

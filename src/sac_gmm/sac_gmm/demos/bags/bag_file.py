@@ -292,18 +292,6 @@ def recorded_qos(*, latched: bool = False, reliable: bool = True) -> Qos:
     )
 
 
-def partials_of(path: Path) -> list[Path]:
-    """What crashes left behind of recordings of this name."""
-    if not path.parent.is_dir():
-        return []
-    return sorted(p for p in path.parent.glob(f".{path.name}*.partial") if _is_partial_of(p, path.name))
-
-
-def _is_partial_of(path: Path, name: str) -> bool:
-    middle = path.name.removeprefix(f".{name}").removesuffix("partial").strip(".")
-    return not middle or middle.isdigit()
-
-
 def being_written(folder: Path) -> bool:
     """Whether a live program is writing to a partial folder."""
     descriptor = os.open(folder, os.O_RDONLY)

@@ -47,10 +47,6 @@ class GainProblem:
         self.moment = features.T @ v / n
         self.power = float(np.square(v).sum() / n)
 
-    def unconstrained(self) -> Array:
-        """The least-squares gains without the inequalities: (K, d, d)."""
-        return np.swapaxes(np.linalg.solve(self.gram, self.moment).reshape(self.k, self.d, self.d), 1, 2)
-
     def solve(self, P: Array, decay_rate: float) -> GainFit:
         """Solve for a given metric P (d, d) and rate a.
 

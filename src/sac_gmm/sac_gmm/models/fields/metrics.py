@@ -42,40 +42,8 @@ def dtw_distance(path: ArrayLike, reference: ArrayLike) -> float:
     return float(dtw(a, b))
 
 
-def swept_error_area(path: ArrayLike, reference: ArrayLike) -> float:
-    """SEA of two plane paths: the areas of the quadrilaterals between their steps (CLF-DM 2014, eq. 14).
-
-    Args:
-        path: (N, 2), resampled to the reference's length at equal spans of its index.
-        reference: (M, 2).
-    """
-    b = np.asarray(reference, dtype=np.float64)
-    a = resample(np.asarray(path, dtype=np.float64), len(b))
-    if b.ndim != 2 or b.shape[1] != 2:
-        raise UserError(f"the swept error area is defined in the plane: paths of shape (N, 2), not {b.shape}")
-    # Each quadrilateral (a_t, a_t+1, b_t+1, b_t) is cut along a diagonal into two triangles.
-    first, second = _triangle(a[:-1], a[1:], b[1:]), _triangle(a[:-1], b[1:], b[:-1])
-    return float((np.abs(first) + np.abs(second)).sum())
-
-
-def end_point_error(path: ArrayLike, attractor: ArrayLike) -> float:
-    """Distance of the last point of `path` (N, d) from `attractor` (d,)."""
-    return float(np.linalg.norm(np.asarray(path, dtype=np.float64)[-1] - np.asarray(attractor, dtype=np.float64)))
-
-
-def resample(path: Array, n: int) -> Array:
-    """`path` (N, d) at `n` equal spans of its index, linearly between samples."""
-    at = np.linspace(0.0, len(path) - 1.0, n)
-    return np.stack([np.interp(at, np.arange(len(path)), column) for column in path.T], axis=1)
-
-
 def _difference(predicted: ArrayLike, measured: ArrayLike) -> Array:
     f, v = np.asarray(predicted, dtype=np.float64), np.asarray(measured, dtype=np.float64)
     if f.shape != v.shape or f.ndim != 2:
         raise UserError(f"predicted and measured velocities must both have shape (N, d), not {f.shape} and {v.shape}")
     return f - v
-
-
-def _triangle(a: Array, b: Array, c: Array) -> Array:
-    u, w = b - a, c - a
-    return 0.5 * (u[:, 0] * w[:, 1] - u[:, 1] * w[:, 0])
