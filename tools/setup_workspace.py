@@ -257,7 +257,9 @@ def prepare_hand_model() -> None:
     """Put the model for hand tracking into .venv; without it everything else works, and it says what to do."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "src" / "sac_gmm")}
     environment.pop("PYTHONHOME", None)
-    subprocess.run([VENV / "bin" / "python", "-m", "sac_gmm.perception.hands.model"], env=environment, check=False)
+    subprocess.run(
+        [VENV / "bin" / "python", "-m", "sac_gmm.perception.hands.model_files"], env=environment, check=False
+    )
 
 
 def moved(venv: Path) -> bool:

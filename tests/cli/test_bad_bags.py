@@ -5,7 +5,7 @@ import pytest
 
 from sac_gmm.cli.main import main
 from sac_gmm.demos import EpisodeBagWriter
-from sac_gmm.demos.bags.messages import POSE, pose_stamped
+from sac_gmm.demos.bags.message_types import POSE, pose_stamped
 
 
 def bag(path, positions):

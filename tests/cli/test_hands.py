@@ -15,7 +15,7 @@ from sac_gmm.demos.hands import film_tracker as hands_track
 from sac_gmm.demos.hands.hand_recorder import HandRecorder
 from sac_gmm.perception.extrinsics import load_extrinsics, save_extrinsics
 from sac_gmm.perception.hands import CleaningSettings, HandPose, Retargeting
-from sac_gmm.perception.hands.model import prepared_path
+from sac_gmm.perception.hands.model_files import prepared_path
 from sac_gmm.perception.hands.simulated import SimulatedHand, looking_at
 
 ROOT = Path(__file__).parent.parent.parent

@@ -3,7 +3,7 @@
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 from rosbags.typesys import get_types_from_msg
 
-from sac_gmm.demos.bags.messages import POSE, TWIST, pose_stamped, twist_stamped, typestore
+from sac_gmm.demos.bags.message_types import POSE, TWIST, pose_stamped, twist_stamped, typestore
 
 STORAGES = {
     "mcap": (StoragePlugin.MCAP, CompressionMode.NONE),

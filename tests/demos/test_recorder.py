@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from sac_gmm.core.errors import UserError
 from sac_gmm.demos import EpisodeInfo, EpisodeRecorder, read_demonstration
-from sac_gmm.demos.bags.messages import EPISODE_TOPICS, POSE, TWIST, pose_stamped, twist_stamped, typestore
+from sac_gmm.demos.bags.message_types import EPISODE_TOPICS, POSE, TWIST, pose_stamped, twist_stamped, typestore
 
 PERIOD_NS = 10**8
 

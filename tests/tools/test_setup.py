@@ -170,7 +170,7 @@ def test_a_hand_model_that_cannot_be_had_does_not_stop_the_set_up(workspace, mon
     monkeypatch.setattr(workspace, "VENV", tmp_path)
     workspace.prepare_hand_model()
     called = (tmp_path / "called").read_text()
-    assert called == f"{ROOT}/src/sac_gmm -m sac_gmm.perception.hands.model\n"
+    assert called == f"{ROOT}/src/sac_gmm -m sac_gmm.perception.hands.model_files\n"
 
 
 def test_no_baked_path_is_left():

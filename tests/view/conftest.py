@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from sac_gmm.view.browser import find_chromium, look, open_browser
-from sac_gmm.view.page import LivePage
+from sac_gmm.view.live_page import LivePage
 
 ROOT = Path(__file__).resolve().parents[2]
 BAG = ROOT / "demos" / "door" / "door_00"

@@ -15,7 +15,7 @@ from sac_gmm.models import GaussianMixture, SkillModel, save_model
 from sac_gmm.view.bag_source import BagSource
 from sac_gmm.view.collector import Collector
 from sac_gmm.view.episode_log import ShownLog
-from sac_gmm.view.messages import Listener
+from sac_gmm.view.listener import Listener
 from sac_gmm.view.run_source import RunSource
 from sac_gmm.view.sources import open_source
 

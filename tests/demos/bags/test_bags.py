@@ -12,7 +12,7 @@ from rosbags.highlevel import AnyReader
 
 from sac_gmm.core.errors import UserError
 from sac_gmm.demos import EpisodeBagWriter, EpisodeInfo, header_stamp_ns, read_demonstration, write_demonstration
-from sac_gmm.demos.bags.messages import POSE, TWIST, pose_stamped, twist_stamped, typestore
+from sac_gmm.demos.bags.message_types import POSE, TWIST, pose_stamped, twist_stamped, typestore
 
 
 def write_bag(path, poses=(), targets=(((0.0, 0.0, 0.0), 0),), topics=None, frames=("base", "base")):
@@ -297,7 +297,7 @@ def test_a_folder_that_cannot_be_written_to_is_named(tmp_path):
 WRITER_ON_A_FULL_DISK = """
 import resource, sys
 from sac_gmm.demos import EpisodeBagWriter
-from sac_gmm.demos.bags.messages import POSE, pose_stamped
+from sac_gmm.demos.bags.message_types import POSE, pose_stamped
 from sac_gmm.core.errors import UserError
 resource.setrlimit(resource.RLIMIT_FSIZE, (30_000, 30_000))
 writer = EpisodeBagWriter(sys.argv[1], {"/state/pose": POSE})

@@ -6,7 +6,7 @@ from foreign import PERIOD_NS, STORAGES, foreign_bag, position
 
 from sac_gmm.core.errors import UserError
 from sac_gmm.demos import EpisodeBagWriter, TopicNames, read_demonstration
-from sac_gmm.demos.bags.messages import POSE, pose_stamped, typestore
+from sac_gmm.demos.bags.message_types import POSE, pose_stamped, typestore
 
 NAMES = TopicNames("/ee/pose", "ee/twist", "/goal")
 

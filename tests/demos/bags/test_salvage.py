@@ -19,7 +19,7 @@ from sac_gmm.cli import demos
 from sac_gmm.cli.main import main
 from sac_gmm.core.errors import UserError
 from sac_gmm.demos import EpisodeBagWriter, EpisodeInfo, find_unfinished, read_demonstration, salvage, unfinished
-from sac_gmm.demos.bags.messages import POSE, pose_stamped
+from sac_gmm.demos.bags.message_types import POSE, pose_stamped
 from sac_gmm.demos.bags.recover import _next_chunk
 
 POSES = {"/state/pose": POSE, "/target_pose": POSE}
@@ -49,7 +49,7 @@ KILLED = """
 import os, signal, sys, types
 from sac_gmm.demos import EpisodeBagWriter, EpisodeInfo
 from sac_gmm.demos.bags import bag_file
-from sac_gmm.demos.bags.messages import POSE, pose_stamped
+from sac_gmm.demos.bags.message_types import POSE, pose_stamped
 now_ns = 10**9
 bag_file.time = types.SimpleNamespace(monotonic=lambda: 1e-9 * now_ns)
 writer = EpisodeBagWriter(sys.argv[1], {"/state/pose": POSE}, EpisodeInfo("door", "ann"))
@@ -78,7 +78,7 @@ def test_kill_9_costs_at_most_half_a_second(tmp_path, messages):
 SILENT = """
 import sys, time
 from sac_gmm.demos import EpisodeBagWriter, EpisodeInfo
-from sac_gmm.demos.bags.messages import POSE, pose_stamped
+from sac_gmm.demos.bags.message_types import POSE, pose_stamped
 writer = EpisodeBagWriter(sys.argv[1], {"/state/pose": POSE}, EpisodeInfo("door", "ann"))
 for i in range(50):
     writer.write("/state/pose", pose_stamped(i, "base", [0, 0, i]))
@@ -313,7 +313,7 @@ DISK = """
 import sys
 from sac_gmm.demos import EpisodeBagWriter
 from sac_gmm.demos.bags.recover import _next_chunk
-from sac_gmm.demos.bags.messages import POSE, pose_stamped
+from sac_gmm.demos.bags.message_types import POSE, pose_stamped
 from sac_gmm.core.errors import UserError
 writer = EpisodeBagWriter(sys.argv[1], {"/state/pose": POSE})
 try:

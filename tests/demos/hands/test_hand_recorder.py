@@ -10,7 +10,7 @@ from scipy.spatial.transform import Rotation
 
 from sac_gmm.core.errors import UserError
 from sac_gmm.demos import EpisodeInfo, read_demonstration
-from sac_gmm.demos.bags.messages import IMAGE, twist_stamped, typestore
+from sac_gmm.demos.bags.message_types import IMAGE, twist_stamped, typestore
 from sac_gmm.demos.hands.hand_bag import read_hand_track
 from sac_gmm.demos.hands.hand_recorder import HandRecorder, RecorderState, check_same_setup, next_episode_path
 from sac_gmm.perception.extrinsics import RigidTransform

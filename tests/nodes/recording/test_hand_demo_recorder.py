@@ -20,7 +20,7 @@ from tests.demos.saved import saved_so_far
 from sac_gmm.demos import read_demonstration
 from sac_gmm.demos.hands.hand_bag import read_hand_track
 from sac_gmm.perception.extrinsics import save_extrinsics
-from sac_gmm.perception.hands.model import prepared_path
+from sac_gmm.perception.hands.model_files import prepared_path
 from sac_gmm.perception.hands.simulated import SimulatedHand, looking_at
 from sac_gmm_nodes.common.conversions import camera_info_message, header, image_message, stamp_of
 from sac_gmm_nodes.common.node import LATCHED, RELIABLE

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from sac_gmm.perception.camera_file import guess_camera
-from sac_gmm.perception.film import Film
-from sac_gmm.perception.hands.model import prepared_path
+from sac_gmm.perception.film_file import Film
+from sac_gmm.perception.hands.model_files import prepared_path
 from sac_gmm.perception.hands.tracker import HandTracker
 
 CLIP = Path(__file__).parents[4] / "shared" / "data" / "hands" / "asl_hand.25fps.mp4"

@@ -288,7 +288,7 @@ def cameras(number: int | None) -> Iterator[Finding]:
 
 def model_files() -> Iterator[Finding]:
     """The files that are fetched apart from the packages."""
-    from sac_gmm.perception.hands.model import find_model
+    from sac_gmm.perception.hands.model_files import find_model
 
     try:
         yield Finding("hand model", "ok", str(find_model()))

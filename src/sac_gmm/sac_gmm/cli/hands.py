@@ -280,7 +280,7 @@ def prepare(wheel: Path | None = None) -> int:
     Args:
         wheel: The wheel that holds it, where this machine cannot download it.
     """
-    from sac_gmm.perception.hands.model import prepare as prepare_model
+    from sac_gmm.perception.hands.model_files import prepare as prepare_model
 
     print(f"hand model: {prepare_model(wheel)}")
     return 0

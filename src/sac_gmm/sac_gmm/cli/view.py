@@ -68,7 +68,7 @@ def run(asked: View) -> int:
     if asked.what is None:
         return _watch_ros(asked)
 
-    from sac_gmm.view.page import LivePage
+    from sac_gmm.view.live_page import LivePage
     from sac_gmm.view.sources import open_source
 
     source = open_source(asked.what, asked.demonstrations, asked.skill)

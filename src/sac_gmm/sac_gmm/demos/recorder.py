@@ -11,7 +11,7 @@ from sac_gmm.core.errors import UserError
 from sac_gmm.demos.bags.bag_file import EPISODE_END
 from sac_gmm.demos.bags.bag_reader import read_demonstration
 from sac_gmm.demos.bags.bag_writer import EpisodeBagWriter, EpisodeInfo, header_stamp_ns
-from sac_gmm.demos.bags.messages import (
+from sac_gmm.demos.bags.message_types import (
     BULKY_TYPES,
     COMMAND_TWIST,
     EPISODE_TOPICS,

@@ -12,7 +12,7 @@ from sac_gmm.demos.bags.bag_reader import deserialise, open_bag
 from sac_gmm.models import load_model
 from sac_gmm.view.collector import Collector
 from sac_gmm.view.demonstrations import relative_paths
-from sac_gmm.view.messages import TOPICS, Listener
+from sac_gmm.view.listener import TOPICS, Listener
 from sac_gmm.view.playback import InterruptedPlaybackError, Playback
 from sac_gmm.view.robot import iiwa_urdf
 from sac_gmm.view.snapshot import Snapshot, Status

@@ -27,10 +27,10 @@ from rosgraph_msgs.msg import Clock
 from std_srvs.srv import Trigger
 
 from sac_gmm.control import DRIVER_TIMEOUT_S, SafetyLimits
-from sac_gmm.control.replay import MotionReplay, ReplaySettings, ReplayState
+from sac_gmm.control.motion_replay import MotionReplay, ReplaySettings, ReplayState
 from sac_gmm.core.errors import UserError
 from sac_gmm.demos import TopicNames, read_demonstration
-from sac_gmm.demos.bags.messages import COMMAND_TWIST, EPISODE_TOPICS, LATCHED_TOPICS, has_header, typestore
+from sac_gmm.demos.bags.message_types import COMMAND_TWIST, EPISODE_TOPICS, LATCHED_TOPICS, has_header, typestore
 from sac_gmm_nodes.common.conversions import frame_objection, header, nanoseconds, point_array, stamp_of, twist_message
 from sac_gmm_nodes.common.node import COMMAND, LATCHED, BaseNode, run_node, stream
 from sac_gmm_nodes.control.control_loop import without_missed

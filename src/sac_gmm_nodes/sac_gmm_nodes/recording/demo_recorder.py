@@ -26,7 +26,14 @@ from sensor_msgs.msg import JointState
 
 from sac_gmm.core.errors import UserError
 from sac_gmm.demos import EpisodeInfo, EpisodeRecorder
-from sac_gmm.demos.bags.messages import BULKY_TYPES, COMMAND_TWIST, EPISODE_TOPICS, IMAGE, LATCHED_TOPICS, STATE_POSE
+from sac_gmm.demos.bags.message_types import (
+    BULKY_TYPES,
+    COMMAND_TWIST,
+    EPISODE_TOPICS,
+    IMAGE,
+    LATCHED_TOPICS,
+    STATE_POSE,
+)
 from sac_gmm_nodes.common.conversions import nanoseconds
 from sac_gmm_nodes.common.node import EPISODE, LATCHED, BaseNode, Turn, run_node, take_what_waits
 

@@ -30,7 +30,7 @@ from std_srvs.srv import Trigger
 
 from sac_gmm.core.errors import UserError
 from sac_gmm.demos import EpisodeInfo, unfinished
-from sac_gmm.demos.bags.messages import IMAGE
+from sac_gmm.demos.bags.message_types import IMAGE
 from sac_gmm.demos.hands.hand_bag import CAMERA_DEPTH, CAMERA_IMAGE
 from sac_gmm.demos.hands.hand_recorder import HandRecorder, HandRecording, RecorderState, next_episode_path
 from sac_gmm.demos.recorder import set_back_problem

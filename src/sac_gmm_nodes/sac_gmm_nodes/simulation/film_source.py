@@ -13,7 +13,7 @@ from sensor_msgs.msg import CameraInfo
 from sac_gmm.core.errors import UserError
 from sac_gmm.perception import Camera
 from sac_gmm.perception.camera_file import guess_camera, load_camera
-from sac_gmm.perception.film import Film
+from sac_gmm.perception.film_file import Film
 from sac_gmm_nodes.common.conversions import header, image_message, stamp_of
 from sac_gmm_nodes.common.node import BaseNode, run_node
 from sac_gmm_nodes.simulation.picture_sender import PictureSender

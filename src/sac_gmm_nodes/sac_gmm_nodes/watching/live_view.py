@@ -30,8 +30,8 @@ from sac_gmm.tasks import TASKS
 from sac_gmm.view import Snapshot, Status
 from sac_gmm.view.collector import Collector, workspace
 from sac_gmm.view.demonstrations import relative_paths
-from sac_gmm.view.messages import TOPICS, WHOLE_STREAMS, Listener
-from sac_gmm.view.page import LOOPBACK, LivePage
+from sac_gmm.view.listener import TOPICS, WHOLE_STREAMS, Listener
+from sac_gmm.view.live_page import LOOPBACK, LivePage
 from sac_gmm.view.robot import iiwa_urdf
 from sac_gmm_nodes.common.node import EPISODE, LATCHED, RELIABLE, SENSOR, BaseNode, run_node
 from sac_gmm_nodes.control.robot_link import Polled, take

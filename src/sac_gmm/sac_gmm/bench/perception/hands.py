@@ -53,7 +53,7 @@ def measure(film: Path, pixels: Path | None, metres: Path | None) -> dict[str, A
     import numpy as np
 
     from sac_gmm.perception.camera_file import guess_camera
-    from sac_gmm.perception.film import Film
+    from sac_gmm.perception.film_file import Film
     from sac_gmm.perception.hands.tracker import HandTracker
 
     if hasattr(os, "sched_setaffinity"):

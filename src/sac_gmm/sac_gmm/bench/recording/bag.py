@@ -69,7 +69,7 @@ def rates(folder: Path) -> list[dict[str, Any]]:
     from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 
     from sac_gmm.demos import EpisodeBagWriter
-    from sac_gmm.demos.bags.messages import IMAGE, POSE, pose_stamped, typestore
+    from sac_gmm.demos.bags.message_types import IMAGE, POSE, pose_stamped, typestore
 
     rng = np.random.default_rng(0)
     store = typestore()

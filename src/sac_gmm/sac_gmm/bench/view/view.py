@@ -131,7 +131,7 @@ def measure_long_run(hours: float) -> dict[str, Any]:
     """Show a long run as fast as it goes, and open the page at its end."""
     from sac_gmm.view.browser import look, open_browser
     from sac_gmm.view.collector import Collector
-    from sac_gmm.view.page import LivePage
+    from sac_gmm.view.live_page import LivePage
     from sac_gmm.view.playback import Playback
     from sac_gmm.view.robot import iiwa_urdf
     from sac_gmm.view.snapshot import EpisodeRow, Snapshot, Status

@@ -36,7 +36,7 @@ from rosbags.rosbag2.storage_mcap import McapWriter
 
 from sac_gmm.core.errors import UserError
 from sac_gmm.core.files import refuse_existing, sync_path
-from sac_gmm.demos.bags.messages import typestore
+from sac_gmm.demos.bags.message_types import typestore
 
 SIDECAR = "episode.yaml"
 EPISODE_END = "episode_end_ns"  # in the sidecar: the stamp after which states are no longer of the episode

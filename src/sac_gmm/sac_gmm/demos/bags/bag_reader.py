@@ -16,7 +16,7 @@ from rosbags.interfaces import Connection
 
 from sac_gmm.core.errors import UserError
 from sac_gmm.demos.bags.bag_file import EPISODE_END, SIDECAR
-from sac_gmm.demos.bags.messages import POSE, STATE_POSE, STATE_TWIST, TARGET_POSE, TWIST, typestore
+from sac_gmm.demos.bags.message_types import POSE, STATE_POSE, STATE_TWIST, TARGET_POSE, TWIST, typestore
 from sac_gmm.demos.demonstration import MIN_SAMPLES, Demonstration
 
 # Message types that hold what is wanted, and where in them.

@@ -15,7 +15,7 @@ import numpy as np
 from sac_gmm import __version__
 from sac_gmm.core.errors import UserError
 from sac_gmm.demos.bags.bag_file import BagFile, Topic, recorded_qos
-from sac_gmm.demos.bags.messages import (
+from sac_gmm.demos.bags.message_types import (
     EPISODE_TOPICS,
     LATCHED_TOPICS,
     STATE_POSE,

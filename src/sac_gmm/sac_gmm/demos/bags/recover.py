@@ -27,7 +27,7 @@ from rosbags.typesys import Stores, get_types_from_idl, get_types_from_msg, get_
 
 from sac_gmm.core.errors import UserError
 from sac_gmm.demos.bags.bag_file import Topic
-from sac_gmm.demos.bags.messages import typestore
+from sac_gmm.demos.bags.message_types import typestore
 
 _MCAP_MAGIC = b"\x89MCAP0\r\n"
 _ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"

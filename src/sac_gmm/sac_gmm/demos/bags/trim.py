@@ -14,7 +14,7 @@ from sac_gmm.core.errors import UserError
 from sac_gmm.demos.bags.bag_file import SIDECAR, BagFile, Topic
 from sac_gmm.demos.bags.bag_reader import TopicNames, read_demonstration
 from sac_gmm.demos.bags.bag_writer import header_stamp_ns
-from sac_gmm.demos.bags.messages import has_header, typestore
+from sac_gmm.demos.bags.message_types import has_header, typestore
 from sac_gmm.demos.samples import motion_span
 
 _LONGEST_S = 1e9  # a demonstration is shorter; beyond, and for inf and NaN, nanoseconds are no whole numbers

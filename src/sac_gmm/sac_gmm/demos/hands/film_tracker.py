@@ -24,7 +24,7 @@ from sac_gmm.demos.hands.hand_bag import read_hand_track
 from sac_gmm.demos.hands.hand_recorder import HandRecorder
 from sac_gmm.perception.camera import Camera
 from sac_gmm.perception.camera_file import guess_camera, load_camera
-from sac_gmm.perception.film import Film
+from sac_gmm.perception.film_file import Film
 from sac_gmm.perception.hands import (
     CleaningSettings,
     HandPoint,
@@ -92,7 +92,7 @@ class FilmTracker:
         self._camera = load_camera(seeing.camera) if seeing.camera is not None else None
         self._marker = _marker(seeing.marker)
         if self._marker is None:
-            from sac_gmm.perception.hands.model import find_model
+            from sac_gmm.perception.hands.model_files import find_model
 
             find_model(seeing.model)  # say so before the first film is read
             HandPoseEstimator(guess_camera(640, 480), seeing.palm_width_m)

@@ -16,7 +16,7 @@ from scipy.spatial.transform import Rotation
 
 from sac_gmm.core.errors import UserError
 from sac_gmm.demos.bags.bag_writer import EpisodeBagWriter
-from sac_gmm.demos.bags.messages import (
+from sac_gmm.demos.bags.message_types import (
     JOINTS,
     POSE,
     STATE_POSE,

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sac_gmm.core.errors import UserError
-from sac_gmm.perception.hands.model import find_model
+from sac_gmm.perception.hands.model_files import find_model
 from sac_gmm.perception.hands.observation import HandObservation
 
 

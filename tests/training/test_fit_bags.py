@@ -8,7 +8,7 @@ import pytest
 from sac_gmm.core.errors import UserError
 from sac_gmm.demos import find_bags
 from sac_gmm.training.base_skill import fit_base_skill
-from sac_gmm.training.fitting import fit_bags
+from sac_gmm.training.fit_bags import fit_bags
 
 DEMOS = Path(__file__).parents[2] / "demos"
 

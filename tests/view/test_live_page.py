@@ -11,7 +11,7 @@ from tests.view.conftest import BAG, free_port, look, shows, wait
 
 from sac_gmm.core.errors import UserError
 from sac_gmm.view.bag_source import BagSource
-from sac_gmm.view.page import LOOPBACK, LivePage
+from sac_gmm.view.live_page import LOOPBACK, LivePage
 
 pytestmark = pytest.mark.slow
 

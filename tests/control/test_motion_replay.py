@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sac_gmm.control import SafetyLimits
-from sac_gmm.control.replay import MotionReplay, ReplaySettings, ReplayState
+from sac_gmm.control.motion_replay import MotionReplay, ReplaySettings, ReplayState
 from sac_gmm.core.errors import UserError
 
 DT_S = 0.01

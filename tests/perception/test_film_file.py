@@ -6,7 +6,7 @@ import pytest
 
 from sac_gmm.core.errors import UserError
 from sac_gmm.perception.camera_file import guess_camera, load_camera
-from sac_gmm.perception.film import Film
+from sac_gmm.perception.film_file import Film
 
 
 def write_film(path, n=20, size=(160, 120), rate_hz=25.0):
