@@ -25,6 +25,7 @@ from sac_gmm_nodes.common.conversions import header, pose_message, stamp_of, twi
 from sac_gmm_nodes.common.node import COMMAND, EPISODE, LATCHED, RELIABLE
 
 PERIOD_S = 0.01
+STATE_TIMEOUT_S = 0.25  # longer than a busy machine keeps the arm of `Rig` waiting for the processor
 NO_TURN = np.array([0.0, 0.0, 0.0, 1.0])
 SPEED, ACCELERATION, JERK = 0.25, 2.0, 40.0  # config/controller.yaml
 MANY = QoSProfile(depth=1000)
@@ -138,8 +139,9 @@ class Rig:
         graph.start(
             "gmm_controller",
             model_file=self.model_file,
-            state_timeout_s=0.05,
+            state_timeout_s=STATE_TIMEOUT_S,
             deadman=True,
+            deadman_timeout_s=0.5,
             workspace_min_m="[0.25, -0.45, 0.05]",
             workspace_max_m="[0.80, 0.45, 0.80]",
             slow_down_band_m=0.03,

@@ -42,17 +42,18 @@ class Simulation:
         graph.node.create_subscription(Image, "lens/image", self._on_picture, SENSOR)
         self.cable = True  # of the fixed camera
         self._start("pybullet_bridge", remap={"fixed_camera/image": "lens/image"}, wrist_camera_period_steps=0)
-        self._start("lifecycle_manager", nodes="[gmm_controller]", watched="[pybullet_bridge]", heartbeat_timeout_s=1.5)
+        self._start("lifecycle_manager", nodes="[gmm_controller]", watched="[pybullet_bridge]", heartbeat_timeout_s=3.0)
         self._start(
             "gmm_controller",
             model_file=model_file,
             rate_hz=100.0,
+            state_timeout_s=0.5,  # the simulation, too, may have to wait for the processor
             decision_interval=50,
             adapter_timeout_s=1.0,
             adapter_return_s=0.5,
         )
         self._start("aruco_reward", use_sim_time=True)
-        self._start("episode_manager", silence_timeout_s=1.5, time_limit_s=60.0)
+        self._start("episode_manager", silence_timeout_s=3.0, time_limit_s=60.0)
         self._start("sac_adapter", model_file=model_file, use_image=False, control_rate_hz=30.0)
 
     def _start(self, name: str, remap: dict[str, str] | None = None, **parameters) -> None:
