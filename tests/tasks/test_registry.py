@@ -1,11 +1,12 @@
-"""Tasks of one's own: found in the files that the environment names, and what is said when they are not right."""
+"""Tasks in a user's files: found where the environment variable says, with clear errors when they are wrong."""
 
 import os
 
 import pytest
+from gymnasium.utils.env_checker import check_env
 
 from sac_gmm.core.errors import UserError
-from sac_gmm.tasks import TASKS, ScriptedTeleoperator, make_task
+from sac_gmm.tasks import TASKS, ScriptedTeleoperator, make_scene, make_task
 from sac_gmm.tasks.registry import OWN_TASKS, add_own_tasks
 
 LOW_DOOR = """
@@ -14,6 +15,36 @@ from sac_gmm.tasks.scenes.door import DoorTask
 class LowDoor(DoorTask):
     name = "{name}"
     time_limit_s = 3.0
+"""
+
+
+COUNTER = """
+import numpy as np
+from gymnasium import spaces
+from sac_gmm.tasks import JointVelocities, Scene
+
+class Counter(Scene):
+    name = "counter"
+    action = JointVelocities(2)
+    vector_groups = {"proprio": {"joint_position_rad": spaces.Box(-10.0, 10.0, (2,), np.float64)}}
+
+    def __init__(self):
+        super().__init__(control_dt_s=0.1)
+        self.q = np.zeros(2)
+        self.finish(None)
+
+    def begin(self, rng, options):
+        self.q = np.zeros(2)
+
+    def advance(self, action):
+        self.q = self.q + self.control_dt_s * action
+        self.elapsed_steps += 1
+
+    def measure(self):
+        return {"joint_position_rad": self.q.copy()}
+
+    def truth(self):
+        return {"success": float(self.q[0] > 0.25)}
 """
 
 
@@ -39,6 +70,19 @@ def test_a_task_in_a_file_is_a_task_like_the_others(tmp_path, monkeypatch):
     assert task.name == "low_door" and task.time_limit_s == 3.0
     assert not ScriptedTeleoperator("another", seed=0).done
     task.close()
+
+
+def test_so_is_a_scene_without_an_engine_and_with_other_actions(tmp_path, monkeypatch):
+    (tmp_path / "counter.py").write_text(COUNTER)
+    add(monkeypatch, tmp_path / "counter.py")
+    scene = make_scene("counter")
+    check_env(scene, skip_render_check=True)
+    scene.reset(seed=0)
+    over = [scene.step([1.0, 0.0])[2] for _ in range(3)]
+    assert over == [False, False, True]
+    for build in (make_task, lambda name: ScriptedTeleoperator(name, seed=0)):
+        with pytest.raises(UserError, match="not commanded by a twist"):
+            build("counter")
 
 
 @pytest.mark.parametrize(

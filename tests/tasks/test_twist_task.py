@@ -6,7 +6,7 @@ import pytest
 from gymnasium.utils.env_checker import check_env
 
 from sac_gmm.core.errors import UserError
-from sac_gmm.tasks import TASKS, VECTOR_GROUPS, Camera, make_task
+from sac_gmm.tasks import TASKS, VECTOR_GROUPS, SceneCamera, make_task
 
 
 @pytest.mark.parametrize("name", TASKS)
@@ -190,7 +190,7 @@ def test_a_depth_picture_is_in_metres():
     client = pb.connect(pb.DIRECT)
     wall = pb.createVisualShape(pb.GEOM_BOX, halfExtents=[0.01, 2.0, 2.0], physicsClientId=client)
     pb.createMultiBody(0, -1, wall, [0.51, 0.0, 0.0], physicsClientId=client)
-    camera = Camera(client, "camera", 64, 48, 60.0)
+    camera = SceneCamera(client, "camera", 64, 48, 60.0)
     camera.look(np.zeros(3), np.array([1.0, 0.0, 0.0]), np.array([0.0, 0.0, 1.0]))
     depth = camera.depth_m()
     pb.disconnect(client)

@@ -10,13 +10,13 @@ from sac_gmm.core.compiling import compiled
 VECTOR, MATRIX = float64[::1], float64[:, ::1]
 
 
-@compiled(boolean(VECTOR, VECTOR))
-def clip_finite(v, most):
-    """Cut the numbers of `v`, in place, to at most `most` to either side; whether all of them are finite."""
+@compiled(boolean(VECTOR, VECTOR, VECTOR))
+def clip_finite(v, low, high):
+    """Clip the numbers of `v`, in place, to bounds; whether all of them were finite."""
     finite = True
     for i in range(v.shape[0]):
         finite &= np.isfinite(v[i])
-        v[i] = max(min(v[i], most[i]), -most[i])
+        v[i] = max(min(v[i], high[i]), low[i])
     return finite
 
 

@@ -1,30 +1,42 @@
-"""Tasks: PyBullet scenes of the simulated arm as Gymnasium environments. Never imports torch."""
+"""Tasks: simulated scenes as Gymnasium environments. Never imports torch."""
 
 from __future__ import annotations
 
+from sac_gmm.tasks.actions import ActionKind, JointVelocities, Movement, Twist, TwistAndGripper
 from sac_gmm.tasks.randomisation import Randomisation
-from sac_gmm.tasks.registry import TASKS, add_own_tasks, make_task, task_class
-from sac_gmm.tasks.sensing.cameras import Camera, CameraInfo
+from sac_gmm.tasks.registry import TASKS, add_own_tasks, make_scene, make_task, task_class
+from sac_gmm.tasks.scene import Scene
+from sac_gmm.tasks.sensing.cameras import CameraInfo, SceneCamera
 from sac_gmm.tasks.sensing.sensors import IMAGE_GROUPS, PRIVILEGED, VECTOR_GROUPS, DepthSensor, RgbSensor, Sensor
 from sac_gmm.tasks.teleoperator import ScriptedTeleoperator
 from sac_gmm.tasks.twist_task import Task
+
+Camera = SceneCamera  # as the task files of users call it
 
 __all__ = [
     "IMAGE_GROUPS",
     "PRIVILEGED",
     "TASKS",
     "VECTOR_GROUPS",
+    "ActionKind",
     "Camera",
     "CameraInfo",
     "DepthSensor",
+    "JointVelocities",
+    "Movement",
     "Randomisation",
     "RgbSensor",
+    "Scene",
+    "SceneCamera",
     "ScriptedTeleoperator",
     "Sensor",
     "Task",
+    "Twist",
+    "TwistAndGripper",
+    "make_scene",
     "make_task",
     "task_class",
 ]
 
-# Last, because a task of one's own imports what stands above.
+# Last, because a task file of a user imports what stands above.
 add_own_tasks()

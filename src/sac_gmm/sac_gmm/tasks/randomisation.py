@@ -9,7 +9,7 @@ import pybullet as pb
 from numpy.typing import NDArray
 
 from sac_gmm.core.errors import UserError
-from sac_gmm.tasks.sensing.cameras import AMBIENT, LIGHT_DIRECTION, Camera
+from sac_gmm.tasks.sensing.cameras import AMBIENT, LIGHT_DIRECTION, SceneCamera
 
 _N_ARM_LINKS = 7  # their mass is the arm's own; what the gripper carries may vary
 
@@ -57,11 +57,12 @@ class Randomiser:
         how: How much.
     """
 
-    def __init__(self, client: int, arm: int, cameras: dict[str, Camera], how: Randomisation) -> None:
+    def __init__(self, client: int, arm: int, cameras: dict[str, SceneCamera], how: Randomisation) -> None:
         self._client, self._arm, self._how = client, arm, how
         self._cameras = [camera for name, camera in cameras.items() if name != "scene"]
         self._all_cameras = list(cameras.values())
         self._bodies = list(range(pb.getNumBodies(client)))
+        self._factors: list[list[float]] = []  # of friction and mass, by body; empty until they are drawn
         self._nominal = {
             (body, link): pb.getDynamicsInfo(body, link, client)
             for body in self._bodies
@@ -69,7 +70,7 @@ class Randomiser:
         }
 
     def draw(self, rng: np.random.Generator, target_m: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Vary the scene as it has been placed; gives its true target then, shape (3,)."""
+        """Vary the scene as it has been placed; returns its true target afterwards, shape (3,)."""
         how = self._how
         if how.friction or how.mass:
             self._draw_dynamics(rng)
@@ -86,11 +87,24 @@ class Randomiser:
             return self._move(rng, target_m)
         return target_m
 
+    def memory(self) -> list[list[float]]:
+        """The factors of the last draw by body, for `recall`; cameras and light remember their own."""
+        return self._factors
+
+    def recall(self, factors: list[list[float]]) -> None:
+        """Give the bodies friction and mass as they were."""
+        self._factors = factors
+        self._scale_dynamics()
+
     def _draw_dynamics(self, rng: np.random.Generator) -> None:
-        for body in self._bodies:
-            friction, mass = (
-                np.exp(np.log1p(most) * rng.uniform(-1.0, 1.0)) for most in (self._how.friction, self._how.mass)
-            )
+        largest = (self._how.friction, self._how.mass)
+        self._factors = [
+            [float(np.exp(np.log1p(most) * rng.uniform(-1.0, 1.0))) for most in largest] for _ in self._bodies
+        ]
+        self._scale_dynamics()
+
+    def _scale_dynamics(self) -> None:
+        for body, (friction, mass) in zip(self._bodies, self._factors, strict=False):
             for (owner, link), info in self._nominal.items():
                 if owner != body:
                     continue

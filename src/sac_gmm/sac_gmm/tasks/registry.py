@@ -1,4 +1,4 @@
-"""The tasks by their names: those of this package, and those of one's own in files that SAC_GMM_TASKS names."""
+"""The tasks by their names: those of this package, and those in the files that SAC_GMM_TASKS names."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from sac_gmm.core.errors import UserError
+from sac_gmm.tasks.scene import Scene
 from sac_gmm.tasks.scenes.door import DoorTask
 from sac_gmm.tasks.scenes.lever import LeverTask
 from sac_gmm.tasks.scenes.peg import EasyPegTask, MediumPegTask, PegTask
@@ -16,10 +17,10 @@ from sac_gmm.tasks.twist_task import Task
 
 OWN_TASKS = "SAC_GMM_TASKS"  # environment variable: Python files, separated as in PATH
 
-TASKS: dict[str, type[Task]] = {task.name: task for task in (DoorTask, LeverTask, PegTask, MediumPegTask, EasyPegTask)}
+TASKS: dict[str, type[Scene]] = {task.name: task for task in (DoorTask, LeverTask, PegTask, MediumPegTask, EasyPegTask)}
 
 
-def task_class(name: str) -> type[Task]:
+def task_class(name: str) -> type[Scene]:
     """The class of a task.
 
     Raises:
@@ -30,12 +31,12 @@ def task_class(name: str) -> type[Task]:
     return TASKS[name]
 
 
-def make_task(name: str, **options: Any) -> Task:
-    """Build a task by name.
+def make_scene(name: str, **options: Any) -> Scene:
+    """Build a task by name, whatever it is commanded by.
 
     Args:
         name: A key of `TASKS`.
-        options: Keyword arguments of the task, such as `target_noise_std_m` and `control_rate_hz`.
+        options: Keyword arguments of its class.
 
     Raises:
         UserError: There is no task or option of that name, or a value is out of range.
@@ -46,8 +47,25 @@ def make_task(name: str, **options: Any) -> Task:
         raise UserError(f"task '{name}': {error}") from error
 
 
+def make_task(name: str, **options: Any) -> Task:
+    """Build a task that is commanded by a twist, by name.
+
+    Args:
+        name: A key of `TASKS`.
+        options: Keyword arguments of the task, such as `target_noise_std_m` and `control_rate_hz`.
+
+    Raises:
+        UserError: As `make_scene`, or the task takes other actions than a twist.
+    """
+    if not issubclass(task_class(name), Task):
+        raise UserError(f"task '{name}' is not commanded by a twist: choose one that is, or build it with make_scene")
+    task = make_scene(name, **options)
+    assert isinstance(task, Task)
+    return task
+
+
 def add_own_tasks() -> None:
-    """Add the tasks in the files that the environment names; processes that are started inherit them.
+    """Add the tasks in the files that the environment names; child processes inherit the variable.
 
     Raises:
         UserError: A file is missing or fails, holds no task, or its task has the name of another.
@@ -58,7 +76,7 @@ def add_own_tasks() -> None:
                 raise UserError(f"{file}: there is a task '{task.name}' already: give this one another name")
 
 
-def _tasks_in(file: Path) -> list[type[Task]]:
+def _tasks_in(file: Path) -> list[type[Scene]]:
     module_name = f"sac_gmm_task_{file.stem}"
     spec = importlib.util.spec_from_file_location(module_name, file)
     if spec is None or spec.loader is None or not file.is_file():
@@ -70,7 +88,7 @@ def _tasks_in(file: Path) -> list[type[Task]]:
     except Exception as error:
         raise UserError(f"{file} fails: {type(error).__name__}: {error}") from error
     own = [kind for kind in vars(module).values() if isinstance(kind, type) and kind.__module__ == module_name]
-    tasks = [kind for kind in own if issubclass(kind, Task) and hasattr(kind, "name")]
+    tasks = [kind for kind in own if issubclass(kind, Scene) and hasattr(kind, "name")]
     if not tasks:
-        raise UserError(f"{file} holds no task: expected a class over sac_gmm.tasks.Task with a name")
+        raise UserError(f"{file} holds no task: expected a class over sac_gmm.tasks.Task, or Scene, with a name")
     return tasks

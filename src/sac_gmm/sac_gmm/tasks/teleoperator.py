@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from sac_gmm.core.errors import UserError
 from sac_gmm.tasks.registry import task_class
+from sac_gmm.tasks.twist_task import Task
 
 
 class ScriptedTeleoperator:
@@ -26,6 +28,10 @@ class ScriptedTeleoperator:
         tremor_std_m_s: float = 0.004,
     ):
         shown = task_class(task)
+        if not issubclass(shown, Task):
+            raise UserError(
+                f"task '{task}' is not commanded by a twist: it cannot be shown by the scripted teleoperator"
+            )
         rng = np.random.default_rng(seed)
         self._rng = rng
         self._gain_1_s = gain_1_s

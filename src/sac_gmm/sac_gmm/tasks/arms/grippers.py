@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import Enum, auto
+from typing import Any
 
 import numpy as np
 import pybullet as pb
@@ -135,7 +136,23 @@ class ReflexGripper:
             self.state = Grip.WAITING
             self._interrupted_s = 0.0
 
+    def memory(self) -> dict[str, Any]:
+        """State of the logic and where the jaws are driven, for `recall`."""
+        return {
+            "grip": self.state.name,
+            "interrupted_s": self._interrupted_s,
+            "unread_s": self._unread_s,
+            "driven_to_m": self._driven_to_m,
+        }
+
+    def recall(self, memory: dict[str, Any]) -> None:
+        """Take up what `memory` gave; the engine is in its state already."""
+        self.state = Grip[memory["grip"]]
+        self._interrupted_s, self._unread_s = memory["interrupted_s"], memory["unread_s"]
+        self._drive(memory["driven_to_m"])
+
     def _drive(self, position_m: float) -> None:
+        self._driven_to_m = position_m
         for jaw in self._jaws:
             pb.setJointMotorControl2(
                 self._arm.body,

@@ -416,6 +416,15 @@ class Iiwa:
             physicsClientId=self._client,
         )
 
+    def memory(self) -> dict[str, Any]:
+        """State of the controller and what was read last from the engine, for `recall`."""
+        return {"controller": self._memory, "joints": self._joint_state, "sensed": self._sensed}
+
+    def recall(self, memory: dict[str, Any]) -> None:
+        """Take up what `memory` gave; the engine is in its state already."""
+        self._memory[:], self._joint_state[:] = memory["controller"], memory["joints"]
+        self._sensed = memory["sensed"]
+
     def wrench(self) -> NDArray[np.float64]:
         """Force (N) and torque (Nm) on the gripper as the wrist sensor feels it, base axes, shape (6,)."""
         return self._memory[kernels.WRENCH : kernels.WRENCH + 6].copy()

@@ -11,7 +11,7 @@ import numpy as np
 import pybullet as pb
 from numpy.typing import NDArray
 
-from sac_gmm.tasks.sensing.cameras import Camera
+from sac_gmm.tasks.sensing.cameras import SceneCamera
 from sac_gmm.tasks.sensing.sensors import RgbSensor
 from sac_gmm.tasks.twist_task import Task
 
@@ -92,9 +92,9 @@ class DoorTask(Task):
             physicsClientId=self.client,
         )
         self.cameras = {
-            "wrist": Camera(self.client, "wrist_camera_optical_frame", 64, 64, 45.0),
-            "fixed": Camera(self.client, "fixed_camera_optical_frame", 320, 240, 34.0),
-            "scene": Camera(self.client, "scene_camera_optical_frame", 640, 480, 40.0),
+            "wrist": SceneCamera(self.client, "wrist_camera_optical_frame", 64, 64, 45.0),
+            "fixed": SceneCamera(self.client, "fixed_camera_optical_frame", 320, 240, 34.0),
+            "scene": SceneCamera(self.client, "scene_camera_optical_frame", 640, 480, 40.0),
         }
         self.sensors["rgb"] = RgbSensor(self.cameras["wrist"])
 
@@ -134,14 +134,27 @@ class DoorTask(Task):
         pb.setJointMotorControl2(self.door, self.plate, pb.TORQUE_CONTROL, force=force, physicsClientId=self.client)
         held = angle_rad < LATCHES_RAD and depth < PRESS_M
         if held != self._held:
-            self._held = held
-            self._brake(self.hinge, LATCH_TORQUE_NM if held else 0.0)
+            self._hold_shut(held)
+
+    def _hold_shut(self, held: bool) -> None:
+        self._held = held
+        self._brake(self.hinge, LATCH_TORQUE_NM if held else 0.0)
 
     def _brake(self, joint: int, most: float) -> None:
         """Hold a joint of the door with at most this force or torque; 0 lets it go."""
         pb.setJointMotorControl2(
             self.door, joint, pb.VELOCITY_CONTROL, targetVelocity=0, force=most, physicsClientId=self.client
         )
+
+    def memory(self) -> dict[str, Any]:
+        """And whether the latch holds the door."""
+        return {**super().memory(), "held": self.latch and self._held}
+
+    def recall(self, memory: dict[str, Any]) -> None:
+        """And whether the latch holds the door."""
+        super().recall(memory)
+        if self.latch:
+            self._hold_shut(memory["held"])
 
     def succeeded(self) -> bool:
         """Whether the door stands open."""

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from sac_gmm.core.errors import UserError
 from sac_gmm.tasks.arms.grippers import ReflexGripper, motor_force_n, parallel_jaws
 from sac_gmm.tasks.arms.iiwa import Tool
-from sac_gmm.tasks.sensing.cameras import Camera
+from sac_gmm.tasks.sensing.cameras import SceneCamera
 from sac_gmm.tasks.sensing.sensors import DepthSensor, RgbSensor
 from sac_gmm.tasks.twist_task import Task
 
@@ -96,9 +96,9 @@ class LeverTask(Task):
         self._lit: bool | None = None
         size = self._depth_size_px
         self.cameras = {
-            "wrist": Camera(self.client, "wrist_camera_optical_frame", 64, 64, 45.0),
-            "depth": Camera(self.client, "depth_camera_optical_frame", size, size, 27.0, near_m=0.1, far_m=1.5),
-            "scene": Camera(self.client, "scene_camera_optical_frame", 640, 480, 38.0),
+            "wrist": SceneCamera(self.client, "wrist_camera_optical_frame", 64, 64, 45.0),
+            "depth": SceneCamera(self.client, "depth_camera_optical_frame", size, size, 27.0, near_m=0.1, far_m=1.5),
+            "scene": SceneCamera(self.client, "scene_camera_optical_frame", 640, 480, 38.0),
         }
         up = np.array([0.0, 0.0, 1.0])
         self.cameras["depth"].look(np.array([1.0, 0.0, 0.45]), np.array([0.57, 0.0, 0.265]), up)
@@ -155,6 +155,16 @@ class LeverTask(Task):
         over = np.linspace([0.011, 0.0, 0.03], [0.008, 0.0, 0.0], 10)[1:]
         along = np.linspace([0.008, 0.0, 0.0], [-TRAVEL_M - 0.012, 0.0, 0.0], 30)[1:]
         return np.vstack([down, over, along])
+
+    def memory(self) -> dict[str, Any]:
+        """And the gripper's."""
+        return {**super().memory(), "gripper": self.gripper.memory()}
+
+    def recall(self, memory: dict[str, Any]) -> None:
+        """And the gripper's; the light follows."""
+        super().recall(memory)
+        self.gripper.recall(memory["gripper"])
+        self._show_light(self.succeeded())
 
     def _show_light(self, on: bool) -> None:
         if on != self._lit:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from sac_gmm.core.errors import UserError
 from sac_gmm.tasks.arms.iiwa import GRIPPER_LENGTH_M, ImpedanceGains, Tool
-from sac_gmm.tasks.sensing.cameras import Camera
+from sac_gmm.tasks.sensing.cameras import SceneCamera
 from sac_gmm.tasks.sensing.sensors import RgbSensor
 from sac_gmm.tasks.sensing.tactile import Gel, TactileSensor
 from sac_gmm.tasks.twist_task import Task
@@ -79,9 +79,10 @@ class PegTask(Task):
             )
         pb.changeDynamics(self.box, -1, lateralFriction=LID_FRICTION, physicsClientId=self.client)
         self.cameras = {
-            "wrist": Camera(self.client, "wrist_camera_optical_frame", 64, 64, 60.0),
-            "scene": Camera(self.client, "scene_camera_optical_frame", 320, 240, 40.0),
+            "wrist": SceneCamera(self.client, "wrist_camera_optical_frame", 64, 64, 60.0),
+            "scene": SceneCamera(self.client, "scene_camera_optical_frame", 320, 240, 40.0),
         }
+        self._recalled_load: NDArray[np.float64] | None = None  # until physics runs after a state was restored
         # What the gels see follows from what the joint between gripper and peg carries.
         self._peg = self.arm.links["peg"]
         pb.enableJointForceTorqueSensor(self.arm.body, self._peg, True, self.client)
@@ -105,11 +106,32 @@ class PegTask(Task):
         """Force (N) and torque (Nm) on the peg, gripper's axes, about the middle between the pads, shape (6,)."""
         if self.elapsed_steps == 0:  # physics has not run yet: what it last felt belongs to another episode
             return np.zeros(6)
+        if self._recalled_load is not None:
+            return self._recalled_load.copy()
         # The joint's reaction is what the gripper does to the peg; that balances what the world does to it. The physics
         # engine gives its torque about the peg's centre of mass.
         load = -np.array(pb.getJointState(self.arm.body, self._peg, self.client)[2])
         load[3:5] += PEG_CENTRE_M * np.array([-load[1], load[0]])
         return load
+
+    def begin(self, rng: np.random.Generator, options: dict[str, Any]) -> None:
+        """Place scene and arm, and draw the error of the detected target."""
+        self._recalled_load = None
+        super().begin(rng, options)
+
+    def advance(self, twist: NDArray[np.float64]) -> None:
+        """Let the physics run for one control period."""
+        self._recalled_load = None
+        super().advance(twist)
+
+    def memory(self) -> dict[str, Any]:
+        """And the load on the peg, which the engine does not keep."""
+        return {**super().memory(), "load": self.load_on_peg()}
+
+    def recall(self, memory: dict[str, Any]) -> None:
+        """And the load on the peg."""
+        super().recall(memory)
+        self._recalled_load = np.array(memory["load"])
 
     def truth(self) -> dict[str, float]:
         """How deep the peg's lower face is below the lid's upper face (m); `success` when deep enough in the hole."""

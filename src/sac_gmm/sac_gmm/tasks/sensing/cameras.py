@@ -9,7 +9,7 @@ import numpy as np
 import pybullet as pb
 from numpy.typing import NDArray
 
-# What PyBullet's renderer takes itself, but for the direction.
+# PyBullet's own defaults, except for the direction.
 LIGHT_DIRECTION = (0.4, -0.6, 1.0)
 AMBIENT, DIFFUSE = 0.6, 0.35
 
@@ -31,8 +31,18 @@ class CameraInfo:
         )
 
 
-class Camera:
-    """One camera of a scene: set its pose, take its picture."""
+class SceneCamera:
+    """A camera of a PyBullet scene, to be placed and to take pictures with; `perception.Camera` is a real one's model.
+
+    Args:
+        client: Physics client.
+        frame_id: Name of the optical frame.
+        width: Of a picture, pixels.
+        height: Of a picture, pixels.
+        vertical_field_of_view_deg: Full angle.
+        near_m: Nothing closer than this is seen.
+        far_m: Nor anything farther away.
+    """
 
     def __init__(
         self,
@@ -53,6 +63,7 @@ class Camera:
         self.light_direction = LIGHT_DIRECTION
         self.ambient = AMBIENT
         self._off_m = np.zeros((2, 3))
+        self._place: tuple[NDArray[np.float64], ...] = ()
 
     def look(self, eye_m: NDArray[np.float64], at_m: NDArray[np.float64], up: NDArray[np.float64]) -> None:
         """Stand at `eye_m` and look at `at_m`, both (3,) in the base frame, with `up` pointing up in the image."""
@@ -60,10 +71,26 @@ class Camera:
         self._view = pb.computeViewMatrix(list(eye_m + self._off_m[0]), list(at_m + self._off_m[1]), list(up))
 
     def disturb(self, eye_m: NDArray[np.float64], at_m: NDArray[np.float64]) -> None:
-        """Stand and look off by so much, both (3,), from now on: a camera that is not quite where it should be."""
+        """Displace where the camera stands and looks, both (3,), from now on: a camera that was mounted inexactly."""
         self._off_m[:] = eye_m, at_m
-        if self._view:
+        if self._place:
             self.look(*self._place)
+
+    def memory(self) -> dict[str, Any]:
+        """Where the camera stands and how the scene is lit, for `recall`."""
+        return {
+            "place": self._place,
+            "off_m": self._off_m,
+            "light_direction": self.light_direction,
+            "ambient": self.ambient,
+        }
+
+    def recall(self, memory: dict[str, Any]) -> None:
+        """Stand and be lit as `memory` said."""
+        self.light_direction, self.ambient = tuple(memory["light_direction"]), memory["ambient"]
+        self._off_m[:] = memory["off_m"]
+        if memory["place"]:
+            self.look(*(np.array(vector, np.float64) for vector in memory["place"]))
 
     @property
     def pose(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -1,8 +1,8 @@
-"""Sensors that cost something to read, and the groups that observations are made of."""
+"""Sensors that cost time to read, and the groups that make up an observation."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
 
 import numpy as np
@@ -10,9 +10,9 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 
 from sac_gmm.core.errors import UserError
-from sac_gmm.tasks.sensing.cameras import Camera
+from sac_gmm.tasks.sensing.cameras import SceneCamera
 
-# What is in every observation unless told otherwise; read with every step.
+# Of a task that is commanded by a twist: in every observation unless `groups` says otherwise, read with every step.
 VECTOR_GROUPS: dict[str, dict[str, spaces.Box]] = {
     "proprio": {
         "ee_position_m": spaces.Box(-2.0, 2.0, (3,), np.float64),
@@ -22,27 +22,27 @@ VECTOR_GROUPS: dict[str, dict[str, spaces.Box]] = {
     "target": {"target_m": spaces.Box(-2.0, 2.0, (3,), np.float64)},
     "wrench": {"wrench": spaces.Box(-1e4, 1e4, (6,), np.float64)},
 }
-# Read when asked for; the task says which it has (`Task.sensors`).
+# Read when asked for; a scene says which it has (`Scene.sensors`).
 IMAGE_GROUPS = ("tactile", "depth", "rgb")
-# The truth about the scene, for scoring: `Task.truth`. No observation may hold it.
+# The true state of the scene, for scoring: `Scene.truth`. No observation may hold it.
 PRIVILEGED = "privileged"
 
 
 class Sensor(Protocol):
-    """Something that is read when asked for."""
+    """A sensor that is read when asked for."""
 
     @property
     def space(self) -> spaces.Box:
         """Shape, type and range of a reading."""
 
     def read(self) -> NDArray[Any]:
-        """The reading now, as `space` says."""
+        """Take a reading, as `space` says."""
 
 
 class RgbSensor:
     """Colours of a camera, 0-255, shape (height, width, 3)."""
 
-    def __init__(self, camera: Camera) -> None:
+    def __init__(self, camera: SceneCamera) -> None:
         self.camera = camera
         self.space = spaces.Box(0, 255, (camera.info.height, camera.info.width, 3), np.uint8)
 
@@ -52,9 +52,9 @@ class RgbSensor:
 
 
 class DepthSensor:
-    """Distance from a camera's image plane in metres, shape (height, width), float32; where nothing is, the far end."""
+    """Distance from a camera's image plane in metres, shape (height, width), float32; the far end where nothing is."""
 
-    def __init__(self, camera: Camera) -> None:
+    def __init__(self, camera: SceneCamera) -> None:
         self.camera = camera
         self.space = spaces.Box(0.0, camera.far_m, (camera.info.height, camera.info.width), np.float32)
 
@@ -63,14 +63,19 @@ class DepthSensor:
         return self.camera.depth_m()
 
 
-def check_groups(task: str, groups: Iterable[str], sensors: dict[str, Sensor]) -> tuple[str, ...]:
-    """The groups of an observation, in order, without doubles.
+def check_groups(
+    task: str,
+    groups: Iterable[str],
+    sensors: Mapping[str, Sensor],
+    vector_groups: Mapping[str, Mapping[str, spaces.Box]] = VECTOR_GROUPS,
+) -> tuple[str, ...]:
+    """The groups of an observation in the order given, each once.
 
     Raises:
-        UserError: The truth is among them, or something this task has no sensor for.
+        UserError: The truth is among them, or something for which the task has no sensor.
     """
     chosen = tuple(dict.fromkeys(groups))
-    known = (*VECTOR_GROUPS, *sensors)
+    known = (*vector_groups, *sensors)
     for group in chosen:
         if group == PRIVILEGED:
             raise UserError(f"groups: '{PRIVILEGED}' is the truth, for scoring alone; no observation can hold it")
@@ -79,9 +84,13 @@ def check_groups(task: str, groups: Iterable[str], sensors: dict[str, Sensor]) -
     return chosen
 
 
-def observation_space(groups: Iterable[str], sensors: dict[str, Sensor]) -> spaces.Dict:
-    """The space of observations with these groups: vector groups give their flat keys, the others their own name."""
+def observation_space(
+    groups: Iterable[str],
+    sensors: Mapping[str, Sensor],
+    vector_groups: Mapping[str, Mapping[str, spaces.Box]] = VECTOR_GROUPS,
+) -> spaces.Dict:
+    """The space of observations with these groups: vector groups give their entries, sensors one of their own name."""
     entries: dict[str, spaces.Space[Any]] = {}
     for group in groups:
-        entries |= VECTOR_GROUPS[group] if group in VECTOR_GROUPS else {group: sensors[group].space}
+        entries |= vector_groups[group] if group in vector_groups else {group: sensors[group].space}
     return spaces.Dict(entries)
