@@ -1,4 +1,4 @@
-"""Going again the way that was recorded, guarded: from where it began, slowly at first, within the safety limits.
+"""Replay a recorded path under the safety limits: from its start, slowly at first.
 
 state -> MotionReplay.tick -> ReplayTick(twist, ...)
 """
@@ -21,7 +21,7 @@ from sac_gmm.core.settings import check_settings, number
 
 @dataclass(frozen=True)
 class ReplaySettings:
-    """How a recorded motion is gone again."""
+    """How a recorded motion is replayed."""
 
     speed_scale: float = number(0.25, 0.01, 1.0, "", "share of the recorded speed")
     ramp_s: float = number(2.0, 0.1, 30.0, "s", "the speed grows from zero over this time")

@@ -1,6 +1,6 @@
-"""What the project's topics say, taken in piece by piece; the messages come from rclpy or from a bag, all the same.
+"""Turns the messages on the project's topics into what the live page shows.
 
-Nothing here imports ROS: a message is anything with the fields of its type.
+The messages come from rclpy or from a bag. Nothing here imports ROS: a message is any object with its type's fields.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from sac_gmm.perception.pictures import sensor_picture
 from sac_gmm.view.collector import Collector
 from sac_gmm.view.snapshot import Array, EpisodeRow, Status
 
-# Every topic that is looked at, by its relative name, and its type.
+# Every topic that is read, by its relative name, with its type.
 TOPICS = {
     "joint_states": "sensor_msgs/msg/JointState",
     "state/pose": "geometry_msgs/msg/PoseStamped",
@@ -34,12 +34,12 @@ TOPICS = {
     "tactile/image": "sensor_msgs/msg/Image",
     "/diagnostics": "diagnostic_msgs/msg/DiagnosticArray",
 }
-# Of these every message counts; of the others the newest is enough.
+# Topics of which every message counts; of the others the newest is enough.
 WHOLE_STREAMS = ("state/pose", "episode_state")
 _MODES = ("base", "train", "evaluate")
-# What a person asked for, or what is as it should be.
+# States that a person asked for, or that are as they should be.
 _NO_TROUBLE = (Reason.NONE, Reason.NO_EPISODE, Reason.PAUSED, Reason.STOPPED)
-# Of the controller's own digest of all its ticks, in /diagnostics: what is shown, and how it is called.
+# Which entries of the controller's statistics in /diagnostics are shown, and under which name.
 _DIGEST = {
     "ticks": "control ticks",
     "ticks_on_time": "of these on time",

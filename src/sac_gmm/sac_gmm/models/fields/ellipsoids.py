@@ -1,4 +1,4 @@
-"""A skill as things to look at: its components as ellipsoids in space, and the path that it would take from here."""
+"""What is drawn of a skill: its components as ellipsoids in space, and the path that it would take from a start."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sac_gmm.models.fields.model import SkillModel
 from sac_gmm.models.fields.rollout import rollout
 from sac_gmm.models.mixtures.mixture import Array, GaussianMixture
 
-MIN_HALF_AXIS_M = 0.0005  # a thinner ellipsoid is not to be seen, and some viewers refuse it
+MIN_HALF_AXIS_M = 0.0005  # a thinner ellipsoid is invisible, and some viewers refuse it
 
 
 @dataclass(frozen=True)
@@ -34,13 +34,13 @@ class Ellipsoids:
 
 
 def position_ellipsoids(mixture: GaussianMixture, n_sigma: float = 2.0) -> Ellipsoids:
-    """The position part of each component where it is `n_sigma` standard deviations from its mean.
+    """The surface of each component's position part, `n_sigma` standard deviations from its mean.
 
     With S = R diag(l) R' the half axes are n_sigma sqrt(l), along the columns of R, which is right-handed.
 
     Args:
         mixture: Over [x; v] whose first three coordinates are a position in metres.
-        n_sigma: How many standard deviations the half axes are long.
+        n_sigma: Length of the half axes in standard deviations.
 
     Raises:
         UserError: The mixture has no position in space.
@@ -55,17 +55,17 @@ def position_ellipsoids(mixture: GaussianMixture, n_sigma: float = 2.0) -> Ellip
 def path_preview(
     model: SkillModel, start: ArrayLike, *, dt_s: float = 1 / 30, duration_s: float = 10.0, max_speed: float = np.inf
 ) -> Array:
-    """The path that the skill takes from `start` if nothing is in its way, without its rest at the end.
+    """The path that the skill takes from `start` if nothing is in its way, up to where it comes to rest.
 
     Args:
-        model: What would be played.
-        start: (d,), or (N, d) for several paths abreast; relative to the target, as the model is.
+        model: The skill.
+        start: (d,), or (N, d) for several paths; relative to the target, like the model.
         dt_s: Time between two points.
         duration_s: How far ahead.
         max_speed: Velocities are scaled down to this norm.
 
     Returns:
-        (T, d), or (T, N, d); T is at least 2. It ends where all paths have come to rest or `duration_s` is over.
+        (T, d), or (T, N, d); T is at least 2. It ends when all paths have come to rest or `duration_s` is over.
 
     Raises:
         UserError: `start` does not fit the model.

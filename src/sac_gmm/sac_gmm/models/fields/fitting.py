@@ -29,15 +29,15 @@ def fit_skill(
     """Fit a skill to samples.
 
     Args:
-        kind: gmm: free mixture; seds: stable, all parameters at once; lpv_ds: stable, the most faithful.
+        kind: gmm: free mixture; seds: stable, all parameters fitted at once; lpv_ds: stable, the most accurate.
         x: (N, d) states, demonstration after demonstration.
         v: (N, d) velocities.
         lengths: Samples per demonstration, summing to N.
-        components: How many Gaussians, or auto.
+        components: Number of Gaussians, or auto.
         seed: For the random parts of the fit.
 
     Raises:
-        UserError: There is no such kind, or the samples are not fit to be fitted.
+        UserError: There is no such kind, or the samples cannot be fitted.
     """
     if kind not in _FITS:
         raise UserError(f"there is no kind of skill '{kind}'; choose one of: {', '.join(KINDS)}")

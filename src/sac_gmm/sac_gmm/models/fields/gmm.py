@@ -1,4 +1,4 @@
-"""The plain skill: a mixture over [x; v], no stability promised."""
+"""The plain skill: a mixture over [x; v] without a guarantee of stability."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sac_gmm.models.fields.validation import best_candidate
 from sac_gmm.models.mixtures.em import EmResult, fit_mixture
 from sac_gmm.models.mixtures.selection import select_components
 
-COMPONENTS = (3, 5, 7, 9, 12)  # what "auto" chooses from
+COMPONENTS = (3, 5, 7, 9, 12)  # the choices of "auto"
 
 
 def fit_gmm(
@@ -36,10 +36,10 @@ def fit_gmm(
         x: (N, d) states, demonstration after demonstration.
         v: (N, d) velocities.
         lengths: Samples per demonstration.
-        n_components: K, or "auto" for what `selection` says.
+        n_components: K, or "auto": chosen by `selection`.
         seed: For all starts but the first, which is deterministic.
         covariance: "full" or "diagonal" (which regresses to piecewise constant velocities).
-        n_init: Starts, of which the best is kept.
+        n_init: Number of starts, of which the best is kept.
         tolerance: Of the mean log-likelihood.
         regularisation: Relative to the variance of the data.
         selection: How "auto" finds K. "unseen": the K that best predicts each demonstration from the others; "knee" and

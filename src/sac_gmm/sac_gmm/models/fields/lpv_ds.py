@@ -21,10 +21,10 @@ from sac_gmm.models.mixtures.mixture import Array, GaussianMixture
 Clustering = Literal["spans", "positions", "directions"]
 Metric = Literal["learned", "refined", "identity"]
 RELATIVE_MARGIN = 0.1
-COMPETING: tuple[Clustering, ...] = ("spans", "positions")  # where "auto" looks; directions seldom win
+AUTO_CLUSTERINGS: tuple[Clustering, ...] = ("spans", "positions")  # what "auto" compares; directions seldom win
 COMPONENTS = (4, 6, 8, 10, 12, 16, 20)  # what "auto" chooses from
-_RIDGE = 1e-6
-_WIDTH = 1e-4  # added to the position covariances, relative to the variance of the positions
+_GAIN_RIDGE = 1e-6
+_COVARIANCE_RIDGE = 1e-4  # added to the position covariances, relative to the variance of the positions
 
 
 def fit_lpv_ds(
@@ -48,13 +48,13 @@ def fit_lpv_ds(
         x: (N, d) states, demonstration after demonstration.
         v: (N, d) velocities.
         lengths: Samples per demonstration.
-        n_components: K, or "auto" (with the clustering: what predicts each demonstration from the others best).
+        n_components: K, or "auto": K and clustering that best predict each demonstration from the others.
         seed: Kept in the meta; the fit is deterministic.
         clustering: Where the gates come from. "spans": component k is the k-th of K equal spans of every
             demonstration's progress, half time and half path length; "positions": expectation maximisation over
             position; "directions": over position and direction of motion; "auto": one of the first two, chosen like K.
         metric: "learned" from the directions of motion; "refined": then improved together with the gains; "identity".
-        margin_1_s: Certified decay rate; a tenth of the ratio of typical speed to typical distance if left out.
+        margin_1_s: Certified decay rate; by default a tenth of the ratio of typical speed to typical distance.
         align_ends: Shift the demonstrations to a common end.
 
     Raises:
@@ -67,9 +67,9 @@ def fit_lpv_ds(
     def fit(part: TrainingSet, choice: tuple[Clustering, int]) -> SkillModel:
         return _fit(part, choice[1], choice[0], metric, margin)
 
-    fitting = [k for k in COMPONENTS if 4 * k <= min(data.lengths) and every_span_moves(data, k)] or [1]
+    fitting = [k for k in COMPONENTS if 4 * k <= min(data.lengths) and every_span_has_samples(data, k)] or [1]
     counts = fitting if n_components == "auto" else [n_components]
-    clusterings = COMPETING if clustering == "auto" else (clustering,)
+    clusterings = AUTO_CLUSTERINGS if clustering == "auto" else (clustering,)
     choices = [(way, k) for way in clusterings for k in counts]
     if len(data.lengths) > 1 and len(choices) > 1:
         chosen = best_candidate(data, choices, fit)
@@ -95,47 +95,47 @@ def _fit(data: TrainingSet, k: int, clustering: Clustering, metric: Metric, marg
     reach, speed = data.scales()
     rate = margin * reach / speed  # the problem is solved in units of the typical distance and speed
     positions = span_mixture(data, k) if clustering == "spans" else em_mixture(data, k, clustering)
-    problem = GainProblem(positions.responsibilities(data.x), y / reach, data.v / speed, _RIDGE)
+    problem = GainProblem(positions.responsibilities(data.x), y / reach, data.v / speed, _GAIN_RIDGE)
     P = np.eye(d) if metric == "identity" else data.metric
     if metric == "refined":
         P = refine_metric(problem, P, rate)
     A = problem.solve(P, rate).A * (speed / reach)
-    model = SkillModel("lpv_ds", with_room_for_velocities(positions), data.attractor)
+    model = SkillModel("lpv_ds", pad_with_velocities(positions), data.attractor)
     return with_gains(model, A, conditional_noise(positions, data, A), P, margin)
 
 
 def progress(x: Array) -> Array:
-    """How far along each sample of one demonstration (N, d) is, 0 to 1: the mean of its shares of time and of path."""
-    way = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(x, axis=0), axis=1))])
+    """Progress of each sample of one demonstration (N, d), 0 to 1: the mean of its shares of time and of path."""
+    path = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(x, axis=0), axis=1))])
     time = np.linspace(0.0, 1.0, len(x))
-    return 0.5 * (time + way / way[-1]) if way[-1] > 0.0 else time
+    return 0.5 * (time + path / path[-1]) if path[-1] > 0.0 else time
 
 
 def _span_of(x: Array, n_components: int) -> Array:
-    """In which of so many equal spans of its progress each sample of one demonstration (N, d) is, (N,)."""
+    """(N,) which of `n_components` equal spans of progress each sample of one demonstration (N, d) is in."""
     return np.minimum((progress(x) * n_components).astype(int), n_components - 1)
 
 
-def every_span_moves(data: TrainingSet, n_components: int) -> bool:
-    """Whether each of so many spans holds two samples at least, whichever demonstration is left out."""
+def every_span_has_samples(data: TrainingSet, n_components: int) -> bool:
+    """Whether each span of progress holds at least two samples, whichever demonstration is left out."""
     counts = np.array(
         [np.bincount(_span_of(demo.x, n_components), minlength=n_components) for demo in data.demonstrations()]
     )
-    rests = counts.sum(axis=0) - counts if len(counts) > 1 else counts
-    return bool(rests.min() >= 2)
+    remaining = counts.sum(axis=0) - counts if len(counts) > 1 else counts
+    return bool(remaining.min() >= 2)
 
 
 def span_mixture(data: TrainingSet, n_components: int) -> GaussianMixture:
     """The mixture over x whose component k holds the k-th of K equal spans of every demonstration's progress.
 
-    Unlike a mixture fitted to positions it knows the order of the motion, so that two passages through the same place
-    share no component.
+    Unlike a mixture fitted to positions it follows the order of the motion, so that two passages through the same place
+    do not share a component.
     """
     labels = np.concatenate([_span_of(demo.x, n_components) for demo in data.demonstrations()])
     groups = [data.x[labels == k] for k in range(n_components)]
     if min(map(len, groups)) < 2:
         raise UserError(f"{n_components} components are too many for {len(data.x)} samples: choose fewer")
-    width = _WIDTH * np.square(data.x - data.attractor).mean() * np.eye(data.x.shape[1])
+    width = _COVARIANCE_RIDGE * np.square(data.x - data.attractor).mean() * np.eye(data.x.shape[1])
     covariances = [np.cov(group.T, bias=True).reshape(width.shape) + width for group in groups]
     counts = np.array([len(group) for group in groups])
     return GaussianMixture(counts / counts.sum(), np.array([g.mean(axis=0) for g in groups]), np.array(covariances))
@@ -163,8 +163,8 @@ def refine_metric(problem: GainProblem, P: Array, rate: float, max_evaluations: 
     return minimise_metric(objective, np.linalg.cholesky(P), max_evaluations)[1]
 
 
-def with_room_for_velocities(positions: GaussianMixture) -> GaussianMixture:
-    """The joint mixture with room for velocities, still without any."""
+def pad_with_velocities(positions: GaussianMixture) -> GaussianMixture:
+    """A joint mixture over [x; v] with these positions; the velocities are zero, uncorrelated, with unit covariance."""
     k, d = positions.means.shape
     covariances = np.tile(np.eye(2 * d), (k, 1, 1))
     covariances[:, :d, :d] = positions.covariances

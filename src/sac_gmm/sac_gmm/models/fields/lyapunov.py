@@ -1,4 +1,4 @@
-"""Learning the metric P of a quadratic Lyapunov function V = y' P y that the demonstrations descend."""
+"""Learning the metric P of a quadratic Lyapunov function V = y' P y that falls along the demonstrations."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import numpy as np
 from sac_gmm.models.mixtures.mixture import Array
 
 _FLOOR = 1e-3  # smallest share of the identity in P
-_REWARD = 1e-4  # weight of samples that descend already
-_SAMPLES = 1000
+_DESCENT_WEIGHT = 1e-4  # weight of samples along which V already falls
+_MAX_SAMPLES = 1000
 
 
 def learn_metric(y: Array, v: Array, seed: int = 0, restarts: int = 6) -> Array:
@@ -26,7 +26,7 @@ def learn_metric(y: Array, v: Array, seed: int = 0, restarts: int = 6) -> Array:
         restarts: How many starts; the first is the identity.
     """
     d = y.shape[1]
-    keep = np.linspace(0, len(y) - 1, min(_SAMPLES, len(y))).astype(int)
+    keep = np.linspace(0, len(y) - 1, min(_MAX_SAMPLES, len(y))).astype(int)
     y, v = y[keep], v[keep]
     moving = (np.linalg.norm(v, axis=1) > 1e-9) & (np.linalg.norm(y, axis=1) > 1e-9)
     y, v = y[moving] / y.std(), v[moving] / np.linalg.norm(v[moving], axis=1, keepdims=True)
@@ -35,7 +35,7 @@ def learn_metric(y: Array, v: Array, seed: int = 0, restarts: int = 6) -> Array:
         g = y @ P
         length = np.linalg.norm(g, axis=1, keepdims=True)
         psi = (g * v).sum(axis=1, keepdims=True) / length
-        weight = np.where(psi > 0.0, 1.0, -_REWARD)
+        weight = np.where(psi > 0.0, 1.0, -_DESCENT_WEIGHT)
         slope = 2.0 * weight * psi * (v - psi * g / length) / length
         return float((weight * psi**2).mean()), slope.T @ y / len(y)
 
@@ -52,7 +52,7 @@ def minimise_metric(
     Args:
         objective: P -> (value, gradient (d, d) with respect to P).
         start: (d, d) lower triangular L.
-        max_evaluations: Stop at the latest here.
+        max_evaluations: Maximum number of evaluations.
 
     Returns:
         The best value seen and its P.

@@ -1,4 +1,4 @@
-"""The skill as a value: a mixture over [state; velocity], the point it comes to rest at, and where it came from."""
+"""The skill as a value: a mixture over [state; velocity], the point where it comes to rest, and its origin."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ class Certificate:
 
     Args:
         P: (d, d) symmetric positive definite, trace d.
-        decay_rate_1_s: The worst rate over the components; positive for a stable system.
-        margin_1_s: The rate that was asked for; `project` restores it.
+        decay_rate_1_s: The slowest rate of all components; positive for a stable system.
+        margin_1_s: The required rate; `project` restores it.
         attractor_error_m_s: Largest |mu_v - A_k (mu_x - attractor)|: the velocity left over at the attractor.
-        max_step_s: Euler steps shorter than this let V fall too, whatever the gates.
-        holds: Whether the decay rate reaches the margin asked for, P is positive definite, and the velocity left at
-            the attractor is rounding alone.
+        max_step_s: With Euler steps shorter than this V falls too, whatever the gates.
+        holds: Whether the decay rate reaches the required margin, P is positive definite, and the velocity left at the
+            attractor is only rounding.
     """
 
     P: Array
@@ -54,8 +54,8 @@ class SkillModel:
         kind: How it was fitted: "gmm", "seds" or "lpv_ds".
         mixture: Over [x; v], D = 2 d. For a positional skill x is in metres relative to the target, v in m/s.
         attractor: (d,) where the motion ends, same frame as x.
-        certificate: The stability certificate, None where none was computed.
-        meta: What a JSON file can hold: task, frame, fit options, names of the demonstrations.
+        certificate: The stability certificate; None if none was computed.
+        meta: JSON values: task, frame, fit options, names of the demonstrations.
 
     Raises:
         UserError: The kind is unknown or the attractor does not fit the mixture.
@@ -83,7 +83,7 @@ class SkillModel:
 
     @property
     def state_dim(self) -> int:
-        """D."""
+        """Number of coordinates of the state."""
         return self.attractor.shape[0]
 
     @cached_property

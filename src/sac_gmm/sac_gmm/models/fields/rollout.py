@@ -1,4 +1,4 @@
-"""Playing a skill out in time without a robot."""
+"""The motion of a skill, integrated over time without a robot."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from sac_gmm.models.fields.model import SkillModel
 from sac_gmm.models.mixtures.mixture import Array
 from sac_gmm.models.mixtures.regression import Regressor, gains
 
-_STABLE_STEP = {"euler": 1.0, "rk4": 2.5}  # largest dt |lambda| that each integrator follows without growing
+_STABLE_STEP = {"euler": 1.0, "rk4": 2.5}  # largest dt |lambda| for which each integrator does not grow
 
 
 def limit_speed(velocity: Array, max_speed: float) -> Array:
     """Scale velocities (..., d) down to at most `max_speed`, direction kept.
 
-    Stability stays: a positive factor leaves the sign of dV/dt, and near the attractor the factor is one.
+    This keeps stability: a positive factor does not change the sign of dV/dt, and near the attractor it is one.
     """
     speed = np.linalg.norm(velocity, axis=-1, keepdims=True)
     return velocity * np.minimum(1.0, max_speed / np.maximum(speed, np.finfo(float).tiny))
@@ -38,18 +38,18 @@ def rollout(
 
     Args:
         model: What to play.
-        x0: (d,) one start, or (N, d) many, played abreast.
+        x0: (d,) one start, or (N, d) several, integrated side by side.
         dt_s: Time step.
         n_steps: Steps to take.
         max_speed: Velocities are scaled down to this norm.
-        integrator: "euler" (what a robot does that holds each velocity for `dt_s`) or "rk4" (close to the true flow).
-        check_step: Refuse a step too long for the model.
+        integrator: "euler" (as a robot that holds each velocity for `dt_s`) or "rk4" (close to the true flow).
+        check_step: Refuse a step that is too long for the model.
 
     Returns:
         (n_steps + 1, d) states beginning with `x0`; (n_steps + 1, N, d) for many starts.
 
     Raises:
-        UserError: `x0` does not fit, or the step is so long that the integrator would grow what the system shrinks.
+        UserError: `x0` does not fit, or the step is so long that the integration would be unstable.
     """
     start = np.asarray(x0, dtype=np.float64)
     if start.ndim not in (1, 2) or start.shape[-1] != model.state_dim:

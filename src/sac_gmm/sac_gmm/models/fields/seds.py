@@ -1,8 +1,8 @@
 """SEDS: all parameters of a stable mixture system fitted at once, stability built into the parametrisation.
 
 Khansari-Zadeh and Billard (T-RO 27(5), 2011) optimise under the constraints A_k + A_k' < 0. Here A_k is written as
--(B B' + margin I) + C - C' with B lower triangular and C strictly so: every choice of numbers is stable, so that plain
-L-BFGS serves and every iterate could be used.
+-(B B' + margin I) + C - C' with B lower and C strictly lower triangular: every choice of numbers is stable, so
+that unconstrained L-BFGS suffices and every iterate is a valid model.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from sac_gmm.models.fields.lmi import GainFit, GainProblem
 from sac_gmm.models.fields.lpv_ds import (
     RELATIVE_MARGIN,
     conditional_noise,
-    every_span_moves,
+    every_span_has_samples,
+    pad_with_velocities,
     span_mixture,
-    with_room_for_velocities,
 )
 from sac_gmm.models.fields.model import SkillModel
 from sac_gmm.models.fields.stability import with_gains
@@ -29,9 +29,9 @@ from sac_gmm.models.mixtures.em import fit_mixture
 from sac_gmm.models.mixtures.mixture import Array, GaussianMixture, log_sum_exp, softmax
 
 ITERATIONS = (0, 10, 30)  # what "auto" chooses from
-_MOST_SAMPLES = 1000
-_SMALLEST_PRIOR = 1e-9
-_SOFT = 1e-2  # lifts the start off the constraint, where the gradient with respect to B would vanish
+_MAX_SAMPLES = 1000
+_MIN_PRIOR = 1e-9
+_START_OFFSET = 1e-2  # moves the start off the constraint, where the gradient with respect to B would vanish
 
 
 class SedsProblem:
@@ -58,7 +58,7 @@ class SedsProblem:
         eye = np.eye(self.d)
         symmetric = -0.5 * (A + np.swapaxes(A, 1, 2)) - self.margin * eye
         values, vectors = np.linalg.eigh(symmetric)
-        symmetric = (vectors * np.maximum(values, _SOFT)[:, None, :]) @ np.swapaxes(vectors, 1, 2)
+        symmetric = (vectors * np.maximum(values, _START_OFFSET)[:, None, :]) @ np.swapaxes(vectors, 1, 2)
         B = np.linalg.cholesky(symmetric)
         skew = 0.5 * (A - np.swapaxes(A, 1, 2))
         parts = [log_priors[:, None], mu, self._log_diagonal(W), B[:, *self.lower], skew[:, *self.strict]]
@@ -163,8 +163,8 @@ def fit_seds(
 ) -> SkillModel:
     """Fit a globally stable mixture system whose Lyapunov function is the squared distance from the attractor.
 
-    It starts from the optimum of the convex problem for fixed gates (equal spans of progress, or position clusters,
-    whichever fits better) and then moves all parameters together, as far as that helps on unseen demonstrations.
+    The fit starts from the optimum of the convex problem for fixed gates (equal spans of progress or position clusters,
+    whichever fits better) and then optimises all parameters together, as long as that helps on unseen demonstrations.
 
     Args:
         x: (N, d) states, demonstration after demonstration.
@@ -173,9 +173,9 @@ def fit_seds(
         n_components: K; "auto" is 10, or less for short demonstrations.
         seed: Kept in the meta; the fit is deterministic.
         objective: "mse" fits velocities, "likelihood" the joint density.
-        margin_1_s: Certified decay rate; a tenth of the ratio of typical speed to typical distance if left out.
+        margin_1_s: Certified decay rate; by default a tenth of the ratio of typical speed to typical distance.
         max_iterations: Of L-BFGS; "auto": 0, 10 or 30, whichever best predicts each demonstration from the others. More
-            follow single demonstrations: the error falls on them and rises on unseen ones.
+            iterations overfit: the error falls on the demonstrations and rises on unseen ones.
         align_ends: Shift the demonstrations to a common end.
 
     Raises:
@@ -184,8 +184,8 @@ def fit_seds(
     data = training_set(x, v, lengths, align_ends=align_ends)
     reach, speed = data.scales()
     margin = RELATIVE_MARGIN * speed / reach if margin_1_s is None else margin_1_s
-    most = max(1, min(10, min(data.lengths) // 4))
-    fitting = (k for k in range(most, 1, -1) if every_span_moves(data, k))
+    max_components = max(1, min(10, min(data.lengths) // 4))
+    fitting = (k for k in range(max_components, 1, -1) if every_span_has_samples(data, k))
     k = next(fitting, 1) if n_components == "auto" else n_components
 
     def fit(part: TrainingSet, iterations: int) -> SkillModel:
@@ -217,16 +217,16 @@ def _fit(data: TrainingSet, k: int, objective: str, margin: float, iterations: i
     reach, speed = data.scales()
     rate, d = margin * reach / speed, data.x.shape[1]
     y, u = (data.x - data.attractor) / reach, data.v / speed
-    convex = [(gates, _convex(gates, data, y, u, rate)) for gates in _starts(data, k)]
+    convex = [(gates, _solve_convex(gates, data, y, u, rate)) for gates in _start_mixtures(data, k)]
     positions, gain_fit = min(convex, key=lambda pair: pair[1].cost)
     A = gain_fit.A * speed / reach
     noise = conditional_noise(positions, data, A)
     if iterations > 0:
-        keep = np.linspace(0, len(y) - 1, min(len(y), _MOST_SAMPLES)).astype(int)
+        keep = np.linspace(0, len(y) - 1, min(len(y), _MAX_SAMPLES)).astype(int)
         problem = SedsProblem(y[keep], u[keep], k, objective, rate)
         W = np.linalg.inv(positions.choleskys) * reach
         V = np.linalg.inv(np.linalg.cholesky(noise)) * speed
-        logs = np.log(np.maximum(positions.priors, _SMALLEST_PRIOR))
+        logs = np.log(np.maximum(positions.priors, _MIN_PRIOR))
         first = problem.pack(logs, (positions.means - data.attractor) / reach, W, gain_fit.A, V)
         found = minimize(problem, first, jac=True, method="L-BFGS-B", options={"maxiter": iterations, "maxcor": 20})
         raw, mu, W, _, A, V = problem.unpack(found.x)
@@ -238,14 +238,14 @@ def _fit(data: TrainingSet, k: int, objective: str, margin: float, iterations: i
         else:
             factor = np.linalg.inv(V) * speed
             noise = factor @ np.swapaxes(factor, 1, 2)
-    model = SkillModel("seds", with_room_for_velocities(positions), data.attractor)
+    model = SkillModel("seds", pad_with_velocities(positions), data.attractor)
     return with_gains(model, A, noise, np.eye(d), margin)
 
 
-def _starts(data: TrainingSet, k: int) -> list[GaussianMixture]:
+def _start_mixtures(data: TrainingSet, k: int) -> list[GaussianMixture]:
     clusters = fit_mixture(data.x, k, lengths=data.lengths, tolerance=1e-2, regularisation=1e-3)
     return [span_mixture(data, k), clusters.mixture]
 
 
-def _convex(gates: GaussianMixture, data: TrainingSet, y: Array, u: Array, rate: float) -> GainFit:
+def _solve_convex(gates: GaussianMixture, data: TrainingSet, y: Array, u: Array, rate: float) -> GainFit:
     return GainProblem(gates.responsibilities(data.x), y, u, 1e-6).solve(np.eye(y.shape[1]), rate)

@@ -16,24 +16,24 @@ from sac_gmm.models.fields.model import Certificate, SkillModel
 from sac_gmm.models.mixtures.mixture import Array, GaussianMixture
 
 DEFAULT_MARGIN_1_S = 0.01
-_RELATIVE_ERROR = 1e-6  # what rounding may leave at the attractor, relative to the fastest component mean
-_SLACK = 1e-6  # relative: how much below the margin a rate may lie by rounding
-_RESERVE = 1e-3  # relative: rates below the margin are lifted this much above it, so that rounding leaves it kept
-_WORST_CONDITION = 1e8  # of covariances that `project_parameters` makes
+_RELATIVE_ERROR = 1e-6  # velocity that rounding may leave at the attractor, relative to the fastest component mean
+_SLACK = 1e-6  # relative: how far below the margin rounding may put a rate
+_RESERVE = 1e-3  # relative: rates below the margin are lifted this far above it, so that rounding does not break it
+_MAX_CONDITION = 1e8  # condition number of the covariances that `project_parameters` makes
 
 
 def certify(model: SkillModel, *, P: ArrayLike | None = None, margin_1_s: float | None = None) -> Certificate:
     """Compute the certificate of a model from its parameters alone.
 
     Args:
-        model: Any kind; a plain mixture has a certificate too, which seldom holds.
-        P: (d, d) metric of the Lyapunov function; the model's own, or the identity where it has none.
-        margin_1_s: Rate to ask for; the model's own, or 0.01 1/s.
+        model: Of any kind; a plain mixture has a certificate too, which seldom holds.
+        P: (d, d) metric of the Lyapunov function; by default the model's own, or the identity if it has none.
+        margin_1_s: Required decay rate; by default the model's own, or 0.01 1/s.
 
     Returns:
-        The certificate. Ask `.holds`; nothing is raised for an unstable model.
+        The certificate. Check `.holds`: nothing is raised for an unstable model.
     """
-    P, margin = _terms(model, P, margin_1_s)
+    P, margin = _metric_and_margin(model, P, margin_1_s)
     return _certificate(model.mixture, model.attractor, P, margin)
 
 
@@ -60,9 +60,9 @@ def project(model: SkillModel, *, P: ArrayLike | None = None, margin_1_s: float 
     """
     from sac_gmm.models.fields import stability_kernels as kernels
 
-    P, margin = _terms(model, P, margin_1_s)
+    P, margin = _metric_and_margin(model, P, margin_1_s)
     old = model.mixture
-    # Of absurd numbers the nearest gains may turn so fast that rounding spoils them; clipped ones stay smaller.
+    # For extreme parameters the nearest gains may be so large that rounding spoils them; clipped gains are smaller.
     for nearest in (True, False):
         means, covariances = np.empty_like(old.means), np.empty_like(old.covariances)
         if kernels.project(
@@ -76,7 +76,7 @@ def project(model: SkillModel, *, P: ArrayLike | None = None, margin_1_s: float 
 
 
 def project_parameters(base: SkillModel, priors: ArrayLike, means: ArrayLike, covariances: ArrayLike) -> SkillModel:
-    """Any finite numbers, made into the nearest certified parameters of the skill `base`.
+    """Turn any finite numbers into the nearest certified parameters of the skill `base`.
 
     Priors go to the nearest point of the simplex, covariances to the nearest symmetric matrix with eigenvalues of at
     least a millionth of the base's smallest and 1e-8 of their own largest; then `project`.
@@ -93,9 +93,9 @@ def project_parameters(base: SkillModel, priors: ArrayLike, means: ArrayLike, co
         arrays.append(array)
     floor = 1e-6 * np.linalg.eigvalsh(reference.covariances)[:, 0]
     values, vectors = np.linalg.eigh(0.5 * (arrays[2] + np.swapaxes(arrays[2], 1, 2)))
-    values = np.maximum(values, np.maximum(floor[:, None], values[:, -1:] / _WORST_CONDITION))
-    mended = (vectors * values[:, None, :]) @ np.swapaxes(vectors, 1, 2)
-    mixture = GaussianMixture(nearest_simplex(arrays[0]), arrays[1], 0.5 * (mended + np.swapaxes(mended, 1, 2)))
+    values = np.maximum(values, np.maximum(floor[:, None], values[:, -1:] / _MAX_CONDITION))
+    repaired = (vectors * values[:, None, :]) @ np.swapaxes(vectors, 1, 2)
+    mixture = GaussianMixture(nearest_simplex(arrays[0]), arrays[1], 0.5 * (repaired + np.swapaxes(repaired, 1, 2)))
     return project(dataclasses.replace(base, mixture=mixture))
 
 
@@ -110,7 +110,7 @@ def nearest_simplex(weights: Array) -> Array:
 
 def clip_gains(A: Array, P: Array, margin_1_s: float) -> Array:
     """The gains (K, d, d) with the symmetric part of P^(1/2) A P^(-1/2) clipped to at most -margin."""
-    root, inverse = _roots(P)
+    root, inverse = _square_roots(P)
     M = root @ A @ inverse
     values, vectors = np.linalg.eigh(0.5 * (M + np.swapaxes(M, 1, 2)))
     excess = np.where(values > -margin_1_s, values + (1.0 + _RESERVE) * margin_1_s, 0.0)
@@ -123,7 +123,7 @@ def with_gains(model: SkillModel, A: Array, noise: Array, P: Array, margin_1_s: 
 
     The margin is enforced once more, because a solver meets its constraints up to a tolerance only.
     """
-    P, margin = _terms(model, P, margin_1_s)
+    P, margin = _metric_and_margin(model, P, margin_1_s)
     return _assemble(model, clip_gains(A, P, margin), noise, P, margin)
 
 
@@ -159,7 +159,7 @@ def _certificate(mixture: GaussianMixture, attractor: Array, P: Array, margin: f
     return Certificate(P, rate, margin, error, max_step, holds)
 
 
-def _terms(model: SkillModel, P: ArrayLike | None, margin: float | None) -> tuple[Array, float]:
+def _metric_and_margin(model: SkillModel, P: ArrayLike | None, margin: float | None) -> tuple[Array, float]:
     own = model.certificate
     if P is None:
         metric = np.eye(model.state_dim) if own is None else own.P
@@ -177,7 +177,7 @@ def _terms(model: SkillModel, P: ArrayLike | None, margin: float | None) -> tupl
     return metric, margin
 
 
-def _roots(P: Array) -> tuple[Array, Array]:
+def _square_roots(P: Array) -> tuple[Array, Array]:
     """P^(1/2) and P^(-1/2), symmetric."""
     values, vectors = np.linalg.eigh(P)
     return (vectors * np.sqrt(values)) @ vectors.T, (vectors / np.sqrt(values)) @ vectors.T

@@ -1,4 +1,4 @@
-"""What every fit does first: check the samples and find where the demonstrations end."""
+"""The samples of a fit: checked, and with the common end of the demonstrations."""
 
 from __future__ import annotations
 
@@ -76,8 +76,8 @@ def training_set(x: ArrayLike, v: ArrayLike, lengths: Sequence[int], *, align_en
         x: (N, d) states, demonstration after demonstration.
         v: (N, d) velocities.
         lengths: Samples per demonstration.
-        align_ends: Shift every demonstration so that all end at the mean end, which takes out the errors with which the
-            target was detected; systems with one attractor need it.
+        align_ends: Shift every demonstration so that all end at the mean end, which removes the errors in the
+            detected target; systems with one attractor need this.
 
     Raises:
         UserError: Shapes do not fit, a demonstration is too short, or a number is not finite; the sentence names the
@@ -96,7 +96,9 @@ def training_set(x: ArrayLike, v: ArrayLike, lengths: Sequence[int], *, align_en
     if bad.any():
         sample = int(np.argmax(bad))
         demo = int(np.searchsorted(starts, sample, side="right")) - 1
-        raise UserError(f"sample {sample - int(starts[demo])} of demonstration {demo} is not finite: drop or mend it")
+        raise UserError(
+            f"sample {sample - int(starts[demo])} of demonstration {demo} is not finite: remove or correct it"
+        )
     ends = x[starts + np.array(lengths) - 1]
     attractor = ends.mean(axis=0)
     if align_ends:

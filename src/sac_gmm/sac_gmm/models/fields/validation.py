@@ -1,4 +1,4 @@
-"""Leave one demonstration out: which of several fits follows motions that it has not seen."""
+"""Cross-validation, one demonstration left out in turn: which of several fits best follows unseen motions."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from sac_gmm.models.mixtures.regression import Regressor
 
 Candidate = TypeVar("Candidate")
 
-_SAMPLES = 250  # a demonstration is compared at this many samples at most
-_LONGER = 1.5  # a rollout may take this much longer than the demonstration
+_MAX_SAMPLES = 250  # a demonstration is compared at no more than this many samples
+_ROLLOUT_FACTOR = 1.5  # a rollout may take this much longer than the demonstration
 
 
 def best_candidate(
@@ -24,7 +24,7 @@ def best_candidate(
 ) -> Candidate:
     """The candidate with the lowest mean log(RMSE) + log(e_dot) + log(DTWD) over the demonstrations left out in turn.
 
-    The sum of logarithms weighs a tenth less of any of the three the same.
+    In the sum of logarithms a relative improvement counts the same for each of the three.
 
     Args:
         data: At least two demonstrations.
@@ -32,9 +32,9 @@ def best_candidate(
         fit: Makes a model of a training set and a candidate.
     """
     demos = data.demonstrations()
-    rests = [data.without(i) for i in range(len(demos))]  # made once, for what they keep about themselves
+    others = [data.without(i) for i in range(len(demos))]  # made once, because a set caches its metric
     totals = [
-        np.mean([_loss(fit(rest, candidate), demo) for rest, demo in zip(rests, demos, strict=True)])
+        np.mean([_loss(fit(rest, candidate), demo) for rest, demo in zip(others, demos, strict=True)])
         for candidate in candidates
     ]
     return candidates[int(np.argmin(totals))]
@@ -48,12 +48,12 @@ def sample_time(x: Array, v: Array) -> float:
 
 
 def _loss(model: SkillModel, demo: TrainingSet) -> float:
-    skip = max(1, len(demo.x) // _SAMPLES)
+    skip = max(1, len(demo.x) // _MAX_SAMPLES)
     x, v = demo.x[::skip], demo.v[::skip]
     regressor = Regressor(model.mixture)
     predicted = regressor.batch(x)
     dt = sample_time(x, v)
-    states = np.empty((int(_LONGER * len(x)), x.shape[1]))
+    states = np.empty((int(_ROLLOUT_FACTOR * len(x)), x.shape[1]))
     states[0] = x[0]
     velocity = np.empty(x.shape[1])
     for step in range(1, len(states)):

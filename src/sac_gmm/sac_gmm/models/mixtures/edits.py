@@ -1,7 +1,7 @@
-"""Ways to edit a mixture with plain numbers: any vector gives a simplex and positive definite covariances.
+"""Edits of a mixture by unbounded numbers: any vector gives a simplex and positive definite covariances.
 
-An agent outputs unbounded numbers; zero must mean "leave the skill as it is". Each function takes the mixture in force
-and an edit of zeros-for-nothing and returns a mixture; `project` of the result restores the certificate.
+An agent outputs unbounded numbers, and zero must mean "leave the skill as it is". Each function takes a mixture and an
+edit and returns the edited mixture; `project` of the result restores the certificate.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from numpy.typing import ArrayLike
 from sac_gmm.core.errors import UserError
 from sac_gmm.models.mixtures.mixture import Array, GaussianMixture, log_priors, softmax
 
-_LARGEST = 3.0
-_BLEND = 1e-4
+_MAX_EDIT = 3.0
+_BLEND_SHARE = 1e-4
 
 CovarianceForm = Literal["log_cholesky", "eigen_scale"]
 
@@ -43,19 +43,19 @@ def edit_covariances(mixture: GaussianMixture, edits: ArrayLike, form: Covarianc
     Args:
         mixture: What to edit.
         edits: (K, n_covariance_numbers(D, form)), clipped to +-3, a factor of 20 in width.
-        form: "log_cholesky": S = (L T)(L T)' with S = L L' in force and T lower triangular, the edit in its lower
-            triangle row by row, logarithms on the diagonal. "eigen_scale": every half axis is multiplied by exp(edit);
-            directions stay, axes count from the shortest. A ten-thousandth of the covariance in force is blended in,
-            so that no combination of edits comes out singular in double precision.
+        form: "log_cholesky": (L T)(L T)', where L L' is the covariance before the edit and T is lower triangular: the
+            edit row by row, with logarithms on the diagonal. "eigen_scale": each half axis is multiplied by exp(edit),
+            beginning with the shortest; directions stay. A ten-thousandth of the covariance before the edit is added,
+            so that no edit gives a matrix that is singular in double precision.
     """
     count = n_covariance_numbers(mixture.dim, form)
-    edit = np.clip(_edit(edits, (mixture.n_components, count), "edits"), -_LARGEST, _LARGEST)
+    edit = np.clip(_edit(edits, (mixture.n_components, count), "edits"), -_MAX_EDIT, _MAX_EDIT)
     if form == "log_cholesky":
         factor = mixture.choleskys @ _lower_triangles(edit, mixture.dim)
     else:
         values, vectors = np.linalg.eigh(mixture.covariances)
         factor = vectors * (np.sqrt(values) * np.exp(edit))[:, None, :]
-    covariances = (factor @ np.swapaxes(factor, 1, 2) + _BLEND * mixture.covariances) / (1.0 + _BLEND)
+    covariances = (factor @ np.swapaxes(factor, 1, 2) + _BLEND_SHARE * mixture.covariances) / (1.0 + _BLEND_SHARE)
     return GaussianMixture(mixture.priors, mixture.means, 0.5 * (covariances + np.swapaxes(covariances, 1, 2)))
 
 

@@ -1,4 +1,4 @@
-"""Expectation maximisation for full or diagonal mixtures, blind to the units of the data."""
+"""Expectation maximisation for mixtures with full or diagonal covariances, independent of the units of the data."""
 
 from __future__ import annotations
 
@@ -11,22 +11,24 @@ import numpy as np
 from sac_gmm.core.errors import UserError
 from sac_gmm.models.mixtures.mixture import Array, GaussianMixture, log_priors
 
-_NARROWEST = 1e-2  # a coordinate that hardly moves is scaled by at least this share of its group's largest spread
-_WEIGHT = 1e-2  # of the prior on a covariance: as many samples as this share of an equal part of the data
-_EMPTY = 1e-8  # a component that explains less than this share of the data is left where it is
+_MIN_RELATIVE_SPREAD = (
+    1e-2  # a coordinate that hardly varies is scaled by at least this share of its group's largest spread
+)
+_PRIOR_WEIGHT = 1e-2  # of the prior on a covariance, in samples, as a share of N / K
+_MIN_SHARE = 1e-8  # a component that explains less than this share of the data is not moved
 
 
 @dataclass(frozen=True)
 class EmResult:
-    """What one fit gave.
+    """The result of a fit.
 
     Attributes:
         mixture: In the units of the data.
         responsibilities: (N, K).
-        objective: Per iteration, the mean log-likelihood plus the log prior of the covariances, in standardised units;
-            it never falls.
+        objective: Mean log-likelihood plus log prior of the covariances after each iteration, in standardised units; it
+            never falls.
         log_likelihood: Mean log-likelihood of the data under the mixture, in the units of the data.
-        converged: Whether the last gain was below the tolerance.
+        converged: Whether the last improvement was below the tolerance.
     """
 
     mixture: GaussianMixture
@@ -53,20 +55,20 @@ def fit_mixture(
 
     The data are centred and scaled to unit spread first, so that metres and millimetres give the same fit. Log
     densities are linear in the features [1, x, x x'], which makes an iteration two matrix products. An inverse Wishart
-    prior keeps every covariance positive definite, also that of a component which loses its samples, and lets the
+    prior keeps every covariance positive definite, even that of a component which loses its samples, and makes the
     objective rise in every iteration: S = (scatter + r (N / K) I) / (n + 0.01 N / K) with r the regularisation.
 
     Args:
         data: (N, D).
         n_components: K.
         lengths: Samples per demonstration, summing to N. The first start cuts every demonstration into K equal spans
-            of time; without lengths the data count as one demonstration.
-        groups: (D,) a number per coordinate; coordinates of one group share a unit. A coordinate that hardly moves is
-            not blown up beyond its group.
+            of time; without lengths the data are treated as one demonstration.
+        groups: (D,) a number per coordinate; coordinates of one group share a unit. A coordinate that hardly varies is
+            not scaled up beyond its group.
         covariance: "full" or "diagonal".
-        n_init: Starts: the time bins, then k-means++ draws. The best objective wins.
-        tolerance: Stop when the mean log-likelihood gains less.
-        max_iterations: Stop at the latest here.
+        n_init: Number of starts: the time bins, then k-means++ draws. The best objective wins.
+        tolerance: Stop when the objective improves by less than this.
+        max_iterations: Maximum number of iterations.
         regularisation: Relative to the variance of the data.
         seed: For the k-means++ draws; 0 or greater.
 
@@ -87,15 +89,17 @@ def fit_mixture(
     rng = np.random.default_rng(seed)
     best: tuple[Array, Array, Array, Array, list[float], bool] | None = None
     for start in range(n_init):
-        labels = _time_bins(lengths or [n], n_components) if start == 0 else _plus_plus(x, n_components, rng)
-        found = _climb(x, features, labels, n_components, covariance, tolerance, max_iterations, regularisation)
+        labels = _time_bins(lengths or [n], n_components) if start == 0 else _kmeans_plus_plus(x, n_components, rng)
+        found = _run_em(x, features, labels, n_components, covariance, tolerance, max_iterations, regularisation)
         if best is None or found[4][-1] > best[4][-1]:
             best = found
     assert best is not None
     priors, means, covariances, responsibilities, objective, converged = best
     mixture = GaussianMixture(priors, means * scale + centre, covariances * np.outer(scale, scale))
     log_likelihood = (
-        objective[-1] + _penalty(covariances, np.linalg.inv(covariances), regularisation) - np.log(scale).sum()
+        objective[-1]
+        + _negative_log_prior(covariances, np.linalg.inv(covariances), regularisation)
+        - np.log(scale).sum()
     )
     return EmResult(mixture, responsibilities, objective, float(log_likelihood), converged)
 
@@ -106,7 +110,7 @@ def spread(data: Array, groups: Sequence[int] | None = None) -> Array:
     labels = np.zeros(data.shape[1], dtype=int) if groups is None else np.asarray(groups)
     for label in np.unique(labels):
         own = labels == label
-        deviation[own] = np.maximum(deviation[own], _NARROWEST * deviation[own].max() or 1.0)
+        deviation[own] = np.maximum(deviation[own], _MIN_RELATIVE_SPREAD * deviation[own].max() or 1.0)
     return deviation
 
 
@@ -117,7 +121,7 @@ def _features(x: Array) -> Array:
     return np.concatenate([np.ones((1, len(x))), columns, columns[i] * columns[j]])
 
 
-def _climb(x, features, labels, n_components, covariance, tolerance, max_iterations, regularisation):
+def _run_em(x, features, labels, n_components, covariance, tolerance, max_iterations, regularisation):
     """Run EM from hard labels; everything in standardised units."""
     n, d = x.shape
     i, j = np.triu_indices(d)
@@ -126,7 +130,7 @@ def _climb(x, features, labels, n_components, covariance, tolerance, max_iterati
     responsibilities[labels, np.arange(n)] = 1.0
     means = np.zeros((n_components, d))
     covariances = np.tile(np.eye(d), (n_components, 1, 1))
-    strength, weight = regularisation * n / n_components, _WEIGHT * n / n_components
+    strength, weight = regularisation * n / n_components, _PRIOR_WEIGHT * n / n_components
     objective: list[float] = []
     converged = False
     coefficients = np.empty((n_components, len(features)))
@@ -134,7 +138,7 @@ def _climb(x, features, labels, n_components, covariance, tolerance, max_iterati
         # M-step from the moments.
         moments = responsibilities @ features.T
         weights = moments[:, 0]
-        alive = weights > _EMPTY * n
+        alive = weights > _MIN_SHARE * n
         counts = weights[alive, None]
         means[alive] = moments[alive, 1 : 1 + d] / counts
         scatter = np.empty((int(alive.sum()), d, d))
@@ -159,18 +163,20 @@ def _climb(x, features, labels, n_components, covariance, tolerance, max_iterati
         responsibilities = np.exp(log_joint, out=log_joint)
         sums = responsibilities.sum(axis=0)
         responsibilities /= sums
-        objective.append(float((top + np.log(sums)).mean()) - _penalty(covariances, precisions, regularisation))
+        objective.append(
+            float((top + np.log(sums)).mean()) - _negative_log_prior(covariances, precisions, regularisation)
+        )
         if len(objective) > 1:
             converged = objective[-1] - objective[-2] < tolerance
         if converged or len(objective) >= max_iterations:
             return priors, means, covariances, responsibilities.T, objective, converged
 
 
-def _penalty(covariances: Array, precisions: Array, regularisation: float) -> float:
+def _negative_log_prior(covariances: Array, precisions: Array, regularisation: float) -> float:
     """Minus the log density of the covariances under their prior, per sample, up to a constant."""
     log_determinants = np.linalg.slogdet(covariances)[1].sum()
     traces = np.trace(precisions, axis1=1, axis2=2).sum()
-    return float(0.5 * (_WEIGHT * log_determinants + regularisation * traces) / len(covariances))
+    return float(0.5 * (_PRIOR_WEIGHT * log_determinants + regularisation * traces) / len(covariances))
 
 
 def _time_bins(lengths: Sequence[int], n_components: int) -> Array:
@@ -178,7 +184,7 @@ def _time_bins(lengths: Sequence[int], n_components: int) -> Array:
     return np.concatenate([np.arange(length) * n_components // length for length in lengths])
 
 
-def _plus_plus(x: Array, n_components: int, rng: np.random.Generator) -> Array:
+def _kmeans_plus_plus(x: Array, n_components: int, rng: np.random.Generator) -> Array:
     """Nearest of K centres drawn far from each other (Arthur and Vassilvitskii 2007)."""
     centres = [x[rng.integers(len(x))]]
     distance = np.square(x - centres[0]).sum(axis=1)

@@ -1,4 +1,4 @@
-"""Gaussian mixtures as values: checked once when they are made, read-only afterwards, log domain throughout."""
+"""Gaussian mixtures as values: checked when they are made, read-only afterwards, evaluated in the log domain."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sac_gmm.core.errors import UserError
 
 Array = NDArray[Any]  # of float64; the stubs of numpy cannot follow it through linear algebra
 _LOG_2PI = float(np.log(2.0 * np.pi))
-_FARTHEST = 1e300  # squared sigmas
+_MAX_SQUARES = 1e300  # squared sigmas
 _PRIOR_SUM_TOLERANCE = 1e-6  # a softmax in float32 is still a simplex
 _SYMMETRY_TOLERANCE = 1e-9  # relative to the largest entry of the covariance
 
@@ -82,21 +82,21 @@ class GaussianMixture:
             x: (N, D) points, or one point (D,).
 
         Returns:
-            (N, K), or (K,) for one point. Always finite: squared distances end at 1e300 squared sigmas; a point that
-            is no number counts as that far from everything.
+            (N, K), or (K,) for one point. Always finite: squared distances are capped at 1e300 squared sigmas, and a
+            point that is not a number counts as that far from everything.
         """
         points = np.asarray(x, dtype=np.float64)
         with np.errstate(over="ignore", invalid="ignore"):
             z = np.einsum("kij,...kj->...ki", self._whiteners, points[..., None, :] - self.means)
-            quadratic = np.nan_to_num(np.square(z).sum(axis=-1), nan=_FARTHEST, posinf=_FARTHEST)
-        return self._log_constants - 0.5 * np.minimum(quadratic, _FARTHEST)
+            quadratic = np.nan_to_num(np.square(z).sum(axis=-1), nan=_MAX_SQUARES, posinf=_MAX_SQUARES)
+        return self._log_constants - 0.5 * np.minimum(quadratic, _MAX_SQUARES)
 
     def log_prob(self, x: ArrayLike) -> Array:
         """Log sum_k prior_k N(x_n; mean_k, covariance_k): (N,) for (N, D), a scalar array for (D,)."""
         return log_sum_exp(self.component_log_prob(x) + log_priors(self.priors))
 
     def responsibilities(self, x: ArrayLike) -> Array:
-        """p(k | x_n): (N, K) rows that sum to one, or (K,) for one point. Far away the nearest component takes all."""
+        """p(k | x_n): (N, K) rows that sum to one, or (K,) for one point. Far away the nearest component has all."""
         return softmax(self.component_log_prob(x) + log_priors(self.priors))
 
     def marginal(self, dims: Sequence[int] | slice | NDArray[np.intp]) -> GaussianMixture:
@@ -109,7 +109,7 @@ class GaussianMixture:
 
         Args:
             x: (len(given),) values.
-            given: Which coordinates are known; the leading `len(x)` ones where it is left out.
+            given: Which coordinates are known; by default the first `len(x)`.
 
         Returns:
             A mixture over the remaining coordinates in their order: priors p(k | x), means
@@ -122,7 +122,7 @@ class GaussianMixture:
             raise UserError(f"condition: {known.size} coordinates are given but x has shape {value.shape}")
         unknown = np.setdiff1d(np.arange(self.dim), known)
         known_part = self.marginal(known)
-        # With L L' = S_xx and Y = L^-1 S_xv everything is a product with its own transpose: symmetric by construction.
+        # With L L' = S_xx and Y = L^-1 S_xv the covariance is S_vv - Y' Y: symmetric by construction.
         y = known_part._whiteners @ self.covariances[:, known[:, None], unknown]
         z = np.einsum("kij,kj->ki", known_part._whiteners, value - known_part.means)
         means = self.means[:, unknown] + np.einsum("kiu,ki->ku", y, z)
@@ -198,7 +198,7 @@ def _frozen(value: ArrayLike) -> Array:
 
 
 def _check(priors: Array, means: Array, covariances: Array) -> Array:
-    """Raise unless the numbers make a mixture; the Cholesky factors are what is left of the check."""
+    """Raise unless the numbers make a mixture; return the Cholesky factors that the check needs."""
     if means.ndim != 2 or 0 in means.shape:
         raise UserError(f"means must have shape (K, D) with K, D >= 1, not {means.shape}")
     k, d = means.shape

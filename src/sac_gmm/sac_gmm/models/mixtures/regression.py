@@ -1,4 +1,4 @@
-"""Gaussian mixture regression made ready for a control loop: what does not depend on the state is done once."""
+"""Gaussian mixture regression for a control loop: what does not depend on the state is computed once."""
 
 from __future__ import annotations
 
@@ -19,18 +19,17 @@ _CHUNK = 2048  # states per batch step in numpy: the intermediate arrays stay in
 class Regressor:
     """f(x) = sum_k h_k(x) (A_k x + b_k), the conditional mean E[v | x] of the mixture, for one state or for many.
 
-    Never NaN: a state that is not a number gives zero velocity, and states beyond 1e100 are clipped. Far from the data
+    The velocity is never NaN: a state that is not a number gives zero, one beyond 1e100 is clipped. Far from the data
     the nearest component (in its own sigmas) takes over.
 
     Args:
         mixture: Over [x; v].
-        input_dim: How many leading coordinates are x; half of them where it is left out.
-        backend: "numba" (compiled, loaded from the disk cache at once), "numpy", or "auto": numba where it is
-            installed.
+        input_dim: How many leading coordinates are x; by default half of them.
+        backend: "numba" (compiled, loaded from the disk cache), "numpy", or "auto": numba if it is installed.
 
     Attributes:
-        mixture: What is in force.
-        generation: Grows by one with every `update`.
+        mixture: The parameters in force.
+        generation: Incremented by every `update`.
     """
 
     def __init__(
@@ -64,14 +63,14 @@ class Regressor:
         self(np.zeros(self.input_dim))
 
     def update(self, mixture: GaussianMixture) -> None:
-        """Take other parameters into force; the next call uses them.
+        """Replace the parameters; the next call uses the new ones.
 
         Raises:
             UserError: The dimension changed.
         """
         if mixture.dim != self.input_dim + self.output_dim:
             raise UserError(f"an update must keep the dimension: {self.mixture.dim} in force, {mixture.dim} offered")
-        # One assignment swaps the numbers: a call in another thread sees the old ones or the new ones, never a mix.
+        # A single assignment: a call in another thread sees the old parameters or the new ones, never a mix.
         self._prepared = self._prepare(mixture, self.input_dim)
         self.mixture = mixture
         self.generation += 1
@@ -133,7 +132,7 @@ def _prepare_block(mixture: GaussianMixture, input_dim: int) -> Array:
 class _PreparedNumpy:
     """The same numbers stacked for numpy: G x + g gives every component's whitened state and its velocity at once.
 
-    A last output that is always one comes along, so that the sum of the weights needs no call of its own.
+    An additional last output is always one, so that the same product gives the sum of the weights.
     """
 
     def __init__(self, mixture: GaussianMixture, input_dim: int) -> None:
@@ -157,7 +156,7 @@ def _field_numpy(x: Array, p: _PreparedNumpy, out: Array) -> None:
     """`kernels.field` without a compiler; its buffers make it one thread's."""
     if x.shape != p.shape:
         raise ValueError("the state has the wrong length")
-    for value in x.tolist():  # a loop over three floats is quicker than a call of numpy
+    for value in x.tolist():  # a loop over three floats is faster than a numpy call
         if not -_LIMIT <= value <= _LIMIT:
             _field_batch_numpy(x[None], p, out[None])
             return

@@ -20,10 +20,10 @@ def n_parameters(n_components: int, dim: int, covariance: str = "full") -> int:
 
 
 def effective_samples(data: Array, lengths: Sequence[int]) -> float:
-    """How many independent samples the trajectories are worth.
+    """The number of independent samples in the trajectories.
 
-    Samples along a motion repeat each other. Each demonstration counts for its length divided by the lag at which its
-    autocorrelation (worst coordinate) first falls below 1/e, at least two samples each.
+    Neighbouring samples of a motion are correlated. Each demonstration counts for its length divided by the lag at
+    which its autocorrelation (worst coordinate) first falls below 1/e, but for at least two samples.
     """
     total = 0.0
     for demo in np.split(data, np.cumsum(lengths)[:-1]):
@@ -52,7 +52,7 @@ def select_components(
         lengths: Samples per demonstration.
         rule: "knee": the K farthest below the chord of the BIC curve from K = 1 to its minimum; "bic": the minimum of
             the BIC in which both the likelihood and the penalty count effective samples only.
-        max_components: Largest K tried; less where the demonstrations are short.
+        max_components: Largest K tried; less if the demonstrations are short.
         **options: For `fit_mixture`.
 
     Returns:
