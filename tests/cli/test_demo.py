@@ -163,7 +163,6 @@ def test_a_running_demo_is_left_alone(run_dir, monkeypatch):
         ({"seed": -1}, "give a seed of 0 to 99"),
         ({"test_episodes": -1}, "0 to 10000 episodes"),
         ({"components": 0}, "--components is 0"),
-        ({"decision_interval": 0}, "--decision-interval is 0"),
         ({"bags": Path("nowhere")}, "nowhere"),
     ],
 )

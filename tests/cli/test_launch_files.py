@@ -9,12 +9,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from sac_gmm.cli.demo import Demo
 from sac_gmm.control import SafetyLimits
 from sac_gmm.control.joint_limits import JointSettings
 from sac_gmm.control.lbr_state import LbrSettings
 from sac_gmm.launcher.launch_yaml import declared_arguments, read_launch_file
-from sac_gmm.methods.sac_gmm.settings import load_settings
 from sac_gmm.tasks.scenes.door import MARKER_DICTIONARY, MARKER_ID, MARKER_SIZE_M
 
 ROOT = Path(__file__).parents[2]
@@ -56,17 +54,17 @@ def test_the_robot_s_marker_and_task_are_said_by_its_files():
     assert {parameters_of(nodes[name])["task"] for name in ("sac_adapter", "pybullet_bridge")} == {"lever"}
 
 
-def test_the_door_is_practised_as_its_agent_is_made_for():
-    skill = load_settings(ROOT / "config" / "agent.json", "door").skill
-    interval = skill.interval
-    path = ROOT / "launch" / "simulation.launch.yaml"
-    nodes = {node.label: node for node in read_launch_file(path, {"model": "m.npz"})}
-    assert parameters_of(nodes["gmm_controller"])["decision_interval"] == interval == Demo().decision_interval
-    assert parameters_of(nodes["episode_manager"])["training_noise_std_m"] == skill.training_noise_m
-    path = ROOT / "launch" / "robot.launch.yaml"
-    nodes = {node.label: node for node in read_launch_file(path, {"model": "m.npz", "start_driver": "false"})}
-    robot = parameters_of(nodes["gmm_controller"])
-    assert robot["decision_interval"] / robot["rate_hz"] == pytest.approx(interval / 30, rel=0.05)
+def test_no_file_says_a_pace_of_its_own():
+    """It is the method's: its settings of the task say it, the adapter announces it, and nothing can contradict."""
+    for name in ("simulation", "robot"):
+        path = ROOT / "launch" / f"{name}.launch.yaml"
+        declared = {argument.name for argument in declared_arguments(path)}
+        assert not declared & {"decision_interval", "blend_s", "training_noise_std_m"}
+        given = {"model": "m.npz", "task": "lever"} | ({"start_driver": "false"} if name == "robot" else {})
+        nodes = {node.label: node for node in read_launch_file(path, given)}
+        assert not parameters_of(nodes["gmm_controller"]).keys() & {"decision_interval", "blend_s"}
+        assert parameters_of(nodes["episode_manager"]).get("training_noise_std_m", -1.0) == -1.0
+        assert parameters_of(nodes["sac_adapter"])["task"] == "lever"
 
 
 def test_the_driver_is_told_to_take_twists_in_base_axes():

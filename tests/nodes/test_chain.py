@@ -15,6 +15,7 @@ from sac_gmm_interfaces.action import AdaptSkill
 from sac_gmm_interfaces.msg import (
     ControllerStatus,
     EpisodeState,
+    MethodPace,
     MixtureModel,
     MixtureUpdate,
     MixtureUpdateAnswer,
@@ -25,14 +26,16 @@ from std_msgs.msg import Bool
 
 from sac_gmm.control import State
 from sac_gmm.methods import Gmm, MacroEnv, WindowObserver
+from sac_gmm.methods.sac_gmm.settings import load_settings
 from sac_gmm.models import load_model
 from sac_gmm.tasks import make_task
 from sac_gmm_nodes.common.conversions import nanoseconds, point_array, twist_array
-from sac_gmm_nodes.common.node import EPISODE, LATCHED
+from sac_gmm_nodes.common.qos import EPISODE, LATCHED
 
 pytestmark = pytest.mark.slow
+ROOT = Path(__file__).parents[2]
 PERIOD_NS = 1e9 / 30
-INTERVAL = 8  # control steps between two decisions
+INTERVAL = load_settings(ROOT / "config" / "agent.json", "door").skill.interval
 ALL = QoSProfile(depth=1000)  # a listener that is held up, on a busy machine, still hears what was said meanwhile
 
 
@@ -42,6 +45,7 @@ class Chain:
     def __init__(self, graph, model_file, tmp_path, **arguments):
         self.graph = graph
         self.models = graph.listen("model", MixtureModel, LATCHED)
+        self.paces = graph.listen("method_pace", MethodPace, LATCHED)
         self.updates = graph.listen("model_update", MixtureUpdate, ALL)
         self.answers = graph.listen("model_update_answer", MixtureUpdateAnswer, ALL)
         self.statuses = graph.listen("controller_status", ControllerStatus, ALL)
@@ -51,11 +55,14 @@ class Chain:
         self.velocities = graph.listen("state/twist", TwistStamped, ALL)
         self.episodes = graph.listen("episode_state", EpisodeState, EPISODE)
         self.truths = graph.listen("pybullet_bridge/task_success", Bool, LATCHED)
+        self.adapts = arguments.get("adapt") != "false"
         given = {"model": model_file, "run_dir": tmp_path / "run", "use_image": "false"} | arguments
         command = [sys.executable, "-m", "sac_gmm.cli.main", "up", "launch/simulation.launch.yaml"]
         graph.run("launch", command + [f"{name}:={value}" for name, value in given.items()])
 
     def run_episode(self, mode=EpisodeState.MODE_TRAIN, seed=0):
+        if self.adapts:  # the listener must have found the adapter, or it misses the first decision
+            self.graph.wait(lambda: self.paces, "the adapter's announcement")
         return self.graph.call(RunEpisode, "run_episode", RunEpisode.Request(mode=mode, seed=seed), 120.0)
 
     def begin_episodes(self, n, mode=EpisodeState.MODE_TRAIN):
@@ -137,6 +144,28 @@ def test_a_whole_episode_is_heard_from_another_process(graph, model_file, tmp_pa
         assert all(nanoseconds(message.header.stamp) >= 0 for message in messages)
     assert graph.stop("launch") == 0
     assert "Traceback" not in graph.output("launch")
+
+
+@pytest.mark.parametrize("task", ["lever", "peg"])
+def test_every_task_is_adapted_at_its_own_pace(graph, model_file, tmp_path, task):
+    skill = load_settings(ROOT / "config" / "agent.json", task).skill
+    chain = Chain(graph, model_file, tmp_path, task=task, use_image="true", learner="sync", time_limit_s="1.6")
+    # No camera of these scenes sees a marker: the test takes the place of the reward.
+    rewards = graph.node.create_publisher(Reward, "reward", ALL)
+    graph.node.create_subscription(
+        PoseStamped, "state/pose", lambda pose: rewards.publish(Reward(header=pose.header, valid=True)), ALL
+    )
+    outcome = chain.run_episode()
+    assert outcome.success, outcome.message
+    decisions = np.arange(ceil(48 / skill.interval))
+    graph.wait(lambda: len(chain.answers) >= len(decisions), "the last decision and its answer")
+    start = nanoseconds(chain.episodes[-1].start_stamp)
+    assert [update.decision for update in chain.updates] == list(decisions)
+    np.testing.assert_allclose(chain.stamps(chain.updates) - start, decisions * skill.interval * PERIOD_NS, atol=2)
+    assert all(answer.accepted for answer in chain.answers)
+    assert [pace.decision_interval for pace in chain.paces] == [skill.interval]
+    assert chain.paces[0].blend_s == skill.blend_s
+    assert graph.stop("launch") == 0
 
 
 def test_a_training_run_repeats(graph, model_file, tmp_path):

@@ -31,7 +31,7 @@ from sac_gmm_nodes.common.conversions import (
     wrench_array,
     wrench_message,
 )
-from sac_gmm_nodes.common.node import COMMAND, EPISODE, LATCHED, SENSOR
+from sac_gmm_nodes.common.qos import COMMAND, EPISODE, LATCHED, SENSOR
 
 pytestmark = [pytest.mark.ros, pytest.mark.slow]
 RATE_HZ = 100.0

@@ -10,7 +10,7 @@ from sac_gmm_interfaces.srv import SetFault
 from std_msgs.msg import Bool
 
 from sac_gmm_nodes.common.conversions import twist_array
-from sac_gmm_nodes.common.node import COMMAND, RELIABLE
+from sac_gmm_nodes.common.qos import COMMAND, RELIABLE
 
 pytestmark = [pytest.mark.ros, pytest.mark.slow]
 QUICK = {"speeds_m_s": [0.03, 0.04, 0.05], "stroke_m": 0.03, "robot": "lbr", "tip_frame": "tcp", "use_sim_time": True}

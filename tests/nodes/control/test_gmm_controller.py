@@ -7,13 +7,20 @@ from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import PoseStamped, TwistStamped
 from lifecycle_msgs.srv import ChangeState
 from rcl_interfaces.srv import GetParameters
-from sac_gmm_interfaces.msg import ControllerStatus, EpisodeState, MixtureModel, MixtureUpdate, MixtureUpdateAnswer
+from sac_gmm_interfaces.msg import (
+    ControllerStatus,
+    EpisodeState,
+    MethodPace,
+    MixtureModel,
+    MixtureUpdate,
+    MixtureUpdateAnswer,
+)
 from std_srvs.srv import SetBool, Trigger
 
 from sac_gmm.control import Answer, Reason, State
 from sac_gmm.models import load_model, translate
 from sac_gmm_nodes.common.conversions import doubles, header, pose_message, stamp_of, twist_array, update_message
-from sac_gmm_nodes.common.node import COMMAND, EPISODE, LATCHED, RELIABLE
+from sac_gmm_nodes.common.qos import COMMAND, EPISODE, LATCHED, RELIABLE
 
 pytestmark = [pytest.mark.ros, pytest.mark.slow]
 START_NS = 1_000_000_000
@@ -36,6 +43,7 @@ class Robot:
         self.targets = node.create_publisher(PoseStamped, "target_pose", LATCHED)
         self.episodes = node.create_publisher(EpisodeState, "episode_state", EPISODE)
         self.updates = node.create_publisher(MixtureUpdate, "model_update", RELIABLE)
+        self.paces = node.create_publisher(MethodPace, "method_pace", LATCHED)
         self.position = np.array([0.5, 0.0, 0.5])
         self.streaming = False
         self.now_ns = START_NS
@@ -69,6 +77,13 @@ class Robot:
             )
         )
 
+    def announce(self, interval, rate_hz=100.0, blend_s=0.3):
+        """As the adapter does: a pace, which is in force from the next episode on."""
+        self.paces.publish(MethodPace(decision_interval=interval, control_rate_hz=rate_hz, blend_s=blend_s))
+
+    def due_steps(self, episode_id=1):
+        return [status.step for status in self.statuses if status.decision_due and status.episode_id == episode_id]
+
     def detect(self, stamp_ns, frame=FRAME):
         target = np.array([0.5, 0.0, 0.4])
         self.targets.publish(pose_message(target, NO_TURN, header(stamp_of(stamp_ns), frame)))
@@ -97,6 +112,7 @@ class Robot:
 
 def test_in_lockstep_the_state_of_the_next_episode_waits_for_its_model(graph, model_file):
     robot = Robot(graph, model_file, lockstep=True, expect_adapter=True, lockstep_timeout_s=60.0)
+    robot.announce(16)
     robot.send_state()
     robot.start_episode(1)
     graph.wait(lambda: robot.statuses and robot.statuses[-1].decision_due, "a decision to be due")
@@ -113,6 +129,66 @@ def test_in_lockstep_the_state_of_the_next_episode_waits_for_its_model(graph, mo
     assert robot.update(episode_id=2, base_version=0).accepted
     graph.wait(lambda: robot.twists, "the command for that state")
     assert robot.twists[0].header.stamp == stamp_of(robot.now_ns)
+
+
+def test_it_asks_at_the_pace_that_the_adapter_announces(graph, model_file):
+    robot = Robot(graph, model_file, rate_hz=100.0)
+    robot.run_episode(1)
+    graph.wait(lambda: robot.statuses[-1].step > 40, "a way without an adapter")
+    assert not robot.due_steps(), "without an adapter there is nothing to decide"
+
+    robot.announce(16)
+    robot.run_episode(2)
+    graph.wait(lambda: len(robot.due_steps(2)) >= 3, "decisions")
+    robot.announce(5)
+    graph.wait(lambda: len(robot.due_steps(2)) >= 6, "more decisions of the same episode")
+    assert robot.due_steps(2)[:6] == [0, 16, 32, 48, 64, 80], "a change takes force at the next episode"
+    assert {s.decision for s in robot.statuses if s.episode_id == 2 and 16 <= s.step < 32} == {1}
+    robot.run_episode(3)
+    graph.wait(lambda: len(robot.due_steps(3)) >= 3, "decisions at the new pace")
+    assert robot.due_steps(3)[:3] == [0, 5, 10]
+
+
+def test_the_time_between_two_decisions_is_the_same_at_any_rate(graph, model_file):
+    robot = Robot(graph, model_file, rate_hz=100.0)
+    robot.announce(8, rate_hz=30.0)
+    robot.run_episode()
+    graph.wait(lambda: len(robot.due_steps()) >= 3, "decisions")
+    assert robot.due_steps()[:3] == [0, 27, 54]  # 0.27 s, as 8 steps of 30 a second
+
+
+def test_a_change_takes_over_in_the_time_that_the_adapter_announces(graph, model_file):
+    robot = Robot(graph, model_file, rate_hz=100.0, max_acceleration_m_s2=20.0, max_jerk_m_s3=1000.0)
+    took_s = []
+    for episode_id, blend_s in ((1, 0.05), (2, 1.0)):
+        robot.announce(16, blend_s=blend_s)
+        robot.run_episode(episode_id)
+        tick = robot.statuses[-1].tick
+        graph.wait(lambda tick=tick: robot.statuses[-1].tick > tick + 50, "the end of the start's ramp")
+        assert robot.update(episode_id=episode_id, model=translate(robot.base, [0.03, 0.0, 0.0])).accepted
+        changed = next(i for i, s in enumerate(robot.statuses) if s.episode_id == episode_id and s.version > 0)
+        before = np.array([s.velocity.x for s in robot.statuses[changed - 20 : changed]]).mean()
+
+        def velocities(changed=changed):
+            return np.array([status.velocity.x for status in robot.statuses[changed:]])
+
+        graph.wait(lambda: len(velocities()) > 130, "the change in force")
+        change = np.abs(velocities()[:130] - before)
+        took_s.append(0.01 * np.argmax(change > 0.5 * change[-1]))
+    assert took_s[0] < 0.15 < 0.35 < took_s[1] < 0.7
+
+
+def test_in_lockstep_the_first_decision_waits_for_the_announcement(graph, model_file):
+    robot = Robot(graph, model_file, lockstep=True, expect_adapter=True, lockstep_timeout_s=60.0)
+    robot.send_state()
+    robot.start_episode(1)
+    graph.call(SetBool, "gmm_controller/pause", SetBool.Request(data=False))  # its main thread goes on meanwhile
+    assert not robot.twists and not robot.statuses
+    robot.announce(16)
+    graph.wait(lambda: robot.statuses and robot.statuses[-1].decision_due, "the first decision to be due")
+    assert robot.due_steps()[0] == 0
+    assert robot.update(base_version=0).accepted
+    graph.wait(lambda: robot.twists, "the command")
 
 
 def test_in_lockstep_the_clock_may_be_set_back(graph, model_file):

@@ -10,7 +10,7 @@ from sac_gmm_interfaces.msg import ControllerStatus
 
 from sac_gmm.control import Reason
 from sac_gmm_nodes.common.conversions import header, pose_message, read_pose, stamp_of
-from sac_gmm_nodes.common.node import RELIABLE
+from sac_gmm_nodes.common.qos import RELIABLE
 from sac_gmm_nodes.control.robot_link import RobotLink
 
 pytestmark = pytest.mark.ros

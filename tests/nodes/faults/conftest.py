@@ -22,7 +22,7 @@ from tests.nodes.conftest import Graph
 from sac_gmm.control import State
 from sac_gmm.models import GaussianMixture, SkillModel, load_model, save_model
 from sac_gmm_nodes.common.conversions import header, pose_message, stamp_of, twist_array
-from sac_gmm_nodes.common.node import COMMAND, EPISODE, LATCHED, RELIABLE
+from sac_gmm_nodes.common.qos import COMMAND, EPISODE, LATCHED, RELIABLE
 
 PERIOD_S = 0.01
 STATE_TIMEOUT_S = 0.25  # longer than a busy machine keeps the arm of `Rig` waiting for the processor

@@ -21,7 +21,7 @@ from tests.nodes.faults.conftest import MANY, Commands, stop_of
 
 from sac_gmm.control import Reason, State
 from sac_gmm_nodes.common.conversions import nanoseconds, twist_array
-from sac_gmm_nodes.common.node import EPISODE, RELIABLE, SENSOR
+from sac_gmm_nodes.common.qos import EPISODE, RELIABLE, SENSOR
 
 pytestmark = [pytest.mark.ros, pytest.mark.slow]
 PERIOD_S = 0.01
@@ -48,7 +48,6 @@ class Simulation:
             model_file=model_file,
             rate_hz=100.0,
             state_timeout_s=0.5,  # the simulation, too, may have to wait for the processor
-            decision_interval=50,
             adapter_timeout_s=1.0,
             adapter_return_s=0.5,
         )

@@ -3,12 +3,12 @@ import sys
 import pytest
 from rclpy.action import ActionClient
 from sac_gmm_interfaces.action import AdaptSkill
-from sac_gmm_interfaces.msg import ControllerStatus, EpisodeState, MixtureModel, Reward
+from sac_gmm_interfaces.msg import ControllerStatus, EpisodeState, MethodPace, MixtureModel, MixtureUpdate, Reward
 from sac_gmm_interfaces.srv import ResetTask, RunEpisode
 
 from sac_gmm.control import Reason
 from sac_gmm_nodes.common.conversions import header, nanoseconds, stamp_of
-from sac_gmm_nodes.common.node import EPISODE, LATCHED, RELIABLE
+from sac_gmm_nodes.common.qos import EPISODE, LATCHED, RELIABLE
 
 pytestmark = [pytest.mark.ros, pytest.mark.slow]
 SECOND_NS = 1_000_000_000
@@ -151,9 +151,35 @@ def test_it_says_what_it_waits_for_and_does_not_wait_for_ever(graph):
     world = World(graph, ready_timeout_s=0.5, expect_adapter=True)
     response = world.run_episode()
     assert not response.success
-    assert response.message == "still missing after 0.5 s: the controller's model, the adapter"
+    assert response.message == (
+        "still missing after 0.5 s: the controller's model, the adapter, the adapter's pace (method_pace)"
+    )
     assert "waiting for" in graph.output("episode_manager")
     assert not world.requests
+
+
+@pytest.mark.parametrize("own", [-1.0, 0.03])
+def test_training_episodes_have_the_noise_that_the_adapter_announces(graph, own):
+    world = World(graph, target_noise_std_m=0.02, training_noise_std_m=own, expect_adapter=True)
+    world.ready()
+    graph.node.create_publisher(MixtureUpdate, "model_update", RELIABLE)
+    paces = graph.node.create_publisher(MethodPace, "method_pace", LATCHED)
+    outcome = world.begin_episode()
+    why = "waiting for the adapter's pace (method_pace)"
+    graph.wait(lambda: why in graph.output("episode_manager"), "the manager to say what it waits for")
+    assert not world.requests
+    paces.publish(MethodPace(decision_interval=8, control_rate_hz=30.0, training_noise_std_m=0.014))
+    graph.wait(outcome.done, "the episode")
+    assert world.requests[-1].target_noise_std_m == pytest.approx(0.014 if own < 0 else own)
+    world.run_episode(EpisodeState.MODE_EVALUATE)
+    assert world.requests[-1].target_noise_std_m == pytest.approx(0.02)
+    heard = len(graph.output("episode_manager"))
+    paces.publish(MethodPace(decision_interval=0, control_rate_hz=30.0))
+    graph.wait(lambda: "method_pace is ignored" in graph.output("episode_manager")[heard:], "the refusal of nonsense")
+    paces.publish(MethodPace(decision_interval=8, control_rate_hz=30.0, training_noise_std_m=float("nan")))
+    paces.wait_for_all_acked()
+    world.run_episode(EpisodeState.MODE_TRAIN)
+    assert world.requests[-1].target_noise_std_m == pytest.approx(0.02 if own < 0 else own)
 
 
 def test_silence_of_the_reward_ends_the_episode(graph):

@@ -1,19 +1,22 @@
+import math
 import signal
+from pathlib import Path
 
 import numpy as np
 import pytest
 from geometry_msgs.msg import PoseStamped, WrenchStamped
-from sac_gmm_interfaces.msg import ControllerStatus, EpisodeState, MixtureUpdate
+from sac_gmm_interfaces.msg import ControllerStatus, EpisodeState, MethodPace, MixtureUpdate
 
 from sac_gmm.methods import Translation, WindowObserver
-from sac_gmm.methods.sac_gmm.settings import AgentSettings
+from sac_gmm.methods.sac_gmm.settings import AgentSettings, load_settings
 from sac_gmm.models import load_model, parameters_checksum
 from sac_gmm.rl import load_checkpoint, read_extra, save_checkpoint, save_policy
 from sac_gmm_nodes.common.conversions import header, pose_message, stamp_of, wrench_message
-from sac_gmm_nodes.common.node import EPISODE, LATCHED, RELIABLE
+from sac_gmm_nodes.common.qos import EPISODE, LATCHED, RELIABLE
 from sac_gmm_nodes.learning.sac_adapter import in_training_steps
 
 pytestmark = pytest.mark.slow
+ROOT = Path(__file__).parents[3]
 NO_TURN = np.array([0.0, 0.0, 0.0, 1.0])
 FRAME = "lbr_link_0"
 INTERVAL, STEPS = 4, 10
@@ -26,6 +29,7 @@ class World:
         self.graph, self.base = graph, load_model(model_file)
         node = graph.node
         self.updates = graph.listen("model_update", MixtureUpdate, RELIABLE)
+        self.paces = graph.listen("method_pace", MethodPace, LATCHED)
         self.poses = node.create_publisher(PoseStamped, "state/pose", RELIABLE)
         self.wrenches = node.create_publisher(WrenchStamped, "wrench", RELIABLE)
         self.targets = node.create_publisher(PoseStamped, "target_pose", LATCHED)
@@ -212,7 +216,7 @@ def test_bad_parameters_are_refused_in_one_sentence(graph, model_file):
 def test_a_trained_policy_is_used_as_it_is(graph, model_file, tmp_path):
     base = load_model(model_file)
     observer = WindowObserver(3, memory=True, action_shift=Translation(base).action_shift)
-    settings = AgentSettings().changed(zero_init=False)
+    settings = AgentSettings().changed(zero_init=False, interval=5, blend_s=0.2, training_noise_m=0.014)
     spec = settings.algorithm(observer.spec, 3, seed=1)
     policy = spec.build().policy
     about = {"settings": settings.to_json(), "model_id": base.model_id, "episodes_trained": 7}
@@ -223,7 +227,10 @@ def test_a_trained_policy_is_used_as_it_is(graph, model_file, tmp_path):
     once = world.episode(EpisodeState.MODE_TRAIN, success=True)
     assert once.any()
     np.testing.assert_array_equal(world.episode(EpisodeState.MODE_TRAIN)[0], once[0])  # no exploration
-    assert "decisions come every 0.13 s, the agent is made for one every 0.53 s" in graph.output("sac_adapter")
+    assert len(world.paces) == 1
+    pace = world.paces[0]
+    assert (pace.model_id, pace.decision_interval, pace.control_rate_hz) == (base.model_id, 5, 30.0)
+    assert (pace.blend_s, pace.training_noise_std_m) == (0.2, 0.014)
     assert graph.stop("sac_adapter") == 0
     assert not (world.run_dir / "agent.checkpoint").exists()  # nothing was learned
 
@@ -231,6 +238,15 @@ def test_a_trained_policy_is_used_as_it_is(graph, model_file, tmp_path):
     process = graph.start("sac_adapter", model_file=model_file, use_image=False, policy_file=path)
     assert process.wait(60) == 2
     assert "adapts skill another" in graph.output("sac_adapter")
+
+
+def test_it_announces_the_pace_of_its_task(graph, model_file, tmp_path):
+    config = ROOT / "config" / "agent.json"
+    world = World(graph, model_file, tmp_path / "run", config_file=config, task="peg", learner="sync")
+    graph.wait(lambda: world.paces, "the pace")
+    skill = load_settings(config, "peg").skill
+    assert (world.paces[0].decision_interval, world.paces[0].blend_s) == (skill.interval, skill.blend_s)
+    assert (skill.interval, skill.training_noise_m) == (4, None) and math.isnan(world.paces[0].training_noise_std_m)
 
 
 @pytest.mark.parametrize(("rate_hz", "steps"), [(30.0, 8), (100.0, 27), (250.0, 67)])

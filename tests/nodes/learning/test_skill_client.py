@@ -9,7 +9,7 @@ from sensor_msgs.msg import Image
 
 from sac_gmm.models import load_model, translate
 from sac_gmm_nodes.common.conversions import header, model_message, stamp_of
-from sac_gmm_nodes.common.node import EPISODE, LATCHED, RELIABLE
+from sac_gmm_nodes.common.qos import EPISODE, LATCHED, RELIABLE
 from sac_gmm_nodes.learning.skill_client import Films
 
 pytestmark = pytest.mark.ros

@@ -12,7 +12,7 @@ from std_srvs.srv import Trigger
 from sac_gmm.demos import EpisodeBagWriter, read_demonstration
 from sac_gmm.demos.bags.message_types import EPISODE_TOPICS, JOINTS, pose_stamped, twist_stamped, typestore
 from sac_gmm_nodes.common.conversions import header, nanoseconds, point_array
-from sac_gmm_nodes.common.node import COMMAND, LATCHED, RELIABLE
+from sac_gmm_nodes.common.qos import COMMAND, LATCHED, RELIABLE
 
 pytestmark = pytest.mark.ros
 

@@ -15,7 +15,7 @@ from tests.demos.saved import saved_so_far
 
 from sac_gmm.demos import find_unfinished, read_demonstration, salvage
 from sac_gmm_nodes.common.conversions import stamp_of
-from sac_gmm_nodes.common.node import EPISODE, LATCHED
+from sac_gmm_nodes.common.qos import EPISODE, LATCHED
 
 pytestmark = pytest.mark.ros
 

@@ -22,8 +22,9 @@ from sac_gmm.demos.hands.hand_bag import read_hand_track
 from sac_gmm.perception.extrinsics import save_extrinsics
 from sac_gmm.perception.hands.model_files import prepared_path
 from sac_gmm.perception.hands.simulated import SimulatedHand, looking_at
-from sac_gmm_nodes.common.conversions import camera_info_message, header, image_message, stamp_of
-from sac_gmm_nodes.common.node import LATCHED, RELIABLE
+from sac_gmm_nodes.common.conversions import header, stamp_of
+from sac_gmm_nodes.common.pictures import camera_info_message, image_message
+from sac_gmm_nodes.common.qos import LATCHED, RELIABLE
 
 CLIP = Path(__file__).parents[4] / "shared" / "data" / "hands" / "asl_hand.25fps.mp4"
 PERIOD_NS = 33_333_333

@@ -8,15 +8,9 @@ from sensor_msgs.msg import CameraInfo, Image
 
 from sac_gmm.perception import Camera
 from sac_gmm.perception.render import clutter, facing_rotation, render_marker
-from sac_gmm_nodes.common.conversions import (
-    camera_info_message,
-    header,
-    image_array,
-    image_message,
-    nanoseconds,
-    stamp_of,
-)
-from sac_gmm_nodes.common.node import EPISODE, RELIABLE, SENSOR
+from sac_gmm_nodes.common.conversions import header, nanoseconds, stamp_of
+from sac_gmm_nodes.common.pictures import camera_info_message, image_message, picture_array
+from sac_gmm_nodes.common.qos import EPISODE, RELIABLE, SENSOR
 
 pytestmark = pytest.mark.ros
 
@@ -241,7 +235,7 @@ def test_the_debug_image_shows_what_was_judged(graph):
     world = World(graph, frames_on=1)
     images = graph.listen("aruco_reward/debug_image", Image, SENSOR)
     graph.wait(lambda: world.show(SEEN).seen and images, "a debug image")
-    drawn = image_array(images[-1])
+    drawn = picture_array(images[-1])
     assert drawn.shape == SEEN.shape
     changed = np.abs(drawn.astype(int) - SEEN).sum(axis=2) > 60
     assert 100 < changed.sum() < 0.1 * changed.size

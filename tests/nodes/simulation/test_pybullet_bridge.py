@@ -5,22 +5,15 @@ import numpy as np
 import pytest
 import robot_interfaces
 from geometry_msgs.msg import PoseStamped, Twist, TwistStamped, Vector3, WrenchStamped
-from sac_gmm_interfaces.msg import EpisodeState
+from sac_gmm_interfaces.msg import EpisodeState, MethodPace
 from sac_gmm_interfaces.srv import ResetTask, SetFault
 from sensor_msgs.msg import CameraInfo, Image, JointState
 from std_msgs.msg import String
 
 from sac_gmm.control.kinematics import ArmKinematics, FrameTree
-from sac_gmm_nodes.common.conversions import (
-    depth_array,
-    header,
-    nanoseconds,
-    point_array,
-    stamp_of,
-    twist_array,
-    twist_message,
-)
-from sac_gmm_nodes.common.node import COMMAND, EPISODE, LATCHED, RELIABLE
+from sac_gmm_nodes.common.conversions import header, nanoseconds, point_array, stamp_of, twist_array, twist_message
+from sac_gmm_nodes.common.pictures import depth_array
+from sac_gmm_nodes.common.qos import COMMAND, EPISODE, LATCHED, RELIABLE
 
 pytestmark = [pytest.mark.ros, pytest.mark.slow]
 LOCKSTEP = {"lockstep": True, "wait_for_reward": False, "fixed_camera_period_steps": 0, "wrist_camera_period_steps": 0}
@@ -142,6 +135,26 @@ def test_pictures_come_in_step_with_the_episode(graph):
     assert (wrist[0].height, wrist[0].width, wrist[0].encoding) == (64, 64, "rgb8")
     assert infos[0].k[0] > 100
     assert infos[0].header == fixed[0].header
+
+
+def test_in_lockstep_the_agent_s_pictures_come_at_the_announced_pace(graph):
+    paces = graph.node.create_publisher(MethodPace, "method_pace", LATCHED)
+    paces.publish(MethodPace(decision_interval=5, control_rate_hz=30.0))
+    driver = Driver(graph, wrist_camera_period_steps=3)
+    wrist = graph.listen("wrist_camera/image", Image, RELIABLE)
+    for interval in (5, 4):
+        paces.publish(MethodPace(decision_interval=interval, control_rate_hz=30.0))
+        driver.reset()
+        driver.run(time_limit_s=10 / 30)
+        for k in range(10):
+            graph.wait(lambda k=k: driver.step(driver.poses[-1]) >= k, "the state")
+            if k == 1:  # what is announced on the way does not matter before the next episode
+                paces.publish(MethodPace(decision_interval=7, control_rate_hz=30.0))
+            driver.command(driver.stamps(driver.poses)[-1])
+        graph.wait(lambda: wrist and driver.step(wrist[-1]) == 10, "the picture of the last state")
+        steps = [driver.step(message) for message in wrist]
+        assert sorted({step for step in steps if step >= 0}) == [*range(0, 10, interval), 10]
+        driver.run(EpisodeState.PHASE_ENDED)
 
 
 @pytest.mark.parametrize(

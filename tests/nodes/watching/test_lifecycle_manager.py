@@ -3,7 +3,7 @@ from lifecycle_msgs.srv import GetState
 from sac_gmm_interfaces.msg import Heartbeat
 from std_srvs.srv import SetBool
 
-from sac_gmm_nodes.common.node import RELIABLE
+from sac_gmm_nodes.common.qos import RELIABLE
 
 pytestmark = [pytest.mark.ros, pytest.mark.slow]
 

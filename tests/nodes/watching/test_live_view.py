@@ -17,7 +17,7 @@ from tests.view.conftest import browser, free_port, look, shows  # noqa: F401 - 
 from sac_gmm.control import Reason, State
 from sac_gmm.view.browser import wait_for_page
 from sac_gmm_nodes.common.conversions import point_array
-from sac_gmm_nodes.common.node import RELIABLE, SENSOR
+from sac_gmm_nodes.common.qos import RELIABLE, SENSOR
 from sac_gmm_nodes.watching.live_view import LiveControls
 
 pytestmark = pytest.mark.slow

@@ -8,7 +8,7 @@ from visualization_msgs.msg import Marker, MarkerArray
 
 from sac_gmm.models import GaussianMixture
 from sac_gmm_nodes.common.conversions import point_array
-from sac_gmm_nodes.common.node import LATCHED
+from sac_gmm_nodes.common.qos import LATCHED
 from sac_gmm_nodes.watching import markers
 
 HEAD = Header(frame_id="base")

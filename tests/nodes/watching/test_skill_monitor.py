@@ -15,7 +15,7 @@ from sac_gmm.models import GaussianMixture, SkillModel, load_model, translate
 from sac_gmm.models.fields.ellipsoids import path_preview
 from sac_gmm.perception.extrinsics import RigidTransform, save_extrinsics
 from sac_gmm_nodes.common.conversions import header, model_message, point_array, pose_message, stamp_of
-from sac_gmm_nodes.common.node import EPISODE, LATCHED, RELIABLE, SENSOR
+from sac_gmm_nodes.common.qos import EPISODE, LATCHED, RELIABLE, SENSOR
 from sac_gmm_nodes.watching.skill_monitor import words
 
 pytestmark = pytest.mark.ros

@@ -39,7 +39,6 @@ _STOP_S = 60.0  # for nodes to end by themselves: the adapter may be learning, a
 _UNSAVED_S = 60.0  # no longer does the adapter learn without a checkpoint: it saves itself every 30 s
 _AHEAD = 3  # so many episodes may the adapter have saved that a demo which was killed did not come to hear of
 _LOOK_S = 0.5  # between two looks at the nodes while no episode ends
-_INTERVALS = (1, 10_000)  # as gmm_controller takes them
 _LAST_LINES = 5  # of a node that failed
 
 
@@ -65,8 +64,6 @@ class Demo:
     training_episodes: int = 100
     # Episodes with the adapted skill.
     test_episodes: int = 50
-    # Control steps between two decisions: the task's `interval` in config/agent.json, 8 for the door.
-    decision_interval: int = 8
 
 
 @dataclass(frozen=True)
@@ -117,9 +114,6 @@ def _check(demo: Demo, phases: tuple[_Phase, ...]) -> None:
         seed_bank(phase.bank, demo.seed, phase.episodes)
     if demo.components < 1:
         raise UserError(f"--components is {demo.components}: a mixture has 1 or more")
-    low, high = _INTERVALS
-    if not low <= demo.decision_interval <= high:
-        raise UserError(f"--decision-interval is {demo.decision_interval}: give {low} to {high} control steps")
     if not demo.resume:
         find_bags((demo.bags,))
 
@@ -236,7 +230,6 @@ def _nodes(demo: Demo, model: Path, lock: int) -> Iterator[Callable[[], None]]:
         "task": demo.task,
         "seed": demo.seed,
         "run_dir": (demo.run_dir / _CHECKPOINT.parent).resolve(),
-        "decision_interval": demo.decision_interval,
     }
     command = [sys.executable, "-m", "sac_gmm.cli.main", "up", "sac_gmm_bringup", "simulation.launch.yaml"]
     command += [f"{name}:={value}" for name, value in arguments.items()]

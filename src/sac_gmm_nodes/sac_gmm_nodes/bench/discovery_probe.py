@@ -17,7 +17,8 @@ from collections.abc import Callable
 from rclpy.executors import Executor
 from std_msgs.msg import UInt8MultiArray
 
-from sac_gmm_nodes.common.node import RELIABLE, BaseNode, run_node
+from sac_gmm_nodes.common.node import BaseNode, run_node
+from sac_gmm_nodes.common.qos import RELIABLE
 
 SMALL_BYTES, LARGE_BYTES = 64, 640 * 480 * 3
 _SMALL, _LARGE = 20, 5  # how many of each

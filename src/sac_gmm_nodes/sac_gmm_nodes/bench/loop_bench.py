@@ -36,10 +36,11 @@ from sac_gmm_interfaces.msg import EpisodeState
 from sac_gmm.core.errors import UserError
 from sac_gmm.models import GaussianMixture, SkillModel, save_model
 from sac_gmm_nodes.common.conversions import header, nanoseconds, pose_message, stamp_of
-from sac_gmm_nodes.common.node import EPISODE, LATCHED, RELIABLE, SENSOR, run_node
+from sac_gmm_nodes.common.node import run_node
+from sac_gmm_nodes.common.polling import Polled
+from sac_gmm_nodes.common.qos import EPISODE, LATCHED, RELIABLE, SENSOR
 from sac_gmm_nodes.control.control_loop import claim_processor, realtime_allowed
 from sac_gmm_nodes.control.gmm_controller import GmmController
-from sac_gmm_nodes.control.robot_link import Polled
 
 _WARM_UP_S = 3.0  # after the first command
 _READY_S = 60.0

@@ -23,7 +23,8 @@ from sensor_msgs.msg import Image, JointState
 
 from sac_gmm.core.errors import UserError
 from sac_gmm_nodes.common.conversions import header, stamp_of
-from sac_gmm_nodes.common.node import LATCHED, BaseNode, run_node
+from sac_gmm_nodes.common.node import BaseNode, run_node
+from sac_gmm_nodes.common.qos import LATCHED
 
 _PATIENCE_S = 30.0
 _DIFFERENT = 8  # pictures of each stream, sent in turn

@@ -11,8 +11,7 @@ from geometry_msgs.msg import Point, Pose, PoseStamped, Quaternion, Twist, Twist
 from numpy.typing import NDArray
 from rclpy.serialization import deserialize_message
 from sac_gmm_interfaces.msg import MixtureModel, MixtureUpdate, Reward
-from sensor_msgs.msg import CameraInfo as CameraInfoMessage
-from sensor_msgs.msg import Image, JointState
+from sensor_msgs.msg import JointState
 from std_msgs.msg import Header
 
 from sac_gmm.control import ModelUpdate
@@ -161,54 +160,6 @@ def wrench_array(message: WrenchStamped) -> Array:
 def joint_message(names: list[str], positions: Array, header_: Header) -> JointState:
     """Joint positions in radians."""
     return JointState(header=header_, name=names, position=doubles(positions))
-
-
-def image_message(rgb: NDArray[np.uint8], header_: Header) -> Image:
-    """An RGB picture, shape (height, width, 3)."""
-    height, width, channels = rgb.shape
-    return Image(
-        header=header_,
-        height=height,
-        width=width,
-        encoding="rgb8",
-        step=width * channels,
-        data=array.array("B", rgb.tobytes()),
-    )
-
-
-def metres_message(metres: NDArray[np.float32], header_: Header) -> Image:
-    """A picture of distances in metres, shape (height, width)."""
-    height, width = metres.shape
-    data = array.array("B", np.ascontiguousarray(metres, dtype="<f4").tobytes())
-    return Image(header=header_, height=height, width=width, encoding="32FC1", step=4 * width, data=data)
-
-
-def image_array(message: Image) -> NDArray[np.uint8]:
-    """The picture of an rgb8 message, shape (height, width, 3)."""
-    rows = np.frombuffer(message.data, dtype=np.uint8).reshape(message.height, message.step)
-    return rows[:, : message.width * 3].reshape(message.height, message.width, 3)
-
-
-def depth_array(message: Image) -> NDArray[np.float32]:
-    """The metres of a 32FC1 message, shape (height, width)."""
-    order = ">f4" if message.is_bigendian else "<f4"
-    rows = np.frombuffer(message.data, dtype=order).reshape(message.height, message.step // 4)
-    return rows[:, : message.width].astype(np.float32)
-
-
-def camera_info_message(matrix: Array, width: int, height: int, header_: Header) -> CameraInfoMessage:
-    """Intrinsics of an ideal pinhole camera, camera matrix (3, 3)."""
-    projection = np.column_stack((matrix, np.zeros(3)))
-    return CameraInfoMessage(
-        header=header_,
-        height=height,
-        width=width,
-        distortion_model="plumb_bob",
-        d=array.array("d", [0.0] * 5),
-        k=matrix.ravel(),
-        r=np.eye(3).ravel(),
-        p=projection.ravel(),
-    )
 
 
 def model_message(model: SkillModel, model_id: str, version: int, header_: Header) -> MixtureModel:

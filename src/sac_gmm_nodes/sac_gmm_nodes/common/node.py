@@ -17,7 +17,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Collection, Generator, Sequence
 from typing import Any, TypeVar
 
 import rclpy
@@ -25,40 +25,17 @@ from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescri
 from rclpy.clock import Clock, ClockType
 from rclpy.executors import Executor, ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
-from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.signals import SignalHandlerOptions
-from rclpy.subscription import Subscription
 from sac_gmm_interfaces.msg import Heartbeat
 
 from sac_gmm.core.errors import UserError
 from sac_gmm.core.settings import range_text
+from sac_gmm_nodes.common.qos import RELIABLE
 
 Settings = TypeVar("Settings")
 
-RELIABLE = QoSProfile(depth=10)
-EVERY = QoSProfile(depth=80)  # more than the control steps between two decisions, for a node that is held up
-COMMAND = QoSProfile(depth=1)
-SENSOR = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
-LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-EPISODE = QoSProfile(depth=10, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-
 _SPIN_S = 0.1  # how long a signal may wait until the main thread sees it
 _HEARTBEAT_S = 0.5
-
-
-def stream(reliable: bool) -> QoSProfile:
-    """QoS of states and images: best effort and the latest only, or, in lock-step, every one of them."""
-    return EVERY if reliable else SENSOR
-
-
-def take_what_waits(subscription: Subscription, most: int) -> None:
-    """Work off up to `most` messages that have come already: topics and services overtake each other in an executor."""
-    for _ in range(most):
-        with subscription.handle:
-            taken = subscription.handle.take_message(subscription.msg_type, subscription.raw)
-        if taken is None:
-            return
-        subscription.callback(taken[0])
 
 
 class Turn:
@@ -217,13 +194,15 @@ class BaseNode(Node):
         self._declare(name, float(value), descriptor, read_only=not tunable)
         return float(value)
 
-    def settings(self, kind: type[Settings]) -> Settings:
+    def settings(self, kind: type[Settings], without: Collection[str] = ()) -> Settings:
         """Declare one parameter for each field of a settings class of `sac_gmm.control` and return it filled in.
+
+        Fields named in `without` are no parameters and keep their defaults.
 
         Raises:
             UserError: A value is out of its range.
         """
-        fields: tuple[dataclasses.Field, ...] = dataclasses.fields(kind)  # type: ignore[arg-type]
+        fields = [field for field in dataclasses.fields(kind) if field.name not in without]  # type: ignore[arg-type]
         values: dict[str, Any] = {}
         for field in fields:
             value = self._given(field.name, field.default)

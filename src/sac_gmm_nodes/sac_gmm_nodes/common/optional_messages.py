@@ -1,18 +1,35 @@
-"""Message types of a robot's machine that other machines may lack: each is None where its package is not installed."""
+"""Message classes by the names of their types, also of packages that a machine may lack."""
 
 from __future__ import annotations
 
 import importlib
 from typing import Any
 
+from sac_gmm.core.errors import UserError
 
-def _message(package: str, name: str) -> Any:
+
+def message_type(kind: str) -> Any:
+    """The class of a message type such as sensor_msgs/msg/Image.
+
+    Raises:
+        UserError: It is not installed.
+    """
     try:
+        package, _, name = kind.split("/")
         return getattr(importlib.import_module(f"{package}.msg"), name)
-    except ImportError:
+    except (ImportError, AttributeError, ValueError) as error:
+        raise UserError(f"there is no message type {kind} here: expected one like sensor_msgs/msg/Image") from error
+
+
+def _optional(kind: str) -> Any:
+    """The class of a message type; None where its package is not installed."""
+    try:
+        return message_type(kind)
+    except UserError:
         return None
 
 
-LBRState = _message("lbr_fri_idl", "LBRState")
-LBRJointPositionCommand = _message("lbr_fri_idl", "LBRJointPositionCommand")
-TFMessage = _message("tf2_msgs", "TFMessage")
+# Of a robot's machine; other machines may lack them.
+LBRState = _optional("lbr_fri_idl/msg/LBRState")
+LBRJointPositionCommand = _optional("lbr_fri_idl/msg/LBRJointPositionCommand")
+TFMessage = _optional("tf2_msgs/msg/TFMessage")

@@ -23,7 +23,8 @@ from sac_gmm.control import Limit, Reason, SafetyLimits, SafetyPipeline, remedy
 from sac_gmm.control.speed_calibration import CalibrationSettings, calibrate, draw
 from sac_gmm.core.errors import UserError
 from sac_gmm.core.files import write_json
-from sac_gmm_nodes.common.node import SENSOR, BaseNode, run_node
+from sac_gmm_nodes.common.node import BaseNode, run_node
+from sac_gmm_nodes.common.qos import SENSOR
 from sac_gmm_nodes.control.control_loop import DeadlineLoop
 from sac_gmm_nodes.control.deadman import Deadman
 from sac_gmm_nodes.control.joint_link import link_of

@@ -9,7 +9,8 @@ from sac_gmm_interfaces.msg import ControllerStatus, MixtureModel, MixtureUpdate
 from sac_gmm.control import Reason, Tick, Verdict, remedy
 from sac_gmm.models import SkillModel
 from sac_gmm_nodes.common.conversions import header, model_message, stamp_of
-from sac_gmm_nodes.common.node import LATCHED, RELIABLE, BaseNode
+from sac_gmm_nodes.common.node import BaseNode
+from sac_gmm_nodes.common.qos import LATCHED, RELIABLE
 from sac_gmm_nodes.control.control_loop import LoopStatistics
 
 _AS_IT_SHOULD_BE = (Reason.NONE, Reason.NO_EPISODE, Reason.PAUSED, Reason.INACTIVE)
@@ -27,11 +28,10 @@ class ControllerReports:
     Args:
         node: The controller.
         frame_id: The base frame.
-        interval: Control steps between two decisions.
     """
 
-    def __init__(self, node: BaseNode, frame_id: str, interval: int) -> None:
-        self._node, self._frame_id, self._interval = node, frame_id, interval
+    def __init__(self, node: BaseNode, frame_id: str) -> None:
+        self._node, self._frame_id = node, frame_id
         self._status = node.create_publisher(ControllerStatus, "controller_status", RELIABLE)
         self._model = node.create_publisher(MixtureModel, "model", LATCHED)
         self._answers = node.create_publisher(MixtureUpdateAnswer, "model_update_answer", RELIABLE)
@@ -50,7 +50,6 @@ class ControllerReports:
             status.remedy = remedy(tick.reason, tick.limit)
         status.state = int(tick.state)
         status.version = tick.version
-        status.decision = status.step // self._interval
         velocity.x, velocity.y, velocity.z = tick.twist[:3].tolist()
         self._status.publish(status)
 

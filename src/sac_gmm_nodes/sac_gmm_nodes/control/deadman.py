@@ -6,7 +6,8 @@ import time
 
 from std_msgs.msg import Bool
 
-from sac_gmm_nodes.common.node import RELIABLE, BaseNode
+from sac_gmm_nodes.common.node import BaseNode
+from sac_gmm_nodes.common.qos import RELIABLE
 
 
 class Deadman:

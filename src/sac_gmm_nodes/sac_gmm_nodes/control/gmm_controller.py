@@ -13,7 +13,7 @@ import gc
 import sys
 import threading
 import time
-from typing import NamedTuple
+from dataclasses import replace
 
 import numpy as np
 from geometry_msgs.msg import PoseStamped
@@ -45,30 +45,21 @@ from sac_gmm.core.errors import UserError
 from sac_gmm.models import SkillModel, load_model
 from sac_gmm_nodes.common.conversions import frame_objection, nanoseconds, point_array, reached, update_of
 from sac_gmm_nodes.common.lifecycle import ManagedNode
-from sac_gmm_nodes.common.node import EPISODE, LATCHED, RELIABLE, run_node, stream
+from sac_gmm_nodes.common.node import run_node
+from sac_gmm_nodes.common.pace import PaceListener, decision_steps
+from sac_gmm_nodes.common.qos import EPISODE, LATCHED, RELIABLE, stream
+from sac_gmm_nodes.control.adapter_wait import AdapterWait
 from sac_gmm_nodes.control.control_loop import DeadlineLoop, LoopStatistics, claim_processor
 from sac_gmm_nodes.control.controller_reports import ControllerReports
 from sac_gmm_nodes.control.deadman import Deadman
+from sac_gmm_nodes.control.episode import Episode
 from sac_gmm_nodes.control.joint_link import link_of
 from sac_gmm_nodes.control.robot_link import ArmReading
 
 _SWITCH_INTERVAL_S = 0.0002  # how long a callback may keep the loop's thread from running
-_OVERTIME_NS = 500_000_000  # past its time limit, in which the episode manager should have ended an episode
-_REPEAT_S = 1.0  # at which a decision that nobody has taken is announced again
-_ABSENT_S = 5.0  # wall time to wait in lock-step for an adapter that is not there: it may be on its way back
-_SAID_AFTER_S = 10.0  # at which it is said that the adapter is waited for
 _COLLECT_S = 5.0  # between two collections of garbage, while no episode is running
 _STOP_S = 3.0  # for the arm to come to rest and the zero commands to be sent when the node is deactivated
 _STUCK_S = 2.0  # without a tick the loop hangs, and the heartbeat stops
-
-
-class _Episode(NamedTuple):
-    """The episode last heard of."""
-
-    number: int
-    running: bool
-    start_ns: int
-    end_ns: int  # when its time is over
 
 
 class GmmController(ManagedNode):
@@ -83,13 +74,12 @@ class GmmController(ManagedNode):
         self._lockstep = self.flag("lockstep", False, "tick once per state instead of on the wall clock")
         self.states_by_executor = self.states_by_executor or self._lockstep
         reliable = self.flag("reliable_state", self._lockstep, "ask for every state, not only the latest")
-        self._lockstep_timeout_s = self.real(
+        lockstep_timeout_s = self.real(
             "lockstep_timeout_s", 5.0, 0.05, 600.0, "s", "in lock-step, wall time to wait for the adapter's update"
         )
         self._expect_adapter = self.flag(
             "expect_adapter", False, "in lock-step, wait for an update even before the adapter has sent its first"
         )
-        self._interval = self.whole("decision_interval", 32, 1, 10_000, "control steps between two decisions")
         base_frame = self._base_frame = self.text("base_frame", "lbr_link_0", "frame of poses, twists and the target")
         self._deadman = Deadman(self)
         self._priority = self.whole("realtime_priority", 0, 0, 99, "SCHED_FIFO priority of the loop; 0 for none")
@@ -100,7 +90,7 @@ class GmmController(ManagedNode):
         )
         self.add_on_set_parameters_callback(self._on_parameters)
         self._limits = self.settings(SafetyLimits)
-        self._blend = self.settings(BlendSettings)
+        self._blend = self.settings(BlendSettings, without=("blend_s",))  # which the adapter announces
         self._bounds = self.settings(UpdateBounds)
         if not self._model_file:
             raise UserError("parameter model_file is empty: give the file of a skill, written by `sac-gmm fit`")
@@ -109,7 +99,7 @@ class GmmController(ManagedNode):
         self._news = threading.Condition()
         self._reading: ArmReading | None = None
         self._target: tuple[int, np.ndarray] | None = None  # stamp, position
-        self._episode: _Episode | None = None
+        self._episode: Episode | None = None
         self._hold = Reason.NONE  # on request
         self._answered: tuple[int, int] | None = None  # episode and decision of the last update answered
         self._moving_allowed = False  # active
@@ -130,12 +120,15 @@ class GmmController(ManagedNode):
         self._begun: tuple[int, int] | None = None  # number and start of the episode last taken in
         self._running = False
         self._step = 0
+        self._interval: int | None = None  # control steps between two decisions; None: nobody decides
         self._published_version: int | None = None
         self._adapter_missed = False
         self._last_stamp_ns = 0
 
         self.link = link_of(self, base_frame, stream(reliable), self._on_reading if self.states_by_executor else None)
-        self._reports = ControllerReports(self, base_frame, self._interval)
+        self._reports = ControllerReports(self, base_frame)
+        self._adapter_wait = AdapterWait(self, self._news, lockstep_timeout_s)
+        self._pace = PaceListener(self, self._notify)
         self.create_subscription(PoseStamped, "target_pose", self._on_target, LATCHED)
         self.create_subscription(EpisodeState, "episode_state", self._on_episode, EPISODE)
         self.create_subscription(MixtureUpdate, "model_update", self._on_update, RELIABLE)
@@ -160,6 +153,7 @@ class GmmController(ManagedNode):
         self._statistics = LoopStatistics()
         self._hold = Reason.NONE
         self._episode_id, self._begun, self._running, self._published_version = 0, None, False, None
+        self._interval = None
         self.get_logger().info(
             f"{base.kind} skill {base.model_id} of {base.mixture.n_components} components, "
             + ("lock-step" if self._lockstep else f"{self._rate_hz:g} Hz")
@@ -282,7 +276,9 @@ class GmmController(ManagedNode):
             if self._loop_ended:
                 return
             self._follow_episode(moving=False)
-            if self._step % self._interval == 0:
+            if self._interval is None:
+                self._wait_for_pace()
+            if self._decides:
                 self._wait_for_adapter(reading)
             if reading is self._reading:
                 self._tick(reading, time.perf_counter(), late_s=0.0)
@@ -299,24 +295,35 @@ class GmmController(ManagedNode):
         """Take in the start or the end of an episode."""
         assert self._controller is not None
         running = self._running_episode()
-        # By its start as well: a manager that was started again counts from one again.
-        if running is not None and (running.number, running.start_ns) != self._begun:
-            self._begun = running.number, running.start_ns
+        if running is not None and running.key != self._begun:
+            self._begun = running.key
             self._episode_id = running.number
             self._step = 0
             self._adapter_missed = False
             self._answered = None
             self._controller.reset(moving=moving)
+            self._take_pace()
+        elif self._interval is None:  # the first announcement changes nothing that is under way
+            self._take_pace()
         self._running = running is not None
 
-    def _running_episode(self) -> _Episode | None:
-        """The episode that is running, as last heard; one whose manager is gone ends all the same."""
+    def _take_pace(self) -> None:
+        """Put the pace that the adapter has announced in force."""
+        pace = self._pace.latest
+        if pace is not None and self._controller is not None:
+            self._interval = decision_steps(pace, self._rate_hz)
+            self._controller.blend = replace(self._blend, blend_s=pace.blend_s)
+
+    @property
+    def _decides(self) -> bool:
+        """Whether a decision is due on this step of the episode."""
+        return self._interval is not None and self._step % self._interval == 0
+
+    def _running_episode(self) -> Episode | None:
+        """The episode that is running, as last heard."""
         episode, reading = self._episode, self._reading
-        if episode is None or not episode.running:
-            return None
-        if reading is not None and reached(reading.stamp_ns, episode.end_ns + _OVERTIME_NS):
-            return None
-        return episode
+        stamp_ns = None if reading is None else reading.stamp_ns
+        return episode if episode is not None and episode.runs_at(stamp_ns) else None
 
     def _reason_to_hold(self, now_s: float) -> Reason:
         """Why the arm must not move, but for what the controller finds in the state itself."""
@@ -354,7 +361,7 @@ class GmmController(ManagedNode):
             self.link.send(tick.twist, self._last_stamp_ns)
             self._commanded = True
         self._silent = not tick.publish
-        due = not self._lockstep and tick.state is State.ACTIVE and self._step % self._interval == 0
+        due = not self._lockstep and tick.state is State.ACTIVE and self._decides
         compute_s = time.perf_counter() - begun_s
         self._statistics.add(late_s, compute_s)
         self._publish_status(tick, due, compute_s, late_s, age_s)
@@ -363,6 +370,15 @@ class GmmController(ManagedNode):
         if tick.state is State.ACTIVE:
             self._step += 1
 
+    def _wait_for_pace(self) -> None:
+        """In lock-step: hold the tick until the adapter that is expected has announced its pace."""
+        if self._expect_adapter and not self._adapter_missed:
+            known = self._adapter_wait.until(
+                lambda: self._pace.latest is not None or self._out_of_step, lambda: None, "pace (method_pace)"
+            )
+            self._adapter_missed = not known
+            self._take_pace()
+
     def _wait_for_adapter(self, reading: ArmReading | None) -> None:
         """In lock-step: say that a decision is due and hold the tick until the adapter's update has been answered."""
         controller, episode = self._controller, self._episode
@@ -370,38 +386,33 @@ class GmmController(ManagedNode):
             return
         if reached(reading.stamp_ns, episode.end_ns):
             return  # nothing can follow the last state
-        decision = (self._episode_id, self._step // self._interval)
+        decision = (self._episode_id, self._decision)
         self._last_stamp_ns = reading.stamp_ns
         waiting = Tick(np.zeros(6), False, State.ACTIVE, Reason.NONE, Limit.NONE, controller.version)
-        expected = not self._adapter_missed and (self._expect_adapter or controller.adapter_alive)
-        begun_s, waited_s = time.monotonic(), 0.0
 
         def settled() -> bool:
-            running = self._running_episode()
-            over = running is None or (running.number, running.start_ns) != self._begun
-            return self._answered == decision or over or self._loop_ended or not self._moving_allowed
+            return self._answered == decision or self._out_of_step
 
-        while not settled():
-            # Said again from time to time: an adapter that was only just found by the middleware has missed it.
+        def ask() -> None:
             self._publish_status(waiting, True, 0.0, 0.0, 0.0)
-            # Who is there may take its time: an agent may be learning to see.
-            there = self.count_publishers("model_update") > 0
-            patience_s = self._lockstep_timeout_s if there else min(self._lockstep_timeout_s, _ABSENT_S)
-            waited_s = time.monotonic() - begun_s
-            left_s = patience_s - waited_s if expected else 0.0
-            if left_s <= 0:
-                break
-            if waited_s > _SAID_AFTER_S:
-                text = f"waiting for the adapter since {waited_s:.0f} s"
-                self.get_logger().info(text, throttle_duration_sec=_SAID_AFTER_S)
-            with self._news:
-                self._news.wait_for(settled, min(left_s, _REPEAT_S))
-        if expected and not settled():
-            self._adapter_missed = True
-            self.get_logger().warning(
-                f"no update for decision {decision[1]} of episode {decision[0]} within {waited_s:.1f} s: "
-                f"going on with version {controller.version}"
-            )
+
+        if not self._adapter_missed and (self._expect_adapter or controller.adapter_alive):
+            what = f"update for decision {decision[1]} of episode {decision[0]}"
+            self._adapter_missed = not self._adapter_wait.until(settled, ask, what)
+        elif not settled():
+            ask()
+
+    @property
+    def _out_of_step(self) -> bool:
+        """Whether there is nothing more to wait for: the episode is over, or the node is to rest."""
+        running = self._running_episode()
+        over = running is None or running.key != self._begun
+        return over or self._loop_ended or not self._moving_allowed
+
+    @property
+    def _decision(self) -> int:
+        """Number of the decision that this step of the episode belongs to."""
+        return self._step // self._interval if self._interval else 0
 
     # Callbacks -------------------------------------------------------------------------------------------------
 
@@ -422,10 +433,8 @@ class GmmController(ManagedNode):
         self._notify()
 
     def _on_episode(self, message: EpisodeState) -> None:
-        start_ns = nanoseconds(message.start_stamp)
-        end_ns = start_ns + round(message.time_limit_s * 1e9)
-        running = message.phase == EpisodeState.PHASE_RUNNING
-        self._episode = _Episode(message.episode_id, running, start_ns, end_ns)
+        self._pace.catch_up()  # an episode begins at the pace announced before it
+        self._episode = Episode.of(message)
         self._notify()
         if message.phase == EpisodeState.PHASE_RESETTING:
             gc.collect()
@@ -496,6 +505,7 @@ class GmmController(ManagedNode):
         status = self._reports.status
         status.tick, status.adapter_alive = controller.ticks, controller.adapter_alive
         status.episode_id, status.step, status.decision_due = self._episode_id, self._step, due
+        status.decision = self._decision
         status.tick_time_s, status.late_s, status.state_age_s = compute_s, late_s, age_s
         status.speed_scale = self._speed_scale
         self._reports.publish_status(tick, self._last_stamp_ns)

@@ -40,9 +40,11 @@ from sac_gmm_nodes.common.conversions import (
     wrench_array,
     wrench_message,
 )
-from sac_gmm_nodes.common.node import COMMAND, LATCHED, SENSOR, BaseNode
+from sac_gmm_nodes.common.node import BaseNode
 from sac_gmm_nodes.common.optional_messages import LBRJointPositionCommand, LBRState, TFMessage
-from sac_gmm_nodes.control.robot_link import ArmReading, Polled, RobotLink, take
+from sac_gmm_nodes.common.polling import Polled, take
+from sac_gmm_nodes.common.qos import COMMAND, LATCHED, SENSOR
+from sac_gmm_nodes.control.robot_link import ArmReading, RobotLink
 
 _SETTING_S = 1.0  # at which the driver is asked for its settings; it may be started again with others
 _FRAMES = QoSProfile(depth=100)

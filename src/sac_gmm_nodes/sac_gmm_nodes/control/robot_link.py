@@ -7,20 +7,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from geometry_msgs.msg import PoseStamped, TwistStamped
-from rclpy.callback_groups import CallbackGroup
 from rclpy.duration import Duration
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
-from rclpy.subscription import Subscription
 
 from sac_gmm.control import Reason, SafetyLimits
 from sac_gmm.control.safety import JointLimiter
 from sac_gmm_nodes.common.conversions import TwistStampedBytes, frame_objection, nanoseconds, read_pose
-from sac_gmm_nodes.common.node import COMMAND
+from sac_gmm_nodes.common.polling import Polled, take
+from sac_gmm_nodes.common.qos import COMMAND
 
 
 class ArmReading(NamedTuple):
@@ -113,30 +112,3 @@ class RobotLink:
             self._node.get_logger().error(objection, throttle_duration_sec=5.0)
         elif self._reading is None or stamp_ns != self._reading.stamp_ns:
             self._reading = ArmReading(stamp_ns, arrived_s, np.array(position_m))
-
-
-class Polled(CallbackGroup):
-    """Subscriptions that no executor touches, because a loop takes their messages itself with `take`."""
-
-    def can_execute(self, entity: object) -> bool:
-        """Never."""
-        return False
-
-    def beginning_execution(self, entity: object) -> bool:
-        """Never."""
-        return False
-
-    def ending_execution(self, entity: object) -> None:
-        """Nothing was begun."""
-
-
-def take(subscription: Subscription) -> list[tuple[Any, float]]:
-    """All messages that wait in a polled subscription, oldest first, with the times by `time.monotonic` they came."""
-    taken: list[tuple[Any, float]] = []
-    with subscription.handle:
-        while (found := subscription.handle.take_message(subscription.msg_type, subscription.raw)) is not None:
-            message, info = found
-            # The middleware's stamp is of the system's clock, which may be set; what waited here is not old.
-            waited_s = min(max((time.time_ns() - info["received_timestamp"]) * 1e-9, 0.0), 10.0)
-            taken.append((message, time.monotonic() - waited_s))
-    return taken

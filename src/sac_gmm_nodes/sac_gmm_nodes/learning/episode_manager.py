@@ -29,7 +29,9 @@ from sac_gmm_interfaces.srv import ResetTask, RunEpisode
 from sac_gmm.control import Reason
 from sac_gmm.core.errors import UserError
 from sac_gmm_nodes.common.conversions import header, is_judged_in, nanoseconds, pays, reached, stamp_of
-from sac_gmm_nodes.common.node import EPISODE, LATCHED, RELIABLE, SENSOR, BaseNode, Turn, run_node
+from sac_gmm_nodes.common.node import BaseNode, Turn, run_node
+from sac_gmm_nodes.common.pace import PaceListener
+from sac_gmm_nodes.common.qos import EPISODE, LATCHED, RELIABLE, SENSOR
 
 _TELL_EVERY_S = 2.0
 _END_S = 2.0  # for the calls in progress to be answered when the node ends
@@ -69,12 +71,13 @@ class EpisodeManager(BaseNode):
             "target_noise_std_m", -1.0, -1.0, 0.1, "m", "noise on the detected target per axis; -1: the task's own"
         )
         self._training_noise_std_m = self.real(
-            "training_noise_std_m", -1.0, -1.0, 0.1, "m", "the same in training episodes; -1: as in all others"
+            "training_noise_std_m", -1.0, -1.0, 0.1, "m", "the same in training episodes; -1: as the adapter announces"
         )
         self._expect_adapter = self.flag("expect_adapter", False, "start no episode before the adapter is there")
 
         calls = ReentrantCallbackGroup()  # one that waits must not keep the others from being answered
         self._states = self.create_publisher(EpisodeState, "episode_state", EPISODE)
+        self._pace = PaceListener(self)
         self.create_subscription(Reward, "reward", self._on_reward, RELIABLE)
         self.create_subscription(MixtureModel, "model", self._on_model, LATCHED)
         self.create_subscription(ControllerStatus, "controller_status", self._on_status, SENSOR)
@@ -164,6 +167,7 @@ class EpisodeManager(BaseNode):
                 "the reset_task service (robot or simulation)": not self._reset_task.service_is_ready(),
                 "the controller's model": not self._model_seen or self.count_publishers("model") == 0,
                 "the adapter": self._expect_adapter and self.count_publishers("model_update") == 0,
+                "the adapter's pace (method_pace)": self._expect_adapter and self._pace.latest is None,
                 "a source of reward": self.count_publishers("reward") == 0,
             }
             held = self._why_held()
@@ -196,11 +200,20 @@ class EpisodeManager(BaseNode):
         why = f"{Reason(status.reason).name}: {status.remedy}" if status.reason else "it says nothing: look at its log"
         raise UserError(f"the controller has not moved the arm for {since_ns / 1e9:.1f} s ({why})")
 
+    def _noise_std_m(self, mode: int) -> float:
+        """Noise on the detected target in an episode; -1: the task's own."""
+        self._pace.catch_up()
+        if mode == EpisodeState.MODE_TRAIN:
+            if self._training_noise_std_m >= 0:
+                return self._training_noise_std_m
+            pace = self._pace.latest
+            if pace is not None and pace.training_noise_std_m >= 0:  # not for NaN
+                return pace.training_noise_std_m
+        return self._target_noise_std_m
+
     async def _reset(self, mode: int, seed: int, check: Callable[[], None]) -> int:
         """Have the scene put back; the stamp of the first state, in nanoseconds."""
-        practises = mode == EpisodeState.MODE_TRAIN and self._training_noise_std_m >= 0
-        noise_std_m = self._training_noise_std_m if practises else self._target_noise_std_m
-        request = ResetTask.Request(seed=seed, target_noise_std_m=noise_std_m)
+        request = ResetTask.Request(seed=seed, target_noise_std_m=self._noise_std_m(mode))
         future = self._reset_task.call_async(request)
         end_s = time.monotonic() + self._ready_timeout_s
         try:

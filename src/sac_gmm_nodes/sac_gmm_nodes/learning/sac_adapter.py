@@ -9,6 +9,7 @@ MixtureUpdate relative to the base skill. Learning never holds this up: the newe
 
 from __future__ import annotations
 
+import math
 import time
 from pathlib import Path
 from typing import Any
@@ -16,26 +17,28 @@ from typing import Any
 import numpy as np
 import torch
 from geometry_msgs.msg import PoseStamped, WrenchStamped
-from sac_gmm_interfaces.msg import ControllerStatus, EpisodeState, MixtureUpdate, MixtureUpdateAnswer
+from sac_gmm_interfaces.msg import ControllerStatus, EpisodeState, MethodPace, MixtureUpdate, MixtureUpdateAnswer
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
 from sac_gmm.core.errors import UserError
 from sac_gmm.methods import AdaptingAgent, Mode, WindowObserver, make_adaptation
-from sac_gmm.methods.sac_gmm.settings import CONTROL_RATE_HZ, AgentSettings, load_settings
+from sac_gmm.methods.sac_gmm.settings import CONTROL_RATE_HZ, AgentSettings, SkillSettings, load_settings
 from sac_gmm.models import load_model
 from sac_gmm.rl import AlgorithmSpec, AsyncLearner, FixedPolicy, Policy, SyncLearner, load_policy, read_extra
 from sac_gmm_nodes.common.conversions import (
-    depth_array,
     frame_objection,
-    image_array,
+    header,
     nanoseconds,
     point_array,
     stamp_of,
     update_message,
     wrench_array,
 )
-from sac_gmm_nodes.common.node import EPISODE, LATCHED, RELIABLE, BaseNode, run_node, stream
+from sac_gmm_nodes.common.node import BaseNode, run_node
+from sac_gmm_nodes.common.pace import TOPIC as PACE_TOPIC
+from sac_gmm_nodes.common.pictures import depth_array, picture_array
+from sac_gmm_nodes.common.qos import EPISODE, LATCHED, RELIABLE, stream
 from sac_gmm_nodes.learning.episode_gatherer import Begin, Decide, End, EpisodeGatherer
 
 # Where the pictures of each group of sensors come from; None: the agent sees none.
@@ -43,7 +46,6 @@ IMAGE_TOPICS = {None: "", "rgb": "wrist_camera/image", "depth": "depth_camera/im
 _ENCODINGS = {"rgb": "rgb8", "depth": "32FC1", "tactile": "32FC1"}  # metres; the pads one below the other
 _LEARNER_START_S = 120.0  # a start of Python and torch on a busy machine
 _LOOK_S = 2.0  # of wall time; whoever waits for the same as at the last look may wait in vain
-_PACE = (0.8, 1.25)  # of the time between two decisions that the agent is made for: what still is the same
 
 
 def in_training_steps(steps: int, rate_hz: float) -> int:
@@ -103,7 +105,7 @@ class SacAdapter(BaseNode):
             camera=own.camera,
             action_shift=shift if shift.any() else None,
         )
-        self._rate_hz, self._decision_s = rate_hz, own.interval / CONTROL_RATE_HZ
+        self._rate_hz = rate_hz
         self._gatherer = EpisodeGatherer(self._observer, rate_hz, image_age_s if image else None)
         self._checkpoint = Path(run_dir) / "agent.checkpoint" if run_dir else None
         self._learner: AsyncLearner | SyncLearner | FixedPolicy
@@ -145,8 +147,22 @@ class SacAdapter(BaseNode):
         self.create_subscription(ControllerStatus, "controller_status", self._on_status, RELIABLE)
         self.create_subscription(MixtureUpdateAnswer, "model_update_answer", self._on_answer, RELIABLE)
         self.create_timer(_LOOK_S, self._say_what_is_missing, clock=self.steady_clock)
+        self._pace = self.create_publisher(MethodPace, PACE_TOPIC, LATCHED)
+        self._pace.publish(self._pace_message(own))
         # Last, because the episode manager takes this publisher for the sign that the adapter is ready.
         self._updates = self.create_publisher(MixtureUpdate, "model_update", RELIABLE)
+
+    def _pace_message(self, skill: SkillSettings) -> MethodPace:
+        """What the other nodes have to know of the settings: they take it from here alone."""
+        noise_m = skill.training_noise_m
+        return MethodPace(
+            header=header(self.get_clock().now().to_msg()),
+            model_id=self._base.model_id,
+            decision_interval=skill.interval,
+            control_rate_hz=CONTROL_RATE_HZ,
+            blend_s=float(skill.blend_s),
+            training_noise_std_m=math.nan if noise_m is None else float(noise_m),
+        )
 
     def _check_policy(self, path: str, policy: Policy, about: dict[str, Any]) -> None:
         """Refuse a policy that was trained for another skill, or to see other things."""
@@ -215,8 +231,6 @@ class SacAdapter(BaseNode):
                 self._end(event)
 
     def _decide(self, event: Decide) -> None:
-        if self._decision is not None and event.decision == self._decision + 1:  # none was missed between the two
-            self._check_pace(event.steps / self._rate_hz)
         self._decision = event.decision
         action = self._agent.decide(event.observation, in_training_steps(event.steps, self._rate_hz))
         self._observer.acted(action)
@@ -243,16 +257,6 @@ class SacAdapter(BaseNode):
                 f"nothing is decided: waiting for {', '.join(topics)}; see that it is published, and stamped by the "
                 "clock of state/pose; a picture may be image_max_age_s older than the state",
                 throttle_duration_sec=5.0,
-            )
-
-    def _check_pace(self, since_s: float) -> None:
-        """Say so when the controller asks much more often or more rarely than the agent is made for."""
-        least, most = _PACE
-        if not least * self._decision_s <= since_s <= most * self._decision_s:
-            self.get_logger().warning(
-                f"decisions come every {since_s:.2f} s, the agent is made for one every {self._decision_s:.2f} s: set "
-                "decision_interval of the controller",
-                once=True,
             )
 
     def _end(self, event: End) -> None:
@@ -312,9 +316,9 @@ class SacAdapter(BaseNode):
         else:
             self._gatherer.no_target()  # the one before may be where nothing is any more
 
-    def _usable(self, values: np.ndarray, header: Header, topic: str) -> bool:
+    def _usable(self, values: np.ndarray, header_: Header, topic: str) -> bool:
         """Whether all are numbers, in the base frame: others would spoil all that is learned from here on."""
-        objection = frame_objection(header.frame_id, self._base_frame, topic)
+        objection = frame_objection(header_.frame_id, self._base_frame, topic)
         if not np.isfinite(values).all():
             objection = f"{topic} holds what is not a number: left out"
         if objection:
@@ -336,7 +340,7 @@ class SacAdapter(BaseNode):
             return
         stamp_ns = nanoseconds(message.header.stamp)
         if coding.group == "rgb":
-            self._gatherer.image(stamp_ns, image_array(message))
+            self._gatherer.image(stamp_ns, picture_array(message))
         else:
             self._gatherer.image(stamp_ns, depth_array(message).reshape(coding.shape))
         self._proceed()

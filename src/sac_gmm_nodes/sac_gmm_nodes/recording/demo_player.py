@@ -32,9 +32,10 @@ from sac_gmm.core.errors import UserError
 from sac_gmm.demos import TopicNames, read_demonstration
 from sac_gmm.demos.bags.message_types import COMMAND_TWIST, EPISODE_TOPICS, LATCHED_TOPICS, has_header, typestore
 from sac_gmm_nodes.common.conversions import frame_objection, header, nanoseconds, point_array, stamp_of, twist_message
-from sac_gmm_nodes.common.node import COMMAND, LATCHED, BaseNode, run_node, stream
+from sac_gmm_nodes.common.node import BaseNode, run_node
+from sac_gmm_nodes.common.optional_messages import message_type
+from sac_gmm_nodes.common.qos import COMMAND, LATCHED, stream
 from sac_gmm_nodes.control.control_loop import without_missed
-from sac_gmm_nodes.recording.demo_recorder import message_type
 
 # What a sensor says. Everything else in a bag may be a command to somebody.
 _STATE_TYPES = {

@@ -11,18 +11,14 @@ Whatever ends the program, what came half a second before is in the file: `sac-g
 
 from __future__ import annotations
 
-import importlib
 import time
 from functools import partial
 from pathlib import Path
-from typing import Any
 
-from geometry_msgs.msg import PoseStamped, TwistStamped, WrenchStamped
 from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from sac_gmm_interfaces.msg import EpisodeState
 from sac_gmm_interfaces.srv import StartRecording, StopRecording
-from sensor_msgs.msg import JointState
 
 from sac_gmm.core.errors import UserError
 from sac_gmm.demos import EpisodeInfo, EpisodeRecorder
@@ -35,14 +31,11 @@ from sac_gmm.demos.bags.message_types import (
     STATE_POSE,
 )
 from sac_gmm_nodes.common.conversions import nanoseconds
-from sac_gmm_nodes.common.node import EPISODE, LATCHED, BaseNode, Turn, run_node, take_what_waits
+from sac_gmm_nodes.common.node import BaseNode, Turn, run_node
+from sac_gmm_nodes.common.optional_messages import message_type
+from sac_gmm_nodes.common.polling import take_what_waits
+from sac_gmm_nodes.common.qos import EPISODE, LATCHED
 
-TYPES = {
-    "geometry_msgs/msg/PoseStamped": PoseStamped,
-    "geometry_msgs/msg/TwistStamped": TwistStamped,
-    "geometry_msgs/msg/WrenchStamped": WrenchStamped,
-    "sensor_msgs/msg/JointState": JointState,
-}
 _EPISODE_STATE = "episode_state"
 _CATCH_UP_S = 1.0
 QUEUE = 200  # messages that may wait while the disk is busy
@@ -73,7 +66,7 @@ class DemoRecorder(BaseNode):
         )
         self._inputs = [
             self.create_subscription(
-                TYPES[kind],
+                message_type(kind),
                 topic.removeprefix("/"),  # relative, so that a namespace moves it; the bag keeps the plain name
                 partial(self._on_message, topic),
                 LATCHED if topic in LATCHED_TOPICS else qos,
@@ -223,19 +216,6 @@ def _extra_topics(text: str) -> dict[str, str]:
         topics[topic] = kind or IMAGE
         message_type(topics[topic])
     return topics
-
-
-def message_type(kind: str) -> Any:
-    """The class of a message type such as sensor_msgs/msg/Image.
-
-    Raises:
-        UserError: It is not installed.
-    """
-    try:
-        package, _, name = kind.split("/")
-        return getattr(importlib.import_module(f"{package}.msg"), name)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise UserError(f"there is no message type {kind} here: expected one like sensor_msgs/msg/Image") from error
 
 
 def main() -> None:

@@ -39,7 +39,9 @@ from sac_gmm.perception.hands import CleaningSettings, HandPose, Retargeting
 from sac_gmm.perception.hands.live import LiveQuality
 from sac_gmm_nodes.common.conversions import header, nanoseconds, point_array, pose_message
 from sac_gmm_nodes.common.keyboard import Keyboard
-from sac_gmm_nodes.common.node import EPISODE, LATCHED, RELIABLE, BaseNode, Turn, run_node, take_what_waits
+from sac_gmm_nodes.common.node import BaseNode, Turn, run_node
+from sac_gmm_nodes.common.polling import take_what_waits
+from sac_gmm_nodes.common.qos import EPISODE, LATCHED, RELIABLE
 from sac_gmm_nodes.recording.hand_sight import DepthPairing, HandSight
 
 _QUEUE = 30  # pictures that may wait, a second of them

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 from sensor_msgs.msg import CameraInfo, Image
 
 from sac_gmm.core.errors import UserError
-from sac_gmm.perception import Camera, dictionary_names, image_array
+from sac_gmm.perception import Camera, dictionary_names
 from sac_gmm.perception.hands import HandPose, depth_image
 from sac_gmm.perception.hands.marker import MarkerHandTracker
 from sac_gmm_nodes.common.node import BaseNode
+from sac_gmm_nodes.common.pictures import picture_array
 
 if TYPE_CHECKING:
     from sac_gmm.perception.hands.tracker import HandTracker
@@ -102,7 +103,7 @@ class HandSight:
             UserError: Nothing can be said about this picture: no calibration, or of another size; an encoding that
                 is not known; fewer bytes than the size says.
         """
-        picture = image_array(message.data, message.height, message.width, message.step, message.encoding)
+        picture = picture_array(message)
         if self._camera is None:
             raise UserError(self._why_blind)
         if (message.width, message.height) != (self._camera.width, self._camera.height):

@@ -43,12 +43,14 @@ from sac_gmm.perception import (
     RewardDebouncer,
     RewardJudge,
     dictionary_names,
-    image_array,
     load_board,
 )
 from sac_gmm_nodes.common import optional_messages as robot_messages
-from sac_gmm_nodes.common.conversions import header, image_message, nanoseconds, stamp_of
-from sac_gmm_nodes.common.node import EPISODE, RELIABLE, SENSOR, BaseNode, run_node, stream, take_what_waits
+from sac_gmm_nodes.common.conversions import header, nanoseconds, stamp_of
+from sac_gmm_nodes.common.node import BaseNode, run_node
+from sac_gmm_nodes.common.pictures import image_message, picture_array
+from sac_gmm_nodes.common.polling import take_what_waits
+from sac_gmm_nodes.common.qos import EPISODE, RELIABLE, SENSOR, stream
 
 _START_UP_S = 5.0  # silence is not remarked on before the other nodes can have come up
 
@@ -162,7 +164,7 @@ class ArucoReward(BaseNode):
         self._last_image_s = time.monotonic()
         self._last_stamp_ns = nanoseconds(message.header.stamp)
         try:
-            picture = image_array(message.data, message.height, message.width, message.step, message.encoding)
+            picture = picture_array(message)
             marker = self._look(picture)
         except UserError as error:
             self._publish_invalid(message.header.frame_id, str(error))

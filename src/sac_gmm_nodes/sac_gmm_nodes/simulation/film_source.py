@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import array
 import time
 from pathlib import Path
 
-import numpy as np
 from rclpy.executors import Executor
-from sensor_msgs.msg import CameraInfo
 
 from sac_gmm.core.errors import UserError
 from sac_gmm.perception import Camera
 from sac_gmm.perception.camera_file import guess_camera, load_camera
 from sac_gmm.perception.film_file import Film
-from sac_gmm_nodes.common.conversions import header, image_message, stamp_of
+from sac_gmm_nodes.common.conversions import header, stamp_of
 from sac_gmm_nodes.common.node import BaseNode, run_node
+from sac_gmm_nodes.common.pictures import camera_info_message, image_message
 from sac_gmm_nodes.simulation.picture_sender import PictureSender
 
 _SECOND_NS = 1_000_000_000
@@ -70,26 +68,15 @@ class FilmSource(BaseNode):
                     return number
                 # Stamps are the film's own times: at another pace the motion is still as fast as it was.
                 top = header(stamp_of(began_ns + round(time_s * _SECOND_NS)), self._frame_id)
-                self._sender.send(image_message(picture, top), _info_message(self._camera, top))
+                camera = self._camera
+                info = camera_info_message(camera.matrix, camera.width, camera.height, top, camera.distortion)
+                self._sender.send(image_message(picture, top), info)
                 self._sender.wait(lambda: executor.spin_once(timeout_sec=0.05))
         return number + 1
 
 
 def _guess(film: Film, focal_px: float) -> Camera:
     return guess_camera(film.width, film.height, focal_px or None)
-
-
-def _info_message(camera: Camera, top: object) -> CameraInfo:
-    return CameraInfo(
-        header=top,
-        height=camera.height,
-        width=camera.width,
-        distortion_model="plumb_bob",
-        d=array.array("d", camera.distortion.tolist()),
-        k=camera.matrix.ravel(),
-        r=np.eye(3).ravel(),
-        p=np.column_stack((camera.matrix, np.zeros(3))).ravel(),
-    )
 
 
 def main() -> None:

@@ -5,19 +5,17 @@ It takes the place of a camera's driver before `hand_demo_recorder`, in the laun
 
 from __future__ import annotations
 
-import array
 from pathlib import Path
 
-import numpy as np
 from geometry_msgs.msg import PoseStamped
-from numpy.typing import NDArray
 from sensor_msgs.msg import CameraInfo, Image
-from std_msgs.msg import Header
 
 from sac_gmm.perception.extrinsics import load_extrinsics
 from sac_gmm.perception.hands.simulated import SimulatedHand
-from sac_gmm_nodes.common.conversions import camera_info_message, header, nanoseconds, point_array
-from sac_gmm_nodes.common.node import BaseNode, run_node, stream
+from sac_gmm_nodes.common.conversions import header, nanoseconds, point_array
+from sac_gmm_nodes.common.node import BaseNode, run_node
+from sac_gmm_nodes.common.pictures import camera_info_message, grey_message
+from sac_gmm_nodes.common.qos import stream
 from sac_gmm_nodes.simulation.picture_sender import PictureSender
 
 
@@ -47,14 +45,8 @@ class HandCamera(BaseNode):
         top = header(message.header.stamp, self._frame_id)
         camera = self._hand.camera
         info = camera_info_message(camera.matrix, camera.width, camera.height, top)
-        self._last = _grey_message(self._hand.picture(marker), top), info
+        self._last = grey_message(self._hand.picture(marker), top), info
         self._sender.send(*self._last)
-
-
-def _grey_message(picture: NDArray[np.uint8], top: Header) -> Image:
-    height, width = picture.shape
-    data = array.array("B", picture.tobytes())
-    return Image(header=top, height=height, width=width, encoding="mono8", step=width, data=data)
 
 
 def main() -> None:

@@ -11,7 +11,8 @@ from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
 
 from sac_gmm_nodes.common.conversions import nanoseconds
-from sac_gmm_nodes.common.node import RELIABLE, BaseNode
+from sac_gmm_nodes.common.node import BaseNode
+from sac_gmm_nodes.common.qos import RELIABLE
 
 _QUEUE = 30  # pictures that the network may hold
 _IN_FLIGHT = 4  # pictures that the recorder may be behind

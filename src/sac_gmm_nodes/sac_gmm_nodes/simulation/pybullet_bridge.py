@@ -4,6 +4,7 @@
 
 In real time physics runs on the wall clock. In lock-step it runs only while an episode is running, and each control
 period waits, for a bounded time, for what answers the last state: the command, and the reward where a picture was sent.
+The pictures that an agent sees then come one for each decision, at the pace that the adapter announces (`method_pace`).
 In both, the arm stops when no command came for `command_timeout_s` of simulated time, as the robot's driver does.
 
 It also plays the driver of a KUKA LBR iiwa, with its FRI session and, by `~/set_fault`, its faults. With `driver:=only`
@@ -32,11 +33,8 @@ from sac_gmm.tasks import TASKS, make_task
 from sac_gmm.tasks.arms.iiwa import JOINT_LIMITS_RAD, JOINT_NAMES
 from sac_gmm_nodes.common.conversions import (
     STAMP_TOLERANCE_NS,
-    camera_info_message,
     header,
-    image_message,
     joint_message,
-    metres_message,
     nanoseconds,
     pays,
     pose_message,
@@ -46,7 +44,10 @@ from sac_gmm_nodes.common.conversions import (
     twist_message,
     wrench_message,
 )
-from sac_gmm_nodes.common.node import COMMAND, EPISODE, LATCHED, RELIABLE, SENSOR, BaseNode, run_node, stream
+from sac_gmm_nodes.common.node import BaseNode, run_node
+from sac_gmm_nodes.common.pace import PaceListener, decision_steps
+from sac_gmm_nodes.common.pictures import camera_info_message, image_message, metres_message
+from sac_gmm_nodes.common.qos import COMMAND, EPISODE, LATCHED, RELIABLE, SENSOR, stream
 from sac_gmm_nodes.simulation.simulated_lbr import FAULTS, DriverTopics, FriSession
 
 _IDLE_PERIOD_S = 0.1  # at which the state is sent again while physics is held
@@ -73,9 +74,10 @@ class PybulletBridge(BaseNode):
         self._wait_for_reward = self.flag("wait_for_reward", True, "in lock-step, wait for the fixed picture's reward")
         timeout_s = self.real("command_timeout_s", 0.2, 0.02, 5.0, "s", "simulated time after which a command is void")
         self._command_timeout_ns = round(timeout_s * 1e9)
+        wrist = "control steps per picture; 0: none; in lock-step one per decision of an adapter"
         self._periods = {
-            name: self.whole(f"{name}_camera_period_steps", default, 0, 10_000, "control steps per picture; 0 for none")
-            for name, default in (("wrist", 32), ("fixed", 6))
+            "wrist": self.whole("wrist_camera_period_steps", 32, 0, 10_000, wrist),
+            "fixed": self.whole("fixed_camera_period_steps", 6, 0, 10_000, "control steps per picture; 0: none"),
         }
         for name, parameter in (("depth", "depth_camera_period_steps"), ("tactile", "tactile_period_steps")):
             period = self.whole(
@@ -93,7 +95,8 @@ class PybulletBridge(BaseNode):
         self._task = make_task(task, control_rate_hz=rate_hz)
         present = {*_CAMERAS} & {*self._task.cameras} | {*_SENSORS} & {*self._task.sensors}
         self._periods = {name: period for name, period in self._periods.items() if name in present}
-        self._period_ns = 1e9 / rate_hz
+        self._rate_hz, self._period_ns = rate_hz, 1e9 / rate_hz
+        self._interval: int | None = None  # in lock-step, control steps between two decisions; None: nobody decides
         limits = self._task.action_space
         assert isinstance(limits, Box)
         self._limits = limits
@@ -130,6 +133,7 @@ class PybulletBridge(BaseNode):
         self._camera_pose = self.create_publisher(PoseStamped, "~/fixed_camera_pose", LATCHED)
         self.create_subscription(TwistStamped, "command/twist", self._on_command, COMMAND)
         self.create_subscription(Reward, "reward", self._on_reward, RELIABLE)
+        self._pace = PaceListener(self, self._on_pace)
         self.create_subscription(EpisodeState, "episode_state", self._on_episode, EPISODE)
         self.create_service(ResetTask, "reset_task", self._on_reset)
 
@@ -296,6 +300,14 @@ class PybulletBridge(BaseNode):
         self._rewarded_ns = nanoseconds(message.header.stamp)
         self._succeeded = pays(message, self._episode_id, self._start_ns)
 
+    def _on_pace(self) -> None:
+        if self._interval is None:  # a change of pace waits for the next episode
+            self._take_pace()
+
+    def _take_pace(self) -> None:
+        if self._lockstep and self._pace.latest is not None:
+            self._interval = decision_steps(self._pace.latest, self._rate_hz)
+
     def _on_episode(self, message: EpisodeState) -> None:
         if message.phase != EpisodeState.PHASE_RUNNING:
             self._end_ns = None
@@ -306,6 +318,8 @@ class PybulletBridge(BaseNode):
             self.get_logger().error(
                 f"an episode starts at {start_ns / 1e9:.3f} s, but that is not where the task was reset"
             )
+        self._pace.catch_up()
+        self._take_pace()
         if self._now_ns < self._start_ns:
             self._pass_time()
         self._episode_id = message.episode_id
@@ -399,9 +413,15 @@ class PybulletBridge(BaseNode):
         """
         return [
             name
-            for name, period in self._periods.items()
-            if period and (everything or self._step % period == (period // 2 if name == "fixed" else 0))
+            for name in self._periods
+            if (period := self._period(name))
+            and (everything or self._step % period == (period // 2 if name == "fixed" else 0))
         ]
+
+    def _period(self, name: str) -> int:
+        """Control steps per picture of a camera or sensor: one per decision where the agent sees it; 0 for none."""
+        own = self._periods[name]
+        return own if name == "fixed" or self._interval is None else own and self._interval
 
 
 def main() -> None:

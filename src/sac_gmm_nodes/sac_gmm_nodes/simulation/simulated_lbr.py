@@ -17,8 +17,8 @@ from std_msgs.msg import Float64MultiArray, Header, String
 from sac_gmm.control.lbr_state import ConnectionQuality, DriveState, OperationMode, SafetyState, SessionState
 from sac_gmm.tasks.arms.iiwa import JOINT_NAMES, Iiwa
 from sac_gmm_nodes.common.conversions import joint_message, nanoseconds, twist_array, wrench_message
-from sac_gmm_nodes.common.node import COMMAND, LATCHED, RELIABLE
 from sac_gmm_nodes.common.optional_messages import LBRJointPositionCommand, LBRState, TFMessage
+from sac_gmm_nodes.common.qos import COMMAND, LATCHED, RELIABLE
 
 FAULTS = ("none", "session", "connection", "safety", "drives", "tracking")
 _TIP_FRAME = "inv_jac_ctrl.twist_in_tip_frame"  # the one parameter of its twist controller that anybody asks for

@@ -24,7 +24,8 @@ from std_msgs.msg import Bool
 from sac_gmm.core.errors import UserError
 from sac_gmm.tasks import TASKS, ScriptedTeleoperator
 from sac_gmm_nodes.common.conversions import header, nanoseconds, pays, point_array, stamp_of, twist_message
-from sac_gmm_nodes.common.node import COMMAND, EPISODE, LATCHED, RELIABLE, BaseNode, run_node, stream
+from sac_gmm_nodes.common.node import BaseNode, run_node
+from sac_gmm_nodes.common.qos import COMMAND, EPISODE, LATCHED, RELIABLE, stream
 
 _PATIENCE_S = 60.0  # wall time for the other nodes to come up, and for anything to go on
 

@@ -22,7 +22,8 @@ from sac_gmm_interfaces.msg import Heartbeat
 from std_srvs.srv import SetBool
 
 from sac_gmm.core.errors import UserError
-from sac_gmm_nodes.common.node import RELIABLE, BaseNode, run_node
+from sac_gmm_nodes.common.node import BaseNode, run_node
+from sac_gmm_nodes.common.qos import RELIABLE
 
 _TELL_EVERY_S = 2.0
 _SETTLE_S = 1.0  # after which a heartbeat cannot be from before the activation any more

@@ -33,9 +33,10 @@ from sac_gmm.view.demonstrations import relative_paths
 from sac_gmm.view.listener import TOPICS, WHOLE_STREAMS, Listener
 from sac_gmm.view.live_page import LOOPBACK, LivePage
 from sac_gmm.view.robot import iiwa_urdf
-from sac_gmm_nodes.common.node import EPISODE, LATCHED, RELIABLE, SENSOR, BaseNode, run_node
-from sac_gmm_nodes.control.robot_link import Polled, take
-from sac_gmm_nodes.recording.demo_recorder import message_type
+from sac_gmm_nodes.common.node import BaseNode, run_node
+from sac_gmm_nodes.common.optional_messages import message_type
+from sac_gmm_nodes.common.polling import Polled, take
+from sac_gmm_nodes.common.qos import EPISODE, LATCHED, RELIABLE, SENSOR
 
 _ANSWER_S = 3.0  # for a service to answer a button
 _LATCHED_TOPICS = ("model", "target_pose", "pybullet_bridge/true_target_pose")

@@ -32,7 +32,8 @@ from sac_gmm.models import SkillModel, load_model
 from sac_gmm.models.fields.ellipsoids import path_preview
 from sac_gmm.perception.extrinsics import RigidTransform, load_extrinsics
 from sac_gmm_nodes.common.conversions import model_of, nanoseconds, point_array
-from sac_gmm_nodes.common.node import EPISODE, LATCHED, RELIABLE, SENSOR, BaseNode, run_node
+from sac_gmm_nodes.common.node import BaseNode, run_node
+from sac_gmm_nodes.common.qos import EPISODE, LATCHED, RELIABLE, SENSOR
 from sac_gmm_nodes.watching import markers
 
 BASE = (0.45, 0.55, 0.80, 0.25)

@@ -1,0 +1,17 @@
+"""The quality of service of every topic, by what the topic is for."""
+
+from __future__ import annotations
+
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+
+RELIABLE = QoSProfile(depth=10)
+EVERY = QoSProfile(depth=80)  # more than the control steps between two decisions, for a node that falls behind
+COMMAND = QoSProfile(depth=1)
+SENSOR = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
+LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+EPISODE = QoSProfile(depth=10, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+
+
+def stream(reliable: bool) -> QoSProfile:
+    """The QoS of states and images: best effort and the latest only, or every one of them where `reliable`."""
+    return EVERY if reliable else SENSOR
