@@ -268,7 +268,7 @@ def _why_ended(said: str) -> str:
 
 def _run_phase(demo: Demo, phase: _Phase, log: EpisodeLog, check_nodes: Callable[[], None]) -> None:
     """Run the episodes of a phase that are not in the log yet."""
-    from sac_gmm.launcher.launch_yaml import find_package
+    from sac_gmm.launcher.packages import find_package
     from sac_gmm.training.seeds import seed_bank
 
     done = log.count(phase.mode)

@@ -212,7 +212,7 @@ def record(
         seed: Of the first scene and motion.
     """
     from sac_gmm.cli import up
-    from sac_gmm.launcher.launch_yaml import find_in_package
+    from sac_gmm.launcher.packages import find_in_package
     from sac_gmm.tasks import task_class
 
     task_class(task)

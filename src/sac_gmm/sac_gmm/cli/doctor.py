@@ -165,7 +165,7 @@ def python() -> Iterator[Finding]:
 
 def workspace() -> Iterator[Finding]:
     """ROS 2 and our packages in it."""
-    from sac_gmm.launcher.launch_yaml import find_package
+    from sac_gmm.launcher.packages import find_package
 
     done = subprocess.run([sys.executable, "-c", _WHICH_ROS], capture_output=True, text=True, timeout=60, check=False)
     if done.returncode != 0:
@@ -191,7 +191,7 @@ def workspace() -> Iterator[Finding]:
 
 def discovery() -> Iterator[Finding]:
     """Two processes that look for each other and talk, in the domain of this shell."""
-    from sac_gmm.launcher.launch_yaml import find_package
+    from sac_gmm.launcher.packages import find_package
 
     try:
         program = find_package("sac_gmm_nodes") / "lib" / "sac_gmm_nodes" / "discovery_probe"

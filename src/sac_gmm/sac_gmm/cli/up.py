@@ -30,7 +30,8 @@ def main(args: list[str]) -> int:
     )
     options = parser.parse_intermixed_args(args)
 
-    from sac_gmm.launcher.launch_yaml import declared_arguments, find_in_package, read_launch_file
+    from sac_gmm.launcher.launch_yaml import declared_arguments, read_launch_file
+    from sac_gmm.launcher.packages import find_in_package
     from sac_gmm.launcher.supervisor import supervise
 
     path, rest = Path(options.file), options.rest

@@ -91,7 +91,7 @@ def run(asked: View) -> int:
 
 def _watch_ros(asked: View) -> int:
     """Have the node show the page: it alone knows ROS."""
-    from sac_gmm.launcher.launch_yaml import find_package
+    from sac_gmm.launcher.packages import find_package
     from sac_gmm.tasks import task_class
 
     executable = find_package("sac_gmm_nodes") / "lib" / "sac_gmm_nodes" / "live_view"

@@ -14,52 +14,23 @@ import contextlib
 import dataclasses
 import os
 import shlex
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from sac_gmm.core.errors import UserError
+from sac_gmm.launcher.launch_file import NOT_YAML, SUFFIXES, Action, Argument, argument_of, load, seconds_of, text_of
+from sac_gmm.launcher.packages import find_package
+from sac_gmm.launcher.substitutions import Scope
 
-# The attributes of each action beside `if` and `unless`; those in capitals must be there.
-ACTIONS = {
-    "arg": ("NAME", "default", "description", "choice"),
-    "let": ("NAME", "VALUE"),
-    "node": (
-        *("PKG", "EXEC", "name", "namespace", "args", "param", "remap", "env", "output"),
-        *("respawn", "respawn_delay", "on_exit", "sigterm_timeout"),
-    ),
-    "include": ("FILE", "arg"),
-    "group": ("CHILDREN", "scoped"),
-}
-# Lists of small mappings inside an action, with their attributes.
-PARTS = {
-    ("arg", "choice"): ("VALUE",),
-    ("node", "param"): ("name", "value", "type", "from"),
-    ("node", "remap"): ("FROM", "TO"),
-    ("node", "env"): ("NAME", "VALUE"),
-    ("include", "arg"): ("NAME", "VALUE"),
-}
-_SUFFIXES = (".yaml", ".yml")
-NOT_TEXT = {"value", "respawn_delay", "sigterm_timeout", "children", "scoped"}  # checked where they are used
-_NOT_YAML = (yaml.YAMLError, ValueError, RecursionError)  # ValueError: no UTF-8, or a day that no month has
 PARAMETER_TYPES: dict[str, Callable[[str], Any]] = {
     "str": str,
     "int": int,
     "float": float,
     "bool": lambda text: {"true": True, "1": True, "false": False, "0": False}[text.lower()],
 }
-
-
-@dataclasses.dataclass(frozen=True)
-class Argument:
-    """An argument that a launch file takes: `name:=value`. Without a default it must be given."""
-
-    name: str
-    default: str | None
-    description: str
-    choices: tuple[str, ...]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -113,13 +84,13 @@ def read_launch_file(path: Path, given: dict[str, str]) -> list[Node]:
 def declared_arguments(path: Path) -> list[Argument]:
     """All arguments that a launch file takes, those of the files it includes too unless it sets them itself."""
     found: dict[str, Argument] = {}
-    _collect_arguments(path, _load(path), found, _Launch({}), hidden=set(), seen=(path.resolve(),))
+    _collect_arguments(path, load(path), found, _Launch({}), hidden=set(), seen=(path.resolve(),))
     return list(found.values())
 
 
 def _collect_arguments(
     path: Path,
-    actions: list[_Action],
+    actions: list[Action],
     found: dict[str, Argument],
     launch: _Launch,
     hidden: set[str],
@@ -128,7 +99,7 @@ def _collect_arguments(
     launch.file = path
     for action in actions:
         if action.kind == "arg" and action["name"] not in hidden:
-            argument = _argument(action)
+            argument = argument_of(action)
             found.setdefault(argument.name, argument)
             with contextlib.suppress(UserError):  # a default may hang on an argument that must be given
                 if argument.default is not None:
@@ -141,52 +112,18 @@ def _collect_arguments(
             except UserError:
                 continue  # which file it is depends on an argument that must be given
             # The arguments of a launch file in Python only Python knows; `ros2 launch` lists them.
-            if included.is_file() and included.resolve() not in seen and included.suffix in _SUFFIXES:
+            if included.is_file() and included.resolve() not in seen and included.suffix in SUFFIXES:
                 set_here = hidden | {part["name"] for part in action.get("arg", [])}
-                _collect_arguments(included, _load(included), found, launch, set_here, (*seen, included.resolve()))
+                _collect_arguments(included, load(included), found, launch, set_here, (*seen, included.resolve()))
                 launch.file = path
 
 
-def find_in_package(package: str, file_name: str) -> Path:
-    """A launch file by package and name, as `ros2 launch PACKAGE FILE` finds it.
-
-    Raises:
-        UserError: The package is not there, or it has no such file or more than one.
-    """
-    share = find_package(package) / "share" / package
-    found = sorted(share.rglob(file_name)) if file_name else []
-    if len(found) != 1:
-        number = "several files" if found else "no file"
-        raise UserError(f"package '{package}' has {number} named '{file_name}' below {share}")
-    return found[0]
-
-
-def find_package(package: str) -> Path:
-    """The prefix in which a package is installed, by the ament index.
-
-    Raises:
-        UserError: No prefix of AMENT_PREFIX_PATH has it.
-    """
-    for prefix in os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep):
-        if prefix and Path(prefix, "share", "ament_index", "resource_index", "packages", package).is_file():
-            return Path(prefix)
-    raise UserError(f"ROS package '{package}' is not found: run `make setup`, then `source install/setup.bash`")
-
-
-class _Action(dict[str, Any]):
-    """The attributes of one action, checked to be ones that are understood."""
-
-    kind: str
-    where: str
-
-
-class _Launch:
-    """Carries out the actions of a launch file in order, as `ros2 launch` would, down to the list of nodes."""
+class _Launch(Scope):
+    """Carries out the actions of a launch file in order, as `ros2 launch` would, and collects the nodes."""
 
     def __init__(self, variables: dict[str, str]) -> None:
-        self.variables = variables
+        super().__init__(variables)
         self.nodes: list[Node] = []
-        self.file = Path()
         self._including: list[Path] = []
 
     def run_file(self, path: Path) -> None:
@@ -196,11 +133,11 @@ class _Launch:
         outer = self.file
         self._including.append(path.resolve())
         self.file = path
-        self._run(_load(path))
+        self._run(load(path))
         self.file = outer
         self._including.pop()
 
-    def _run(self, actions: list[_Action]) -> None:
+    def _run(self, actions: list[Action]) -> None:
         run_one = {
             "arg": self._run_arg,
             "let": self._run_let,
@@ -212,20 +149,20 @@ class _Launch:
             if self._wanted(action):
                 run_one[action.kind](action)
 
-    def _wanted(self, action: _Action) -> bool:
+    def _wanted(self, action: Action) -> bool:
         for key, wanted in (("if", True), ("unless", False)):
             if key in action:
                 return self._truth(action, key) == wanted
         return True
 
-    def _truth(self, action: _Action, key: str) -> bool:
+    def _truth(self, action: Action, key: str) -> bool:
         text = self.expand(action[key], action.where).strip().lower()
         if text not in ("true", "1", "false", "0"):
             raise UserError(f"{action.where}: '{key}' became '{text}'; it must become true, false, 1 or 0")
         return text in ("true", "1")
 
-    def _run_arg(self, action: _Action) -> None:
-        argument = _argument(action)
+    def _run_arg(self, action: Action) -> None:
+        argument = argument_of(action)
         if argument.name not in self.variables:
             if argument.default is None:
                 hint = f" ({argument.description})" if argument.description else ""
@@ -236,23 +173,23 @@ class _Launch:
             choices = ", ".join(argument.choices)
             raise UserError(f"{self.file}: argument '{argument.name}' is '{value}'; it must be one of: {choices}")
 
-    def _run_let(self, action: _Action) -> None:
-        self.variables[action["name"]] = self.expand(_text(action, "value", action.where), action.where)
+    def _run_let(self, action: Action) -> None:
+        self.variables[action["name"]] = self.expand(text_of(action, "value", action.where), action.where)
 
-    def _run_group(self, action: _Action) -> None:
+    def _run_group(self, action: Action) -> None:
         if action.get("scoped", True) is not True:
             raise UserError(f"{action.where}: groups are always scoped here; leave 'scoped' out")
         outer = dict(self.variables)
         self._run(action["children"])
         self.variables = outer
 
-    def _run_include(self, action: _Action) -> None:
+    def _run_include(self, action: Action) -> None:
         # As in `ros2 launch`, what an include sets stays set after it; a group around it keeps it inside.
         for part in action.get("arg", []):
-            self.variables[part["name"]] = self.expand(_text(part, "value", action.where), action.where)
+            self.variables[part["name"]] = self.expand(text_of(part, "value", action.where), action.where)
         self.run_file(Path(self.expand(action["file"], action.where)))
 
-    def _run_node(self, action: _Action) -> None:
+    def _run_node(self, action: Action) -> None:
         where = action.where
         text = {key: self.expand(action[key], where) for key in ("pkg", "exec", "name", "namespace") if key in action}
         executable = find_package(text["pkg"]) / "lib" / text["pkg"] / text["exec"]
@@ -280,15 +217,15 @@ class _Launch:
                 ros_arguments=tuple(ros_arguments),
                 parameters=self._parameters(action, text),
                 environment={
-                    part["name"]: self.expand(_text(part, "value", where), where) for part in action.get("env", [])
+                    part["name"]: self.expand(text_of(part, "value", where), where) for part in action.get("env", [])
                 },
-                respawn_delay_s=_seconds(action, "respawn_delay", 0.0) if respawn else None,
+                respawn_delay_s=seconds_of(action, "respawn_delay", 0.0) if respawn else None,
                 required="on_exit" in action,
-                sigterm_timeout_s=_seconds(action, "sigterm_timeout", 5.0),
+                sigterm_timeout_s=seconds_of(action, "sigterm_timeout", 5.0),
             )
         )
 
-    def _arguments(self, action: _Action) -> tuple[str, ...]:
+    def _arguments(self, action: Action) -> tuple[str, ...]:
         text = self.expand(action.get("args", ""), action.where, made=shlex.quote)
         try:
             return tuple(shlex.split(text))
@@ -300,7 +237,7 @@ class _Launch:
         names = [name, *(f"{name}-{number}" for number in range(2, len(taken) + 2))]
         return next(label for label in names if label not in taken)
 
-    def _parameters(self, action: _Action, text: dict[str, str]) -> tuple[Path | dict[str, Any], ...]:
+    def _parameters(self, action: Action, text: dict[str, str]) -> tuple[Path | dict[str, Any], ...]:
         # ROS 2 lets a rule for a full node name win over one for all nodes, whatever their order.
         namespaced = "name" in text and "namespace" in text
         rule = f"/{text['namespace'].strip('/')}/{text['name']}".replace("//", "/") if namespaced else "/**"
@@ -349,154 +286,13 @@ class _Launch:
             raise UserError(f"{where}: {value!r} is neither text, number, true/false nor a list of these")
         return value
 
-    def expand(self, text: str, where: str = "", made: Callable[[str], str] = str) -> str:
-        """Replace every `$(…)` in `text` with `made` of its value; a backslash takes the next character as it is."""
-        return self._expand_until(text, 0, "", where or str(self.file), made)[0]
-
-    def _expand_until(
-        self, text: str, at: int, stops: str, where: str, made: Callable[[str], str] = str
-    ) -> tuple[str, int]:
-        """Read from `at` up to one of `stops` that is neither escaped nor inside a substitution of its own."""
-        out = ""
-        while at < len(text) and text[at] not in stops:
-            if text[at] == "\\" and at + 1 < len(text):
-                out += text[at + 1]
-                at += 2
-            elif text.startswith("$(", at):
-                value, at = self._substitute(text, at + 2, where)
-                out += made(value)
-            else:
-                out += text[at]
-                at += 1
-        return out, at
-
-    def _substitute(self, text: str, at: int, where: str) -> tuple[str, int]:
-        words = []
-        while at < len(text) and text[at] != ")":
-            if text[at] == " ":
-                at += 1
-                continue
-            quote = text[at] if text[at] in "'\"" else ""
-            word, at = self._expand_until(text, at + len(quote), quote or " )", where)
-            words.append(word)
-            at += len(quote)
-        if at >= len(text):
-            raise UserError(f"{where}: '{text}' has a '$(' that is not closed")
-        return self._substitution(words, where), at + 1
-
-    def _substitution(self, words: list[str], where: str) -> str:
-        match words:
-            case ["var", name] if name in self.variables:
-                return self.variables[name]
-            case ["var", name]:
-                raise UserError(f"{where}: $(var {name}) is not set; declare it with 'arg' or 'let' before")
-            case ["env", name, *default] if len(default) <= 1 and (name in os.environ or default):
-                return os.environ.get(name, *default)
-            case ["env", name]:
-                raise UserError(
-                    f"{where}: the environment has no variable {name}; set it, or write $(env {name} DEFAULT)"
-                )
-            case ["dirname"]:
-                return str(self.file.absolute().parent)
-            case ["find-pkg-share", package]:
-                return str(find_package(package) / "share" / package)
-            case _:
-                raise UserError(
-                    f"{where}: `sac-gmm up` does not know $({' '.join(words)}); it knows $(var NAME), "
-                    "$(env NAME [DEFAULT]), $(dirname), $(find-pkg-share PACKAGE). `ros2 launch` knows more"
-                )
-
-
-def _argument(action: _Action) -> Argument:
-    choices = tuple(_text(part, "value", action.where) for part in action.get("choice", []))
-    return Argument(action["name"], action.get("default"), action.get("description", ""), choices)
-
-
-def _load(path: Path) -> list[_Action]:
-    """Read and check one file, without the files it includes."""
-    if path.suffix not in _SUFFIXES:
-        raise UserError(f"{path}: `sac-gmm up` reads launch files in YAML only; this one needs `ros2 launch`")
-    try:
-        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(f"cannot read launch file {path}: {error.strerror}") from error
-    except _NOT_YAML as error:
-        raise UserError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
-    if not isinstance(tree, dict) or list(tree) != ["launch"]:
-        raise UserError(f"{path} is not a YAML launch file: it must have 'launch:' at its top and nothing beside it")
-    try:
-        return list(_checked(tree["launch"], path))
-    except RecursionError:
-        raise UserError(f"{path}: an alias (*NAME) stands inside what it refers to: write its actions out") from None
-
-
-def _checked(entries: Any, path: Path) -> Iterator[_Action]:
-    if not isinstance(entries, list):
-        raise UserError(f"{path}: 'launch' and 'group' need a list of actions")
-    for entry in entries:
-        if not isinstance(entry, dict) or len(entry) != 1:
-            raise UserError(f"{path}: every action is one 'kind: {{attributes}}', found {str(entry)[:60]!r}")
-        [(kind, attributes)] = entry.items()
-        if kind not in ACTIONS:
-            raise UserError(
-                f"{path}: `sac-gmm up` does not know the action '{kind}'; it knows {', '.join(ACTIONS)}. "
-                "`ros2 launch` knows more"
-            )
-        if kind == "group" and isinstance(attributes, list):
-            attributes = {"children": attributes}
-        called = attributes.get("name", attributes.get("exec", "")) if isinstance(attributes, dict) else ""
-        where = f"{path}: {kind} '{called}'" if called else f"{path}: {kind}"
-        lists = [key for owner, key in PARTS if owner == kind]
-        _check_attributes(attributes, (*ACTIONS[kind], "if", "unless"), lists, where)
-        if "if" in attributes and "unless" in attributes:
-            raise UserError(f"{where}: 'if' and 'unless' exclude each other")
-        for key in lists:
-            if not isinstance(attributes.get(key, []), list):
-                raise UserError(f"{where}: '{key}' must be a list")
-            for part in attributes.get(key, []):
-                _check_attributes(part, PARTS[kind, key], [], f"{where}: {key}")
-        action = _Action(attributes)
-        action.kind, action.where = kind, where
-        if kind == "group":
-            action["children"] = list(_checked(attributes["children"], path))
-        yield action
-
-
-def _check_attributes(attributes: Any, allowed: tuple[str, ...], lists: list[str], where: str) -> None:
-    if not isinstance(attributes, dict):
-        raise UserError(f"{where} must be a mapping of attributes")
-    names = [name.lower() for name in allowed]
-    for key in attributes:
-        if key not in names:
-            raise UserError(f"{where}: `sac-gmm up` does not know the attribute '{key}'; it knows {', '.join(names)}")
-        if key not in NOT_TEXT and key not in lists:
-            _text(attributes, key, where)
-    for name in allowed:
-        if name.isupper() and name.lower() not in attributes:
-            raise UserError(f"{where}: the attribute '{name.lower()}' is missing")
-
 
 def _plain_yaml(text: str, where: str) -> Any:
     """What a substitution became, as `ros2 launch` reads it."""
     try:
         return yaml.safe_load(text)
-    except _NOT_YAML as error:
+    except NOT_YAML as error:
         raise UserError(
             f"{where} became '{text}', which cannot be read as YAML: give another value, or 'type: str' beside it in "
             "the file where it is a text"
         ) from error
-
-
-def _text(attributes: dict[str, Any], key: str, where: str) -> str:
-    """An attribute that must be text; `ros2 launch` refuses a bare number or true there as well."""
-    value = attributes[key]
-    if not isinstance(value, str):
-        raise UserError(f"{where}: '{key}' must be text; put it in quotes: {key}: \"{str(value).lower()}\"")
-    return value
-
-
-def _seconds(action: _Action, key: str, default: float) -> float:
-    value = action.get(key, default)
-    if not isinstance(value, float) or value < 0.0:
-        raise UserError(f"{action.where}: '{key}' must be a number of seconds with a decimal point, found {value!r}")
-    return value

@@ -128,7 +128,7 @@ def soak(seconds: float, model: Path, folder: Path, time_limit_s: float) -> dict
 @contextlib.contextmanager
 def _client(environment: dict[str, str], out: Path) -> Iterator[subprocess.Popen]:
     """A client that has episodes run, one after the other; cancelled at the end."""
-    from sac_gmm.launcher.launch_yaml import find_package
+    from sac_gmm.launcher.packages import find_package
 
     executable = find_package("sac_gmm_nodes") / "lib" / "sac_gmm_nodes" / "skill_client"
     command = [str(executable), "train", "--episodes", str(MANY), "--first-seed", "1"]

@@ -127,7 +127,7 @@ def recording(
     folder: Path, seconds: float, name: str, compression: str, reliable: bool, profile: bool
 ) -> dict[str, Any]:
     """Record for some seconds and count what is missing from the bag."""
-    from sac_gmm.launcher.launch_yaml import find_in_package, find_package
+    from sac_gmm.launcher.packages import find_in_package, find_package
 
     environment = os.environ | {"ROS_DOMAIN_ID": str(1 + os.getpid() % 100), "OMP_NUM_THREADS": "1"}
     if profile:

@@ -130,7 +130,8 @@ def record(source: str, folder: Path, demonstrations: int) -> Path:
         UserError: The nodes did not record them.
     """
     from sac_gmm.demos import find_bags
-    from sac_gmm.launcher.launch_yaml import find_in_package, read_launch_file
+    from sac_gmm.launcher.launch_yaml import read_launch_file
+    from sac_gmm.launcher.packages import find_in_package
     from sac_gmm.launcher.supervisor import supervise
 
     bags = (folder / source / TASK).resolve()

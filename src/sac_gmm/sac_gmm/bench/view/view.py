@@ -76,7 +76,7 @@ def measure_cost(seconds: float, openings: int) -> dict[str, Any]:
     Raises:
         UserError: There is no Chromium, no ROS 2, or the run does not start.
     """
-    from sac_gmm.launcher.launch_yaml import find_package
+    from sac_gmm.launcher.packages import find_package
     from sac_gmm.models import save_model
     from sac_gmm.view.browser import look, open_browser, wait_for_page
 
