@@ -72,7 +72,7 @@ def test_the_marker_benchmark_goes_on_where_it_was_stopped(tmp_path, capsys, mon
     monkeypatch.setattr(bench_aruco, "BLOCK", 10)
     result = tmp_path / "aruco.json"
     arguments = ["--trials", "5", "--latency-frames", "1", "--json", str(result)]
-    counted = bench_aruco._false_frame
+    counted = bench_aruco.false_frame
     frames = []
 
     def stopped_after(rng, others, noise):
@@ -81,7 +81,7 @@ def test_the_marker_benchmark_goes_on_where_it_was_stopped(tmp_path, capsys, mon
             raise KeyboardInterrupt
         return counted(rng, others, noise)
 
-    monkeypatch.setattr(bench_aruco, "_false_frame", stopped_after)
+    monkeypatch.setattr(bench_aruco, "false_frame", stopped_after)
     with pytest.raises(KeyboardInterrupt):
         bench_aruco.main([*arguments, "--false-frames", "30"])
     assert not result.exists()

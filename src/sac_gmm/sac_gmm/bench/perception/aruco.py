@@ -24,11 +24,21 @@ from typing import Annotated, Any
 
 import tyro
 
+from sac_gmm.bench.perception.aruco_detectors import opencv_finder, opencv_ids, our_detector, our_finder
+from sac_gmm.bench.perception.aruco_pictures import (
+    DICTIONARY,
+    FOCAL_PX,
+    HEIGHT,
+    MARKER_ID,
+    SIZE_M,
+    WIDTH,
+    false_frame,
+    other_markers,
+    view,
+)
 from sac_gmm.bench.threads import use_one_thread
 from sac_gmm.core.errors import UserError
 
-DICTIONARY, MARKER_ID, SIZE_M = "DICT_4X4_50", 7, 0.06
-WIDTH, HEIGHT, FOCAL_PX = 640, 480, 600.0
 BLOCK = 250  # frames
 FLIP_RAD = 0.35
 NEAR, TILTED = (0.3, 1.0), (0.0, 50.0)
@@ -129,7 +139,7 @@ def table(trials: int, seed: int) -> list[dict[str, Any]]:
 
     from sac_gmm.perception.render import clutter
 
-    ours, peer = _ours(), _peer()
+    ours, peer = our_finder(), opencv_finder()
     print("                       detected %   position mm, median / 95 %        turn deg, median / 95 %    flips")
     print(
         "condition              ours opencv            ours         opencv            ours         opencv  o/unfl./cv"
@@ -140,7 +150,7 @@ def table(trials: int, seed: int) -> list[dict[str, Any]]:
         backgrounds = [clutter(rng, HEIGHT, WIDTH) for _ in range(10)]
         errors: dict[str, list[tuple[float, float, bool]]] = {"ours": [], "opencv": []}
         for trial in range(trials):
-            picture, position, rotation = _view(rng, backgrounds[trial % 10], distance_m, tilt_deg, BASE | condition)
+            picture, position, rotation = view(rng, backgrounds[trial % 10], distance_m, tilt_deg, BASE | condition)
             for side, find in (("ours", ours), ("opencv", peer)):
                 found = find(picture)
                 if found is not None:
@@ -179,7 +189,7 @@ def latency(frames: int, seed: int) -> list[dict[str, Any]]:
 
     from sac_gmm.perception.render import clutter
 
-    sides = {"ours": _ours(), "opencv": _peer()}
+    sides = {"ours": our_finder(), "opencv": opencv_finder()}
     print("\nms per picture, median of wall (processor)    ours            opencv")
     rows = []
     for marker in (True, False):
@@ -189,7 +199,7 @@ def latency(frames: int, seed: int) -> list[dict[str, Any]]:
             for _ in range(frames):
                 background = clutter(rng, HEIGHT, WIDTH)
                 condition = BASE | {"noise": noise}
-                picture, *_ = _view(rng, background, NEAR, TILTED, condition, marker)
+                picture, *_ = view(rng, background, NEAR, TILTED, condition, marker)
                 rgb = np.repeat(picture[..., None], 3, axis=2)
                 for side, find in sides.items():
                     wall, processor = time.perf_counter(), time.process_time()
@@ -230,8 +240,8 @@ def false_rewards(frames: int, seed: int, work: _Progress) -> dict[str, Any]:
         "opencv_saw_it": 0,
     }
     done = {name: work.parts.get("false_rewards", nothing)[name] for name in nothing}
-    detector, peer, gate = _detector(), _opencv_ids(), MarkerGate()
-    others = _other_markers()
+    detector, peer, gate = our_detector(), opencv_ids(), MarkerGate()
+    others = other_markers()
     noise_fields = np.random.default_rng(seed).standard_normal((8, HEIGHT * 3 // 2, WIDTH * 3 // 2), np.float32)
     start = time.monotonic()
     bar = tqdm(total=frames, initial=min(done["frames"], frames), desc="false rewards", unit=" frames", mininterval=5.0)
@@ -239,7 +249,7 @@ def false_rewards(frames: int, seed: int, work: _Progress) -> dict[str, Any]:
         rng = np.random.default_rng([seed, 2000, done["frames"] // BLOCK])
         debouncer = RewardDebouncer(3, 3)
         for i in range(min(BLOCK, frames - done["frames"])):
-            picture = _false_frame(rng, others, noise_fields)
+            picture = false_frame(rng, others, noise_fields)
             marker = detector.detect(picture)
             counts = gate.counts(marker)
             done["taken_for_the_marker"] += marker is not None
@@ -261,147 +271,6 @@ def false_rewards(frames: int, seed: int, work: _Progress) -> dict[str, Any]:
     )
     low, high = wilson_interval(done["counted"], done["frames"])
     return {**done, "false_rate": done["counted"] / done["frames"], "wilson_95": [low, high]}
-
-
-def _false_frame(rng: Any, others: list[tuple[str, int]], noise_fields: Any) -> Any:
-    import cv2
-    import numpy as np
-
-    from sac_gmm.perception.render import clutter, degrade, render_marker
-
-    picture = clutter(rng, HEIGHT, WIDTH)
-    for _ in range(3):
-        name, marker_id = others[int(rng.integers(len(others)))]
-        position, rotation = _pose(rng, (0.35, 1.2), (0.0, 60.0))
-        picture = render_marker(picture, _camera(), name, marker_id, SIZE_M, position, rotation)
-    picture = degrade(picture, rng, blur_px=float(rng.uniform(0.0, 1.5)), gain=float(rng.uniform(0.3, 1.0)))
-    std = float(rng.choice([0.0, 2.0, 5.0, 10.0, 20.0]))
-    # A piece of a field made once, since 300 000 random numbers a frame take longer than all the rest.
-    y, x = (int(rng.integers(0, room)) for room in (HEIGHT // 2, WIDTH // 2))
-    noise = noise_fields[int(rng.integers(len(noise_fields))), y : y + HEIGHT, x : x + WIDTH]
-    return np.asarray(cv2.scaleAdd(noise, std, picture.astype(np.float32)).round().clip(0, 255), np.uint8)
-
-
-def _other_markers() -> list[tuple[str, int]]:
-    """Every marker of every dictionary but the marker itself, which the larger 4x4 dictionaries hold too."""
-    import cv2
-    import numpy as np
-
-    from sac_gmm.perception import dictionary_names, marker_image
-
-    def same(name: str, marker_id: int) -> bool:
-        return name.startswith("DICT_4X4") and marker_id == MARKER_ID
-
-    chosen = []
-    for name in dictionary_names():
-        table_ = cv2.aruco.getPredefinedDictionary(getattr(cv2.aruco, name))
-        # As many of each dictionary, else the largest would be nearly all.
-        ids = np.linspace(0, table_.bytesList.shape[0] - 1, 50).round().astype(int)
-        chosen += [(name, int(i)) for i in np.unique(ids) if not same(name, int(i))]
-    drawn = marker_image(DICTIONARY, MARKER_ID, 64)
-    for name, marker_id in chosen:
-        side = 8 * (cv2.aruco.getPredefinedDictionary(getattr(cv2.aruco, name)).markerSize + 4)
-        other = marker_image(name, marker_id, side)
-        if other.shape == drawn.shape and any(np.array_equal(np.rot90(other, turn), drawn) for turn in range(4)):
-            raise UserError(f"{name} {marker_id} is the marker itself")
-    return chosen
-
-
-def _camera() -> Any:
-    from sac_gmm.perception import Camera
-
-    return Camera.create(WIDTH, HEIGHT, [FOCAL_PX, 0, WIDTH / 2, 0, FOCAL_PX, HEIGHT / 2, 0, 0, 1])
-
-
-def _detector() -> Any:
-    from sac_gmm.perception import ArucoDetector
-
-    return ArucoDetector(DICTIONARY, MARKER_ID, SIZE_M, _camera())
-
-
-Finder = Callable[[Any], "tuple[Any, Any, bool] | None"]  # picture -> position, rotation, ambiguous
-
-
-def _ours() -> Finder:
-    detector = _detector()
-
-    def find(picture: Any) -> tuple[Any, Any, bool] | None:
-        marker = detector.detect(picture)
-        if marker is None or marker.pose is None:
-            return None
-        return marker.pose.position_m, marker.pose.rotation, marker.pose.ambiguous
-
-    return find
-
-
-def _opencv_detector() -> Any:
-    import cv2
-
-    parameters = cv2.aruco.DetectorParameters()
-    parameters.cornerRefinementMethod = cv2.aruco.CORNER_REFINE_SUBPIX
-    table_ = cv2.aruco.getPredefinedDictionary(getattr(cv2.aruco, DICTIONARY))
-    return cv2.aruco.ArucoDetector(table_, parameters)
-
-
-def _opencv_ids() -> Callable[[Any], list[int]]:
-    detector = _opencv_detector()
-
-    def ids_in(picture: Any) -> list[int]:
-        _, ids, _ = detector.detectMarkers(picture)
-        return [] if ids is None else ids.ravel().tolist()
-
-    return ids_in
-
-
-def _peer() -> Finder:
-    import cv2
-
-    from sac_gmm.perception.aruco import square_corners
-
-    detector, camera, corners_m = _opencv_detector(), _camera(), square_corners(SIZE_M)
-
-    def find(picture: Any) -> tuple[Any, Any, bool] | None:
-        grey = picture if picture.ndim == 2 else cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
-        corners, ids, _ = detector.detectMarkers(grey)
-        if ids is None or MARKER_ID not in ids:
-            return None
-        seen = corners[ids.ravel().tolist().index(MARKER_ID)].reshape(4, 2)
-        _, turns, positions, _ = cv2.solvePnPGeneric(
-            corners_m, seen, camera.matrix, camera.distortion, flags=cv2.SOLVEPNP_IPPE_SQUARE
-        )
-        return positions[0].ravel(), cv2.Rodrigues(turns[0])[0], False
-
-    return find
-
-
-def _pose(rng: Any, distance_m: tuple[float, float], tilt_deg: tuple[float, float]) -> tuple[Any, Any]:
-    import numpy as np
-
-    from sac_gmm.perception.render import facing_rotation
-
-    z = rng.uniform(*distance_m)
-    half_px = 0.75 * SIZE_M / z * FOCAL_PX  # with the quiet zone and turned, it shall lie inside the picture
-    u = rng.uniform(half_px, WIDTH - half_px) if 2 * half_px < WIDTH else WIDTH / 2
-    v = rng.uniform(half_px, HEIGHT - half_px) if 2 * half_px < HEIGHT else HEIGHT / 2
-    position = np.array([(u - WIDTH / 2) / FOCAL_PX * z, (v - HEIGHT / 2) / FOCAL_PX * z, z])
-    return position, facing_rotation(np.deg2rad(rng.uniform(*tilt_deg)), *rng.uniform(0.0, 2 * np.pi, 2))
-
-
-def _view(
-    rng: Any,
-    background: Any,
-    distance_m: tuple[float, float],
-    tilt_deg: tuple[float, float],
-    condition: dict[str, Any],
-    marker: bool = True,
-) -> tuple[Any, Any, Any]:
-    """A picture, and where the marker in it is."""
-    from sac_gmm.perception.render import degrade, render_marker
-
-    position, rotation = _pose(rng, distance_m, tilt_deg)
-    if marker:
-        background = render_marker(background, _camera(), DICTIONARY, MARKER_ID, SIZE_M, position, rotation)
-    return degrade(background, rng, **condition), position, rotation
 
 
 def _quantile(values: Any, share: float) -> float | None:
