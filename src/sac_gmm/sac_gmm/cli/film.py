@@ -79,7 +79,7 @@ def run(asked: Film) -> int:
         asked.sigma,
         frame_interval=interval,
         from_s=asked.at if is_still else 0.0,
-        most_frames=1 if is_still else None,
+        max_frames=1 if is_still else None,
         width=asked.width,
     )
     frames = watched.frames

@@ -1,9 +1,9 @@
-"""Say what is in a model file, and whether its certificate is true.
+"""Describe a model file, and check its certificate.
 
     sac-gmm inspect door.npz
     sac-gmm inspect door.npz --json door.json
 
-Ends with 1 when the certificate in the file does not hold for the numbers in it.
+Exits with 1 if the certificate in the file does not hold for the numbers in it.
 """
 
 from __future__ import annotations

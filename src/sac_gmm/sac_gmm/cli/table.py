@@ -1,11 +1,11 @@
-"""The whole comparison: all skills on all tasks over several training seeds. Takes hours; stop and go on at will.
+"""The whole comparison: all skills on all tasks over several training seeds. Takes hours; can be stopped and continued.
 
     sac-gmm table --json benchmarks/results/table/table.json
     sac-gmm table --tasks door --skills gmm spiral_gmm sac_gmm --seeds 1 --json runs/table/table.json
     sac-gmm table --tasks peg --skills sac_gmm --seeds 1 --ablations "no touch" "N = 16" --json runs/table/table.json
 
-Every cell is saved as soon as it is known, training runs within a cell too; the same command goes on where it stopped.
-Beside the table stand the cells, and pictures: learning curves, and success against noise.
+Every cell is saved as soon as it is known, and so are the training runs within a cell; the same command continues where
+it stopped. Beside the table are the cells and two pictures: learning curves, and success against noise.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from sac_gmm.core.errors import UserError
 class Table:
     """What to compare."""
 
-    # Result file; cells and pictures stand in its folder.
+    # Result file; cells and pictures are in its folder.
     json: Path
-    # Tasks; all where none is given.
+    # Tasks; all if none are given.
     tasks: tuple[str, ...] = ()
-    # Skills; all where none is given.
+    # Skills; all if none are given.
     skills: tuple[str, ...] = ()
     # Training seeds.
     seeds: int = 5
@@ -38,7 +38,7 @@ class Table:
     ablations: tuple[str, ...] = ()
     # Episodes of each measurement.
     episodes: int = 100
-    # Training episodes; each task's own budget where none is given.
+    # Training episodes; by default each task's own budget.
     training_episodes: int | None = None
     # Processes; each runs one cell at a time on one thread.
     workers: int = 2
@@ -54,7 +54,7 @@ def main(args: list[str]) -> int:
 
 
 def run(asked: Table) -> int:
-    """Run the cells that are missing, and write the table of all that are known."""
+    """Run the missing cells, and write the table of all that are known."""
     from sac_gmm.core.files import write_json
     from sac_gmm.core.processes import run_in_workers
     from sac_gmm.evaluation import table as tables

@@ -11,12 +11,12 @@ if TYPE_CHECKING:
 
 
 def help_text(doc: str | None) -> str:
-    """A module's docstring as the description of its command; its examples stay lines of their own."""
-    return (doc or "").replace("    sac-gmm", "    $ sac-gmm")  # tyro would join lines that begin with a letter
+    """A module's docstring as the description of its command, with examples on lines of their own."""
+    return (doc or "").replace("    sac-gmm", "    $ sac-gmm")  # tyro joins lines that begin with a letter
 
 
 def show_examples(prog: str, commands: dict[str, Callable[..., int]], doc: str | None) -> None:
-    """Put into the help of each subcommand the examples that the help of the whole command has for it.
+    """Add to the help of each subcommand its examples from the help of the whole command.
 
     Args:
         prog: The command, `sac-gmm demos` for instance.
@@ -31,14 +31,14 @@ def show_examples(prog: str, commands: dict[str, Callable[..., int]], doc: str |
 
 
 def counting_progress(title_width: int) -> Progress:
-    """Bars with a title, how many are done, and the time it took."""
+    """Progress bars with a title, a count and the elapsed time."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedColumn
 
     return Progress(_title(title_width), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
 
 
 def success_progress(title_width: int) -> Progress:
-    """Bars of episodes: beside the count the text in the field `success`, the time it took and the time left."""
+    """Progress bars for episodes: count, the text in the field `success`, elapsed and remaining time."""
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,

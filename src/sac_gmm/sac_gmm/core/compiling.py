@@ -1,4 +1,4 @@
-"""Compiling with numba, kept on disk where there is a place for it."""
+"""Compiling with numba, cached on disk if there is a place for it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from numba import njit
 
 
 def compiled(*signatures: Any, **options: Any) -> Callable[[Callable[..., Any]], Any]:
-    """`numba.njit` with a disk cache beside the module or in the user's cache folder, or without any.
+    """`numba.njit` with a disk cache beside the module or in the user's cache folder, or with none.
 
     Args:
         *signatures: What `njit` takes; with signatures the code is compiled (or loaded) when its module is imported.

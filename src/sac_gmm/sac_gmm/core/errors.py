@@ -1,8 +1,8 @@
-"""The one exception that is written for a person."""
+"""The exception whose message is written for the user."""
 
 
 class UserError(Exception):
-    """Something the user can put right. The message says which file or field, what was expected and what to do.
+    """Something that the user can correct. The message says which file or field, what was expected and what to do.
 
     Commands and nodes print the message alone, without a traceback, and exit with a code other than 0.
     """

@@ -1,4 +1,4 @@
-"""Files that are whole or not there: written beside their place, synced, then renamed."""
+"""Files that are complete or absent: written under a temporary name, synced, then renamed."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from sac_gmm.core.errors import UserError
 
 @contextlib.contextmanager
 def atomic_file(path: Path | str, *, overwrite: bool = True) -> Iterator[Path]:
-    """Give a temporary path to write to; on success it takes the place of `path` in one step.
+    """Provide a temporary path to write to; on success it replaces `path` in one step.
 
     Args:
-        path: Where the finished file shall stand. Its folder is made where it is missing.
-        overwrite: Whether a file of that name may be replaced.
+        path: The finished file. Its folder is made if it is missing.
+        overwrite: Whether an existing file may be replaced.
 
     Yields:
-        A path in the same folder. When the block raises, it is removed and `path` stays as it was.
+        A path in the same folder. If the block raises, it is removed and `path` stays as it was.
 
     Raises:
-        UserError: `path` exists and `overwrite` is false, it is a folder, or the system does not let it be written.
+        UserError: `path` exists and `overwrite` is false, it is a folder, or it cannot be written.
     """
     path = Path(path)
     try:
@@ -66,14 +66,14 @@ def refuse_existing(path: Path) -> None:
 
 
 def check_output(path: Path | str, *endings: str) -> None:
-    """Refuse what could not be written later: a command asks before it works, so that no result is lost.
+    """Refuse a file that could not be written later; commands check before they work, so that no result is lost.
 
     Args:
-        path: Where a file shall stand.
-        endings: Of which its name must have one; any will do where none is given.
+        path: The file to be written.
+        endings: Allowed endings of its name; none for any.
 
     Raises:
-        UserError: The name has another ending, is that of a folder, or lies where nothing can be written.
+        UserError: The name has another ending, is a folder, or is in a folder that cannot be written to.
     """
     path = Path(path)
     if endings and path.suffix not in endings:
@@ -89,9 +89,9 @@ def check_output(path: Path | str, *endings: str) -> None:
 
 
 def write_json(path: Path | str, value: Any) -> None:
-    """Write `value` as indented JSON, atomically; NaN and infinity are refused because JSON has none.
+    """Write `value` as indented JSON, atomically; NaN and infinity, which JSON lacks, are refused.
 
-    An older file of the name is replaced, so the name must be one of JSON: a slip must not cost a model or a picture.
+    An existing file is replaced, so the name must end in .json: a slip must not cost a model or a picture.
 
     Raises:
         UserError: The name does not end in .json, or the file cannot be written.
@@ -111,12 +111,15 @@ def read_json(path: Path | str) -> Any:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:  # UnicodeDecodeError is a ValueError; the other is of deep nesting
+    except (
+        ValueError,
+        RecursionError,
+    ) as error:  # a UnicodeDecodeError, or nested too deep
         raise UserError(f"{path} is not valid JSON ({error}): it was cut short or is another kind of file") from error
 
 
 def _cannot_write(path: Path, error: OSError) -> UserError:
-    """What to tell a person when the system refused to write."""
+    """The error for a user when the system refused to write."""
     full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
     remedy = "make room on the disk" if full else "choose another name, in a folder you may write to"
     return UserError(f"cannot write {path}: {error.strerror or error}; {remedy}")
@@ -129,7 +132,7 @@ def _umask() -> int:
 
 
 def sync_path(path: Path) -> None:
-    """Wait until a file, or the names in a folder, are on the disk."""
+    """Wait until a file, or the entries of a folder, are on the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

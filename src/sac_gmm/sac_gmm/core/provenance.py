@@ -1,4 +1,4 @@
-"""Where a number comes from: what every result file says beside its results."""
+"""The origin of a result, as every result file states it."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ PACKAGES = ("numpy", "scipy", "torch", "pybullet", "opencv-python-headless", "ro
 
 
 def provenance() -> dict[str, object]:
-    """Git revision of the source and versions of what it ran on."""
+    """Git revision of the source, and the versions of Python and packages."""
     return {"git": git_revision(), "python": platform.python_version(), "packages": _package_versions()}
 
 
 def git_revision() -> str:
-    """The commit of this source tree, `-dirty` where files differ from it; `unknown` outside a checkout."""
+    """The commit of this source tree, `-dirty` if files differ from it; `unknown` outside a checkout."""
     try:
         result = subprocess.run(
             ["git", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"],
@@ -37,5 +37,5 @@ def _package_versions() -> dict[str, str]:
         try:
             found[package] = version(package)
         except PackageNotFoundError:
-            continue  # ROS from apt, for one, is not a Python distribution
+            continue  # ROS from apt, for example, is not a Python distribution
     return found

@@ -40,7 +40,8 @@ class Cell:
 def cells(tasks: Sequence[str]) -> list[Cell]:
     """The table's cells, base skills first: these under every noise, other fits without noise and under the paper's.
 
-    The other fits are measured where they were demonstrated: the same skill with an easier hole says nothing more.
+    The other fits are measured only on the task that was demonstrated: with an easier hole the same skill says nothing
+    new.
     """
     return [
         Cell(task, kind, sigma)

@@ -1,11 +1,11 @@
-"""Read the part of ROS 2's YAML launch files that this project's own files use.
+"""Read the subset of ROS 2's YAML launch files that this project's own files use.
 
-The rules are those of Jazzy's `launch_yaml` and `launch_ros`, so that a file accepted here runs under `ros2 launch` as
-well. Whatever lies outside the part is refused by name: starting half of what a file says would be worse than nothing.
+The rules are those of Jazzy's `launch_yaml` and `launch_ros`, so a file that is accepted here also runs under
+`ros2 launch`. Anything outside the subset is refused by name: to start half of a file would be worse than nothing.
 
-What is read: the actions `arg`, `let`, `node`, `include`, `group`, each with `if` or `unless`; the substitutions
-`$(var)`, `$(env)`, `$(dirname)`, `$(find-pkg-share)`. Every decision of such a file can be taken before any start,
-so a file becomes a plain list of nodes.
+The subset: the actions `arg`, `let`, `node`, `include`, `group`, each with `if` or `unless`; the substitutions
+`$(var)`, `$(env)`, `$(dirname)`, `$(find-pkg-share)`. All of it can be evaluated before anything is started, so a file
+becomes a plain list of nodes.
 """
 
 from __future__ import annotations
@@ -38,15 +38,15 @@ class Node:
     """One process to start.
 
     Attributes:
-        label: What its output is marked with; no two nodes of a launch share one.
+        label: Prefix of its output; unique within a launch.
         executable: The file to run.
         arguments: Command line before `--ros-args`.
         ros_arguments: Name, namespace and remappings, as ROS 2 takes them after `--ros-args`.
         parameters: In order of rising precedence: a YAML file, or the content of one.
         environment: Added to the caller's environment.
-        respawn_delay_s: Start again this long after any end; None is never.
-        required: Whether its end is the end of the whole launch (`on_exit: shutdown`).
-        sigterm_timeout_s: How long it may take to end after SIGINT before it gets SIGTERM.
+        respawn_delay_s: How long after it ends it is started again; None for never.
+        required: Whether the whole launch ends with it (`on_exit: shutdown`).
+        sigterm_timeout_s: Time after SIGINT until it gets SIGTERM.
     """
 
     label: str
@@ -68,8 +68,8 @@ def read_launch_file(path: Path, given: dict[str, str]) -> list[Node]:
         given: Arguments of the command line, `{name: value}`.
 
     Raises:
-        UserError: The file cannot be read, asks for something outside the part that is read here, names a package or
-            executable that is not there, or an argument is unknown, missing or not among its choices.
+        UserError: The file cannot be read, uses something outside the subset, names a package or executable that is not
+            there, or an argument is unknown, missing or not among its choices.
     """
     known = {argument.name for argument in declared_arguments(path)}
     for name in given:
@@ -82,7 +82,7 @@ def read_launch_file(path: Path, given: dict[str, str]) -> list[Node]:
 
 
 def declared_arguments(path: Path) -> list[Argument]:
-    """All arguments that a launch file takes, those of the files it includes too unless it sets them itself."""
+    """All arguments of a launch file, including those of the files it includes unless it sets them itself."""
     found: dict[str, Argument] = {}
     _collect_arguments(path, load(path), found, _Launch({}), hidden=set(), seen=(path.resolve(),))
     return list(found.values())
@@ -101,7 +101,7 @@ def _collect_arguments(
         if action.kind == "arg" and action["name"] not in hidden:
             argument = argument_of(action)
             found.setdefault(argument.name, argument)
-            with contextlib.suppress(UserError):  # a default may hang on an argument that must be given
+            with contextlib.suppress(UserError):  # a default may depend on an argument that must be given
                 if argument.default is not None:
                     launch.variables.setdefault(argument.name, launch.expand(argument.default))
         elif action.kind == "group":
@@ -111,7 +111,7 @@ def _collect_arguments(
                 included = Path(launch.expand(action["file"]))
             except UserError:
                 continue  # which file it is depends on an argument that must be given
-            # The arguments of a launch file in Python only Python knows; `ros2 launch` lists them.
+            # The arguments of a launch file in Python are known to `ros2 launch` only.
             if included.is_file() and included.resolve() not in seen and included.suffix in SUFFIXES:
                 set_here = hidden | {part["name"] for part in action.get("arg", [])}
                 _collect_arguments(included, load(included), found, launch, set_here, (*seen, included.resolve()))
@@ -127,7 +127,7 @@ class _Launch(Scope):
         self._including: list[Path] = []
 
     def run_file(self, path: Path) -> None:
-        """Carry out a whole file; `$(dirname)` is its folder meanwhile."""
+        """Carry out a whole file; meanwhile `$(dirname)` is its folder."""
         if path.resolve() in self._including:
             raise UserError(f"{path} includes itself")
         outer = self.file
@@ -238,7 +238,7 @@ class _Launch(Scope):
         return next(label for label in names if label not in taken)
 
     def _parameters(self, action: Action, text: dict[str, str]) -> tuple[Path | dict[str, Any], ...]:
-        # ROS 2 lets a rule for a full node name win over one for all nodes, whatever their order.
+        # In ROS 2 a rule for a full node name wins over one for all nodes, whatever their order.
         namespaced = "name" in text and "namespace" in text
         rule = f"/{text['namespace'].strip('/')}/{text['name']}".replace("//", "/") if namespaced else "/**"
         parameters: list[Path | dict[str, Any]] = []
@@ -288,7 +288,7 @@ class _Launch(Scope):
 
 
 def _plain_yaml(text: str, where: str) -> Any:
-    """What a substitution became, as `ros2 launch` reads it."""
+    """The value of an expanded substitution, as `ros2 launch` reads it."""
     try:
         return yaml.safe_load(text)
     except NOT_YAML as error:

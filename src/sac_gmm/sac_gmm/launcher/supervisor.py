@@ -24,7 +24,7 @@ _output = threading.Lock()
 
 
 def supervise(nodes: list[Node]) -> int:
-    """Start all nodes and stay until the last one has ended; none is left behind.
+    """Start all nodes and wait until the last one has ended; none is left behind.
 
     SIGINT and SIGTERM are passed on as SIGINT, which every node answers with a clean end. A node that has not ended
     after its `sigterm_timeout_s` gets SIGTERM, and SIGKILL five seconds later; a second Ctrl-C cuts both waits short.
@@ -45,7 +45,7 @@ def supervise(nodes: list[Node]) -> int:
 
 
 def _watch(processes: list[_Process], signals: list[int]) -> bool:
-    """Wait for a reason to stop; start again what wants it. Returns whether the reason is a failure."""
+    """Wait for a reason to stop, and respawn nodes. Returns whether the reason is a failure."""
     failed = False
     while not signals:
         for process in processes:
@@ -66,7 +66,7 @@ def _watch(processes: list[_Process], signals: list[int]) -> bool:
 
 
 def _stop(processes: list[_Process], signals: list[int]) -> bool:
-    """End every process and all that it started; last started, first told. Returns whether one had to be killed."""
+    """End every process and what it started, the last one first. Returns whether one had to be killed."""
     asked = time.monotonic()
     hurry_from = max(len(signals), 1) + 1
     for process in reversed(processes):
@@ -126,11 +126,11 @@ class _Process:
 
     @property
     def alive(self) -> bool:
-        """Whether it was started and `just_ended` has not told of its end yet."""
+        """Whether it was started and `just_ended` has not reported its end yet."""
         return self._popen is not None
 
     def start(self) -> None:
-        """Start it, now or again."""
+        """Start it, for the first time or again."""
         try:
             self._popen = subprocess.Popen(
                 self._command,
@@ -150,12 +150,12 @@ class _Process:
         self._reader.start()
 
     def just_ended(self) -> int | None:
-        """The exit code, once, after the process has ended; plans the next start where one is wanted."""
+        """The exit code, once, after the process has ended; plans the next start if the node respawns."""
         if self._popen is None or self._popen.poll() is None:
             return None
         code = self._popen.returncode
         with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._popen.pid, signal.SIGKILL)  # helpers that it left behind; most leave none
+            os.killpg(self._popen.pid, signal.SIGKILL)  # helper processes that it left behind
         if self._reader is not None:
             self._reader.join(timeout=1.0)
         self._popen = None
@@ -172,7 +172,7 @@ class _Process:
             self.start()
 
     def send(self, number: signal.Signals) -> None:
-        """Signal the node alone; it ends its own children in good order."""
+        """Signal the node alone; it ends its own children."""
         if self._popen is not None:
             self._popen.send_signal(number)
 
@@ -187,5 +187,5 @@ def _say(text: str) -> None:
 
 
 def _write(line: str) -> None:
-    with _output, contextlib.suppress(OSError):  # nobody may be reading any more; the nodes go on
+    with _output, contextlib.suppress(OSError):  # the reader may be gone; the nodes go on
         print(line, flush=True)

@@ -30,14 +30,14 @@ def draw_curve(axes: Axes, training: Sequence[bool], base: SuccessRate, adapted:
     """Draw the success rate over the training episodes.
 
     Args:
-        axes: To draw into.
-        training: Success of each training episode, in their order.
-        base: Of the skill as fitted.
-        adapted: After training, deterministic.
+        axes: Where to draw.
+        training: Success of each training episode, in order.
+        base: Success rate of the skill as fitted.
+        adapted: Success rate after training, deterministic policy.
     """
     outcomes = np.array(training, dtype=float)
     if outcomes.size:
-        ends = np.arange(min(5, outcomes.size), outcomes.size + 1)  # a mean of fewer says nothing
+        ends = np.arange(min(5, outcomes.size), outcomes.size + 1)  # a mean over fewer episodes says nothing
         windows = [outcomes[max(0, end - WINDOW) : end] for end in ends]
         bands = np.array([SuccessRate(int(w.sum()), w.size).interval for w in windows])
         label = f"while exploring, mean of the last {WINDOW}, 95 % interval"
@@ -74,9 +74,10 @@ def mixture_figure(base: SkillModel, adapted: SkillModel, before: Watched | None
 
     Args:
         base: The skill as fitted.
-        adapted: With the mixture at the end of an episode.
-        before: That episode with the skill as fitted, where it was played.
-        after: The same with the adapted skill; its decisions are then drawn over time beside the error they undo.
+        adapted: The skill at the end of an episode.
+        before: That episode with the skill as fitted, if it was played.
+        after: The same with the adapted skill; its decisions are then drawn over time, with the error that they
+            compensate.
     """
     decisions = after is not None and len(after.models) > 0
     figure = Figure(figsize=(13.0 if decisions else 9.5, 5.4), layout="constrained")
@@ -104,11 +105,11 @@ def _draw_plane(
             axes.plot(*outline.T, color=colour, lw=0.7, alpha=0.7)
     for watched, colour, name in ((before, BEFORE, "as fitted"), (after, AFTER, "adapted")):
         if watched is not None:
-            axes.plot(*(1e3 * watched.tip_m[:, plane].T), color=colour, lw=2.0, label=f"way of the fingertip {name}")
+            axes.plot(*(1e3 * watched.tip_m[:, plane].T), color=colour, lw=2.0, label=f"path of the fingertip {name}")
     axes.plot(0.0, 0.0, "kx", ms=9, mew=2, label="target as detected")
     watched = after or before
     if watched is not None:
-        axes.plot(*(-1e3 * watched.error_m[plane]), "k*", ms=12, label="target in truth")
+        axes.plot(*(-1e3 * watched.error_m[plane]), "k*", ms=12, label="true target")
     axes.set(xlabel=f"{_NAMES[plane[0]]} relative to the detected target (mm)", ylabel=f"{_NAMES[plane[1]]} (mm)")
     axes.set_aspect("equal", adjustable="datalim")
     axes.grid(alpha=0.25)
@@ -122,7 +123,7 @@ def _draw_decisions(axes: Axes, base: SkillModel, after: Watched) -> None:
         held = np.append(shifts_mm[:, axis], shifts_mm[-1, axis])
         axes.step(time_s, held, where="post", color=colour, lw=2, label=f"shift along {_NAMES[axis]}")
         axes.axhline(-1e3 * after.error_m[axis], color=colour, ls=":", lw=1.5)
-    axes.plot([], [], color="0.4", ls=":", label="undoes the hidden error")
+    axes.plot([], [], color="0.4", ls=":", label="compensates the hidden error")
     axes.set(xlabel="time in the episode (s)", ylabel="the agent's shift of the skill (mm)")
     axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, fontsize=9, frameon=False)
     axes.grid(alpha=0.25)

@@ -23,7 +23,7 @@ from sac_gmm.tasks import Task
 _HEIGHT = 480  # of a frame
 _SIDE = 240  # of a sensor's picture
 _BAR = 28  # of the line of text below
-_HOLD_S = 1.0  # for which the last frame stands still
+_HOLD_S = 1.0  # how long the last frame is shown
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Frame:
     Attributes:
         picture: RGB, shape (height, width, 3).
         time_s: Since the start of the episode.
-        success: Whether the task is done, as the truth says.
+        success: Whether the task is done, by the simulation's ground truth.
     """
 
     picture: Picture
@@ -49,16 +49,15 @@ class Frame:
 
 @dataclass(frozen=True)
 class Watched:
-    """One episode, and what a person wants to see of it.
+    """One episode as it was filmed.
 
     Attributes:
-        outcome: How it went.
+        outcome: Its outcome.
         sigma_m: Noise on the detected target per axis.
         duration_s: Of the episode.
-        tip_m: Way of the fingertip relative to the detected target, one row per control step, (T, 3), m, base axes.
-        error_m: Where the target was detected, less where it was, (3,); the truth, which no skill sees.
-        models: The skill that each decision put in force, with the time of the decision in s; empty for skills without
-            a mixture.
+        tip_m: (T, 3) path of the fingertip relative to the detected target, a row per control step, m, base axes.
+        error_m: (3,) detected minus true position of the target, m; no skill sees the true one.
+        models: The skill after each decision, with the time of the decision in s; empty for skills without a mixture.
         frames: Of the film.
     """
 
@@ -79,20 +78,20 @@ def watch(
     *,
     frame_interval: int = 3,
     from_s: float = 0.0,
-    most_frames: int | None = None,
+    max_frames: int | None = None,
     width: int = 0,
 ) -> Watched:
-    """Play an episode and look on; a frame every few control steps, and one at its end.
+    """Play and film an episode: a frame every few control steps, and one at its end.
 
     Args:
         env: Task and decoder.
-        policy: Who decides; `still` for a skill that decides nothing.
+        policy: What decides; `still` for a skill that decides nothing.
         seed: Of the episode.
-        sigma_m: Noise on the detected target per axis; the task's own where None.
-        frame_interval: Control steps from frame to frame.
-        from_s: Time of the first frame; drawing them is what takes long.
-        most_frames: How many frames at most.
-        width: Of a frame in pixels; 0 leaves it as it is drawn.
+        sigma_m: Noise on the detected target per axis; None for the task's own.
+        frame_interval: Control steps between two frames.
+        from_s: Time of the first frame; drawing is what takes the time.
+        max_frames: Maximum number of frames.
+        width: Width of a frame in pixels; 0 for as it is drawn.
     """
     task: Any = env.task
     noise_m = task.target_noise_std_m if sigma_m is None else sigma_m
@@ -101,7 +100,7 @@ def watch(
     models: list[tuple[float, SkillModel]] = []
 
     def draw(ended: bool) -> None:
-        if most_frames is not None and len(frames) >= most_frames:
+        if max_frames is not None and len(frames) >= max_frames:
             return
         success = task.truth()["success"] > 0.5
         time_s = task.elapsed_steps * task.control_dt_s
@@ -120,8 +119,8 @@ def watch(
     env.on_state = on_state
     outcome = run_episode(env, policy, seed, {"target_noise_std_m": noise_m}, on_step)
     duration_s = task.elapsed_steps * task.control_dt_s
-    if frames and frames[-1].time_s == duration_s and most_frames is None:
-        frames.pop()  # the same moment, without the word on how it ended
+    if frames and frames[-1].time_s == duration_s and max_frames is None:
+        frames.pop()  # the same moment, but without the outcome in its caption
     draw(ended=True)
     return Watched(outcome, noise_m, duration_s, np.array(tip_m), task.target_m - task.true_target_m, models, frames)
 
@@ -146,10 +145,10 @@ def compose(task: Task, caption: str) -> Picture:
 
 
 def write_film(path: Path, frames: Sequence[Frame], frames_per_s: float) -> None:
-    """Write frames as .gif or .mp4; the last one stands for a second.
+    """Write frames as .gif or .mp4; the last one is held for a second.
 
     Raises:
-        UserError: The file's ending is another, or there are no frames.
+        UserError: The file has another ending, or there are no frames.
     """
     if not frames:
         raise UserError(f"{path}: there are no frames to write")
@@ -174,7 +173,7 @@ def write_still(path: Path, frame: Frame) -> None:
 def _write_gif(path: Path, pictures: Sequence[Picture], frames_per_s: float) -> None:
     from PIL import Image
 
-    # One palette for all frames, and no dither: what stands still in the picture then costs nothing in the file.
+    # One palette for all frames and no dither: parts of the picture that do not change then take no space in the file.
     images = [Image.fromarray(picture) for picture in pictures]
     palette = images[len(images) // 2].quantize(128)
     images = [image.quantize(palette=palette, dither=Image.Dither.NONE) for image in images]
@@ -185,9 +184,9 @@ def _write_gif(path: Path, pictures: Sequence[Picture], frames_per_s: float) -> 
 
 
 def _write_mp4(path: Path, pictures: Sequence[Picture], frames_per_s: float) -> None:
-    height, width = (side - side % 2 for side in pictures[0].shape[:2])  # the codec wants even sides
+    height, width = (side - side % 2 for side in pictures[0].shape[:2])  # the codec requires even sides
     with atomic_file(path) as partial:
-        named = partial.with_suffix(".mp4")  # the writer goes by the ending
+        named = partial.with_suffix(".mp4")  # the writer chooses the format by the ending
         try:
             writer = cv2.VideoWriter(str(named), cv2.VideoWriter.fourcc(*"mp4v"), frames_per_s, (width, height))
             if not writer.isOpened():
@@ -195,7 +194,7 @@ def _write_mp4(path: Path, pictures: Sequence[Picture], frames_per_s: float) -> 
             for picture in pictures:
                 writer.write(cv2.cvtColor(picture[:height, :width], cv2.COLOR_RGB2BGR))
             writer.release()
-            # The writer does not say when the disk is full.
+            # The writer does not report a full disk.
             if (written := _count_frames(named)) < len(pictures):
                 raise UserError(
                     f"cannot write {path}: {written} of {len(pictures)} frames can be read back; make room on the disk"

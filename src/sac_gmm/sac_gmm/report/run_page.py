@@ -1,6 +1,6 @@
-"""One page about one run: settings, learning, before and after, every episode. Opens from disk, alone.
+"""One page about one run: settings, learning, before and after, every episode, in one file.
 
-Three kinds of folders are known: a run of `sac-gmm train`, a run of `sac-gmm demo`, and the folder of a table.
+It knows three kinds of folders: a run of `sac-gmm train`, a run of `sac-gmm demo`, and a table.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from sac_gmm.report.sections import (
 from sac_gmm.report.table_page import table_page
 from sac_gmm.training.seeds import seed_bank
 
-_FAILURES = 6  # strips of failures that are shown
+_FAILURES = 6  # number of failures that are shown
 
 
 def write_report(folder: Path | str, films: int = 2, table: Path | None = None) -> Path:
@@ -45,14 +45,14 @@ def write_report(folder: Path | str, films: int = 2, table: Path | None = None) 
 
     Args:
         folder: Of a run of `sac-gmm train` or `sac-gmm demo`, or of a table.
-        films: Of a trained skill: how many episodes are filmed before and after, and how many failures. 0 for none.
-        table: A `table.json` whose results stand beside a trained skill's.
+        films: For a trained skill: how many episodes are filmed before and after, and how many failures; 0 for none.
+        table: A `table.json` whose results are shown beside those of a trained skill.
 
     Returns:
         The page's path.
 
     Raises:
-        UserError: The folder is of none of these kinds, or a file in it is not what it should be.
+        UserError: The folder is none of these, or a file in it is damaged.
     """
     folder = Path(folder)
     try:
@@ -78,7 +78,7 @@ def _page(folder: Path, films: int, table: Path | None) -> Page:
 
 
 def write_summary(run_dir: Path) -> Path:
-    """Write the essence of a demo as `summary.png`: strips before and after over the learning curve."""
+    """Write a summary of a demo as `summary.png`: pictures before and after, and the learning curve."""
     episodes = read_episodes(run_dir)
     strips = [(strips[0], caption) for strips, caption in _strips(run_dir) if strips]
     figure = Figure(figsize=(8.5, 4.0 + 1.2 * len(strips)), layout="constrained")
@@ -140,7 +140,7 @@ def _demo_page(run_dir: Path) -> Page:
 
 
 def _strips(run_dir: Path) -> list[tuple[list[Path], str]]:
-    """Failures before and successes after, from the fixed camera, and what to say of them."""
+    """Pictures of failures before and successes after, by the fixed camera, each with its caption."""
     wanted = (
         ("base", "failure", "Before: the skill as fitted misses the handle"),
         ("evaluate", "success", "After: the adapted skill opens the door, and the marker comes into view"),
@@ -193,7 +193,7 @@ def _measurements(run_dir: Path) -> dict[str, dict[str, Any]]:
     """Results of `sac-gmm evaluate` in the folder by their file names, those on the test bank first.
 
     Raises:
-        UserError: One of them tells of more or fewer episodes than it says.
+        UserError: A result has another number of outcomes than of episodes.
     """
     found = {}
     for path in sorted(run_dir.glob("*.json")):
@@ -208,10 +208,10 @@ def _measurements(run_dir: Path) -> dict[str, dict[str, Any]]:
 
 
 def _film_section(page: Page, run_dir: Path, films: int, test: dict[str, Any] | None) -> None:
-    """Films of what was gained and of what still fails, and what the agent did to the mixture."""
+    """Films of episodes that adapting won and of failures, and what the agent did to the mixture."""
     candidate = open_candidate(str(run_dir), None, Path())
     chosen = _seeds_to_film(test, films)
-    # As in the measurement, so that the films end as it says; without one as in training.
+    # As in the measurement, so that the films show its outcomes; without one as in training.
     sigma_m = None if test is None else test["sigma_m"]
     options = {} if test is not None else read_fields(run_dir / "config.json", "task_options")["task_options"]
     fitted = Candidate(candidate.task, "gmm", candidate.settings, candidate.model)
@@ -239,7 +239,7 @@ def _film_section(page: Page, run_dir: Path, films: int, test: dict[str, Any] | 
 
 
 def _seeds_to_film(test: dict[str, Any] | None, films: int) -> dict[str, list[int]]:
-    """Of a measurement: episodes that adapting won, and those that failed. Without one the first of the test bank."""
+    """Episodes that adapting won and that failed in a measurement; without one, the first of the test bank."""
     if test is None:
         return {"won by adapting": list(seed_bank("test", 0, films)), "failed": []}
     seeds = episode_seeds(test["seed_bank"], test["episodes"])

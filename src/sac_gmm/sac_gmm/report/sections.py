@@ -1,4 +1,4 @@
-"""What the pages about several kinds of runs share: sections that stand in more than one of them, and films."""
+"""Sections and films that the pages about several kinds of runs have in common."""
 
 from __future__ import annotations
 
@@ -29,21 +29,21 @@ _FILM_WIDTH, _FRAME_INTERVAL = 480, 3
 
 @contextlib.contextmanager
 def naming(path: Path) -> Iterator[None]:
-    """What stumbles in this block stumbles over the content of `path`: say so.
+    """Turn errors about the content of `path` in this block into one that names the file.
 
     Raises:
-        UserError: A field is missing, or is of another kind than this version writes.
+        UserError: A field is missing, or is not of the kind that this version writes.
     """
     try:
         yield
     except KeyError as error:
-        raise UserError(f"{path}: the field {error} is missing: make the file anew") from error
+        raise UserError(f"{path}: the field {error} is missing: make the file again") from error
     except (TypeError, ValueError, AttributeError, IndexError) as error:
-        raise UserError(f"{path} is not what this version writes ({error}): make it anew") from error
+        raise UserError(f"{path} is not what this version writes ({error}): make it again") from error
 
 
 def read_fields(path: Path, *fields: str) -> dict[str, Any]:
-    """A JSON file that is an object with these fields at least.
+    """Read a JSON file that must be an object with at least these fields.
 
     Raises:
         UserError: The file cannot be read, is something else, or lacks one of them.
@@ -99,7 +99,7 @@ def published_section(
     ours: Sequence[tuple[str, SuccessRate]],
     table: Path | None = None,
 ) -> None:
-    """This run beside what others reach on the task: the rows of a table, and the paper in its own scene."""
+    """This run compared with others on the task: the rows of a table, and the paper in its own scene."""
     rows: list[tuple[object, ...]] = [
         (name, rate if rate.episodes else "not measured", "this run") for name, rate in ours
     ]
@@ -116,7 +116,7 @@ def published_section(
 
 
 def skill_section(page: Page, run_dir: Path) -> None:
-    """The picture that `sac-gmm fit` drew, where there is one."""
+    """The picture that `sac-gmm fit` drew, if there is one."""
     picture = run_dir / "skill.png"
     if picture.exists():
         page.section("The skill as fitted")
@@ -124,9 +124,9 @@ def skill_section(page: Page, run_dir: Path) -> None:
 
 
 def episodes_section(page: Page, episodes: Sequence[Episode]) -> None:
-    """Every logged episode as a square."""
+    """A square for each logged episode."""
     page.section("Every episode")
-    page.text("Green: success. Grey: failure. With the mouse over a square: its seed and how long it took.")
+    page.text("Green: success. Grey: failure. Point at a square for its seed and length.")
     for mode, title in _MODES.items():
         mine = [episode for episode in episodes if episode["mode"] == mode]
         if mine:
@@ -139,7 +139,7 @@ def _tell(episode: Episode) -> str:
 
 
 def timing_section(page: Page, episodes: Sequence[Episode]) -> None:
-    """How long the episodes took, phase by phase."""
+    """How long the episodes took in each phase."""
     page.section("Timing")
     rows = []
     for mode, title in _MODES.items():
@@ -185,7 +185,7 @@ def watch_candidate(candidate: Candidate, seed: int, sigma_m: float | None, opti
 
 
 def show_films(page: Page, films: Iterable[tuple[str, Watched]]) -> None:
-    """Films side by side, each with what it shows and how it ended."""
+    """Films side by side, each with a title and its outcome."""
     page.pictures([(_gif(watched), f"{title}{_outcome(watched)}") for title, watched in films], "gif")
 
 
@@ -206,7 +206,7 @@ def named_outcomes(outcomes: str, seeds: Sequence[int]) -> list[tuple[bool, str]
     """A string of 0 and 1 for `Page.outcomes`.
 
     Raises:
-        ValueError: It tells of more or fewer episodes than there are seeds.
+        ValueError: The number of outcomes is not the number of seeds.
     """
     if len(outcomes) != len(seeds):
         raise ValueError(f"{len(outcomes)} outcomes of {len(seeds)} episodes")

@@ -21,8 +21,8 @@ _N_SIGMA = 2.0
 def draw(path: Path, skill: SkillModel, x: Array, v: Array, lengths: Any, dt_s: float) -> None:
     """Write the picture of a positional skill.
 
-    Every panel is seen along the axes that it does not show; the field in it is taken at the depth of the nearest
-    demonstrated position. The last panel is the way to the attractor over time.
+    Each panel is a projection on two axes; its field is evaluated at the depth of the nearest demonstrated point. The
+    last panel shows the distance from the attractor over time.
 
     Args:
         path: .png, .pdf or .svg.
@@ -67,13 +67,13 @@ def draw_plane(axis: Any, skill: SkillModel, x: Array, demos: list[Array], paths
     """Draw the plane of the coordinates i and j, in millimetres.
 
     Args:
-        axis: Of matplotlib.
+        axis: Matplotlib axes.
         skill: In metres and seconds.
-        x: (N, d) demonstrated positions; the field is taken at the depth of the nearest.
-        demos: The same, one by one.
+        x: (N, d) demonstrated positions; the field is evaluated at the depth of the nearest one.
+        demos: The same, a list with one array per demonstration.
         paths: (T, n, d) rollouts.
-        i: Coordinate to the right.
-        j: Coordinate upwards.
+        i: Horizontal coordinate.
+        j: Vertical coordinate.
     """
     from scipy.spatial import cKDTree
 

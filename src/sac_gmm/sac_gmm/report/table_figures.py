@@ -1,4 +1,4 @@
-"""Pictures of the comparison: learning curves, no regret, success against noise."""
+"""Pictures of the comparison: learning curves with the limit of regret, and success against noise."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _COLOURS = {skill: f"C{number}" for number, skill in enumerate(CONTENDERS)}  # t
 
 
 def draw_all(folder: Path, table: dict[str, Any]) -> list[Path]:
-    """Draw every picture for which there is something; return their paths."""
+    """Draw every picture for which there are data; return their paths."""
     tasks = list(dict.fromkeys(row["task"] for row in table["rows"]))
     drawn = []
     if any("training" in row for row in table["rows"]):
@@ -26,14 +26,14 @@ def draw_all(folder: Path, table: dict[str, Any]) -> list[Path]:
 
 
 def _draw_curves(path: Path, table: dict[str, Any], tasks: list[str], folder: Path) -> Path:
-    """Success in windows of training episodes, the mean over seeds with its spread, over the base skill's rate."""
+    """Success in windows of training episodes (mean and range over seeds), with the base skill's rate."""
     figure, axes = _panels(len(tasks))
     for axis, task in zip(axes, tasks, strict=True):
         base = next((row for row in table["rows"] if (row["task"], row["skill"]) == (task, "gmm")), None)
         if base is not None:
             rate = base["tests"]["test"]["rate"]
             axis.axhline(rate, color="0.3", lw=1, ls="--", label="GMM")
-            axis.axhline(rate - 0.1, color="0.7", lw=0.8, ls=":", label="10 points under it")
+            axis.axhline(rate - 0.1, color="0.7", lw=0.8, ls=":", label="10 points below")
         for row in table["rows"]:
             if row["task"] != task or row["variant"] or "training" not in row:
                 continue

@@ -1,4 +1,4 @@
-"""The page about a comparison: the table, its pictures, every episode, and what SAC-GMM still fails at."""
+"""The page about a comparison: the table, its pictures, every episode, and failures of SAC-GMM."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sac_gmm.report.table_figures import draw_all
 
 
 def table_page(folder: Path, films: int) -> Page:
-    """The page about the `table.json` of a folder, with so many films of failures where the runs are still there."""
+    """The page about a folder's `table.json`; `films` failures are shown of each task whose runs are still there."""
     path = folder / "table.json"
     table = read_fields(path, "rows", "episodes", "missing", "git")
     if not table["rows"]:
@@ -77,7 +77,7 @@ def _task_section(page: Page, task: str, rows: list[dict[str, Any]]) -> None:
 
 
 def _failures_section(page: Page, folder: Path, task: str, films: int) -> None:
-    """Films of what SAC-GMM's first training seed fails at, where its run has been kept."""
+    """Films of failures of SAC-GMM's first training seed, if its run was kept."""
     run_dir, cell = folder / "runs" / f"{task}-sac_gmm-0", folder / "cells" / f"{task}-sac_gmm-0.json"
     if (run_dir / "policy.bin").exists() and cell.exists():
         with naming(cell):

@@ -1,4 +1,4 @@
-"""Run episodes in several processes at once; what comes out is what one process would give."""
+"""Run episodes in several processes; the outcomes are those of a single process."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ def run_episodes_parallel(
     make_policy: Callable[[], Policy] | None = None,
     options: dict[str, Any] | None = None,
 ) -> Iterator[Outcome]:
-    """Run one episode per seed, each whole in one of several worker processes, and give the outcomes in order.
+    """Run one episode per seed, each in one of several worker processes, and yield the outcomes in order.
 
-    A seed alone determines its episode, so the outcomes do not depend on how many workers there are. Closing the
+    An episode depends on its seed alone, so the outcomes do not depend on the number of workers. Closing the
     iterator stops the workers; they end as well when this process is killed.
 
     Args:
         make_env: Builds task and decoder, once in each worker. It is sent there, so it must be a function of a module
-            (or `functools.partial` of one), not a lambda; a script that calls this needs `if __name__ == "__main__":`.
+            (or a `functools.partial` of one), not a lambda; a script needs `if __name__ == "__main__":`.
         seeds: One per episode.
-        workers: Processes; with 1 all runs in this process.
-        make_policy: Builds the policy, like `make_env`; it must keep nothing from one episode to the next. None for
+        workers: Number of processes; with 1 everything runs in this process.
+        make_policy: Builds the policy, like `make_env`; it must keep no state from one episode to the next. None for
             the skill as fitted (all actions zero).
         options: For the task's reset, such as `target_noise_std_m`.
 
@@ -75,7 +75,7 @@ def _run(
 
 
 class _Player:
-    """Plays episodes in one environment, built when the first is asked for."""
+    """Plays episodes in one environment, which is built for the first of them."""
 
     def __init__(
         self,
