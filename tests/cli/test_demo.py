@@ -134,7 +134,7 @@ def test_a_folder_of_something_else_is_never_renamed(tmp_path, text):
     (tmp_path / "demo" / "notes.txt").write_text("mine")
     if text is not None:
         (tmp_path / "demo" / "config.json").write_text(text)
-    with pytest.raises(UserError, match=r"something else than a demo|expected a JSON object"):
+    with pytest.raises(UserError, match=r"something other than a demo|expected a JSON object"):
         demo._keep_older(tmp_path / "demo")
     assert (tmp_path / "demo" / "notes.txt").exists()
 

@@ -4,8 +4,8 @@
     sac-gmm demo --resume
 
 Fits a skill to the five door demonstrations, starts the nodes of simulation.launch.yaml, measures the skill as fitted,
-lets the agent adapt it from the ArUco reward alone, measures again, and writes result.json and report.html. Ctrl-C
-stops everything cleanly; --resume goes on where it stopped. An older run in the same folder is kept under another name.
+lets the agent adapt it with the ArUco reward alone, measures again, and writes result.json and report.html. Ctrl-C
+stops everything cleanly; --resume continues. An older run in the same folder is kept under another name.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ from sac_gmm.core.runs import EpisodeLog, check_same_values, locked_run, put_asi
 REWARD_SOURCE = "aruco"
 _ACTIVE_FILE = "episodes.jsonl"
 _CHECKPOINT = Path("adapter", "agent.checkpoint")  # where sac_adapter writes it, below the run's folder
-_STOP_S = 60.0  # for nodes to end by themselves: the adapter may be learning, and saves itself
-_UNSAVED_S = 60.0  # no longer does the adapter learn without a checkpoint: it saves itself every 30 s
-_AHEAD = 3  # so many episodes may the adapter have saved that a demo which was killed did not come to hear of
-_LOOK_S = 0.5  # between two looks at the nodes while no episode ends
+_STOP_S = 60.0  # until nodes must have ended: the adapter may be learning, and saves itself first
+_UNSAVED_S = 60.0  # the adapter never learns for longer without a checkpoint: it saves itself every 30 s
+_AHEAD = 3  # the adapter may have saved so many episodes that a killed demo had not logged yet
+_LOOK_S = 0.5  # between two checks of the nodes while no episode ends
 _LAST_LINES = 5  # of a node that failed
 
 
@@ -48,13 +48,13 @@ class Demo:
 
     # Number of the training run: seeds of exploration, learning and training episodes.
     seed: int = 0
-    # Go on with the run in the folder.
+    # Continue the run in the folder.
     resume: bool = False
     # Folder of the run.
     run_dir: Path = Path("runs/demo")
     # Folder of the demonstration bags.
     bags: Path = Path("demos/door")
-    # Name of the task, which launch file and agent are given.
+    # Name of the task.
     task: str = "door"
     # Components of the mixture.
     components: int = 8
@@ -81,7 +81,7 @@ def main(args: list[str]) -> int:
 
 
 def run(demo: Demo) -> int:
-    """Run what is still missing of a demo and write its result and report."""
+    """Run what is missing of a demo, and write its result and report."""
     phases = (
         _Phase("base", "base", demo.base_episodes, "base skill", films=True),
         _Phase("train", "train", demo.training_episodes, "adapting", films=False),
@@ -104,7 +104,7 @@ def run(demo: Demo) -> int:
 
 
 def _check(demo: Demo, phases: tuple[_Phase, ...]) -> None:
-    """Refuse what would fail later, while nothing has been touched."""
+    """Refuse what would fail later, before anything is changed."""
     from sac_gmm.demos import find_bags
     from sac_gmm.tasks import task_class
     from sac_gmm.training.seeds import seed_bank
@@ -144,11 +144,11 @@ def _open_log(run_dir: Path) -> EpisodeLog:
 
 
 def _keep_older(run_dir: Path) -> None:
-    """Give the folder of an older run another name; anything else stays as it is, and is refused."""
+    """Rename the folder of an older run; refuse a folder that holds anything else."""
     if not run_dir.exists() or (run_dir.is_dir() and not any(run_dir.iterdir())):
         return
     if not (run_dir / "config.json").exists() or "base_episodes" not in read_config(run_dir):
-        raise UserError(f"{run_dir} holds something else than a demo: give --run-dir a folder that is new or empty")
+        raise UserError(f"{run_dir} holds something other than a demo: give --run-dir a new or empty folder")
     if run_dir.name in ("", ".."):
         raise UserError(f"{run_dir} holds a run, which would be renamed: give --run-dir the folder's own name")
     with locked_run(run_dir):
@@ -166,7 +166,7 @@ def _prepare_folder(demo: Demo) -> None:
 
 
 def _forget_what_was_lost(log: EpisodeLog, checkpoint: Path) -> None:
-    """Drop from the log what the agent's checkpoint does not have behind it, and all that followed: it is run again."""
+    """Drop from the log what came after the agent's checkpoint; those episodes are run again."""
     from sac_gmm.rl import read_extra
 
     if not checkpoint.exists():
@@ -187,14 +187,14 @@ def _forget_what_was_lost(log: EpisodeLog, checkpoint: Path) -> None:
         of_mode = log.of(mode)
         kept += of_mode[: learned.get(mode, len(of_mode))]
         if len(of_mode) > learned.get(mode, len(of_mode)):
-            break  # what came later was done by another agent
+            break  # later episodes were run by an agent that is lost
     if lost := len(log.episodes) - len(kept):
         print(f"{lost} episodes came after the agent's last checkpoint: they are run again")
         log.rewrite(kept)
 
 
 def _begin_anew(log: EpisodeLog, checkpoint: Path) -> None:
-    """Put aside the log of an agent that has left no checkpoint, unless it must have had one."""
+    """Put aside the log of an agent that left no checkpoint, unless it must have had one."""
     if not log.episodes:
         return
     if sum(episode["wall_s"] for episode in log.episodes if episode["mode"] != "base") > _UNSAVED_S:
@@ -217,12 +217,12 @@ def _fit(demo: Demo) -> Path:
 
 @contextlib.contextmanager
 def _nodes(demo: Demo, model: Path, lock: int) -> Iterator[Callable[[], None]]:
-    """Start the nodes; gives a function that raises when they have ended too early. Stops them in the end.
+    """Start the nodes; yield a function that raises if they have ended too early; stop them at the end.
 
-    Should this program be killed, they stop as well, and the folder stays locked until they have.
+    If this program is killed, they stop as well, and the folder stays locked until they have.
     """
     log = demo.run_dir / "nodes.log"
-    # The demo talks to itself alone: a robot in the laboratory's network must never hear it.
+    # The demo stays on this machine: a robot on the laboratory's network must never hear it.
     os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
     os.environ.setdefault("ROS_DOMAIN_ID", str(1 + os.getpid() % 50))
     arguments = {
@@ -234,7 +234,7 @@ def _nodes(demo: Demo, model: Path, lock: int) -> Iterator[Callable[[], None]]:
     command = [sys.executable, "-m", "sac_gmm.cli.main", "up", "sac_gmm_bringup", "simulation.launch.yaml"]
     command += [f"{name}:={value}" for name, value in arguments.items()]
     with log.open("a", encoding="utf-8") as file:
-        before = log.stat().st_size  # what the nodes of an earlier start have said
+        before = log.stat().st_size  # output of an earlier start
         nodes = subprocess.Popen(
             command,
             stdout=file,
@@ -257,7 +257,7 @@ def _nodes(demo: Demo, model: Path, lock: int) -> Iterator[Callable[[], None]]:
 
 
 def _why_ended(said: str) -> str:
-    """The last words of the node that failed first, and how it ended; of all of them where none failed."""
+    """The last lines of the node that failed first, and how it ended; of all nodes if none failed."""
     lines = said.splitlines()
     failed = re.search(r"^\[launch\] (\S+): (ended with exit code [1-9]|killed by).*$", said, re.MULTILINE)
     if failed is not None:
@@ -311,7 +311,7 @@ def _run_phase(demo: Demo, phase: _Phase, log: EpisodeLog, check_nodes: Callable
 
 
 def _lines(client: subprocess.Popen[str], check_nodes: Callable[[], None]) -> Iterator[str]:
-    """What a process says, line by line; while it says nothing, whether there still are nodes is looked at."""
+    """The output of a process, line by line; while there is none, check that the nodes still run."""
     said: queue.Queue[str | None] = queue.Queue()
 
     def listen() -> None:
