@@ -3,12 +3,13 @@
 import json
 
 import pytest
+from lasa_files import save_motions
 
 from sac_gmm.bench.models import em as bench_em
 from sac_gmm.bench.models import gmr as bench_gmr
 from sac_gmm.bench.models import lasa as bench_lasa
 from sac_gmm.bench.models import lpv as bench_lpv
-from sac_gmm.bench.models.lasa_data import make_motion, save_motions
+from sac_gmm.bench.models.lasa_data import make_motion
 from sac_gmm.bench.tasks import sim as bench_sim
 from sac_gmm.cli import bench
 from sac_gmm.cli.main import main

@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
+from lasa_files import save_motions
 
-from sac_gmm.bench.models.lasa_data import FIGURES, N_SAMPLES, load_motions, make_motion, make_motions, save_motions
+from sac_gmm.bench.models.lasa_data import FIGURES, N_SAMPLES, load_motions, make_motion, make_motions
 from sac_gmm.bench.models.lasa_protocol import score, split
 from sac_gmm.core.errors import UserError
 from sac_gmm.models import fit_lpv_ds, fit_seds
