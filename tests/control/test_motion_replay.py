@@ -99,7 +99,7 @@ def test_an_arm_that_is_held_ends_the_replay():
     player = replay(max_deviation_m=0.03)
     player.start(WAY[0])
     *_, last = drive(player, WAY[0], blocked=True)
-    assert last.state is ReplayState.ABORTED and "off the recorded way" in last.text
+    assert last.state is ReplayState.ABORTED and "off the recorded path" in last.text
 
 
 def test_stop_ramps_down():

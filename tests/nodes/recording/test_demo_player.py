@@ -158,7 +158,7 @@ def test_an_arm_that_does_not_follow_ends_it_with_a_sentence(graph, bag):
     graph.wait(lambda: player.poll() is not None or arm.commands, "a command")
     assert player.wait(120.0) == 2
     graph.processes.pop("demo_player")
-    assert "off the recorded way" in graph.output("demo_player")
+    assert "off the recorded path" in graph.output("demo_player")
     assert not arm.commands[-1].any()
 
 

@@ -26,8 +26,8 @@ class ReplaySettings:
     speed_scale: float = number(0.25, 0.01, 1.0, "", "share of the recorded speed")
     ramp_s: float = number(2.0, 0.1, 30.0, "s", "the speed grows from zero over this time")
     start_tolerance_m: float = number(0.03, 0.001, 0.3, "m", "further from the start than this, the arm is not moved")
-    max_deviation_m: float = number(0.05, 0.002, 0.5, "m", "further from the recorded way than this, the replay ends")
-    gain_1_s: float = number(1.0, 0.0, 5.0, "1/s", "velocity back to the recorded way, per metre off it")
+    max_deviation_m: float = number(0.05, 0.002, 0.5, "m", "further from the recorded path than this, the replay ends")
+    gain_1_s: float = number(1.0, 0.0, 5.0, "1/s", "velocity back to the recorded path, per metre off it")
 
     def __post_init__(self) -> None:
         check_settings(self)
@@ -44,25 +44,25 @@ class ReplayState(Enum):
 
 
 class ReplayTick(NamedTuple):
-    """What came of one tick. The twist is valid until the next tick."""
+    """The result of one tick. The twist is valid until the next tick."""
 
     twist: npt.NDArray[np.float64]  # (6,) [vx vy vz wx wy wz], m/s and rad/s, base frame
     publish: bool  # whether to send the twist; false is silence
     state: ReplayState
     limit: Limit
-    share: float  # of the recorded time that has been gone, 0 to 1
+    share: float  # of the recorded time that has been replayed, 0 to 1
     text: str  # why it ended early
 
 
 class MotionReplay:
-    """Follows a recorded way through the safety pipeline.
+    """Follows a recorded path through the safety pipeline.
 
     Args:
-        time_s: (T,) of the recording, increasing.
-        position_m: (T, 3) of the end-effector, base frame.
-        limits: What the arm may do.
+        time_s: (T,) times of the recording, increasing.
+        position_m: (T, 3) positions of the end-effector, base frame.
+        limits: Limits of the arm.
         dt_s: The control period.
-        settings: How the way is gone.
+        settings: How the path is replayed.
 
     Raises:
         UserError: The recording is too short, is not finite, or leaves the workspace box.
@@ -79,15 +79,15 @@ class MotionReplay:
         self._time_s = np.asarray(time_s, np.float64) - np.asarray(time_s, np.float64)[0]
         self._way_m = np.array(position_m, np.float64)
         if self._way_m.shape != (self._time_s.size, 3) or self._time_s.size < 3 or (np.diff(self._time_s) <= 0.0).any():
-            raise UserError("the recorded way has fewer than three points or times that do not increase")
+            raise UserError("the recorded path has fewer than three points or times that do not increase")
         if not np.isfinite(self._way_m).all():
-            raise UserError("the recorded way holds a number that is not finite: record it again")
+            raise UserError("the recorded path holds a number that is not finite: record it again")
         low, high = np.array(limits.workspace_min_m), np.array(limits.workspace_max_m)
         outside = np.flatnonzero(((self._way_m < low) | (self._way_m > high)).any(axis=1))
         if outside.size:
             x, y, z = self._way_m[outside[0]].tolist()
             raise UserError(
-                f"the recorded way leaves the workspace box after {self._time_s[outside[0]]:.2f} s, at ({x:.3f}, "
+                f"the recorded path leaves the workspace box after {self._time_s[outside[0]]:.2f} s, at ({x:.3f}, "
                 f"{y:.3f}, {z:.3f}) m: trim it, or widen workspace_min_m and workspace_max_m if the arm may go there"
             )
         self.settings = settings or ReplaySettings()
@@ -111,21 +111,21 @@ class MotionReplay:
 
     @property
     def commands(self) -> bool:
-        """Whether it has begun to command the arm."""
+        """Whether it has started to command the arm."""
         return self._commands
 
     def start(self, position_m: npt.NDArray[np.float64] | None, age_s: float = 0.0) -> None:
-        """Begin, if the arm is where the recording began.
+        """Start, if the arm is where the recording began.
 
         Args:
-            position_m: Where the end-effector is, shape (3,); None while unknown.
-            age_s: How old that is.
+            position_m: (3,) position of the end-effector; None while it is unknown.
+            age_s: Age of that position.
 
         Raises:
-            UserError: It is not, or nobody knows where it is, or the replay has begun already.
+            UserError: It is not, its position is unknown, or the replay has started already.
         """
         if self._state is not ReplayState.WAITING:
-            raise UserError(f"the replay is {self._state.value}: start the player anew")
+            raise UserError(f"the replay is {self._state.value}: start the player again")
         if position_m is None or not np.isfinite(position_m).all():
             raise UserError("no state of the arm has come yet: is the robot or the simulation up?")
         if too_old := self._too_old(age_s):
@@ -141,13 +141,13 @@ class MotionReplay:
         self._commands = True
 
     def stop(self, why: str = "stopped on request") -> None:
-        """Ramp to zero and end; where nothing has been commanded, nothing is: another may command the arm."""
+        """Ramp to zero and end; before the first command, end without any: somebody else may command the arm."""
         if self._state in (ReplayState.WAITING, ReplayState.MOVING):
             self._text = why
             self._state = ReplayState.STOPPING if self._commands else ReplayState.ABORTED
 
     def start_from_rest(self) -> None:
-        """Have the next command begin at zero: no command came for so long that the arm has stopped by itself."""
+        """Let the next command start at zero: there was no command for so long that the arm has stopped by itself."""
         self._ramp = 0.0
         self._pipeline = SafetyPipeline(self.limits, self.dt_s)
 
@@ -155,11 +155,11 @@ class MotionReplay:
         """Compute one command.
 
         Args:
-            position_m: Where the end-effector is, shape (3,); None while unknown.
-            age_s: How old that is.
+            position_m: (3,) position of the end-effector; None while it is unknown.
+            age_s: Age of that position.
 
         Returns:
-            The command; finite and within the limits on speed, acceleration and jerk whatever comes in.
+            The command: finite and within the limits on speed, acceleration and jerk, whatever the input.
         """
         if self._state is ReplayState.MOVING:
             self._guard(position_m, age_s)
@@ -182,17 +182,17 @@ class MotionReplay:
         return ReplayTick(self._twist, publish, self._state, limit, share, self._text)
 
     def _guard(self, position_m: npt.NDArray[np.float64] | None, age_s: float) -> None:
-        """End the replay when the arm is lost or is not where it should be."""
+        """End the replay if the state of the arm is lost or the arm is not where it should be."""
         if position_m is None or not np.isfinite(position_m).all():
-            self.stop("the arm's position is not a number: mend what publishes state/pose")
+            self.stop("the arm's position is not a number: correct what publishes state/pose")
         elif too_old := self._too_old(age_s):
             self.stop(too_old)
         else:
             off_m = float(np.linalg.norm(position_m - self._where(self._way_m)))
             if off_m > self.settings.max_deviation_m:
                 self.stop(
-                    f"the arm is {off_m * 1e3:.0f} mm off the recorded way (limit "
-                    f"{self.settings.max_deviation_m * 1e3:.0f} mm): lower speed_scale, or see what holds it"
+                    f"the arm is {off_m * 1e3:.0f} mm off the recorded path (limit "
+                    f"{self.settings.max_deviation_m * 1e3:.0f} mm): lower speed_scale, or find out what blocks it"
                 )
 
     def _too_old(self, age_s: float) -> str:
@@ -201,7 +201,7 @@ class MotionReplay:
         return f"the state of the arm is {age_s:.2f} s old: check the connection to the robot"
 
     def _follow(self, position_m: npt.NDArray[np.float64]) -> None:
-        """Ask for the recorded velocity at the share of speed, and for what leads back to the recorded way."""
+        """Ask for the recorded velocity, scaled, plus a velocity back to the recorded path."""
         dt_s = self.dt_s
         self._ramp = min(1.0, self._ramp + dt_s / self.settings.ramp_s)
         pace = self.settings.speed_scale * self._ramp
@@ -213,5 +213,5 @@ class MotionReplay:
         self._at_s += pace * dt_s
 
     def _where(self, values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        """A column-wise interpolation of (T, 3) at the time that has been reached."""
+        """Interpolate each column of (T, 3) values at the time reached so far."""
         return np.array([np.interp(self._at_s, self._time_s, column) for column in values.T])

@@ -1,4 +1,4 @@
-"""Films as they come from telephones and cameras: turned, with an uneven rate, cut short."""
+"""Film files as phones and cameras write them: rotated, with an uneven frame rate, or truncated."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ import numpy.typing as npt
 
 from sac_gmm.core.errors import UserError
 
-_NOMINAL_HZ = 30.0  # of a film that does not say
+_NOMINAL_HZ = 30.0  # of a film that does not state its rate
 
 
 class Film:
     """Reads a film from its beginning; close it, or use it in a `with` statement.
 
     Args:
-        path: Any file that OpenCV's ffmpeg reads. A film that a telephone has marked as turned is turned.
+        path: Any file that OpenCV's ffmpeg reads. A film that a phone has marked as rotated is rotated.
 
     Attributes:
         path: The file.
         width: In pixels, as shown.
         height: In pixels, as shown.
         rate_hz: Nominal rate.
-        declared_frames: As many as the file says it has; 0 where it does not say.
+        declared_frames: Number of frames that the file states; 0 if it states none.
 
     Raises:
-        UserError: The file is missing, is no film, or holds no picture.
+        UserError: The file is missing, is not a film, or holds no picture.
     """
 
     def __init__(self, path: Path | str) -> None:
@@ -55,7 +55,7 @@ class Film:
     def frames(self, start: int = 0) -> Iterator[tuple[int, float, npt.NDArray[np.uint8]]]:
         """Number, time in seconds from the first picture, and picture (H, W, 3) RGB of every picture from `start` on.
 
-        Times increase: where the file's own do not, the nominal rate stands in. May be called once.
+        Times increase: where the file's own do not, the nominal rate is used. May be called once.
         """
         picture, at_ms, last_s = self._first, self._first_ms, -1.0
         number = 0

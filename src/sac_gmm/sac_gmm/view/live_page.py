@@ -1,4 +1,4 @@
-"""The page itself: a small web server on this machine, the scene and the panel in it."""
+"""The page: a small web server on this machine, with the scene and the panel."""
 
 from __future__ import annotations
 
@@ -26,21 +26,21 @@ _SKILL_VIEW_M = np.array([0.24, -0.44, 0.26])  # the camera, relative to the tar
 class LivePage:
     """Serves a source to browsers.
 
-    Nothing on the page comes from elsewhere: the browser loads it from here and asks nobody else.
+    The browser loads everything from this server and nothing from elsewhere.
 
     Args:
         source: What is shown.
-        host: Address to listen at. Whoever reaches it can press the buttons.
+        host: Address to listen at. Everybody who can reach it can press the buttons.
         port: To listen at.
 
     Raises:
-        UserError: The port is taken, or the address is none of this machine's.
+        UserError: The port is taken, or the address is not this machine's.
     """
 
     def __init__(self, source: Source, host: str = LOOPBACK, port: int = 8080) -> None:
         _check_free(host, port)
         self._source = source
-        with contextlib.redirect_stdout(io.StringIO()):  # whoever opens the page says where it is
+        with contextlib.redirect_stdout(io.StringIO()):  # the caller prints the address
             self._server = viser.ViserServer(host, port, label="SAC-GMM", verbose=False)
         self._server.gui.configure_theme(show_logo=False, show_share_button=False)
         self._server.gui.main_panel.dock_right()
@@ -54,25 +54,25 @@ class LivePage:
 
     @property
     def address(self) -> str:
-        """Where the browser finds it."""
+        """The page's URL."""
         return f"http://{self._server.get_host()}:{self._server.get_port()}"
 
     def show(self) -> None:
-        """Show what there is now."""
+        """Show the current snapshot."""
         snapshot = self._source.snapshot()
         with self._server.atomic():
             self._scene.show(snapshot)
             self._panel.show(snapshot)
 
     def run(self, stopping: threading.Event, rate_hz: float = 10.0) -> None:
-        """Show what there is, again and again, until `stopping` is set."""
+        """Show the current snapshot at `rate_hz` until `stopping` is set."""
         due_s = time.monotonic()
         while not stopping.wait(max(due_s - time.monotonic(), 0.0)):
             self.show()
             due_s = max(due_s + 1.0 / rate_hz, time.monotonic())
 
     def _look(self, client: viser.ClientHandle, at: str) -> None:
-        """Let one browser look at the whole robot, or at the skill from nearby."""
+        """Move the camera of one browser to the whole robot, or close to the skill."""
         position, look_at = map(np.array, _ROBOT_VIEW_M)
         target = self._source.snapshot().target_m
         if at == "skill" and target is not None:
@@ -87,7 +87,7 @@ class LivePage:
 
 
 def _check_free(host: str, port: int) -> None:
-    """Refuse a port that is taken; the server would quietly take the next one."""
+    """Refuse a port that is taken; the server would silently take the next one."""
     try:
         with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -5,7 +5,7 @@
 
 `mode: state` says again what the robot said – poses, twists, joints, wrenches, target, pictures – and nothing that was
 commanded, so that no arm can follow it; it refuses to speak on a topic that a robot speaks on. `mode: motion` moves the
-arm along the recorded way after `~/start`: only from where the recording begins, slowly at first, and through the same
+arm along the recorded path after `~/start`: only from where the recording begins, slowly at first, and through the same
 safety pipeline as a skill.
 """
 

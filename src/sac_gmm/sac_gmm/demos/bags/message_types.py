@@ -32,7 +32,7 @@ EPISODE_TOPICS: dict[str, str] = {
     "/joint_states": JOINTS,
     "/wrench": WRENCH,
 }
-# Said once and kept for whoever comes later (transient local), also when the bag is played.
+# Published once and kept for late subscribers (transient local), also when the bag is played.
 LATCHED_TOPICS = frozenset({TARGET_POSE})
 
 

@@ -1,8 +1,8 @@
-"""The hand model: taken once out of a wheel that holds it, checked, and kept beside the Python environment.
+"""The hand model: extracted once from a wheel that contains it, checked, and kept in the Python environment.
 
-The runtime (mediapipe 0.10.31) brings no model, and its own place for models is a web site. The last wheel with the
-models inside is 0.10.21. It is never installed: two files are taken out of it. They do not depend on the Python or the
-machine that the wheel is for, so one wheel serves all, and their checksums say that they are the right ones.
+The runtime (mediapipe 0.10.31) comes without models and expects them from a web site. The last wheel that contains the
+models is 0.10.21. It is never installed: two files are extracted from it. They do not depend on the Python or machine
+that the wheel is for, so one wheel serves all, and checksums verify them.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _PARTS = {
         "11c272b891e1a99ab034208e23937a8008388cf11ed2a9d776ed3d01d0ba00e3",
     ),
 }
-_ABIS = ("cp312", "cp311")  # an index of one's own may have one and not the other
+_ABIS = ("cp312", "cp311")  # a private index may have only one of them
 _DOWNLOAD = "pip download --no-deps --python-version 3.12 --platform manylinux_2_28_x86_64 --only-binary=:all:"
 
 
@@ -44,7 +44,7 @@ def find_model(own: Path | str | None = None) -> Path:
     """The model to use.
 
     Args:
-        own: A `.task` file of the user's; the prepared one where none is given.
+        own: A `.task` file of the user's; None for the prepared one.
 
     Raises:
         UserError: The file is missing, damaged, or not a hand model.
@@ -72,8 +72,8 @@ def prepare(wheel: Path | str | None = None, destination: Path | None = None) ->
     """Make the model file from the wheel.
 
     Args:
-        wheel: The downloaded wheel; it is fetched with pip where none is given.
-        destination: The file to make; `prepared_path()` by default. An older one is replaced.
+        wheel: The downloaded wheel; None to fetch it with pip.
+        destination: The file to write, by default `prepared_path()`. An existing one is replaced.
 
     Raises:
         UserError: There is no such wheel, or what is in it is not the model that this was tested with.
@@ -105,7 +105,7 @@ def _check(path: Path, name: str, data: bytes, wanted: str, remedy: str) -> None
 
 
 def _download(folder: Path) -> Path:
-    """Fetch the wheel for any machine; nothing of it is run."""
+    """Download the wheel; nothing in it is run."""
     said = ""
     for abi in _ABIS:
         command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"]
@@ -126,7 +126,7 @@ def _download(folder: Path) -> Path:
 
 
 def main() -> int:
-    """Prepare the model for the set-up, which goes on without it."""
+    """Prepare the model during set-up, which continues without it."""
     try:
         print(f"hand model: {prepare()}")
     except UserError as error:
