@@ -191,3 +191,26 @@ def test_it_ends_when_its_parent_is_killed(tmp_path):
 
     wait_for(gone)
     assert multiprocessing.active_children() == []
+
+
+UNCLOSED = """
+import os, signal
+import numpy as np
+from sac_gmm.rl import AlgorithmSpec, AsyncLearner, ObservationSpec, Sac, SacConfig, Transition
+if __name__ == "__main__":
+    spec = ObservationSpec(0, (3, 64, 64))
+    learner = AsyncLearner(AlgorithmSpec(Sac, spec, 2, SacConfig()))
+    learner.wait_until_ready()
+    os.kill(learner._process.pid, signal.SIGSTOP)  # it reads no more
+    obs = {"image": np.zeros((3, 64, 64), np.uint8)}
+    for _ in range(200):  # far more than the pipe holds
+        learner.observe(Transition(obs, np.zeros(2), 0.0, obs, False))
+    os.kill(learner._process.pid, signal.SIGKILL)
+"""
+
+
+def test_an_actor_that_exits_waits_for_nobody(tmp_path):
+    """Even if it never closed its learner, and the learner has not read everything."""
+    script = tmp_path / "unclosed.py"
+    script.write_text(UNCLOSED)
+    assert subprocess.run([sys.executable, str(script)], timeout=120, check=False).returncode == 0

@@ -122,6 +122,7 @@ class AsyncLearner:
         names = (*COUNTERS, *spec.algorithm.metric_names)
         self._board = _Board(context, self._policy.snapshot().values.size, names)
         self._inbox = context.Queue()
+        self._inbox.cancel_join_thread()  # an actor that exits does not wait for a learner that no longer reads
         self._answers = context.Queue()
         self._process = context.Process(
             target=_run, args=(orders, self._board, self._inbox, self._answers), name="learner", daemon=True
@@ -182,7 +183,6 @@ class AsyncLearner:
             log.warning("the learner did not stop within %.0f s and is terminated", timeout_s)
             self._process.terminate()
             self._process.join()
-        self._inbox.cancel_join_thread()
         self._inbox.close()
         self._answers.close()
 
