@@ -6,9 +6,7 @@ import contextlib
 import ctypes
 import logging
 import multiprocessing
-import os
 import queue
-import signal
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +16,7 @@ import numpy as np
 import torch
 
 from sac_gmm.core.errors import UserError
+from sac_gmm.core.processes import begin_worker, stop_worker
 from sac_gmm.rl.algorithm import COUNTERS, AlgorithmSpec, Policy, PolicySnapshot
 from sac_gmm.rl.learner import SyncLearner
 from sac_gmm.rl.transition import Transition
@@ -178,11 +177,8 @@ class AsyncLearner:
         """Stop the learner: it finishes its update, saves itself if so configured, and ends."""
         if self._process.is_alive():
             self._inbox.put(("stop",))
-            self._process.join(timeout_s)
-        if self._process.is_alive():
-            log.warning("the learner did not stop within %.0f s and is terminated", timeout_s)
-            self._process.terminate()
-            self._process.join()
+        if not stop_worker(self._process, timeout_s):
+            log.warning("the learner did not stop within %.0f s and was terminated", timeout_s)
         self._inbox.close()
         self._answers.close()
 
@@ -218,8 +214,7 @@ class AsyncLearner:
 
 def _run(orders: _Orders, board: _Board, inbox: Any, answers: Any) -> None:
     """The learner's process: errors are sent to the actor, and logged with their traceback."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the actor's to handle; it then closes the learner
-    os.nice(orders.niceness)
+    begin_worker(ends_with_parent=False, niceness=orders.niceness)  # it saves itself when the actor is gone
     torch.set_num_threads(1)
     try:
         _Worker(orders, board, inbox, answers).run()
