@@ -12,66 +12,21 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from geometry_msgs.msg import PoseStamped, TwistStamped
+from geometry_msgs.msg import PoseStamped
 from lifecycle_msgs.srv import ChangeState, GetState
 from rclpy.qos import QoSProfile
 from sac_gmm_interfaces.msg import ControllerStatus, EpisodeState, MixtureModel, MixtureUpdate, MixtureUpdateAnswer
 from std_msgs.msg import Bool
+from tests.nodes.commands import ACCELERATION, JERK, MANY, PERIOD_S, Commands
 from tests.nodes.conftest import Graph
 
 from sac_gmm.control import State
 from sac_gmm.models import GaussianMixture, SkillModel, load_model, save_model
-from sac_gmm_nodes.common.conversions import header, pose_message, stamp_of, twist_array
+from sac_gmm_nodes.common.conversions import header, pose_message, stamp_of
 from sac_gmm_nodes.common.qos import COMMAND, EPISODE, LATCHED, RELIABLE
 
-PERIOD_S = 0.01
 STATE_TIMEOUT_S = 0.25  # longer than a busy machine keeps the arm of `Rig` waiting for the processor
 NO_TURN = np.array([0.0, 0.0, 0.0, 1.0])
-SPEED, ACCELERATION, JERK = 0.25, 2.0, 40.0  # config/controller.yaml
-MANY = QoSProfile(depth=1000)
-
-
-@dataclass
-class Command:
-    """One message of the command topic."""
-
-    number: int  # given by the publisher
-    at_s: float
-    velocity: np.ndarray
-    twist: np.ndarray
-
-
-class Commands(list):
-    """All commands so far, and what can be read off them."""
-
-    def __init__(self, graph: Graph) -> None:
-        super().__init__()
-        graph.node.create_subscription(TwistStamped, "command/twist", self._on_command, MANY)
-
-    def _on_command(self, message: TwistStamped, info: dict) -> None:
-        twist = twist_array(message)
-        number = info["publication_sequence_number"]
-        self.append(Command(number, time.monotonic(), twist[:3], twist))
-
-    def since(self, start: int) -> list[Command]:
-        return list(self)[start:]
-
-    def check_limits(self, start: int = 0, period_s: float = PERIOD_S, speed: float = SPEED) -> None:
-        """Speed, acceleration and jerk of the commands from number `start` on, where none in between was missed."""
-        commands = self.since(start)
-        assert commands, "no command came"
-        numbers = np.array([command.number for command in commands])
-        v = np.array([command.velocity for command in commands])
-        assert np.isfinite(v).all()
-        assert np.linalg.norm(v, axis=1).max() <= speed + 1e-9
-        change = np.diff(v, axis=0)
-        follows = np.diff(numbers) == 1
-        if follows.any():
-            assert np.linalg.norm(change[follows], axis=1).max() <= ACCELERATION * period_s * (1 + 1e-6)
-        both = follows[1:] & follows[:-1]
-        if both.any():
-            bend = np.diff(change, axis=0)[both]
-            assert np.linalg.norm(bend, axis=1).max() <= JERK * period_s**2 * (1 + 1e-6)
 
 
 @dataclass

@@ -99,12 +99,12 @@ def test_the_controller_is_frozen_for_a_second(rig, table):
         os.kill(controller, signal.SIGCONT)
     moving_again(rig)
     after = next(
-        i for i in range(max(sent, 1), len(rig.commands)) if rig.commands[i].at_s - rig.commands[i - 1].at_s > 0.9
+        i for i in range(max(sent, 1), len(rig.commands)) if rig.commands[i].sent_s - rig.commands[i - 1].sent_s > 0.9
     )
     first = rig.commands[after]
     assert np.linalg.norm(first.velocity) <= 0.02 + 1e-9, "the driver has stopped the arm: it begins at zero"
     rig.commands.check_limits(after)
-    soon = [command for command in rig.commands.since(after) if command.at_s < first.at_s + 0.1]
+    soon = [command for command in rig.commands.since(after) if command.sent_s < first.sent_s + 0.1]
     assert len(soon) <= 15, "ticks that were missed are not made up for"
     table.add(
         "the controller is frozen for a second",

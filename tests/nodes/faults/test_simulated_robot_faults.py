@@ -15,9 +15,10 @@ from rclpy.qos import qos_profile_sensor_data
 from sac_gmm_interfaces.msg import ControllerStatus, EpisodeState, Heartbeat, MixtureUpdateAnswer
 from sac_gmm_interfaces.srv import RunEpisode
 from sensor_msgs.msg import Image
+from tests.nodes.commands import MANY, Commands
 from tests.nodes.conftest import ROOT, Graph
 from tests.nodes.executables import module_of
-from tests.nodes.faults.conftest import MANY, Commands, stop_of
+from tests.nodes.faults.conftest import stop_of
 
 from sac_gmm.control import Reason, State
 from sac_gmm_nodes.common.conversions import nanoseconds, twist_array

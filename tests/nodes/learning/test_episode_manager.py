@@ -85,7 +85,7 @@ class World:
         return client.call_async(RunEpisode.Request(mode=EpisodeState.MODE_TRAIN, seed=7))
 
     def run_episode(self, mode=EpisodeState.MODE_BASE, seed=7):
-        return self.graph.call(RunEpisode, "run_episode", RunEpisode.Request(mode=mode, seed=seed), 30.0)
+        return self.graph.call(RunEpisode, "run_episode", RunEpisode.Request(mode=mode, seed=seed))
 
     def phases(self):
         return [state.phase for state in self.states]
@@ -148,11 +148,11 @@ def test_what_was_judged_in_another_episode_is_not_paid(graph):
 
 
 def test_it_says_what_it_waits_for_and_does_not_wait_for_ever(graph):
-    world = World(graph, ready_timeout_s=0.5, expect_adapter=True)
+    world = World(graph, ready_timeout_s=3.0, expect_adapter=True)
     response = world.run_episode()
     assert not response.success
     assert response.message == (
-        "still missing after 0.5 s: the controller's model, the adapter, the adapter's pace (method_pace)"
+        "still missing after 3 s: the controller's model, the adapter, the adapter's pace (method_pace)"
     )
     assert "waiting for" in graph.output("episode_manager")
     assert not world.requests
@@ -240,7 +240,7 @@ def test_an_episode_begins_only_when_the_arm_may_be_moved(graph):
 )
 def test_an_episode_goes_not_on_without_the_arm(graph, held, why):
     """It would be scored as a failure of the skill, and learned from."""
-    world = World(graph, time_limit_s=600.0, idle_timeout_s=1.0)
+    world = World(graph, time_limit_s=600.0, idle_timeout_s=10.0)  # a second of pictures; a status may be late
     world.ready()
     world.held, world.success_after_s = Reason.NONE, None
     outcome = world.begin_episode()
@@ -251,7 +251,7 @@ def test_an_episode_goes_not_on_without_the_arm(graph, held, why):
     graph.wait(outcome.done, "the end of the episode")
     answer = outcome.result()
     assert not answer.success and not answer.task_success
-    assert answer.message.startswith("the controller has not moved the arm for 1.")
+    assert answer.message.startswith("the controller has not moved the arm for 10.")
     assert answer.message.endswith(f"({why})")
     graph.wait(lambda: world.phases()[-1] == EpisodeState.PHASE_IDLE, "rest")
     assert EpisodeState.PHASE_ENDED not in world.phases()
