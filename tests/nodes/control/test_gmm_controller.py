@@ -160,23 +160,23 @@ def test_the_time_between_two_decisions_is_the_same_at_any_rate(graph, model_fil
 
 def test_a_change_takes_over_in_the_time_that_the_adapter_announces(graph, model_file):
     robot = Robot(graph, model_file, rate_hz=100.0, max_acceleration_m_s2=20.0, max_jerk_m_s3=1000.0)
-    took_s = []
+
+    def after(ticks, version, episode_id):
+        """The first status so many ticks after the first one of that version."""
+        of_version = [s for s in robot.statuses if (s.episode_id, s.version) == (episode_id, version)]
+        return next((s for s in of_version if s.tick >= of_version[0].tick + ticks), None)
+
+    shares = []  # of the change, a seventh of a second after it was put in force
     for episode_id, blend_s in ((1, 0.05), (2, 1.0)):
         robot.announce(16, blend_s=blend_s)
         robot.run_episode(episode_id)
-        tick = robot.statuses[-1].tick
-        graph.wait(lambda tick=tick: robot.statuses[-1].tick > tick + 50, "the end of the start's ramp")
+        graph.wait(lambda n=episode_id: after(50, 0, n), "the end of the start's ramp")
+        before = after(50, 0, episode_id).velocity.x
         assert robot.update(episode_id=episode_id, model=translate(robot.base, [0.03, 0.0, 0.0])).accepted
-        changed = next(i for i, s in enumerate(robot.statuses) if s.episode_id == episode_id and s.version > 0)
-        before = np.array([s.velocity.x for s in robot.statuses[changed - 20 : changed]]).mean()
-
-        def velocities(changed=changed):
-            return np.array([status.velocity.x for status in robot.statuses[changed:]])
-
-        graph.wait(lambda: len(velocities()) > 130, "the change in force")
-        change = np.abs(velocities()[:130] - before)
-        took_s.append(0.01 * np.argmax(change > 0.5 * change[-1]))
-    assert took_s[0] < 0.15 < 0.35 < took_s[1] < 0.7
+        graph.wait(lambda n=episode_id: after(130, 1, n), "the change in force")
+        first, last = (after(ticks, 1, episode_id).velocity.x for ticks in (15, 130))
+        shares.append((first - before) / (last - before))
+    assert shares[0] > 0.9 and 0.02 < shares[1] < 0.5
 
 
 def test_in_lockstep_the_first_decision_waits_for_the_announcement(graph, model_file):

@@ -1,1 +1,5 @@
-"""What nodes share: parameters, QoS, messages, life cycle. No node lives here."""
+"""What nodes share. No node lives here.
+
+Helpers: `node` (start, end, parameters), `lifecycle`, `qos`, `polling`, `pace`, `conversions`, `pictures`,
+`optional_messages`, `keyboard`.
+"""

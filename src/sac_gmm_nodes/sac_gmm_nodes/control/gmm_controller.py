@@ -1,10 +1,13 @@
-"""Moves the arm along the field of a skill, and takes in new versions of it: `sac_gmm.control` behind topics.
+"""Moves the arm along the velocity field of a skill and takes in new versions of it: `sac_gmm.control` behind topics.
 
     ros2 run sac_gmm_nodes gmm_controller --ros-args -p model_file:=door.npz -p autostart:=true
 
-A node with a life cycle: configured, it has loaded its skill and says what it would do; only active does it move the
-arm. The loop has a thread of its own. On the wall clock it keeps absolute deadlines; in lock-step it ticks once for
-every new state of a running episode. Callbacks, in the main thread, only swap references.
+A lifecycle node: once configured it has loaded its skill and reports what it would do; it moves the arm only while
+active. The loop runs in a thread of its own. On the wall clock it keeps absolute deadlines; in lock-step it ticks once
+for every new state of a running episode. Callbacks run in the main thread and only swap references.
+
+This file is long because loop and callbacks share those references: what can be told apart from them - the link to the
+arm, the deadline loop, requests, reports, the wait for the adapter - has a module of its own in this room.
 """
 
 from __future__ import annotations
@@ -17,13 +20,10 @@ from dataclasses import replace
 
 import numpy as np
 from geometry_msgs.msg import PoseStamped
-from rcl_interfaces.msg import SetParametersResult
-from rclpy.parameter import Parameter
 from sac_gmm_interfaces.msg import (
     EpisodeState,
     MixtureUpdate,
 )
-from std_srvs.srv import SetBool, Trigger
 
 from sac_gmm.control import (
     DRIVER_TIMEOUT_S,
@@ -39,7 +39,6 @@ from sac_gmm.control import (
     UpdateGate,
     VelocityController,
     Verdict,
-    remedy,
 )
 from sac_gmm.core.errors import UserError
 from sac_gmm.models import SkillModel, load_model
@@ -54,6 +53,7 @@ from sac_gmm_nodes.control.controller_reports import ControllerReports
 from sac_gmm_nodes.control.deadman import Deadman
 from sac_gmm_nodes.control.episode import Episode
 from sac_gmm_nodes.control.joint_link import link_of
+from sac_gmm_nodes.control.motion_requests import MotionRequests
 from sac_gmm_nodes.control.robot_link import ArmReading
 
 _SWITCH_INTERVAL_S = 0.0002  # how long a callback may keep the loop's thread from running
@@ -85,10 +85,6 @@ class GmmController(ManagedNode):
         self._priority = self.whole("realtime_priority", 0, 0, 99, "SCHED_FIFO priority of the loop; 0 for none")
         self._cores = self.wholes("cpu_affinity", (), 0, 1023, "cores that the loop may run on; empty for all")
         self._lock_memory = self.flag("lock_memory", False, "keep the process from being swapped out")
-        self._speed_scale = self.real(
-            "speed_scale", 1.0, 0.0, 1.0, "", "by which the speed is multiplied; may be set while it runs", tunable=True
-        )
-        self.add_on_set_parameters_callback(self._on_parameters)
         self._limits = self.settings(SafetyLimits)
         self._blend = self.settings(BlendSettings, without=("blend_s",))  # which the adapter announces
         self._bounds = self.settings(UpdateBounds)
@@ -100,7 +96,6 @@ class GmmController(ManagedNode):
         self._reading: ArmReading | None = None
         self._target: tuple[int, np.ndarray] | None = None  # stamp, position
         self._episode: Episode | None = None
-        self._hold = Reason.NONE  # on request
         self._answered: tuple[int, int] | None = None  # episode and decision of the last update answered
         self._moving_allowed = False  # active
 
@@ -132,9 +127,7 @@ class GmmController(ManagedNode):
         self.create_subscription(PoseStamped, "target_pose", self._on_target, LATCHED)
         self.create_subscription(EpisodeState, "episode_state", self._on_episode, EPISODE)
         self.create_subscription(MixtureUpdate, "model_update", self._on_update, RELIABLE)
-        self.create_service(SetBool, "~/pause", self._on_pause)
-        self.create_service(Trigger, "~/stop", self._on_stop)
-        self.create_service(Trigger, "~/roll_back", self._on_roll_back)
+        self._requests = MotionRequests(self, self._go_on, self._roll_back)
         self.create_timer(1.0, self._report, clock=self.steady_clock)
         self.create_timer(_COLLECT_S, self._collect_garbage, clock=self.steady_clock)
         if self.autostart:
@@ -151,7 +144,7 @@ class GmmController(ManagedNode):
         self._gate = UpdateGate(base, self._limits, self._bounds)
         self._base = base
         self._statistics = LoopStatistics()
-        self._hold = Reason.NONE
+        self._requests.hold = Reason.NONE
         self._episode_id, self._begun, self._running, self._published_version = 0, None, False, None
         self._interval = None
         self.get_logger().info(
@@ -329,8 +322,8 @@ class GmmController(ManagedNode):
         """Why the arm must not move, but for what the controller finds in the state itself."""
         if not self._moving_allowed:
             return Reason.INACTIVE
-        if self._hold is not Reason.NONE:
-            return self._hold
+        if self._requests.hold is not Reason.NONE:
+            return self._requests.hold
         if self._reading is None:
             return Reason.NO_STATE
         if (driver := self.link.hold(now_s)) is not Reason.NONE:
@@ -355,7 +348,7 @@ class GmmController(ManagedNode):
             if target is not None:
                 counted_s = 0.0 if self._lockstep else age_s
                 state = ArmState(reading.position_m, target[1], counted_s)
-        controller.pipeline.speed_scale = self._speed_scale
+        controller.pipeline.speed_scale = self._requests.speed_scale
         tick = controller.tick(state, hold)
         if tick.publish:
             self.link.send(tick.twist, self._last_stamp_ns)
@@ -382,7 +375,7 @@ class GmmController(ManagedNode):
     def _wait_for_adapter(self, reading: ArmReading | None) -> None:
         """In lock-step: say that a decision is due and hold the tick until the adapter's update has been answered."""
         controller, episode = self._controller, self._episode
-        if controller is None or reading is None or episode is None or self._hold is not Reason.NONE:
+        if controller is None or reading is None or episode is None or self._requests.hold is not Reason.NONE:
             return
         if reached(reading.stamp_ns, episode.end_ns):
             return  # nothing can follow the last state
@@ -439,16 +432,6 @@ class GmmController(ManagedNode):
         if message.phase == EpisodeState.PHASE_RESETTING:
             gc.collect()
 
-    def _on_parameters(self, parameters: list[Parameter]) -> SetParametersResult:
-        for parameter in parameters:
-            if parameter.name == "speed_scale":
-                value = parameter.value
-                if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0.0 <= value <= 1.0:
-                    reason = f"parameter speed_scale = {value!r} is out of range: expected 0 to 1"
-                    return SetParametersResult(successful=False, reason=reason)
-                self._speed_scale = float(value)
-        return SetParametersResult(successful=True)
-
     def _on_update(self, message: MixtureUpdate) -> None:
         controller, gate, target = self._controller, self._gate, self._target
         tick = 0
@@ -471,27 +454,14 @@ class GmmController(ManagedNode):
         self._answered = message.episode_id, message.decision
         self._notify()
 
-    def _on_pause(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
-        self._hold = Reason.PAUSED if request.data else Reason.NONE
-        if not request.data and self._controller is not None:
+    def _go_on(self) -> None:
+        """Somebody has said that motion may go on."""
+        if self._controller is not None:
             self._controller.clear_fault()
             self.link.clear()
-        response.success = True
-        response.message = "paused" if request.data else "going on"
-        return response
 
-    def _on_stop(self, _request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
-        self._hold = Reason.STOPPED
-        response.success = True
-        response.message = remedy(Reason.STOPPED, Limit.NONE)
-        return response
-
-    def _on_roll_back(self, _request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
-        response.success = self._controller is not None
-        response.message = "not configured"
-        if self._controller is not None:
-            response.message = f"back to version {self._controller.roll_back()}"
-        return response
+    def _roll_back(self) -> int | None:
+        return None if self._controller is None else self._controller.roll_back()
 
     def _collect_garbage(self) -> None:
         if not self._running:
@@ -507,7 +477,7 @@ class GmmController(ManagedNode):
         status.episode_id, status.step, status.decision_due = self._episode_id, self._step, due
         status.decision = self._decision
         status.tick_time_s, status.late_s, status.state_age_s = compute_s, late_s, age_s
-        status.speed_scale = self._speed_scale
+        status.speed_scale = self._requests.speed_scale
         self._reports.publish_status(tick, self._last_stamp_ns)
 
     def _publish_model(self) -> None:

@@ -10,14 +10,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from geometry_msgs.msg import PoseStamped, Twist, WrenchStamped
-from rcl_interfaces.msg import ParameterType
-from rcl_interfaces.srv import GetParameters
 from rclpy.duration import Duration
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from sensor_msgs.msg import JointState
@@ -29,7 +26,6 @@ from sac_gmm.control.kinematics import ArmKinematics, FrameTree
 from sac_gmm.control.lbr_state import LbrJudge, LbrSettings, LbrState
 from sac_gmm.control.safety import JointLimiter
 from sac_gmm.core.errors import UserError
-from sac_gmm.core.geometry import conjugate, multiply
 from sac_gmm.core.settings import check_settings, number
 from sac_gmm_nodes.common.conversions import (
     header,
@@ -37,21 +33,19 @@ from sac_gmm_nodes.common.conversions import (
     point_array,
     stamp_of,
     twist_bytes,
-    wrench_array,
     wrench_message,
 )
 from sac_gmm_nodes.common.node import BaseNode
 from sac_gmm_nodes.common.optional_messages import LBRJointPositionCommand, LBRState, TFMessage
 from sac_gmm_nodes.common.polling import Polled, take
 from sac_gmm_nodes.common.qos import COMMAND, LATCHED, SENSOR
+from sac_gmm_nodes.control.driver_axes import DriverAxes
 from sac_gmm_nodes.control.robot_link import ArmReading, RobotLink
+from sac_gmm_nodes.control.wrench_input import WrenchInput
 
-_SETTING_S = 1.0  # at which the driver is asked for its settings; it may be started again with others
 _FRAMES = QoSProfile(depth=100)
 _STATIC_FRAMES = QoSProfile(depth=100, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-_TIP_FRAME = ("inv_jac_ctrl.twist_in_tip_frame", "twist_in_tip_frame")  # newer and older drivers
 _TIP = "the skill's tip"  # in the tree of frames
-_SILENT_S = 1.0  # a wrench that does not come for so long is asked for aloud
 _PAUSE_S = 0.5  # without a command for so long, joint positions begin anew where the arm is
 
 
@@ -100,7 +94,6 @@ class JointLink:
         checked = node.flag("check_driver", lbr, "move only if the driver takes twists in base axes")
         # Joint positions have no axes, and the controller that takes them has no such setting to be asked for.
         checked = checked and self._output == "twist"
-        self._objection = Reason.WRONG_DRIVER_SETTING if checked else Reason.NONE
         self._state: LbrState | None = None
         self.guard: JointGuard | None = None
         self._kinematics: ArmKinematics | None = None
@@ -110,8 +103,6 @@ class JointLink:
         self._reading: ArmReading | None = None
         self._joints_ns = 0  # stamp of the last joint state
         self._reason = Reason.NO_STATE if lbr else Reason.NONE
-        self._wrench: WrenchStamped | None = None
-        self._wrench_s: float | None = None  # when it came, or was looked for first
         self._described = ""
         # Stamp, position, and the orientation where it is not that of the joints.
         self._untold: tuple[int, np.ndarray, np.ndarray | None] | None = None
@@ -129,9 +120,8 @@ class JointLink:
         self._descriptions = node.create_subscription(
             String, f"{prefix}robot_description", _ignore, LATCHED, callback_group=group
         )
-        self._wrenches = node.create_subscription(
-            WrenchStamped, f"{prefix}force_torque_broadcaster/wrench", _ignore, SENSOR, callback_group=group
-        )
+        topic = f"{prefix}force_torque_broadcaster/wrench"
+        self._wrench_in = WrenchInput(node, topic, frame_id, self._tip_frame, group)
         self._transforms = []
         if self._source == "tf":
             for name, qos in (("/tf", _FRAMES), ("/tf_static", _STATIC_FRAMES)):
@@ -141,9 +131,7 @@ class JointLink:
         self._pose_message = PoseStamped()
         self._pose_message.header.frame_id = frame_id
         self._make_output(prefix)
-        if checked:
-            self._settings = node.create_client(GetParameters, f"{prefix}twist_controller/get_parameters")
-            node.create_timer(_SETTING_S, self._ask_driver, clock=node.steady_clock)
+        self._axes = DriverAxes(node, prefix) if checked else None
 
     def _make_output(self, prefix: str) -> None:
         if self._output == "twist":
@@ -226,7 +214,7 @@ class JointLink:
 
     def hold(self, now_s: float) -> Reason:
         """Why the driver does not let the arm be moved now; called by the loop, on every tick."""
-        return self._reason or self._objection
+        return self._reason or (self._axes.objection if self._axes else Reason.NONE)
 
     def clear(self) -> None:
         """Somebody has said that motion may go on."""
@@ -276,7 +264,8 @@ class JointLink:
             turn.x, turn.y, turn.z, turn.w = orientation.tolist()
             self._poses.publish(message)
         if wrench_wanted:
-            wrench = self._take_wrench(orientation)
+            assert self._limits is not None
+            wrench = self._wrench_in.latest(orientation, self._limits.state_timeout_s)
             if wrench is not None:
                 self._wrench_out.publish(wrench_message(wrench, header(stamp_of(stamp_ns), self._frame_id)))
 
@@ -332,35 +321,6 @@ class JointLink:
         self._reading = ArmReading(stamp_ns, arrived_s, position)
         self._untold = (stamp_ns, position, orientation) if np.isfinite(position).all() else None
 
-    def _take_wrench(self, tip_xyzw: np.ndarray) -> np.ndarray | None:
-        """The wrench felt last, shape (6,), in base axes; None where it is too old or its axes are not known."""
-        for message, arrived_s in take(self._wrenches):
-            self._wrench, self._wrench_s = message, arrived_s
-        now_s = time.monotonic()
-        self._wrench_s = now_s if self._wrench_s is None else self._wrench_s
-        age_s, topic, log = now_s - self._wrench_s, self._wrenches.topic_name, self._node.get_logger()
-        assert self._limits is not None
-        if self._wrench is None or age_s > self._limits.state_timeout_s:  # said again as of now, it would be a lie
-            if age_s > _SILENT_S:
-                log.error(
-                    f"no wrench on {topic} since {age_s:.0f} s: without it the adapter decides nothing; start the "
-                    "driver's force_torque_broadcaster",
-                    throttle_duration_sec=5.0,
-                )
-            return None
-        wrench, frame = wrench_array(self._wrench), self._wrench.header.frame_id
-        if frame == self._frame_id:
-            return wrench
-        if frame == self._tip_frame:
-            return _turned(tip_xyzw, wrench)
-        log.error(
-            f"{topic} is in the frame {frame!r}, neither in base_frame {self._frame_id!r} nor in tip_frame "
-            f"{self._tip_frame!r}: it is left out; set tip_frame to {frame!r} and tip_offset_m to the tip in it, or "
-            "frame_id of the driver's force_torque_broadcaster",
-            throttle_duration_sec=5.0,
-        )
-        return None
-
     def _now_ns(self) -> int:
         return self._node.get_clock().now().nanoseconds
 
@@ -370,47 +330,6 @@ class JointLink:
             xyzw = np.array((turn.x, turn.y, turn.z, turn.w))
             stamp_ns = None if static else nanoseconds(transform.header.stamp)
             self._frames.set(transform.header.frame_id, transform.child_frame_id, point_array(origin), xyzw, stamp_ns)
-
-    # The driver's settings -------------------------------------------------------------------------------------
-
-    def _ask_driver(self) -> None:
-        """Ask in which axes the driver takes twists: in the tip's, its default, the arm would move the wrong way."""
-        if not self._settings.service_is_ready():
-            self._objection = Reason.WRONG_DRIVER_SETTING  # another driver may come back in its place
-            self._node.get_logger().info(
-                f"waiting for {self._settings.srv_name} to say in which axes twists are taken",
-                throttle_duration_sec=5.0,
-            )
-            return
-        # One by one: asked for a name that it does not know, a driver leaves the whole answer empty.
-        answers: list[Any] = []
-        for name in _TIP_FRAME:
-            future = self._settings.call_async(GetParameters.Request(names=[name]))
-            future.add_done_callback(partial(self._on_setting, answers))
-
-    def _on_setting(self, answers: list[Any], future: Any) -> None:
-        """Judge when all names have been answered: only a driver that says false may be sent a twist."""
-        answers.append(future.result().values)
-        if len(answers) < len(_TIP_FRAME):
-            return
-        told = [v.bool_value for values in answers for v in values if v.type == ParameterType.PARAMETER_BOOL]
-        before, log = self._objection, self._node.get_logger()
-        self._objection = Reason.NONE if told and not any(told) else Reason.WRONG_DRIVER_SETTING
-        if not self._objection and before:
-            log.info("the driver takes twists in base axes")
-        elif any(told):
-            log.error("twist_in_tip_frame is true: the arm is not moved", throttle_duration_sec=5.0)
-        elif not told:
-            log.error(
-                f"{self._settings.srv_name} knows none of {', '.join(_TIP_FRAME)}: the arm is not moved",
-                throttle_duration_sec=5.0,
-            )
-
-
-def _turned(xyzw: np.ndarray, wrench: np.ndarray) -> np.ndarray:
-    """Force and torque of a wrench (6,), both turned by a unit quaternion."""
-    vectors = np.column_stack((wrench.reshape(2, 3), np.zeros(2)))
-    return multiply(multiply(xyzw, vectors), conjugate(xyzw))[:, :3].ravel()
 
 
 def _ignore(_message: Any) -> None:

@@ -1,1 +1,5 @@
-"""Nodes at the rate of decisions: the adapter, episodes, and the client that asks for them."""
+"""Decisions and episodes: the adapter, the episode manager and the client that asks for episodes.
+
+Nodes: `sac_adapter`, `episode_manager`, `skill_client`.
+Helper: `episode_gatherer`.
+"""

@@ -1,1 +1,5 @@
-"""Nodes that record demonstrations and play them back."""
+"""Recording demonstrations and playing them back.
+
+Nodes: `demo_recorder`, `demo_player`, `hand_demo_recorder`.
+Helpers: `hand_sight`, `hand_parameters`.
+"""

@@ -14,7 +14,6 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from geometry_msgs.msg import PoseStamped
 from rclpy.callback_groups import ReentrantCallbackGroup
@@ -30,18 +29,17 @@ from std_srvs.srv import Trigger
 
 from sac_gmm.core.errors import UserError
 from sac_gmm.demos import EpisodeInfo, unfinished
-from sac_gmm.demos.bags.message_types import IMAGE
 from sac_gmm.demos.hands.hand_bag import CAMERA_DEPTH, CAMERA_IMAGE
-from sac_gmm.demos.hands.hand_recorder import HandRecorder, HandRecording, RecorderState, next_episode_path
+from sac_gmm.demos.hands.hand_recorder import HandRecording, RecorderState, next_episode_path
 from sac_gmm.demos.recorder import set_back_problem
-from sac_gmm.perception.extrinsics import RigidTransform, load_extrinsics
-from sac_gmm.perception.hands import CleaningSettings, HandPose, Retargeting
+from sac_gmm.perception.hands import HandPose
 from sac_gmm.perception.hands.live import LiveQuality
 from sac_gmm_nodes.common.conversions import header, nanoseconds, point_array, pose_message
 from sac_gmm_nodes.common.keyboard import Keyboard
 from sac_gmm_nodes.common.node import BaseNode, Turn, run_node
 from sac_gmm_nodes.common.polling import take_what_waits
 from sac_gmm_nodes.common.qos import EPISODE, LATCHED, RELIABLE
+from sac_gmm_nodes.recording.hand_parameters import hand_recorder
 from sac_gmm_nodes.recording.hand_sight import DepthPairing, HandSight
 
 _QUEUE = 30  # pictures that may wait, a second of them
@@ -69,8 +67,10 @@ class HandDemoRecorder(BaseNode):
         keep_images = self.flag("record_images", False, "put the pictures into the bag, too")
         self._sight = HandSight(self)
         self._use_depth = use_depth and self._sight.takes_depth
-        self._expected_frame = ""  # of the pictures, where a file says which camera it is about
-        self._recorder = self._make_recorder(keep_images, use_depth)
+        # The frame that the pictures must be of, where a file says which camera it is about.
+        self._recorder, self._expected_frame = hand_recorder(
+            self, record_images=keep_images, record_depth=use_depth, use_depth=self._use_depth
+        )
         self._keep_images = keep_images
         self._pairing = DepthPairing(self._use_depth)
         self._without_depth = 0  # pictures in a row that said nothing about the distance, though depth was asked for
@@ -120,58 +120,6 @@ class HandDemoRecorder(BaseNode):
                 self.get_logger().warning("there is no terminal for keys here: use the services or ~/control")
         self._say_state()
         self._mention_leftovers()
-
-    def _make_recorder(self, keep_images: bool, use_depth: bool) -> HandRecorder:
-        point = self.text("point", "pinch", "of the hand that is the end-effector", ("pinch", "palm", "wrist"))
-        base_frame = self.text("base_frame", "", "of the robot; empty: as the extrinsics file says, else base")
-        camera_frame = self.text("camera_frame", "camera_optical_frame", "of the pictures")
-        extrinsics = self.text("extrinsics_file", "", "where the camera stands, from `sac-gmm hands calibrate`")
-        position = self._numbers("camera_position_m", (0.0, 0.0, 0.0), "m, of the camera in the base frame")
-        quaternion = self._numbers("camera_quaternion_xyzw", (0.0, 0.0, 0.0, 1.0), "optical frame in the base frame")
-        offset = self._numbers("tool_offset_m", (0.0, 0.0, 0.0), "m, end-effector in the axes of hand or marker")
-        base_from_camera = RigidTransform.of(position, quaternion)
-        if extrinsics:
-            parent, camera_frame, base_from_camera = load_extrinsics(Path(extrinsics).expanduser())
-            if base_frame not in ("", parent):
-                raise UserError(
-                    f"parameter base_frame = '{base_frame}', but {extrinsics} says where the camera stands in "
-                    f"'{parent}': leave base_frame empty, or calibrate the camera in the base frame"
-                )
-            base_frame, self._expected_frame = parent, camera_frame
-        elif np.allclose(base_from_camera.position_m, 0.0) and np.allclose(base_from_camera.rotation, np.eye(3)):
-            if base_frame not in ("", camera_frame):  # numbers of the camera must not pass for the robot's
-                raise UserError(
-                    f"parameter base_frame = '{base_frame}', but nothing says where the camera stands in it: give "
-                    "extrinsics_file, or camera_position_m and camera_quaternion_xyzw"
-                )
-            base_frame = camera_frame
-        defaults = CleaningSettings()
-        cleaning = CleaningSettings(
-            max_gap_s=self.real("max_gap_s", defaults.max_gap_s, 0.0, 5.0, "s", "longest gap that is bridged"),
-            smoothing_s=self.real("smoothing_s", defaults.smoothing_s, 0.0, 2.0, "s", "window of the smoothing"),
-        )
-        retargeting = Retargeting(base_from_camera, RigidTransform.of(offset), base_frame or "lbr_link_0", camera_frame)
-        topics = {CAMERA_IMAGE: IMAGE} if keep_images else {}
-        if keep_images and use_depth:
-            topics[CAMERA_DEPTH] = IMAGE
-        return HandRecorder(
-            retargeting,
-            point,  # type: ignore[arg-type]  # one of the choices
-            cleaning,
-            extra_topics=topics,
-            use_depth=self._use_depth,
-        )
-
-    def _numbers(self, name: str, default: tuple[float, ...], description: str) -> tuple[float, ...]:
-        """Declare a parameter of as many numbers as its default has."""
-        given = self.text(name, ",".join(f"{value:g}" for value in default), f"{description}, as x,y,…")
-        try:
-            values = tuple(float(part) for part in given.split(","))
-        except ValueError:
-            values = ()
-        if len(values) != len(default) or not np.isfinite(values).all():
-            raise UserError(f"parameter {name} = {given!r}: expected {len(default)} numbers with commas between")
-        return values
 
     # What comes in ---------------------------------------------------------------------------------------------------
 

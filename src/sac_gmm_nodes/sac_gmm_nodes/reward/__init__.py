@@ -1,1 +1,4 @@
-"""Nodes that say whether the task is done."""
+"""Judging whether the task is done.
+
+Node: `aruco_reward`.
+"""

@@ -1,1 +1,5 @@
-"""Nodes that stand in for a robot, a camera or a person."""
+"""Stand-ins for a robot, a camera and a person.
+
+Nodes: `pybullet_bridge`, `teleoperator`, `hand_camera`, `film_source`.
+Helpers: `sensor_topics`, `simulated_lbr`, `picture_sender`.
+"""

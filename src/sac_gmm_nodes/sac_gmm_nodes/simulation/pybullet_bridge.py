@@ -24,7 +24,7 @@ from rosgraph_msgs.msg import Clock
 from sac_gmm_interfaces.msg import EpisodeState, Reward
 from sac_gmm_interfaces.srv import ResetTask, SetFault
 from scipy.spatial.transform import Rotation
-from sensor_msgs.msg import CameraInfo, Image, JointState
+from sensor_msgs.msg import JointState
 from std_msgs.msg import Bool, Header
 
 from sac_gmm.control.lbr_state import SessionState
@@ -46,16 +46,14 @@ from sac_gmm_nodes.common.conversions import (
 )
 from sac_gmm_nodes.common.node import BaseNode, run_node
 from sac_gmm_nodes.common.pace import PaceListener, decision_steps
-from sac_gmm_nodes.common.pictures import camera_info_message, image_message, metres_message
 from sac_gmm_nodes.common.qos import COMMAND, EPISODE, LATCHED, RELIABLE, SENSOR, stream
+from sac_gmm_nodes.simulation.sensor_topics import SensorTopics
 from sac_gmm_nodes.simulation.simulated_lbr import FAULTS, DriverTopics, FriSession
 
 _IDLE_PERIOD_S = 0.1  # at which the state is sent again while physics is held
 _ABSENT_S = 10.0  # wall time to wait in lock-step for an answer that nobody is there to give
 _REPEAT_S = 1.0  # at which an unanswered state is sent again
 _NO_TURN = np.array([0.0, 0.0, 0.0, 1.0])
-_CAMERAS = ("wrist", "fixed")
-_SENSORS = ("depth", "tactile")
 
 
 class PybulletBridge(BaseNode):
@@ -74,16 +72,6 @@ class PybulletBridge(BaseNode):
         self._wait_for_reward = self.flag("wait_for_reward", True, "in lock-step, wait for the fixed picture's reward")
         timeout_s = self.real("command_timeout_s", 0.2, 0.02, 5.0, "s", "simulated time after which a command is void")
         self._command_timeout_ns = round(timeout_s * 1e9)
-        wrist = "control steps per picture; 0: none; in lock-step one per decision of an adapter"
-        self._periods = {
-            "wrist": self.whole("wrist_camera_period_steps", 32, 0, 10_000, wrist),
-            "fixed": self.whole("fixed_camera_period_steps", 6, 0, 10_000, "control steps per picture; 0: none"),
-        }
-        for name, parameter in (("depth", "depth_camera_period_steps"), ("tactile", "tactile_period_steps")):
-            period = self.whole(
-                parameter, -1, -1, 10_000, "control steps per picture; 0: none; -1: as the wrist camera"
-            )
-            self._periods[name] = self._periods["wrist"] if period < 0 else period
         choices = ("off", "also", "only")
         driver = self.text("driver", "off" if self._lockstep else "also", "the topics of an LBR's driver", choices)
         in_tip_frame = self.flag("twist_in_tip_frame", False, "take the driver's twists in the axes of the tip")
@@ -93,10 +81,7 @@ class PybulletBridge(BaseNode):
         seed = self.whole("seed", 0, 0, 2**31 - 1, "seed of the scene before the first reset")
 
         self._task = make_task(task, control_rate_hz=rate_hz)
-        present = {*_CAMERAS} & {*self._task.cameras} | {*_SENSORS} & {*self._task.sensors}
-        self._periods = {name: period for name, period in self._periods.items() if name in present}
         self._rate_hz, self._period_ns = rate_hz, 1e9 / rate_hz
-        self._interval: int | None = None  # in lock-step, control steps between two decisions; None: nobody decides
         limits = self._task.action_space
         assert isinstance(limits, Box)
         self._limits = limits
@@ -107,19 +92,7 @@ class PybulletBridge(BaseNode):
         self._twist = self.create_publisher(TwistStamped, "state/twist", stream(reliable))
         self._wrench = self.create_publisher(WrenchStamped, "wrench", stream(reliable))
         self._target = self.create_publisher(PoseStamped, "target_pose", LATCHED)
-        cameras = (*_CAMERAS, "depth")
-        self._images = {
-            name: self.create_publisher(Image, f"{name}_camera/image", stream(reliable)) for name in cameras
-        }
-        self._infos = {
-            name: self.create_publisher(CameraInfo, f"{name}_camera/camera_info", stream(reliable)) for name in cameras
-        }
-        # Both fingers in one picture, the left one above, and each on its own, as two sensors would send it.
-        self._tactile = {
-            topic: self.create_publisher(Image, topic, stream(reliable))
-            for topic in ("tactile/image", "tactile_left/image", "tactile_right/image")
-        }
-        self._readings: dict[str, tuple[int, np.ndarray]] = {}  # of the sensors: simulated time, picture
+        self._sensors = SensorTopics(self, self._task, stream(reliable))
         self._plain = driver != "only"
         self._driver: DriverTopics | None = None
         if driver != "off":
@@ -176,7 +149,7 @@ class PybulletBridge(BaseNode):
         """Send the state, wait for its answers, advance one control period."""
         assert self._end_ns is not None
         now_ns, at_end = self._now_ns, reached(self._now_ns, self._end_ns)
-        waits_for_reward = self._wait_for_reward and "fixed" in self._pictures_due(at_end)
+        waits_for_reward = self._wait_for_reward and "fixed" in self._sensors.due(self._step, at_end)
 
         def answered() -> bool:
             commanded = at_end or self._answered_ns >= now_ns
@@ -301,12 +274,12 @@ class PybulletBridge(BaseNode):
         self._succeeded = pays(message, self._episode_id, self._start_ns)
 
     def _on_pace(self) -> None:
-        if self._interval is None:  # a change of pace waits for the next episode
+        if self._sensors.interval is None:  # a change of pace waits for the next episode
             self._take_pace()
 
     def _take_pace(self) -> None:
         if self._lockstep and self._pace.latest is not None:
-            self._interval = decision_steps(self._pace.latest, self._rate_hz)
+            self._sensors.interval = decision_steps(self._pace.latest, self._rate_hz)
 
     def _on_episode(self, message: EpisodeState) -> None:
         if message.phase != EpisodeState.PHASE_RUNNING:
@@ -382,46 +355,7 @@ class PybulletBridge(BaseNode):
             self._camera_pose.publish(pose_message(position, Rotation.from_matrix(rotation).as_quat(), head))
 
     def _publish_pictures(self, everything: bool = False) -> None:
-        for name in self._pictures_due(everything):
-            if name == "tactile":
-                self._publish_tactile()
-                continue
-            info = self._task.camera_info(name)
-            head = self._header(info.frame_id)
-            picture = metres_message(self._read(name), head) if name == "depth" else None
-            self._infos[name].publish(camera_info_message(info.matrix, info.width, info.height, head))
-            self._images[name].publish(picture or image_message(self._task.camera(name), head))
-
-    def _publish_tactile(self) -> None:
-        left, right = self._read("tactile")
-        both = metres_message(np.vstack((left, right)), self._header("gripper"))
-        self._tactile["tactile/image"].publish(both)
-        self._tactile["tactile_left/image"].publish(metres_message(left, self._header("finger_left")))
-        self._tactile["tactile_right/image"].publish(metres_message(right, self._header("finger_right")))
-
-    def _read(self, group: str) -> np.ndarray:
-        """One reading per state: a state that is sent again keeps its noise."""
-        if self._readings.get(group, (-1, None))[0] != self._now_ns:
-            self._readings[group] = self._now_ns, self._task.read(group)
-        return self._readings[group][1]
-
-    def _pictures_due(self, everything: bool) -> list[str]:
-        """The fixed camera comes half a period after the others.
-
-        Its picture is what ends an episode. With an odd half (6 steps: 3) it never comes with a state on which a
-        decision is due: whether that decision or the end were first would differ from run to run.
-        """
-        return [
-            name
-            for name in self._periods
-            if (period := self._period(name))
-            and (everything or self._step % period == (period // 2 if name == "fixed" else 0))
-        ]
-
-    def _period(self, name: str) -> int:
-        """Control steps per picture of a camera or sensor: one per decision where the agent sees it; 0 for none."""
-        own = self._periods[name]
-        return own if name == "fixed" or self._interval is None else own and self._interval
+        self._sensors.publish(self._sensors.due(self._step, everything), self._header(), self._now_ns)
 
 
 def main() -> None:

@@ -1,1 +1,5 @@
-"""Nodes that watch: RViz markers, the live page, the life cycle of the others."""
+"""Watching: RViz markers, the live page, and the life cycle of the other nodes.
+
+Nodes: `skill_monitor`, `live_view`, `lifecycle_manager`.
+Helper: `markers`.
+"""

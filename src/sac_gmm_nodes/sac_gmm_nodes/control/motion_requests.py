@@ -1,0 +1,66 @@
+"""What people ask of the controller while it runs: pause, stop, go back a version, and how fast the arm may move."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from rcl_interfaces.msg import SetParametersResult
+from rclpy.parameter import Parameter
+from std_srvs.srv import SetBool, Trigger
+
+from sac_gmm.control import Limit, Reason, remedy
+from sac_gmm_nodes.common.node import BaseNode
+
+
+class MotionRequests:
+    """The services `~/pause`, `~/stop`, `~/roll_back` and the parameter `speed_scale`.
+
+    Attributes:
+        hold: Why the arm must not move, by request; NONE where nobody asked for that.
+        speed_scale: By which the speed is multiplied.
+
+    Args:
+        node: The controller.
+        go_on: Called when somebody says that motion may go on.
+        roll_back: Goes back one version and gives its number; None where nothing is configured.
+    """
+
+    def __init__(self, node: BaseNode, go_on: Callable[[], None], roll_back: Callable[[], int | None]) -> None:
+        self.hold = Reason.NONE
+        text = "by which the speed is multiplied; may be set while it runs"
+        self.speed_scale = node.real("speed_scale", 1.0, 0.0, 1.0, "", text, tunable=True)
+        self._go_on, self._roll_back = go_on, roll_back
+        node.add_on_set_parameters_callback(self._on_parameters)
+        node.create_service(SetBool, "~/pause", self._on_pause)
+        node.create_service(Trigger, "~/stop", self._on_stop)
+        node.create_service(Trigger, "~/roll_back", self._on_roll_back)
+
+    def _on_parameters(self, parameters: list[Parameter]) -> SetParametersResult:
+        for parameter in parameters:
+            if parameter.name == "speed_scale":
+                value = parameter.value
+                if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0.0 <= value <= 1.0:
+                    reason = f"parameter speed_scale = {value!r} is out of range: expected 0 to 1"
+                    return SetParametersResult(successful=False, reason=reason)
+                self.speed_scale = float(value)
+        return SetParametersResult(successful=True)
+
+    def _on_pause(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
+        self.hold = Reason.PAUSED if request.data else Reason.NONE
+        if not request.data:
+            self._go_on()
+        response.success = True
+        response.message = "paused" if request.data else "going on"
+        return response
+
+    def _on_stop(self, _request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        self.hold = Reason.STOPPED
+        response.success = True
+        response.message = remedy(Reason.STOPPED, Limit.NONE)
+        return response
+
+    def _on_roll_back(self, _request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        version = self._roll_back()
+        response.success = version is not None
+        response.message = "not configured" if version is None else f"back to version {version}"
+        return response

@@ -1,0 +1,108 @@
+"""The pictures of a simulated task: which are due on a step, and their topics."""
+
+from __future__ import annotations
+
+import numpy as np
+from rclpy.qos import QoSProfile
+from sensor_msgs.msg import CameraInfo, Image
+from std_msgs.msg import Header
+
+from sac_gmm.tasks import Task
+from sac_gmm_nodes.common.conversions import header
+from sac_gmm_nodes.common.node import BaseNode
+from sac_gmm_nodes.common.pictures import camera_info_message, image_message, metres_message
+
+_CAMERAS = ("wrist", "fixed")
+_SENSORS = ("depth", "tactile")
+
+
+class SensorTopics:
+    """Publishes what the task's cameras and sensors see.
+
+    Attributes:
+        interval: Control steps between two decisions; the agent sees one picture for each. None: nobody decides.
+
+    Args:
+        node: The bridge; it gets the parameters.
+        task: The simulated task.
+        qos: Of the pictures.
+    """
+
+    def __init__(self, node: BaseNode, task: Task, qos: QoSProfile) -> None:
+        self.interval: int | None = None
+        self._task = task
+        self._periods = _periods(node)
+        present = {*_CAMERAS} & {*task.cameras} | {*_SENSORS} & {*task.sensors}
+        self._periods = {name: period for name, period in self._periods.items() if name in present}
+        cameras = (*_CAMERAS, "depth")
+        self._images = {name: node.create_publisher(Image, f"{name}_camera/image", qos) for name in cameras}
+        self._infos = {name: node.create_publisher(CameraInfo, f"{name}_camera/camera_info", qos) for name in cameras}
+        # Both fingers in one picture, the left one above, and each on its own, as two sensors would send it.
+        self._tactile = {
+            topic: node.create_publisher(Image, topic, qos)
+            for topic in ("tactile/image", "tactile_left/image", "tactile_right/image")
+        }
+        self._readings: dict[str, tuple[int, np.ndarray]] = {}  # of the sensors: simulated time, picture
+
+    def due(self, step: int, everything: bool) -> list[str]:
+        """Names of the pictures of a control step of an episode.
+
+        The fixed camera comes half a period after the others. Its picture is what ends an episode. With an odd half (6
+        steps: 3) it never comes with a state on which a decision is due: whether that decision or the end were first
+        would differ from run to run.
+        """
+        return [
+            name
+            for name in self._periods
+            if (period := self._period(name))
+            and (everything or step % period == (period // 2 if name == "fixed" else 0))
+        ]
+
+    def publish(self, names: list[str], head: Header, now_ns: int) -> None:
+        """Publish pictures of the task's state at simulated time `now_ns`, with the stamp of `head`."""
+        for name in names:
+            if name == "tactile":
+                self._publish_tactile(head, now_ns)
+                continue
+            info = self._task.camera_info(name)
+            head_ = header(head.stamp, info.frame_id)
+            if name == "depth":
+                picture = metres_message(self._read(name, now_ns), head_)
+            else:
+                picture = image_message(self._task.camera(name), head_)
+            self._infos[name].publish(camera_info_message(info.matrix, info.width, info.height, head_))
+            self._images[name].publish(picture)
+
+    def _period(self, name: str) -> int:
+        """Control steps per picture: one per decision where the agent sees it; 0 for none."""
+        own = self._periods[name]
+        return own if name == "fixed" or self.interval is None else own and self.interval
+
+    def _publish_tactile(self, head: Header, now_ns: int) -> None:
+        left, right = self._read("tactile", now_ns)
+        fingers = {
+            "tactile/image": (np.vstack((left, right)), "gripper"),
+            "tactile_left/image": (left, "finger_left"),
+            "tactile_right/image": (right, "finger_right"),
+        }
+        for topic, (metres, frame_id) in fingers.items():
+            self._tactile[topic].publish(metres_message(metres, header(head.stamp, frame_id)))
+
+    def _read(self, group: str, now_ns: int) -> np.ndarray:
+        """One reading per state: a state that is sent again keeps its noise."""
+        if self._readings.get(group, (-1, None))[0] != now_ns:
+            self._readings[group] = now_ns, self._task.read(group)
+        return self._readings[group][1]
+
+
+def _periods(node: BaseNode) -> dict[str, int]:
+    """The parameters: control steps per picture of each camera and sensor."""
+    wrist = "control steps per picture; 0: none; in lock-step one per decision of an adapter"
+    periods = {
+        "wrist": node.whole("wrist_camera_period_steps", 32, 0, 10_000, wrist),
+        "fixed": node.whole("fixed_camera_period_steps", 6, 0, 10_000, "control steps per picture; 0: none"),
+    }
+    for name, parameter in (("depth", "depth_camera_period_steps"), ("tactile", "tactile_period_steps")):
+        period = node.whole(parameter, -1, -1, 10_000, "control steps per picture; 0: none; -1: as the wrist camera")
+        periods[name] = periods["wrist"] if period < 0 else period
+    return periods
