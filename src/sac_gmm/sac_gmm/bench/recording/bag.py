@@ -15,7 +15,6 @@ import json as json_
 import os
 import resource
 import shutil
-import signal
 import subprocess
 import tempfile
 import time
@@ -26,6 +25,7 @@ import tyro
 
 from sac_gmm.bench.threads import use_one_thread
 from sac_gmm.core.errors import UserError
+from sac_gmm.core.processes import stop_program
 
 STREAMS = "camera_0/color camera_0/depth camera_1/color camera_1/depth"
 # name, compression, reliable pictures, images profile
@@ -162,9 +162,7 @@ def recording(
         load.wait(seconds + 90.0)
     finally:
         for process in (load, recorder):
-            if process.poll() is None:
-                process.send_signal(signal.SIGINT)
-                process.wait(20.0)
+            stop_program(process, 20.0)
     if load.returncode or not result_file.exists():
         logs = "".join((work / f"{node}.log").read_text()[-500:] for node in ("demo_recorder", "recording_load"))
         raise UserError(f"the recording failed: {logs}")
