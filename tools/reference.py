@@ -180,7 +180,7 @@ def _places(folder: Path) -> dict[str, str]:
     import numpy as np
 
     from sac_gmm.models import GaussianMixture, SkillModel, save_model
-    from sac_gmm.tasks.arms.iiwa import describe_iiwa
+    from sac_gmm.tasks.arms.description import describe_iiwa
 
     mixture = GaussianMixture(np.full(2, 0.5), np.zeros((2, 6)), np.tile(np.eye(6), (2, 1, 1)))
     save_model(folder / "model.npz", SkillModel("gmm", mixture, np.zeros(3)))

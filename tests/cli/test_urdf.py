@@ -6,7 +6,7 @@ import pytest
 
 from sac_gmm.cli.main import main
 from sac_gmm.tasks import make_task
-from sac_gmm.tasks.arms.iiwa import JOINT_NAMES
+from sac_gmm.tasks.arms.description import JOINT_NAMES
 
 
 @pytest.mark.parametrize("name", ["door", "lever", "peg"])

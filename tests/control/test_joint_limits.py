@@ -10,7 +10,7 @@ from sac_gmm.control import Limit, SafetyLimits, SafetyPipeline
 from sac_gmm.control.joint_limits import JointGuard, JointIntegrator, JointSettings
 from sac_gmm.control.kinematics import ArmKinematics
 from sac_gmm.core.errors import UserError
-from sac_gmm.tasks.arms.iiwa import HOME_RAD, JOINT_LIMITS_RAD, describe_iiwa
+from sac_gmm.tasks.arms.description import HOME_RAD, JOINT_LIMITS_RAD, describe_iiwa
 
 DT_S = 0.01
 LIMITS = SafetyLimits(workspace_min_m=(-2, -2, -2), workspace_max_m=(2, 2, 2))

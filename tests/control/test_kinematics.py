@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from sac_gmm.control.kinematics import ArmKinematics, FrameTree
 from sac_gmm.core.errors import UserError
-from sac_gmm.tasks.arms.iiwa import JOINT_LIMITS_RAD, JOINT_NAMES, Iiwa, describe_iiwa
+from sac_gmm.tasks.arms.description import JOINT_LIMITS_RAD, JOINT_NAMES, describe_iiwa
+from sac_gmm.tasks.arms.iiwa import Iiwa
 
 JOINTS = st.tuples(*(st.floats(-limit, limit) for limit in JOINT_LIMITS_RAD)).map(np.array)
 

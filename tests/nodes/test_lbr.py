@@ -21,7 +21,7 @@ from tests.nodes.faults.conftest import stop_of
 
 from sac_gmm.control import Limit, Reason, SafetyLimits, State
 from sac_gmm.models import GaussianMixture, SkillModel, save_model
-from sac_gmm.tasks.arms.iiwa import HOME_RAD, describe_iiwa
+from sac_gmm.tasks.arms.description import HOME_RAD, describe_iiwa
 from sac_gmm_nodes.common.conversions import (
     header,
     nanoseconds,

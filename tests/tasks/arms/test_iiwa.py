@@ -10,7 +10,8 @@ from hypothesis.extra.numpy import arrays
 from sac_gmm.core.errors import UserError
 from sac_gmm.core.small_algebra import rotation_between, square_root
 from sac_gmm.tasks import TASKS, make_task
-from sac_gmm.tasks.arms.iiwa import HOME_RAD, JOINT_LIMITS_RAD, ImpedanceGains
+from sac_gmm.tasks.arms.description import HOME_RAD, JOINT_LIMITS_RAD
+from sac_gmm.tasks.arms.iiwa import ImpedanceGains
 from sac_gmm.tasks.twist_task import TOOL_DOWN_XYZW
 
 

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from sac_gmm.core.errors import UserError
 from sac_gmm.tasks.actions import Twist
-from sac_gmm.tasks.arms.iiwa import Iiwa, ImpedanceGains, Tool
+from sac_gmm.tasks.arms.description import Tool
+from sac_gmm.tasks.arms.iiwa import Iiwa, ImpedanceGains
 from sac_gmm.tasks.randomisation import Randomisation, Randomiser
 from sac_gmm.tasks.scene import Readings, Scene
 from sac_gmm.tasks.sensing.sensors import VECTOR_GROUPS

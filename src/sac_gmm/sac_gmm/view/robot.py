@@ -154,7 +154,7 @@ def iiwa_urdf(task: str = "door") -> str:
         UserError: There is no such task.
     """
     from sac_gmm.tasks import make_task
-    from sac_gmm.tasks.arms.iiwa import describe_iiwa
+    from sac_gmm.tasks.arms.description import describe_iiwa
 
     with contextlib.closing(make_task(task)) as built:
         return describe_iiwa(built.arm.tool, mesh_visuals=True)

@@ -30,7 +30,7 @@ from std_msgs.msg import Bool, Header
 from sac_gmm.control.lbr_state import SessionState
 from sac_gmm.core.errors import UserError
 from sac_gmm.tasks import TASKS, make_task
-from sac_gmm.tasks.arms.iiwa import JOINT_LIMITS_RAD, JOINT_NAMES
+from sac_gmm.tasks.arms.description import JOINT_LIMITS_RAD, JOINT_NAMES
 from sac_gmm_nodes.common.conversions import (
     STAMP_TOLERANCE_NS,
     header,

@@ -15,7 +15,8 @@ from sensor_msgs.msg import JointState
 from std_msgs.msg import Float64MultiArray, Header, String
 
 from sac_gmm.control.lbr_state import ConnectionQuality, DriveState, OperationMode, SafetyState, SessionState
-from sac_gmm.tasks.arms.iiwa import JOINT_NAMES, Iiwa
+from sac_gmm.tasks.arms.description import JOINT_NAMES
+from sac_gmm.tasks.arms.iiwa import Iiwa
 from sac_gmm_nodes.common.conversions import joint_message, nanoseconds, twist_array, wrench_message
 from sac_gmm_nodes.common.optional_messages import LBRJointPositionCommand, LBRState, TFMessage
 from sac_gmm_nodes.common.qos import COMMAND, LATCHED, RELIABLE

@@ -1,4 +1,4 @@
-"""A parallel gripper that closes by its own reflex, as an action is a twist of the arm and nothing else."""
+"""A parallel gripper that closes by its own reflex, because an action is a twist of the arm and nothing else."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 import pybullet as pb
 
-from sac_gmm.tasks.arms.iiwa import GRIPPER_LENGTH_M, Iiwa, Tool
+from sac_gmm.tasks import urdf
+from sac_gmm.tasks.arms.description import GRIPPER_LENGTH_M, Tool, tool_centre_point
+from sac_gmm.tasks.arms.iiwa import Iiwa
 
 JAW_LENGTH_M = 0.06
 JAW_WIDTH_M = 0.040  # along x
@@ -21,8 +23,9 @@ JAW_FRICTION = 0.4  # polished steel; times that of what they hold
 GRIP_FORCE_N = 25.0  # of each jaw
 JAW_SPEED_M_S = 0.08
 BARRIER_RATE_HZ = 60.0
-CLOSING_DELAY_S = 0.15  # for as long must the light barrier be interrupted
+CLOSING_DELAY_S = 0.15  # how long the light barrier must have been interrupted
 NOTHING_HELD_M = 0.002  # jaws this near to each other hold nothing
+_STEEL = urdf.Colour("jaw", "0.62 0.64 0.68 1")
 
 
 def parallel_jaws(opening_m: float) -> Tool:
@@ -36,23 +39,21 @@ def parallel_jaws(opening_m: float) -> Tool:
     parts = []
     for name, side in (("left", 1), ("right", -1)):
         back = (0.0, side * (NOTCH_DEPTH_M + 0.5 * JAW_THICKNESS_M), 0.5 * JAW_LENGTH_M)
-        shapes = _box(back, (JAW_WIDTH_M, JAW_THICKNESS_M, JAW_LENGTH_M))
+        shapes = [urdf.solid(urdf.box((JAW_WIDTH_M, JAW_THICKNESS_M, JAW_LENGTH_M)), _STEEL, back)]
         for end in (1, -1):
             lip = (0.5 * end * (NOTCH_WIDTH_M + lip_width), 0.5 * side * NOTCH_DEPTH_M, 0.5 * JAW_LENGTH_M)
-            shapes += _box(lip, (lip_width, NOTCH_DEPTH_M, JAW_LENGTH_M))
-        parts.append(
-            f'<joint name="{name}_jaw_joint" type="prismatic"><parent link="gripper"/><child link="{name}_jaw"/>'
-            f'<origin xyz="0 {side * stroke} {GRIPPER_LENGTH_M}"/><axis xyz="0 {-side} 0"/>'
-            f'<limit lower="0" upper="{stroke}" effort="{GRIP_FORCE_N}" velocity="{JAW_SPEED_M_S}"/></joint>'
-            f'<link name="{name}_jaw"><inertial><origin xyz="0 {back[1]} {back[2]}"/><mass value="{JAW_MASS_KG}"/>'
-            f'<inertia ixx="2e-5" iyy="2.5e-5" izz="6e-6" ixy="0" ixz="0" iyz="0"/></inertial>{shapes}</link>'
+            shapes.append(urdf.solid(urdf.box((lip_width, NOTCH_DEPTH_M, JAW_LENGTH_M)), _STEEL, lip))
+        joint = urdf.moving_joint(
+            f"{name}_jaw_joint",
+            "prismatic",
+            "gripper",
+            f"{name}_jaw",
+            axis=(0, -side, 0),
+            limit=urdf.Limit(0, stroke, GRIP_FORCE_N, JAW_SPEED_M_S),
+            xyz=(0, side * stroke, GRIPPER_LENGTH_M),
         )
-    parts.append(
-        f'<joint name="tcp_joint" type="fixed"><parent link="gripper"/><child link="tcp"/>'
-        f'<origin xyz="0 0 {GRIPPER_LENGTH_M + JAW_LENGTH_M - TIP_BELOW_TCP_M}"/></joint>'
-        f'<link name="tcp"><inertial><mass value="0.001"/>'
-        f'<inertia ixx="1e-6" iyy="1e-6" izz="1e-6" ixy="0" ixz="0" iyz="0"/></inertial></link>'
-    )
+        parts += [joint, urdf.link(f"{name}_jaw", urdf.inertial(JAW_MASS_KG, (2e-5, 2.5e-5, 6e-6), back), *shapes)]
+    parts.append(tool_centre_point("gripper", (0, 0, GRIPPER_LENGTH_M + JAW_LENGTH_M - TIP_BELOW_TCP_M)))
     return Tool("".join(parts), {"left_jaw": JAW_FRICTION, "right_jaw": JAW_FRICTION})
 
 
@@ -62,12 +63,6 @@ def motor_force_n(client: int, force_n: float) -> float:
     The engine makes an impulse of it with the whole time step and then grants that impulse in each of its substeps.
     """
     return force_n / max(1, pb.getPhysicsEngineParameters(client)["numSubSteps"])
-
-
-def _box(centre: tuple[float, float, float], size: tuple[float, float, float]) -> str:
-    place = '<origin xyz="{} {} {}"/>'.format(*centre) + '<geometry><box size="{} {} {}"/></geometry>'.format(*size)
-    material = '<material name="jaw"><color rgba="0.62 0.64 0.68 1"/></material>'
-    return f"<visual>{place}{material}</visual><collision>{place}</collision>"
 
 
 class Grip(Enum):

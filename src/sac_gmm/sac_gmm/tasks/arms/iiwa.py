@@ -1,8 +1,4 @@
-"""The KUKA LBR iiwa 14 as a PyBullet body: its description, its state, and a compliant twist controller.
-
-The description is written here from the arm's published kinematics rather than read from a mesh file, because the
-small software renderer draws boxes and capsules ten times faster than meshes and the wrist camera is drawn often.
-"""
+"""The KUKA LBR iiwa 14 as a PyBullet body: its state, and a compliant twist controller."""
 
 from __future__ import annotations
 
@@ -19,162 +15,10 @@ from numpy.typing import NDArray
 from sac_gmm.core.errors import UserError
 from sac_gmm.core.small_algebra import rotation_between, to_quaternion
 from sac_gmm.tasks.arms import arm_kernels as kernels
-
-JOINT_NAMES = tuple(f"lbr_A{i}" for i in range(1, 8))
-JOINT_LIMITS_RAD = np.deg2rad([170.0, 120.0, 170.0, 120.0, 170.0, 120.0, 175.0])
-HOME_RAD = np.deg2rad([0.0, 25.0, 0.0, -85.0, 0.0, 70.0, 0.0])
-
-# Per joint: origin xyz and rpy, link mass (kg), centre of mass, diagonal inertia (kg m^2), way to the next joint.
-_H = np.pi / 2
-_LINKS = (
-    ((0, 0, 0.1575), (0, 0, 0), 4.0, (0, -0.03, 0.12), (0.1, 0.09, 0.02), (0, 0, 0.2025)),
-    ((0, 0, 0.2025), (_H, 0, np.pi), 4.0, (0.0003, 0.059, 0.042), (0.05, 0.018, 0.044), (0, 0.2045, 0)),
-    ((0, 0.2045, 0), (_H, 0, np.pi), 3.0, (0, 0.03, 0.13), (0.08, 0.075, 0.01), (0, 0, 0.2155)),
-    ((0, 0, 0.2155), (_H, 0, 0), 2.7, (0, 0.067, 0.034), (0.03, 0.01, 0.029), (0, 0.1845, 0)),
-    ((0, 0.1845, 0), (-_H, np.pi, 0), 1.7, (0.0001, 0.021, 0.076), (0.02, 0.018, 0.005), (0, 0, 0.2155)),
-    ((0, 0, 0.2155), (_H, 0, 0), 1.8, (0, 0.0006, 0.0004), (0.005, 0.0036, 0.0047), (0, 0.081, 0)),
-    ((0, 0.081, 0), (-_H, np.pi, 0), 0.3, (0, 0, 0.02), (0.001, 0.001, 0.001), (0, 0, 0.045)),
-)
-# Each motor's rotor, seen through its gear, adds to the inertia about its joint. On the real arm that is tenths of a
-# kg m^2, of which the joints' torque control hides most. It calms the light wrist, so torques may change less often.
-ROTOR_INERTIA_KG_M2 = (0.0, 0.0, 0.0, 0.0, 0.03, 0.03, 0.03)
-FLANGE_M = 0.045
-FINGER_RADIUS_M = 0.006
-FINGER_LENGTH_M = 0.085
-GRIPPER_LENGTH_M = 0.06
-FINGER_FRICTION = 0.8  # a rubber tip: it sticks to what it presses on rather than slide into place
-
+from sac_gmm.tasks.arms.description import HOME_RAD, JOINT_LIMITS_RAD, Tool, closed_finger, describe_iiwa
+from sac_gmm.tasks.arms.inverse_kinematics import solve_inverse_kinematics
 
 _PACK = struct.Struct("20d").pack_into
-
-
-@dataclass(frozen=True)
-class Tool:
-    """What hangs below the gripper's body.
-
-    Attributes:
-        description: URDF of links and joints, the first joint a child of link `gripper`, whose origin is the flange's
-            face and whose z axis points out of it. One link, of a gram, is called `tcp`: the point that twists move.
-            It may have movable joints, such as jaws: whoever gives the tool moves them.
-        friction: Lateral friction of each link that touches something.
-    """
-
-    description: str
-    friction: dict[str, float]
-
-
-def describe_iiwa(tool: Tool | None = None, *, mesh_visuals: bool = False) -> str:
-    """URDF of the arm with a parallel gripper and a tool; a closed gripper's round fingertip where none is given.
-
-    Links `lbr_link_0` … `lbr_link_7` carry boxes and capsules to be seen, no collision shapes; `gripper` and the links
-    of the tool hang below the flange. Only the tool collides.
-
-    Args:
-        tool: What the gripper carries.
-        mesh_visuals: Show the arm by the meshes that come with PyBullet.
-    """
-    tool = tool or closed_finger()
-    parts = ['<robot name="lbr"><link name="lbr_link_0"><inertial><mass value="0"/>', _inertia((0.05, 0.06, 0.03))]
-    base = _visual_cylinder(0.09, 0.15, (0, 0, 0.075), "grey")
-    parts.append("</inertial>" + (_visual_mesh(0, "grey") if mesh_visuals else base) + "</link>")
-    for index, (xyz, rpy, mass, com, inertia, towards) in enumerate(_LINKS, start=1):
-        limit = JOINT_LIMITS_RAD[index - 1]
-        parts.append(
-            f'<joint name="{JOINT_NAMES[index - 1]}" type="revolute"><parent link="lbr_link_{index - 1}"/>'
-            f'<child link="lbr_link_{index}"/><origin xyz="{_text(xyz)}" rpy="{_text(rpy)}"/><axis xyz="0 0 1"/>'
-            f'<limit lower="{-limit}" upper="{limit}" effort="300" velocity="2"/></joint>'
-        )
-        rotor = ROTOR_INERTIA_KG_M2[index - 1]
-        inertia = (inertia[0] + 0.5 * rotor, inertia[1] + 0.5 * rotor, inertia[2] + rotor)  # a flat disc's
-        length = float(np.linalg.norm(towards))
-        centre = tuple(0.5 * value for value in towards)
-        lie_down = (-_H, 0, 0) if abs(towards[1]) > 0 else (0, 0, 0)
-        colour = "orange" if index % 2 else "silver"
-        seen = _visual_cylinder(0.055, length, centre, colour, lie_down)
-        if mesh_visuals:
-            seen = _visual_mesh(index, colour)
-        parts.append(
-            f'<link name="lbr_link_{index}"><inertial><origin xyz="{_text(com)}"/><mass value="{mass}"/>'
-            f"{_inertia(inertia)}</inertial>{seen}</link>"
-        )
-    gripper_centre = (0, 0, 0.5 * GRIPPER_LENGTH_M)
-    parts.append(_fixed_joint("lbr_link_7", "gripper", FLANGE_M))
-    parts.append(
-        f'<link name="gripper"><inertial><origin xyz="{_text(gripper_centre)}"/><mass value="0.4"/>'
-        f"{_inertia((4e-4, 4e-4, 3e-4))}</inertial>"
-        f'<visual><origin xyz="{_text(gripper_centre)}"/><geometry>'
-        f'<box size="0.04 0.09 {GRIPPER_LENGTH_M}"/></geometry>'
-        f"{_material('dark')}</visual></link>"
-    )
-    return "".join(parts) + tool.description + "</robot>"
-
-
-def closed_finger() -> Tool:
-    """A closed gripper whose fingertips form one round finger; `tcp` is the centre of the round tip."""
-    centre = (0, 0, 0.5 * FINGER_LENGTH_M)
-    shaft = FINGER_LENGTH_M - FINGER_RADIUS_M
-    capsule = f'<capsule radius="{FINGER_RADIUS_M}" length="{shaft - FINGER_RADIUS_M}"/>'
-    parts = [_fixed_joint("gripper", "finger", GRIPPER_LENGTH_M)]
-    parts.append(
-        f'<link name="finger"><inertial><origin xyz="{_text(centre)}"/><mass value="0.1"/>'
-        f"{_inertia((8e-5, 8e-5, 2e-5))}</inertial>"
-        f'<visual><origin xyz="{_text(centre)}"/><geometry>'
-        f'<box size="{1.4 * FINGER_RADIUS_M} {1.4 * FINGER_RADIUS_M} {FINGER_LENGTH_M}"/></geometry>'
-        f"{_material('steel')}</visual>"
-        f'<collision><origin xyz="{_text(centre)}"/><geometry>{capsule}</geometry></collision></link>'
-    )
-    parts.append(_fixed_joint("finger", "tcp", FINGER_LENGTH_M - FINGER_RADIUS_M))
-    parts.append(f'<link name="tcp"><inertial><mass value="0.001"/>{_inertia((1e-6, 1e-6, 1e-6))}</inertial></link>')
-    return Tool("".join(parts), {"finger": FINGER_FRICTION})
-
-
-_COLOURS = {
-    "grey": "0.35 0.35 0.37 1",
-    "orange": "0.93 0.55 0.18 1",
-    "silver": "0.80 0.80 0.82 1",
-    "dark": "0.15 0.15 0.17 1",
-    "steel": "0.62 0.64 0.68 1",
-}
-
-
-def _text(values: tuple[float, ...]) -> str:
-    return " ".join(f"{value:.9g}" for value in values)
-
-
-def _inertia(diagonal: tuple[float, float, float]) -> str:
-    x, y, z = diagonal
-    return f'<inertia ixx="{x}" iyy="{y}" izz="{z}" ixy="0" ixz="0" iyz="0"/>'
-
-
-def _material(name: str) -> str:
-    return f'<material name="{name}"><color rgba="{_COLOURS[name]}"/></material>'
-
-
-def _visual_cylinder(
-    radius: float,
-    length: float,
-    centre: tuple[float, ...],
-    colour: str,
-    rpy: tuple[float, ...] = (0, 0, 0),
-) -> str:
-    return (
-        f'<visual><origin xyz="{_text(centre)}" rpy="{_text(rpy)}"/><geometry>'
-        f'<cylinder radius="{radius}" length="{length}"/></geometry>{_material(colour)}</visual>'
-    )
-
-
-def _visual_mesh(index: int, colour: str) -> str:
-    import pybullet_data
-
-    path = Path(pybullet_data.getDataPath()) / "kuka_iiwa" / "meshes" / f"link_{index}.obj"
-    return f'<visual><geometry><mesh filename="{path}"/></geometry>{_material(colour)}</visual>'
-
-
-def _fixed_joint(parent: str, child: str, z_m: float) -> str:
-    return (
-        f'<joint name="{child}_joint" type="fixed"><parent link="{parent}"/><child link="{child}"/>'
-        f'<origin xyz="0 0 {z_m}"/></joint>'
-    )
 
 
 @dataclass(frozen=True)
@@ -365,7 +209,7 @@ class Iiwa:
         """
         q = HOME_RAD.copy()
         goal, goal_xyzw = np.array(position_m, dtype=float), np.array(orientation_xyzw, dtype=float)
-        if not kernels.solve_inverse_kinematics(self._chain, JOINT_LIMITS_RAD, goal, goal_xyzw, q):
+        if not solve_inverse_kinematics(self._chain, JOINT_LIMITS_RAD, goal, goal_xyzw, q):
             raise UserError(f"the arm cannot reach {np.round(goal, 3)} m: bring the scene closer, or lower its noise")
         self.place_joints(q)
         self._memory[kernels.REFERENCE : kernels.REFERENCE + 7] = (*goal, *goal_xyzw)

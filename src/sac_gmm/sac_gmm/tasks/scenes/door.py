@@ -1,4 +1,4 @@
-"""Door opening: hook the handle of a self-closing door from above pull until a marker on its back shows."""
+"""Door opening: hook the handle of a self-closing door from above and pull until a marker on its back shows."""
 
 from __future__ import annotations
 
@@ -11,9 +11,11 @@ import numpy as np
 import pybullet as pb
 from numpy.typing import NDArray
 
+from sac_gmm.tasks import urdf
 from sac_gmm.tasks.sensing.cameras import SceneCamera
 from sac_gmm.tasks.sensing.sensors import RgbSensor
 from sac_gmm.tasks.twist_task import Task
+from sac_gmm.tasks.urdf import Colour
 
 # The handle is a flat loop that stands off the door like a shelf. The finger (12 mm) goes down into its opening; beside
 # the opening it meets the rim, too wide to slip off.
@@ -210,98 +212,61 @@ def describe_door(latch: bool = False) -> str:
     front = 0.5 * OPENING_X_M
     back = front + PANEL_THICKNESS_M
     width = FREE_EDGE_M + HINGE_M
-    top = PANEL_ABOVE_HANDLE_M
-    panel = _box(
-        (0.5 * (front + back), 0.5 * (HINGE_M - FREE_EDGE_M), top - 0.5 * PANEL_HEIGHT_M),
-        (PANEL_THICKNESS_M, width, PANEL_HEIGHT_M),
-        "door",
-    )
     half_y = 0.5 * OPENING_Y_M
-    bar = _box((-front - 0.5 * RIM_M, 0.0, 0.0), (RIM_M, 2 * (half_y + RIM_M), RIM_THICKNESS_M), "handle")
-    arms = "".join(
-        _box((0.0, side * (half_y + 0.5 * RIM_M), 0.0), (2 * front, RIM_M, RIM_THICKNESS_M), "handle")
-        for side in (-1, 1)
-    )
     plate = MARKER_SIZE_M * 8 / 6  # the quiet zone belongs to the plate
-    hinge = (back, HINGE_M)
-    shift = f"{-hinge[0]} {-hinge[1]} 0"
-    frame = (
-        _box((hinge[0] + 0.02, HINGE_M + 0.02, -0.12), (0.04, 0.03, 0.28), "frame", collides=False)
-        + _box((0.15, 0.0, -0.31), (1.2, 1.2, 0.02), "floor", collides=False)
-        + _box((0.60, 0.0, 0.10), (0.02, 1.2, 0.8), "wall", collides=False)
+    hinge = (back, HINGE_M, 0.0)
+    panel = _moving_box(
+        (0.5 * (front + back), 0.5 * (HINGE_M - FREE_EDGE_M), PANEL_ABOVE_HANDLE_M - 0.5 * PANEL_HEIGHT_M),
+        (PANEL_THICKNESS_M, width, PANEL_HEIGHT_M),
+        _DOOR,
+        hinge,
     )
-    return (
-        f'<robot name="door"><link name="frame"><inertial><mass value="0"/>{_inertia(1.0)}</inertial>{frame}</link>'
-        f'<joint name="hinge" type="revolute"><parent link="frame"/><child link="panel"/>'
-        f'<origin xyz="{hinge[0]} {hinge[1]} 0"/><axis xyz="0 0 -1"/>'
-        f'<limit lower="0" upper="1.5" effort="50" velocity="10"/></joint>'
-        f'<link name="panel"><inertial><origin xyz="{-hinge[0]} {0.5 * (HINGE_M - FREE_EDGE_M) - hinge[1]} -0.12"/>'
-        f'<mass value="1.0"/>{_inertia(0.008)}</inertial>'
-        + _moved(panel + bar + arms, shift)
-        + "</link>"
-        + f'<joint name="marker_joint" type="fixed"><parent link="panel"/><child link="marker"/>'
-        f'<origin xyz="0.001 {0.5 * plate - FREE_EDGE_M - hinge[1] + 0.004} -0.10"/></joint>'
-        f'<link name="marker"><inertial><mass value="0.01"/>{_inertia(1e-5)}</inertial>'
-        + _shape("visual", (0, 0, 0), (0, 0, 0), '<mesh filename="marker.obj"/>', "white")
-        + "</link>"
-        + (_describe_latch(shift) if latch else "")
-        + "</robot>"
-    )
+    bar = _moving_box((-front - 0.5 * RIM_M, 0.0, 0.0), (RIM_M, 2 * (half_y + RIM_M), RIM_THICKNESS_M), _HANDLE, hinge)
+    arms = [
+        _moving_box((0.0, side * (half_y + 0.5 * RIM_M), 0.0), (2 * front, RIM_M, RIM_THICKNESS_M), _HANDLE, hinge)
+        for side in (-1, 1)
+    ]
+    frame = [
+        urdf.visual(urdf.box((0.04, 0.03, 0.28)), _FRAME, (hinge[0] + 0.02, HINGE_M + 0.02, -0.12)),
+        urdf.visual(urdf.box((1.2, 1.2, 0.02)), _FLOOR, (0.15, 0.0, -0.31)),
+        urdf.visual(urdf.box((0.02, 1.2, 0.8)), _WALL, (0.60, 0.0, 0.10)),
+    ]
+    centre_of_mass = (-hinge[0], 0.5 * (HINGE_M - FREE_EDGE_M) - hinge[1], -0.12)
+    parts = [
+        urdf.link("frame", urdf.inertial(0, 1.0), *frame),
+        urdf.moving_joint(
+            "hinge", "revolute", "frame", "panel", axis=(0, 0, -1), limit=urdf.Limit(0, 1.5, 50, 10), xyz=hinge
+        ),
+        urdf.link("panel", urdf.inertial(1.0, 0.008, centre_of_mass), panel, bar, *arms),
+        urdf.fixed_joint("panel", "marker", (0.001, 0.5 * plate - FREE_EDGE_M - hinge[1] + 0.004, -0.10)),
+        urdf.link("marker", urdf.inertial(0.01, 1e-5), urdf.visual(urdf.mesh("marker.obj"), _WHITE)),
+    ]
+    return urdf.robot("door", *parts, *(_describe_latch(hinge) if latch else ()))
 
 
-def _describe_latch(shift: str) -> str:
+def _describe_latch(hinge: tuple[float, float, float]) -> tuple[str, str]:
     """The plate, on a slider down the door; it clears the door and is as wide as the handle."""
     clearance = 0.001
     size = (OPENING_X_M + RIM_M - clearance, OPENING_Y_M + 2 * RIM_M, 0.004)
     centre = (-0.5 * (RIM_M + clearance), 0.0, -PLATE_BELOW_M - 0.5 * size[2])
+    limit = urdf.Limit(0, PRESS_M + 0.006, 50, 2)
     return (
-        f'<joint name="latch" type="prismatic"><parent link="panel"/><child link="plate"/><origin xyz="0 0 0"/>'
-        f'<axis xyz="0 0 -1"/><limit lower="0" upper="{PRESS_M + 0.006}" effort="50" velocity="2"/></joint>'
-        f'<link name="plate"><inertial><mass value="0.05"/>{_inertia(2e-5)}</inertial>'
-        + _moved(_box(centre, size, "frame"), shift)
-        + "</link>"
+        urdf.moving_joint("latch", "prismatic", "panel", "plate", axis=(0, 0, -1), limit=limit),
+        urdf.link("plate", urdf.inertial(0.05, 2e-5), _moving_box(centre, size, _FRAME, hinge)),
     )
 
 
-_COLOURS = {
-    "door": "0.45 0.55 0.62 1",
-    "handle": "0.90 0.10 0.08 1",
-    "frame": "0.30 0.28 0.26 1",
-    "floor": "0.62 0.60 0.56 1",
-    "wall": "0.75 0.75 0.72 1",
-    "white": "1 1 1 1",
-}
+def _moving_box(
+    centre: tuple[float, ...], size: tuple[float, ...], colour: Colour, hinge: tuple[float, float, float]
+) -> str:
+    """A box that turns with the door: its place is given relative to the handle, written relative to the hinge."""
+    xyz = tuple(value - origin for value, origin in zip(centre, hinge, strict=True))
+    return urdf.solid(urdf.box(size), colour, xyz)
 
 
-def _inertia(value: float) -> str:
-    return f'<inertia ixx="{value}" iyy="{value}" izz="{value}" ixy="0" ixz="0" iyz="0"/>'
-
-
-def _shape(kind: str, centre: tuple[float, ...], rpy: tuple[float, ...], geometry: str, colour: str) -> str:
-    x, y, z = centre
-    roll, pitch, yaw = rpy
-    material = f'<material name="{colour}"><color rgba="{_COLOURS[colour]}"/></material>' if kind == "visual" else ""
-    return (
-        f'<{kind}><origin xyz="{x} {y} {z}" rpy="{roll} {pitch} {yaw}"/>'
-        f"<geometry>{geometry}</geometry>{material}</{kind}>"
-    )
-
-
-def _box(centre: tuple[float, ...], size: tuple[float, ...], colour: str, *, collides: bool = True) -> str:
-    geometry = '<box size="{} {} {}"/>'.format(*size)
-    shapes = _shape("visual", centre, (0, 0, 0), geometry, colour)
-    return shapes + (_shape("collision", centre, (0, 0, 0), geometry, colour) if collides else "")
-
-
-def _moved(shapes: str, shift: str) -> str:
-    """Express shapes given relative to the handle in the frame of the hinge."""
-    dx, dy, dz = (float(value) for value in shift.split())
-    moved: list[str] = []
-    for part in shapes.split('<origin xyz="'):
-        if not moved:
-            moved.append(part)
-            continue
-        xyz, rest = part.split('"', 1)
-        x, y, z = (float(value) for value in xyz.split())
-        moved.append(f'<origin xyz="{x + dx} {y + dy} {z + dz}"{rest}')
-    return "".join(moved)
+_DOOR = Colour("door", "0.45 0.55 0.62 1")
+_HANDLE = Colour("handle", "0.90 0.10 0.08 1")
+_FRAME = Colour("frame", "0.30 0.28 0.26 1")
+_FLOOR = Colour("floor", "0.62 0.60 0.56 1")
+_WALL = Colour("wall", "0.75 0.75 0.72 1")
+_WHITE = Colour("white", "1 1 1 1")

@@ -11,11 +11,13 @@ import pybullet as pb
 from numpy.typing import NDArray
 
 from sac_gmm.core.errors import UserError
+from sac_gmm.tasks import urdf
+from sac_gmm.tasks.arms.description import Tool
 from sac_gmm.tasks.arms.grippers import ReflexGripper, motor_force_n, parallel_jaws
-from sac_gmm.tasks.arms.iiwa import Tool
 from sac_gmm.tasks.sensing.cameras import SceneCamera
 from sac_gmm.tasks.sensing.sensors import DepthSensor, RgbSensor
 from sac_gmm.tasks.twist_task import Task
+from sac_gmm.tasks.urdf import Colour, rounded
 
 OPENING_M = 0.042  # between the jaws: 14 mm to each side of the lever
 LEVER_LENGTH_M = 0.016  # along x, the way it slides
@@ -182,54 +184,38 @@ def describe_lever() -> str:
     lever = (0.0, 0.0, LEVER_ABOVE_M - 0.5 * lever_height)
     lamp = (-TRAVEL_M, -0.062, top + 0.006)
     board = (
-        _box((centre, 0.0, top - 0.5 * height), SIZE_M, "board")
-        + _box((centre, 0.0, top), (TRAVEL_M + 0.034, 0.012, 0.001), "slot", collides=False)
-        + _box((-TRAVEL_M, 0.0, top), (0.026, 0.036, 0.0006), "mark", collides=False)
-        + _visual((lamp[0], lamp[1], top + 0.002), '<cylinder radius="0.023" length="0.008"/>', "slot")
-        + _box((centre, 0.0, top - height - 0.10), (0.9, 1.1, 0.20), "table", collides=False)
-        + _box((0.05, 0.0, top - height - 0.22), (2.0, 2.0, 0.02), "floor", collides=False)
+        urdf.solid(urdf.box(SIZE_M), _BOARD, rounded((centre, 0.0, top - 0.5 * height)))
+        + _seen((centre, 0.0, top), (TRAVEL_M + 0.034, 0.012, 0.001), _SLOT)
+        + _seen((-TRAVEL_M, 0.0, top), (0.026, 0.036, 0.0006), _MARK)
+        + urdf.visual(urdf.cylinder(0.023, 0.008), _SLOT, rounded((lamp[0], lamp[1], top + 0.002)))
+        + _seen((centre, 0.0, top - height - 0.10), (0.9, 1.1, 0.20), _TABLE)
+        + _seen((0.05, 0.0, top - height - 0.22), (2.0, 2.0, 0.02), _FLOOR)
     )
-    return (
-        f'<robot name="switch"><link name="board"><inertial><mass value="0"/>{_inertia(1.0)}</inertial>{board}</link>'
-        f'<joint name="slide" type="prismatic"><parent link="board"/><child link="lever"/>'
-        f'<origin xyz="0 0 0"/><axis xyz="-1 0 0"/>'
-        f'<limit lower="0" upper="{TRAVEL_M}" effort="100" velocity="2"/></joint>'
-        f'<link name="lever"><inertial><origin xyz="{_text(lever)}"/><mass value="{LEVER_MASS_KG}"/>'
-        f"{_inertia(3e-5)}</inertial>" + _box(lever, (LEVER_LENGTH_M, LEVER_WIDTH_M, lever_height), "lever") + "</link>"
-        f'<joint name="lamp_joint" type="fixed"><parent link="board"/><child link="lamp"/>'
-        f'<origin xyz="{_text(lamp)}"/></joint>'
-        f'<link name="lamp"><inertial><mass value="0.01"/>{_inertia(1e-5)}</inertial>'
-        + _visual((0.0, 0.0, 0.0), '<sphere radius="0.017"/>', "mark")
-        + "</link></robot>"
+    slide = urdf.moving_joint(
+        "slide", "prismatic", "board", "lever", axis=(-1, 0, 0), limit=urdf.Limit(0, TRAVEL_M, 100, 2)
     )
-
-
-_COLOURS = {
-    "board": "0.30 0.36 0.42 1",
-    "slot": "0.08 0.08 0.09 1",
-    "mark": "0.85 0.85 0.80 1",
-    "lever": "0.85 0.12 0.10 1",
-    "table": "0.66 0.55 0.42 1",
-    "floor": "0.62 0.60 0.56 1",
-}
-
-
-def _text(values: tuple[float, ...]) -> str:
-    return " ".join(f"{value:.9g}" for value in values)
-
-
-def _inertia(value: float) -> str:
-    return f'<inertia ixx="{value}" iyy="{value}" izz="{value}" ixy="0" ixz="0" iyz="0"/>'
-
-
-def _visual(centre: tuple[float, ...], geometry: str, colour: str) -> str:
-    return (
-        f'<visual><origin xyz="{_text(centre)}"/><geometry>{geometry}</geometry>'
-        f'<material name="{colour}"><color rgba="{_COLOURS[colour]}"/></material></visual>'
+    grasped = rounded((LEVER_LENGTH_M, LEVER_WIDTH_M, lever_height))
+    return urdf.robot(
+        "switch",
+        urdf.link("board", urdf.inertial(0, 1.0), board),
+        slide,
+        urdf.link(
+            "lever",
+            urdf.inertial(LEVER_MASS_KG, 3e-5, rounded(lever)),
+            urdf.solid(urdf.box(grasped), _LEVER, rounded(lever)),
+        ),
+        urdf.fixed_joint("board", "lamp", rounded(lamp)),
+        urdf.link("lamp", urdf.inertial(0.01, 1e-5), urdf.visual(urdf.sphere(0.017), _MARK)),
     )
 
 
-def _box(centre: tuple[float, ...], size: tuple[float, ...], colour: str, *, collides: bool = True) -> str:
-    geometry = f'<box size="{_text(size)}"/>'
-    collision = f'<collision><origin xyz="{_text(centre)}"/><geometry>{geometry}</geometry></collision>'
-    return _visual(centre, geometry, colour) + (collision if collides else "")
+def _seen(centre: tuple[float, ...], size: tuple[float, ...], colour: Colour) -> str:
+    return urdf.visual(urdf.box(rounded(size)), colour, rounded(centre))
+
+
+_BOARD = Colour("board", "0.30 0.36 0.42 1")
+_SLOT = Colour("slot", "0.08 0.08 0.09 1")
+_MARK = Colour("mark", "0.85 0.85 0.80 1")
+_LEVER = Colour("lever", "0.85 0.12 0.10 1")
+_TABLE = Colour("table", "0.66 0.55 0.42 1")
+_FLOOR = Colour("floor", "0.62 0.60 0.56 1")

@@ -11,11 +11,14 @@ import pybullet as pb
 from numpy.typing import NDArray
 
 from sac_gmm.core.errors import UserError
-from sac_gmm.tasks.arms.iiwa import GRIPPER_LENGTH_M, ImpedanceGains, Tool
+from sac_gmm.tasks import urdf
+from sac_gmm.tasks.arms.description import GRIPPER_LENGTH_M, Tool, tool_centre_point
+from sac_gmm.tasks.arms.iiwa import ImpedanceGains
 from sac_gmm.tasks.sensing.cameras import SceneCamera
 from sac_gmm.tasks.sensing.sensors import RgbSensor
 from sac_gmm.tasks.sensing.tactile import Gel, TactileSensor
 from sac_gmm.tasks.twist_task import Task
+from sac_gmm.tasks.urdf import Colour
 
 PEG_RADIUS_M = 0.025
 PEG_LENGTH_M = 0.075
@@ -170,37 +173,38 @@ def held_peg() -> Tool:
     peg_top = GRIPPER_LENGTH_M + PALM_TO_PEG_M
     finger_length = PALM_TO_PEG_M + GRASP_M
     finger_y = PEG_RADIUS_M + GEL.thickness_m + 0.5 * FINGER_M[1]
+    size = (FINGER_M[0], FINGER_M[1], finger_length)
+    pad = urdf.box((GEL.side_m, GEL.thickness_m, GEL.side_m))
     parts = []
     for name, side in (("left", 1), ("right", -1)):
-        parts.append(_fixed_joint("gripper", f"finger_{name}", (0, side * finger_y, GRIPPER_LENGTH_M)))
+        centre = (0, 0, 0.5 * finger_length)
+        pad_at = (0, -side * 0.5 * (FINGER_M[1] + GEL.thickness_m), finger_length - 0.5 * GEL.side_m)
+        parts.append(urdf.fixed_joint("gripper", f"finger_{name}", (0, side * finger_y, GRIPPER_LENGTH_M)))
         parts.append(
-            f'<link name="finger_{name}">{_inertial((0, 0, 0.5 * finger_length), 0.05, (1e-5, 1e-5, 1e-5))}'
-            + _box((0, 0, 0.5 * finger_length), (FINGER_M[0], FINGER_M[1], finger_length), "finger")
-            + _shape(
-                "visual",
-                (0, -side * 0.5 * (FINGER_M[1] + GEL.thickness_m), finger_length - 0.5 * GEL.side_m),
-                f'<box size="{GEL.side_m} {GEL.thickness_m} {GEL.side_m}"/>',
-                "pad",
+            urdf.link(
+                f"finger_{name}",
+                urdf.inertial(0.05, 1e-5, centre),
+                urdf.solid(urdf.box(size), _FINGER, centre),
+                urdf.visual(pad, _PAD, pad_at),
             )
-            + "</link>"
         )
-    seen = f'<cylinder radius="{PEG_RADIUS_M}" length="{PEG_LENGTH_M}"/>'
+    seen = urdf.cylinder(PEG_RADIUS_M, PEG_LENGTH_M)
     # Bullet makes a hull of 32 corners of a cylinder and thickens it: drawn in, it has the right size and round edges.
-    felt = f'<cylinder radius="{PEG_RADIUS_M - HULL_MARGIN_M}" length="{PEG_LENGTH_M - 2 * HULL_MARGIN_M}"/>'
+    felt = urdf.cylinder(PEG_RADIUS_M - HULL_MARGIN_M, PEG_LENGTH_M - 2 * HULL_MARGIN_M)
     across = PEG_MASS_KG * (3 * PEG_RADIUS_M**2 + PEG_LENGTH_M**2) / 12
     along = 0.5 * PEG_MASS_KG * PEG_RADIUS_M**2
     # The origin of link `peg` is midway between the pads, where the sensor in its joint feels what the fingers hold.
-    middle = peg_top + 0.5 * GRASP_M
-    centre = (0, 0, PEG_CENTRE_M)
-    parts.append(_fixed_joint("gripper", "peg", (0, 0, middle)))
-    parts.append(
-        f'<link name="peg">{_inertial(centre, PEG_MASS_KG, (across, across, along))}'
-        + _shape("visual", centre, seen, "peg")
-        + _shape("collision", centre, felt, "peg")
-        + "</link>"
-    )
-    parts.append(_fixed_joint("peg", "tcp", (0, 0, PEG_LENGTH_M - 0.5 * GRASP_M)))
-    parts.append(f'<link name="tcp">{_inertial((0, 0, 0), 0.001, (1e-6, 1e-6, 1e-6))}</link>')
+    centre_of_mass = (0, 0, PEG_CENTRE_M)
+    parts += [
+        urdf.fixed_joint("gripper", "peg", (0, 0, peg_top + 0.5 * GRASP_M)),
+        urdf.link(
+            "peg",
+            urdf.inertial(PEG_MASS_KG, (across, across, along), centre_of_mass),
+            urdf.visual(seen, _PEG, centre_of_mass),
+            urdf.collision(felt, centre_of_mass),
+        ),
+        tool_centre_point("peg", (0, 0, PEG_LENGTH_M - 0.5 * GRASP_M)),
+    ]
     return Tool("".join(parts), {"peg": PEG_FRICTION, "finger_left": PEG_FRICTION, "finger_right": PEG_FRICTION})
 
 
@@ -208,21 +212,25 @@ def describe_box() -> str:
     """URDF of the box, open below. Origin: centre of the hole at the lid's upper face; z up."""
     half, height = 0.5 * BOX_M, BOX_M - LID_THICKNESS_M
     centre_z = -LID_THICKNESS_M - 0.5 * height
-    walls = "".join(
-        _box((side * (half - 0.5 * WALL_M), 0, centre_z), (WALL_M, BOX_M, height), "wall")
-        + _box((0, side * (half - 0.5 * WALL_M), centre_z), (BOX_M - 2 * WALL_M, WALL_M, height), "wall")
+    walls = [
+        urdf.solid(urdf.box(size), _WALL, (side * x, side * y, centre_z))
         for side in (-1, 1)
-    )
-    surroundings = _shape("visual", (0, 0, -BOX_M - 0.005), '<box size="5 2.4 0.01"/>', "floor") + _shape(
-        "visual", (-0.3, 0.8, 0.4), '<box size="5 0.02 1.4"/>', "back"
-    )
-    return (
-        f'<robot name="box"><link name="box">{_inertial((0, 0, 0), 0.0, (1, 1, 1))}'
-        + _shape("visual", (0, 0, 0), '<mesh filename="lid.obj"/>', "lid")
-        + _shape("collision", (0, 0, 0), '<mesh filename="lid_hulls.obj"/>', "lid")
-        + walls
-        + surroundings
-        + "</link></robot>"
+        for x, y, size in (
+            (half - 0.5 * WALL_M, 0, (WALL_M, BOX_M, height)),
+            (0, half - 0.5 * WALL_M, (BOX_M - 2 * WALL_M, WALL_M, height)),
+        )
+    ]
+    return urdf.robot(
+        "box",
+        urdf.link(
+            "box",
+            urdf.inertial(0.0, 1),
+            urdf.visual(urdf.mesh("lid.obj"), _LID),
+            urdf.collision(urdf.mesh("lid_hulls.obj")),
+            *walls,
+            urdf.visual(urdf.box((5, 2.4, 0.01)), _FLOOR, (0, 0, -BOX_M - 0.005)),
+            urdf.visual(urdf.box((5, 0.02, 1.4)), _BACK, (-0.3, 0.8, 0.4)),
+        ),
     )
 
 
@@ -265,38 +273,10 @@ def lid_mesh(hole_radius_m: float, shrink_m: float = 0.0) -> str:
 # Corners of a wedge: five of its section on one side, five on the other; faces turn counter-clockwise from outside.
 _RING_FACES = tuple(face for i in range(5) for j in [(i + 1) % 5] for face in ((i, j, i + 5), (j, j + 5, i + 5)))
 _SIDE_FACES = ((0, 2, 1), (0, 3, 2), (0, 4, 3), (5, 6, 7), (5, 7, 8), (5, 8, 9))
-_COLOURS = {
-    "lid": "0.36 0.52 0.66 1",
-    "wall": "0.30 0.42 0.54 1",
-    "floor": "0.62 0.60 0.56 1",
-    "back": "0.80 0.80 0.77 1",
-    "peg": "0.86 0.72 0.28 1",
-    "finger": "0.25 0.26 0.28 1",
-    "pad": "0.55 0.85 0.60 1",
-}
-
-
-def _inertial(centre: tuple[float, ...], mass_kg: float, diagonal: tuple[float, float, float]) -> str:
-    x, y, z = diagonal
-    return (
-        f'<inertial><origin xyz="{centre[0]} {centre[1]} {centre[2]}"/><mass value="{mass_kg}"/>'
-        f'<inertia ixx="{x}" iyy="{y}" izz="{z}" ixy="0" ixz="0" iyz="0"/></inertial>'
-    )
-
-
-def _shape(kind: str, centre: tuple[float, ...], geometry: str, colour: str) -> str:
-    material = f'<material name="{colour}"><color rgba="{_COLOURS[colour]}"/></material>' if kind == "visual" else ""
-    x, y, z = centre
-    return f'<{kind}><origin xyz="{x} {y} {z}"/><geometry>{geometry}</geometry>{material}</{kind}>'
-
-
-def _box(centre: tuple[float, ...], size: tuple[float, ...], colour: str) -> str:
-    geometry = '<box size="{} {} {}"/>'.format(*size)
-    return _shape("visual", centre, geometry, colour) + _shape("collision", centre, geometry, colour)
-
-
-def _fixed_joint(parent: str, child: str, xyz: tuple[float, float, float]) -> str:
-    return (
-        f'<joint name="{child}_joint" type="fixed"><parent link="{parent}"/><child link="{child}"/>'
-        f'<origin xyz="{xyz[0]} {xyz[1]} {xyz[2]}"/></joint>'
-    )
+_LID = Colour("lid", "0.36 0.52 0.66 1")
+_WALL = Colour("wall", "0.30 0.42 0.54 1")
+_FLOOR = Colour("floor", "0.62 0.60 0.56 1")
+_BACK = Colour("back", "0.80 0.80 0.77 1")
+_PEG = Colour("peg", "0.86 0.72 0.28 1")
+_FINGER = Colour("finger", "0.25 0.26 0.28 1")
+_PAD = Colour("pad", "0.55 0.85 0.60 1")
