@@ -1,4 +1,7 @@
-"""Small dense algebra and quaternions, compiled: what a controller needs many times a second on tiny arrays."""
+"""Small dense algebra and quaternions, compiled: for tiny arrays, many times a second.
+
+Results are written into arguments. Names and methods are those of Golub and Van Loan, Matrix Computations, 2013.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from numba import boolean, float64, int64, types
 from sac_gmm.core.compiling import compiled
 
 VECTOR, MATRIX = float64[::1], float64[:, ::1]
+SWEEPS = 30  # of Jacobi rotations, at most
 
 
 @compiled(boolean(VECTOR, VECTOR, VECTOR))
@@ -51,6 +55,206 @@ def solve_lower_transposed(L, b, n):
         b[i] = total / L[i, i]
 
 
+@compiled(forceinline=True)
+def cholesky_factor(S, L):
+    """Lower Cholesky factor of S in L; false where S is not positive definite.
+
+    Its reciprocals need not wait for the sums, which is faster than the division of `cholesky` and differs from it in
+    the last bits. Both stay, because on these bits depends whether episodes and projected skills repeat.
+    """
+    d = S.shape[0]
+    for i in range(d):
+        for j in range(i + 1):
+            total = S[i, j]
+            for m in range(j):
+                total -= L[i, m] * L[j, m]
+            if i == j:
+                if not total > 0.0:
+                    return False
+                L[i, i] = np.sqrt(total)
+            else:
+                L[i, j] = total * (1.0 / L[j, j])
+    return True
+
+
+@compiled(forceinline=True)
+def right_solve(R, L, A):
+    """A (r, d) with A (L L') = R, row by row; R and A may be the same array."""
+    d = L.shape[0]
+    for r in range(R.shape[0]):
+        for i in range(d):
+            total = R[r, i]
+            for m in range(i):
+                total -= L[i, m] * A[r, m]
+            A[r, i] = (1.0 / L[i, i]) * total
+        for i in range(d - 1, -1, -1):
+            total = A[r, i]
+            for m in range(i + 1, d):
+                total -= L[m, i] * A[r, m]
+            A[r, i] = (1.0 / L[i, i]) * total
+
+
+@compiled(forceinline=True)
+def multiply(X, Y, Z):
+    """Z = X Y."""
+    for i in range(X.shape[0]):
+        for j in range(Y.shape[1]):
+            total = 0.0
+            for m in range(X.shape[1]):
+                total += X[i, m] * Y[m, j]
+            Z[i, j] = total
+
+
+@compiled()
+def invert(X, Y):
+    """Y = X^-1 by Gauss-Jordan elimination with pivots; X is destroyed."""
+    d = X.shape[0]
+    identity(Y)
+    for c in range(d):
+        best = c
+        for i in range(c + 1, d):
+            if abs(X[i, c]) > abs(X[best, c]):
+                best = i
+        for j in range(d):
+            X[c, j], X[best, j] = X[best, j], X[c, j]
+            Y[c, j], Y[best, j] = Y[best, j], Y[c, j]
+        scale = 1.0 / X[c, c]
+        for j in range(d):
+            X[c, j] *= scale
+            Y[c, j] *= scale
+        for i in range(d):
+            if i != c:
+                factor = X[i, c]
+                for j in range(d):
+                    X[i, j] -= factor * X[c, j]
+                    Y[i, j] -= factor * Y[c, j]
+
+
+@compiled(forceinline=True)
+def invert_factored(L, Y):
+    """Y = (L L')^-1 for a lower triangular L."""
+    d = L.shape[0]
+    for c in range(d):  # L^-1 for now
+        for i in range(c, d):
+            total = 1.0 if i == c else 0.0
+            for m in range(c, i):
+                total -= L[i, m] * Y[m, c]
+            Y[i, c] = total / L[i, i]
+    for i in range(d):
+        for j in range(i + 1):
+            total = 0.0
+            for m in range(i, d):
+                total += Y[m, i] * Y[m, j]
+            Y[i, j] = Y[j, i] = total
+
+
+@compiled(forceinline=True)
+def identity(X):
+    """X becomes the identity."""
+    for i in range(X.shape[0]):
+        for j in range(X.shape[0]):
+            X[i, j] = 1.0 if i == j else 0.0
+
+
+@compiled(forceinline=True)
+def turn_columns(X, p, q, c, s):
+    """Turn the columns p and q of X in their plane, by the cosine c and sine s."""
+    for m in range(X.shape[0]):
+        x, y = X[m, p], X[m, q]
+        X[m, p], X[m, q] = c * x - s * y, s * x + c * y
+
+
+@compiled(forceinline=True)
+def plane_rotation(of_p, of_q, of_both):
+    """Cosine and sine of the plane rotation that makes [[of_p, of_both], [of_both, of_q]] diagonal."""
+    theta = (of_q - of_p) / (2.0 * of_both)
+    t = 1.0 / (abs(theta) + np.sqrt(theta * theta + 1.0))
+    if theta < 0.0:
+        t = -t
+    c = 1.0 / np.sqrt(t * t + 1.0)
+    return c, t * c
+
+
+@compiled()
+def diagonalise(S, V, sweeps, done, negligible, clear):
+    """Cyclic Jacobi: S becomes diagonal with the eigenvalues; V is turned along, so that V S V' stays.
+
+    Args:
+        S: Symmetric, (n, n).
+        V: Orthogonal, (n, n).
+        sweeps: How many there are at most.
+        done: Squares beside the diagonal to squares on it, from where on S counts as diagonal.
+        negligible: An entry whose square, to the product of its diagonal entries, is less than this is left as it is.
+        clear: Write zeros where a rotation makes them. Without it rounding leaves some 1e-17 there, which shows in the
+            last bits of the arm's torques; so the arm's square root stays without it, that episodes repeat.
+    """
+    n = S.shape[0]
+    for _ in range(sweeps):
+        off, on = 0.0, 0.0
+        for i in range(n):
+            on += S[i, i] * S[i, i]
+            for j in range(i):
+                off += S[i, j] * S[i, j]
+        if off <= done * on:
+            return
+        for p in range(n - 1):
+            for q in range(p + 1, n):
+                if S[p, q] == 0.0 or S[p, q] * S[p, q] < negligible * S[p, p] * S[q, q]:
+                    continue
+                c, s = plane_rotation(S[p, p], S[q, q], S[p, q])
+                turn_columns(S, p, q, c, s)
+                for k in range(n):
+                    x, y = S[p, k], S[q, k]
+                    S[p, k], S[q, k] = c * x - s * y, s * x + c * y
+                if clear:
+                    S[p, q] = S[q, p] = 0.0
+                turn_columns(V, p, q, c, s)
+
+
+@compiled()
+def eigen(S, V):
+    """S becomes diagonal with its eigenvalues, V holds the eigenvectors in its columns."""
+    identity(V)
+    diagonalise(S, V, SWEEPS, 1e-30, 0.0, True)
+
+
+@compiled()
+def smallest_eigenvalue(S, V):
+    """Smallest eigenvalue of S; both arguments are destroyed."""
+    eigen(S, V)
+    value = S[0, 0]
+    for i in range(1, S.shape[0]):
+        value = min(value, S[i, i])
+    return value
+
+
+@compiled()
+def singular(G, V):
+    """One-sided Jacobi: G becomes G V with an orthogonal V and orthogonal columns, as long as the singular values.
+
+    After Golub and Van Loan 2013, section 8.6.3.
+    """
+    d = G.shape[0]
+    identity(V)
+    for _ in range(SWEEPS):
+        done = True
+        for p in range(d - 1):
+            for q in range(p + 1, d):
+                of_p, of_q, of_both = 0.0, 0.0, 0.0
+                for m in range(d):
+                    of_p += G[m, p] * G[m, p]
+                    of_q += G[m, q] * G[m, q]
+                    of_both += G[m, p] * G[m, q]
+                if of_both * of_both <= 1e-30 * of_p * of_q:
+                    continue
+                done = False
+                c, s = plane_rotation(of_p, of_q, of_both)
+                turn_columns(G, p, q, c, s)
+                turn_columns(V, p, q, c, s)
+        if done:
+            return
+
+
 @compiled(types.void(MATRIX, MATRIX, MATRIX))
 def square_root(S, U, T):
     """Square root of a symmetric positive (6, 6) matrix, in place, by Jacobi rotations.
@@ -74,30 +278,7 @@ def square_root(S, U, T):
                 total += U[k, i] * T[k, j]
             S[i, j] = total
             S[j, i] = total
-    for _ in range(12):
-        off = diagonal = 0.0
-        for i in range(n):
-            diagonal += S[i, i] * S[i, i]
-            for j in range(i):
-                off += S[i, j] * S[i, j]
-        if off <= 1e-18 * diagonal:
-            break
-        for p in range(n - 1):
-            for q in range(p + 1, n):
-                if S[p, q] * S[p, q] < 1e-20 * S[p, p] * S[q, q]:
-                    continue
-                theta = (S[q, q] - S[p, p]) / (2.0 * S[p, q])
-                t = (1.0 if theta >= 0.0 else -1.0) / (abs(theta) + np.sqrt(theta * theta + 1.0))
-                c = 1.0 / np.sqrt(t * t + 1.0)
-                s = t * c
-                for k in range(n):
-                    a, b = S[k, p], S[k, q]
-                    S[k, p], S[k, q] = c * a - s * b, s * a + c * b
-                for k in range(n):
-                    a, b = S[p, k], S[q, k]
-                    S[p, k], S[q, k] = c * a - s * b, s * a + c * b
-                    a, b = U[k, p], U[k, q]
-                    U[k, p], U[k, q] = c * a - s * b, s * a + c * b
+    diagonalise(S, U, 12, 1e-18, 1e-20, False)
     for k in range(n):
         root = np.sqrt(max(S[k, k], 0.0))
         for i in range(n):

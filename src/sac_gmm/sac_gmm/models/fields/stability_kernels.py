@@ -6,8 +6,17 @@ import numpy as np
 from numba import types
 
 from sac_gmm.core.compiling import compiled
+from sac_gmm.core.small_algebra import (
+    cholesky_factor,
+    eigen,
+    invert,
+    invert_factored,
+    multiply,
+    right_solve,
+    singular,
+    smallest_eigenvalue,
+)
 
-_SWEEPS = 30
 _ACCURACY = 1e-7  # of the nearest gains: what may be missing to the least misfit, relative to the mean square velocity
 _SLOW = 1e-3  # of the bound: what gains slower than this are made to is as exact as for gains of this rate
 _START = 1.2  # of what Gershgorin's theorem asks for, that the search for them starts within both cones
@@ -20,173 +29,14 @@ _w2, _w3 = (types.Array(types.float64, n, "C") for n in (2, 3))
 _numbers = types.UniTuple(types.float64, 4)
 
 
-@compiled(forceinline=True)
-def _cholesky(S, L):
-    """Lower factor of S in L; false where S is not positive definite."""
-    d = S.shape[0]
-    for i in range(d):
-        for j in range(i + 1):
-            total = S[i, j]
-            for m in range(j):
-                total -= L[i, m] * L[j, m]
-            if i == j:
-                if not total > 0.0:
-                    return False
-                L[i, i] = np.sqrt(total)
-            else:
-                L[i, j] = total * (1.0 / L[j, j])  # the division need not wait for the total
-    return True
-
-
-@compiled(forceinline=True)
-def _right_solve(R, L, A):
-    """A (r, d) with A (L L') = R, row by row; R and A may be the same array."""
-    d = L.shape[0]
-    for r in range(R.shape[0]):
-        for i in range(d):
-            total = R[r, i]
-            for m in range(i):
-                total -= L[i, m] * A[r, m]
-            A[r, i] = (1.0 / L[i, i]) * total
-        for i in range(d - 1, -1, -1):
-            total = A[r, i]
-            for m in range(i + 1, d):
-                total -= L[m, i] * A[r, m]
-            A[r, i] = (1.0 / L[i, i]) * total
-
-
-@compiled(forceinline=True)
-def _multiply(X, Y, Z):
-    for i in range(X.shape[0]):
-        for j in range(Y.shape[1]):
-            total = 0.0
-            for m in range(X.shape[1]):
-                total += X[i, m] * Y[m, j]
-            Z[i, j] = total
-
-
-@compiled(forceinline=True)
-def _identity(X):
-    for i in range(X.shape[0]):
-        for j in range(X.shape[0]):
-            X[i, j] = 1.0 if i == j else 0.0
-
-
-@compiled(forceinline=True)
-def _turn(X, p, q, c, s):
-    """Turn the columns p and q of X in their plane, by the cosine c and sine s."""
-    for m in range(X.shape[0]):
-        x, y = X[m, p], X[m, q]
-        X[m, p], X[m, q] = c * x - s * y, s * x + c * y
-
-
-@compiled(forceinline=True)
-def _rotation(of_p, of_q, of_both):
-    """Cosine and sine of the plane rotation that makes [[of_p, of_both], [of_both, of_q]] diagonal."""
-    theta = (of_q - of_p) / (2.0 * of_both)
-    t = 1.0 / (abs(theta) + np.sqrt(theta * theta + 1.0))
-    if theta < 0.0:
-        t = -t
-    c = 1.0 / np.sqrt(t * t + 1.0)
-    return c, t * c
-
-
-@compiled()
-def _eigen(S, V):
-    """Cyclic Jacobi: S becomes diagonal with the eigenvalues, V holds the eigenvectors in its columns."""
-    d = S.shape[0]
-    _identity(V)
-    for _ in range(_SWEEPS):
-        off, on = 0.0, 0.0
-        for i in range(d):
-            on += S[i, i] * S[i, i]
-            for j in range(i):
-                off += S[i, j] * S[i, j]
-        if off <= 1e-30 * on:
-            return
-        for p in range(d - 1):
-            for q in range(p + 1, d):
-                if S[p, q] == 0.0:
-                    continue
-                c, s = _rotation(S[p, p], S[q, q], S[p, q])
-                _turn(S, p, q, c, s)
-                for m in range(d):
-                    x, y = S[p, m], S[q, m]
-                    S[p, m], S[q, m] = c * x - s * y, s * x + c * y
-                S[p, q] = S[q, p] = 0.0
-                _turn(V, p, q, c, s)
-
-
-@compiled()
-def _singular(G, V):
-    """One-sided Jacobi: G becomes G V with an orthogonal V and orthogonal columns, as long as the singular values.
-
-    After Golub and Van Loan 2013, section 8.6.3.
-    """
-    d = G.shape[0]
-    _identity(V)
-    for _ in range(_SWEEPS):
-        done = True
-        for p in range(d - 1):
-            for q in range(p + 1, d):
-                of_p, of_q, of_both = 0.0, 0.0, 0.0
-                for m in range(d):
-                    of_p += G[m, p] * G[m, p]
-                    of_q += G[m, q] * G[m, q]
-                    of_both += G[m, p] * G[m, q]
-                if of_both * of_both <= 1e-30 * of_p * of_q:
-                    continue
-                done = False
-                c, s = _rotation(of_p, of_q, of_both)
-                _turn(G, p, q, c, s)
-                _turn(V, p, q, c, s)
-        if done:
-            return
-
-
-@compiled()
-def _smallest(S, V):
-    """Smallest eigenvalue of S; both arguments are destroyed."""
-    _eigen(S, V)
-    value = S[0, 0]
-    for i in range(1, S.shape[0]):
-        value = min(value, S[i, i])
-    return value
-
-
-@compiled()
-def _invert(X, Y):
-    """Y = X^-1 by Gauss-Jordan elimination with pivots; X is destroyed."""
-    d = X.shape[0]
-    _identity(Y)
-    for c in range(d):
-        best = c
-        for i in range(c + 1, d):
-            if abs(X[i, c]) > abs(X[best, c]):
-                best = i
-        for j in range(d):
-            X[c, j], X[best, j] = X[best, j], X[c, j]
-            Y[c, j], Y[best, j] = Y[best, j], Y[c, j]
-        scale = 1.0 / X[c, c]
-        for j in range(d):
-            X[c, j] *= scale
-            Y[c, j] *= scale
-        for i in range(d):
-            if i != c:
-                factor = X[i, c]
-                for j in range(d):
-                    X[i, j] -= factor * X[c, j]
-                    Y[i, j] -= factor * Y[c, j]
-
-
 @compiled()
 def _coordinates(P):
     """R and R^-1 with R'R = P: in z = R (x - attractor) the Lyapunov function is z'z."""
     d = P.shape[0]
     L, inverse = np.zeros((d, d)), np.empty((d, d))
-    _cholesky(P, L)
+    cholesky_factor(P, L)
     root = L.T.copy()
-    _invert(L.T.copy(), inverse)
+    invert(L.T.copy(), inverse)
     return root, inverse
 
 
@@ -199,47 +49,29 @@ def certificate(means, covariances, attractor, P):
     rate, step = np.inf, np.inf
     error, fastest = 0.0, 0.0
     for k in range(means.shape[0]):
-        _cholesky(covariances[k, :d, :d], L)
-        _right_solve(covariances[k, d:, :d], L, A)
+        cholesky_factor(covariances[k, :d, :d], L)
+        right_solve(covariances[k, d:, :d], L, A)
         for i in range(d):
             total = 0.0
             for j in range(d):
                 total += A[i, j] * (means[k, j] - attractor[j])
             error = max(error, abs(means[k, d + i] - total))
             fastest = max(fastest, abs(total))
-        _multiply(root, A, S)
-        _multiply(S, inverse, M)
+        multiply(root, A, S)
+        multiply(S, inverse, M)
         for i in range(d):
             for j in range(d):
                 S[i, j] = -0.5 * (M[i, j] + M[j, i])
-        rate = min(rate, _smallest(S, V))
+        rate = min(rate, smallest_eigenvalue(S, V))
         if rate > 0.0:
-            _invert(M, V)
+            invert(M, V)
             for i in range(d):
                 for j in range(d):
                     S[i, j] = -(V[i, j] + V[j, i])
-            step = min(step, _smallest(S, V))
+            step = min(step, smallest_eigenvalue(S, V))
         else:
             step = 0.0
     return rate, error, step, fastest
-
-
-@compiled(forceinline=True)
-def _invert_factored(L, Y):
-    """Y = (L L')^-1 for a lower triangular L."""
-    d = L.shape[0]
-    for c in range(d):  # L^-1 for now
-        for i in range(c, d):
-            total = 1.0 if i == c else 0.0
-            for m in range(c, i):
-                total -= L[i, m] * Y[m, c]
-            Y[i, c] = total / L[i, i]
-    for i in range(d):
-        for j in range(i + 1):
-            total = 0.0
-            for m in range(i, d):
-                total += Y[m, i] * Y[m, j]
-            Y[i, j] = Y[j, i] = total
 
 
 @compiled(forceinline=True)
@@ -248,7 +80,7 @@ def _inside(X, step, length, Y, L):
     for i in range(X.shape[0]):
         for j in range(i + 1):
             Y[i, j] = X[i, j] + length * step[i, j]
-    return _cholesky(Y, L)
+    return cholesky_factor(Y, L)
 
 
 @compiled(forceinline=True)
@@ -292,9 +124,9 @@ def _least(B, H, enough, L, d):
                 gap += L[i, j] * F[i, j]
         if gap <= enough:
             return True
-        if not _cholesky(L, factor):
+        if not cholesky_factor(L, factor):
             return False
-        _invert_factored(factor, inverse)
+        invert_factored(factor, inverse)
         # Unknown are the entries of dL up to the diagonal. Those below it are there twice; so their rows count twice.
         row = 0
         for i in range(d):
@@ -310,10 +142,10 @@ def _least(B, H, enough, L, d):
                 equations[row, row] += (1.0 if i == j else 2.0) * H[i, j]
                 step[0, row] = (1.0 if i == j else 2.0) * -F[i, j]
                 row += 1
-        if not _cholesky(equations, root):
+        if not cholesky_factor(equations, root):
             return False
         for corrected in (False, True):
-            _right_solve(step, root, step)
+            right_solve(step, root, step)
             row = 0
             for i in range(d):
                 for j in range(i + 1):
@@ -331,8 +163,8 @@ def _least(B, H, enough, L, d):
                     for j in range(d):
                         within_reach += (L[i, j] + length * dL[i, j]) * (F[i, j] + length * dF[i, j])
                 mu = (within_reach / gap) ** 3 * gap / d
-                _multiply(dF, dL, X)
-                _multiply(X, inverse, Y)
+                multiply(dF, dL, X)
+                multiply(X, inverse, Y)
                 row = 0
                 for i in range(d):
                     for j in range(i + 1):
@@ -371,13 +203,13 @@ def _approach(M, A, moment, P, root, inverse, bound):
     d = P.shape[0]
     axes, K, X, Y = np.empty((d, d)), np.empty((d, d)), np.empty((d, d)), np.empty((d, d))
     B, H, L, r = np.empty((d, d)), np.empty((d, d)), np.empty((d, d)), np.empty(d)
-    _multiply(A, moment, X)
+    multiply(A, moment, X)
     enough = 0.0
     for i in range(d):
         enough += 0.5 * _ACCURACY * (_SLOW * bound) ** 2 * moment[i, i]
         for j in range(d):
             enough += 0.5 * _ACCURACY * A[i, j] * X[i, j]
-    if not _cholesky(moment, B):
+    if not cholesky_factor(moment, B):
         return
     for i in range(d):
         for j in range(d):
@@ -385,30 +217,30 @@ def _approach(M, A, moment, P, root, inverse, bound):
             for m in range(i, d):
                 total += B[m, i] * P[m, j]
             Y[i, j] = total
-    _singular(Y, axes)  # of a root of P S P, because squaring would leave half the digits to its small eigenvalues
+    singular(Y, axes)  # of a root of P S P, because squaring would leave half the digits to its small eigenvalues
     for j in range(d):
         total = 0.0
         for i in range(d):
             total += Y[i, j] * Y[i, j]
         r[j] = 1.0 / np.sqrt(total)
-    _multiply(inverse.T, axes, K)
+    multiply(inverse.T, axes, K)
     for i in range(d):
         for j in range(d):
             K[i, j] /= np.sqrt(r[j])
             H[i, j] = 0.5 * (r[i] / r[j] + r[j] / r[i])
             Y[i, j] = -0.5 * (M[i, j] + M[j, i]) - (bound if i == j else 0.0)
-    _multiply(Y, K, X)
-    _multiply(K.T, X, B)
+    multiply(Y, K, X)
+    multiply(K.T, X, B)
     for i in range(d):
         for j in range(i):
             B[i, j] = B[j, i] = 0.5 * (B[i, j] + B[j, i])
     if not (_least(B, H, enough, L, 3) if d == 3 else _least(B, H, enough, L, d)):
         return
-    _multiply(root, axes, K)  # R R' Lambda T^-1 is (R O r^(-1/2)) L (R O r^(3/2))'
+    multiply(root, axes, K)  # R R' Lambda T^-1 is (R O r^(-1/2)) L (R O r^(3/2))'
     for i in range(d):
         for j in range(d):
             K[i, j] /= np.sqrt(r[j])
-    _multiply(K, L, X)
+    multiply(K, L, X)
     for i in range(d):
         for j in range(d):
             for m in range(d):
@@ -422,7 +254,7 @@ def _clip(M, bound, S, V):
     for i in range(d):
         for j in range(d):
             S[i, j] = 0.5 * (M[i, j] + M[j, i])
-    _eigen(S, V)
+    eigen(S, V)
     for m in range(d):
         excess = S[m, m] + bound
         if excess > 0.0:
@@ -438,7 +270,7 @@ def _kept(M, bound, S, L):
     for i in range(d):
         for j in range(i + 1):
             S[i, j] = -0.5 * (M[i, j] + M[j, i]) - (bound if i == j else 0.0)
-    return _cholesky(S, L)
+    return cholesky_factor(S, L)
 
 
 @compiled(types.boolean(_a2, _a3, _a1, _a2, types.float64, types.float64, types.boolean, _w2, _w3))
@@ -452,8 +284,8 @@ def project(means, covariances, attractor, P, margin, reserve, nearest, new_mean
     bound = (1.0 + reserve) * margin
     for k in range(means.shape[0]):
         s_xx, s_vx = covariances[k, :d, :d], covariances[k, d:, :d]
-        _cholesky(s_xx, L)
-        _right_solve(s_vx, L, A)
+        cholesky_factor(s_xx, L)
+        right_solve(s_vx, L, A)
         for i in range(d):
             for j in range(d):
                 total = covariances[k, d + i, d + j]
@@ -464,17 +296,17 @@ def project(means, covariances, attractor, P, margin, reserve, nearest, new_mean
                 S[i, j] = s_xx[i, j] + (means[k, i] - attractor[i]) * gap
                 M[i, j] = s_vx[i, j] + means[k, d + i] * gap
         moment[:, :] = S
-        _cholesky(S, L)
-        _right_solve(M, L, A)
-        _multiply(root, A, S)
-        _multiply(S, inverse, M)
+        cholesky_factor(S, L)
+        right_solve(M, L, A)
+        multiply(root, A, S)
+        multiply(S, inverse, M)
         if not _kept(M, margin, S, L):
             if nearest:
                 _approach(M, A, moment, P, root, inverse, bound)
             if not _kept(M, bound, S, L):  # not found, not asked for, or out by rounding
                 _clip(M, bound, S, V)
-            _multiply(inverse, M, S)
-            _multiply(S, root, A)
+            multiply(inverse, M, S)
+            multiply(S, root, A)
         new_covariances[k, :d, :d] = s_xx
         for i in range(d):
             new_means[k, i] = means[k, i]
@@ -482,7 +314,7 @@ def project(means, covariances, attractor, P, margin, reserve, nearest, new_mean
             for j in range(d):
                 total += A[i, j] * (means[k, j] - attractor[j])
             new_means[k, d + i] = total
-        _multiply(A, s_xx, S)
+        multiply(A, s_xx, S)
         for i in range(d):
             for j in range(d):
                 new_covariances[k, d + i, j] = new_covariances[k, j, d + i] = S[i, j]
@@ -492,6 +324,6 @@ def project(means, covariances, attractor, P, margin, reserve, nearest, new_mean
                 for m in range(d):
                     total += S[i, m] * A[j, m]
                 new_covariances[k, d + i, d + j] = new_covariances[k, d + j, d + i] = total
-        if not _cholesky(new_covariances[k], full):
+        if not cholesky_factor(new_covariances[k], full):
             return False
     return True
