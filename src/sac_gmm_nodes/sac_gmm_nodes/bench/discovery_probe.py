@@ -26,7 +26,7 @@ _ANSWER_S = 1.0  # after which a message counts as lost
 
 
 class DiscoveryProbe(BaseNode):
-    """Asks, or answers whoever asks."""
+    """Asks, or answers."""
 
     def __init__(self) -> None:
         super().__init__("discovery_probe")

@@ -1,4 +1,4 @@
-"""Between messages and numpy arrays, stamps and nanoseconds."""
+"""Conversions between messages and numpy arrays, and between stamps and nanoseconds."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def reached(stamp_ns: int, end_ns: int) -> bool:
 
 
 def is_judged_in(episode_id: int, reward: Reward) -> bool:
-    """Whether a reward is of an episode. A judge that hears of no episodes gives 0, and is believed by the stamp."""
+    """Whether a reward is of an episode. A judge that does not follow episodes says 0; then the stamp decides."""
     return reward.episode_id in (0, episode_id)
 
 
@@ -59,7 +59,7 @@ def header(stamp: Time, frame_id: str = "") -> Header:
 def frame_objection(frame_id: str, base_frame: str, topic: str) -> str:
     """Why the numbers of a topic cannot be taken for those of the base frame, with the remedy; empty where they can.
 
-    A frame that is not named is no better than a wrong one: nobody can tell where the arm would be driven.
+    An empty frame is as bad as a wrong one: it is not known where the arm would be driven.
     """
     if frame_id == base_frame:
         return ""
@@ -99,8 +99,8 @@ def read_pose(cdr: bytes) -> tuple[str, int, tuple[float, float, float]]:
 class TwistStampedBytes:
     """Writes serialised TwistStamped messages of one frame, without making a message first.
 
-    A loop that wakes up to send finds nothing of itself in the processor's cache: to fill a message and have it taken
-    apart again takes about 60 µs there. Plain little-endian CDR, which every middleware reads.
+    When the loop wakes up to send, the processor's caches are cold: filling a message and serialising it takes about
+    60 µs then. Plain little-endian CDR, which every middleware reads.
     """
 
     def __init__(self, frame_id: str) -> None:

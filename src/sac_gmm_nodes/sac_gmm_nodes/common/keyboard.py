@@ -1,4 +1,4 @@
-"""Single keys from the terminal that a node was started in; a node never depends on them."""
+"""Single key presses from the terminal that a node was started in; no node depends on them."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""A node with a life cycle whose transitions say what went wrong.
+"""A lifecycle node whose transitions report what went wrong.
 
-rclpy's own swallows what a transition raises, and a transition that is not possible ends the node.
+rclpy's own swallows the exceptions of a transition, and ends the node on a transition that is not possible.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class ManagedNode(LifecycleNodeMixin, BaseNode):
     with its sentence in the log; anything else is logged with its traceback, and the node is cleaned up.
 
     Attributes:
-        autostart: The parameter of that name: the node shall call `start_by_itself` at the end of its construction.
+        autostart: The parameter of that name; a node that has it set ends its constructor with `start_by_itself`.
     """
 
     def __init__(self, name: str) -> None:

@@ -1,4 +1,4 @@
-"""What all nodes share: how they start and end, declare parameters, and name their QoS.
+"""What all nodes share: how they start, end and declare their parameters.
 
 A node is a class over `BaseNode`; its `main` is
 
@@ -34,7 +34,7 @@ from sac_gmm_nodes.common.qos import RELIABLE
 
 Settings = TypeVar("Settings")
 
-_SPIN_S = 0.1  # how long a signal may wait until the main thread sees it
+_SPIN_S = 0.1  # longest time until the main thread notices a signal
 _HEARTBEAT_S = 0.5
 
 
@@ -51,10 +51,10 @@ class Turn:
 class BaseNode(Node):
     """A node that ends cleanly: `stopping` is set on Ctrl-C, and `close` runs while publishing still works.
 
-    It publishes a heartbeat for as long as its callbacks run and `alive` says so.
+    It publishes a heartbeat as long as its callbacks run and `alive` is true.
     """
 
-    end_timeout_s = 8.0  # a node that takes longer to end shows where it hangs, and is ended
+    end_timeout_s = 8.0  # a node that takes longer prints where it hangs and is ended
 
     def __init__(self, name: str) -> None:
         super().__init__(name)
@@ -62,13 +62,13 @@ class BaseNode(Node):
         self.failed = False
         self._threads: list[threading.Thread] = []
         self._heartbeats = self.create_publisher(Heartbeat, "heartbeat", RELIABLE)
-        # On a clock of its own: simulated time may stand still.
+        # On the steady clock: simulated time may stand still.
         self.steady_clock = Clock(clock_type=ClockType.STEADY_TIME)
         self.create_timer(_HEARTBEAT_S, self._beat, clock=self.steady_clock)
 
     @property
     def alive(self) -> bool:
-        """Whether the node does its work; without it the heartbeat stops."""
+        """Whether the node does its work; the heartbeat stops when it does not."""
         return True
 
     @property
@@ -78,11 +78,11 @@ class BaseNode(Node):
 
     @property
     def name_below_root(self) -> str:
-        """Namespace and name, by which two robots' nodes are two entries in the diagnostics."""
+        """Namespace and name, which tell two robots' nodes apart in the diagnostics."""
         return self.get_fully_qualified_name().lstrip("/")
 
     def count_publishers(self, topic_name: str) -> int:
-        """How many publish on a topic, under the name that it is remapped to; rclpy's own does not look at that."""
+        """How many publish on a topic, under the name it is remapped to; rclpy's own method ignores remapping."""
         return super().count_publishers(self.resolve_topic_name(topic_name))
 
     def _beat(self) -> None:

@@ -1,4 +1,4 @@
-"""Message classes by the names of their types, also of packages that a machine may lack."""
+"""Message classes by type name, including those of packages that may not be installed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Between picture messages and numpy arrays, and what a camera says of itself."""
+"""Conversions between image messages and numpy arrays, and a camera's intrinsics as a message."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A loop at absolute deadlines, and what it can tell of itself."""
+"""A loop at absolute deadlines, and statistics of its ticks."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ class DeadlineLoop:
             self._rehearse()
             took_s, now_s = time.monotonic() - now_s, time.monotonic()
         while time.monotonic() < deadline_s:
-            pass  # whoever sleeps gives its processor away
+            pass  # sleeping would give the processor away
 
     def _phase_correction_s(self, deadline_s: float) -> float:
         arrived_s = self._arrival()

@@ -1,4 +1,4 @@
-"""What the controller says of itself: status on every tick, the model in force, answers to updates, diagnostics."""
+"""What the controller reports: status on every tick, the model in force, answers to updates, diagnostics."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _LIFECYCLE = {
 
 
 class ControllerReports:
-    """The publishers, and the messages that are filled in again and again.
+    """The publishers, and the messages they reuse.
 
     Args:
         node: The controller.

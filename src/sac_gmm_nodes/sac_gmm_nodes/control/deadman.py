@@ -25,7 +25,7 @@ class Deadman:
             node.create_subscription(Bool, "deadman", self._on_message, RELIABLE)
 
     def released(self, now_s: float) -> bool:
-        """Whether the arm must not move for want of it; `now_s` by time.monotonic."""
+        """Whether the arm must not move because nobody holds the switch; `now_s` by time.monotonic."""
         return self._needed and now_s - self._held_s > self._timeout_s
 
     def _on_message(self, message: Bool) -> None:

@@ -65,12 +65,12 @@ _STUCK_S = 2.0  # without a tick the loop hangs, and the heartbeat stops
 class GmmController(ManagedNode):
     """Parameters and topics around one `VelocityController` and one `UpdateGate`."""
 
-    states_by_executor = False  # else the loop takes them itself, right before it needs them
+    states_by_executor = False  # if not, the loop takes them itself, right before it needs them
 
     def __init__(self) -> None:
         super().__init__("gmm_controller")
         self._model_file = self.text("model_file", "", "the skill to run, a file written by `sac-gmm fit`")
-        self._rate_hz = self.real("rate_hz", 100.0, 30.0, 500.0, "Hz", "rate of the loop; in lock-step of the states")
+        self._rate_hz = self.real("rate_hz", 100.0, 30.0, 500.0, "Hz", "rate of the loop; in lock-step, of the states")
         self._lockstep = self.flag("lockstep", False, "tick once per state instead of on the wall clock")
         self.states_by_executor = self.states_by_executor or self._lockstep
         reliable = self.flag("reliable_state", self._lockstep, "ask for every state, not only the latest")
@@ -91,7 +91,7 @@ class GmmController(ManagedNode):
         if not self._model_file:
             raise UserError("parameter model_file is empty: give the file of a skill, written by `sac-gmm fit`")
 
-        # What the callbacks leave for the loop. Each is one reference, replaced as a whole.
+        # What the callbacks hand to the loop. Each is one reference, replaced as a whole.
         self._news = threading.Condition()
         self._reading: ArmReading | None = None
         self._target: tuple[int, np.ndarray] | None = None  # stamp, position
@@ -99,7 +99,7 @@ class GmmController(ManagedNode):
         self._answered: tuple[int, int] | None = None  # episode and decision of the last update answered
         self._moving_allowed = False  # active
 
-        # What belongs to the loop, while there is one.
+        # Owned by the loop while it runs.
         self._controller: VelocityController | None = None
         self._rehearsal: VelocityController | None = None
         self._gate: UpdateGate | None = None
@@ -174,7 +174,7 @@ class GmmController(ManagedNode):
         self._notify()
 
     def deactivate(self) -> None:
-        """Bring the arm to rest within its limits, send the zero commands, and be silent."""
+        """Bring the arm to rest within its limits, send the zero commands, then send nothing."""
         self._moving_allowed = False
         self._notify()
         end_s = time.monotonic() + _STOP_S
@@ -204,7 +204,7 @@ class GmmController(ManagedNode):
         if self._moving_allowed:
             self.deactivate()
         self.cleanup()
-        self.link.flush()  # else the last command may be gone before it has been read
+        self.link.flush()  # otherwise the last command may be lost before it is read
 
     @property
     def alive(self) -> bool:
@@ -216,7 +216,7 @@ class GmmController(ManagedNode):
         return time.monotonic() - self._ticked_s < _STUCK_S
 
     def _send_zero(self) -> None:
-        """The last word, where there was a first: the topic may belong to another by now."""
+        """Send a last zero command, if anything was sent: the topic may belong to another node by now."""
         if self._commanded:
             self.link.send(np.zeros(6), self._last_stamp_ns)
         self._commanded = False
@@ -238,7 +238,7 @@ class GmmController(ManagedNode):
         self.link.tell()
 
     def _rehearse(self) -> None:
-        """Go the way of a tick, with a controller and a message that lead nowhere."""
+        """Do what a tick does, with a controller and a message that move nothing."""
         reading, target = self.link.poll(), self._target
         if self._rehearsal is not None and reading is not None and target is not None:
             self._rehearsal.clear_fault()
@@ -319,7 +319,7 @@ class GmmController(ManagedNode):
         return episode if episode is not None and episode.runs_at(stamp_ns) else None
 
     def _reason_to_hold(self, now_s: float) -> Reason:
-        """Why the arm must not move, but for what the controller finds in the state itself."""
+        """Why the arm must not move, apart from what the controller finds in the state itself."""
         if not self._moving_allowed:
             return Reason.INACTIVE
         if self._requests.hold is not Reason.NONE:
@@ -455,7 +455,7 @@ class GmmController(ManagedNode):
         self._notify()
 
     def _go_on(self) -> None:
-        """Somebody has said that motion may go on."""
+        """Allow motion again after a pause or a stop."""
         if self._controller is not None:
             self._controller.clear_fault()
             self.link.clear()

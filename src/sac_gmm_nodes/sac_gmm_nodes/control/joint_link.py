@@ -1,8 +1,8 @@
-"""The link to an arm that tells its joints: a KUKA LBR iiwa behind `lbr_fri_ros2_stack`, or any that has joint states.
+"""The link to an arm that reports its joints: a KUKA LBR iiwa behind `lbr_fri_ros2_stack`, or any with joint states.
 
 The end-effector's pose comes from the joints and the robot's description (Pinocchio), or from TF. The pose is published
-as `state/pose`, with `wrench` under the same stamp, for all others who need the state. What the driver says of itself
-is judged by `sac_gmm.control.lbr_state`.
+as `state/pose`, and `wrench` with the same stamp, for the other nodes. `sac_gmm.control.lbr_state` judges the driver's
+own state.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ from sac_gmm_nodes.control.wrench_input import WrenchInput
 _FRAMES = QoSProfile(depth=100)
 _STATIC_FRAMES = QoSProfile(depth=100, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 _TIP = "the skill's tip"  # in the tree of frames
-_PAUSE_S = 0.5  # without a command for so long, joint positions begin anew where the arm is
+_PAUSE_S = 0.5  # after so long without a command, joint positions restart from where the arm is
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class JointLink:
     Args:
         node: The controller; it gets this link's parameters.
         frame_id: The base frame.
-        lbr: Whether there is an LBR's driver; else joint states and nobody to object.
+        lbr: Whether an LBR's driver is there; otherwise joint states, and no driver state to check.
     """
 
     def __init__(self, node: BaseNode, frame_id: str, lbr: bool) -> None:
@@ -81,12 +81,14 @@ class JointLink:
         robot = node.text("robot_name", "lbr", "namespace of the driver's topics; empty for none")
         prefix = f"{robot}/" if robot else ""
         sources = ("joints", "tf")
-        self._source = node.text("pose_source", "joints", "from where the pose of the tip is known", sources)
+        self._source = node.text("pose_source", "joints", "source of the tip's pose", sources)
         commands = ("twist", "joint_position", "forward_position")
         self._output = node.text(
-            "command", "twist", "what the driver takes; joint positions are integrated from the twist", commands
+            "command", "twist", "what the driver is sent; joint positions are integrated from the twist", commands
         )
-        self._tip_frame = node.text("tip_frame", "lbr_link_ee", "link of the robot's description that moves the tip")
+        self._tip_frame = node.text(
+            "tip_frame", "lbr_link_ee", "link of the robot's description that the tip is fixed to"
+        )
         self._urdf_file = node.text("urdf_file", "", "the robot's description; empty: from robot_description")
         self._tip = node.settings(TipSettings)
         self._joint_settings = node.settings(JointSettings)
@@ -217,7 +219,7 @@ class JointLink:
         return self._reason or (self._axes.objection if self._axes else Reason.NONE)
 
     def clear(self) -> None:
-        """Somebody has said that motion may go on."""
+        """Allow motion again after a stop."""
         if self._judge is not None:
             self._judge.clear()
 
@@ -240,7 +242,7 @@ class JointLink:
         self._commands.publish(self._message)
 
     def rehearse(self, twist: np.ndarray) -> None:
-        """Go the way of `send`, on a topic that nobody hears; called by the loop, shortly before a tick."""
+        """Do what `send` does, on a topic without listeners; called by the loop shortly before a tick."""
         if self._output == "twist":
             self._rehearsals.publish(twist_bytes(self._tip.twist_gain * twist))
         else:
@@ -301,7 +303,7 @@ class JointLink:
                 return  # of another device under the same name
             joints = named
         position, orientation = np.full(3, np.nan), None
-        # The LBR's message bears no time of ours: its robot's clock is set by nobody.
+        # The LBR's message has no stamp of our clock: the robot's own clock is not set.
         stamp_ns = self._now_ns() if self._judge is not None else nanoseconds(message.header.stamp)
         if self._judge is None:
             if stamp_ns and stamp_ns == self._joints_ns:
@@ -311,7 +313,7 @@ class JointLink:
         if known:
             guard.update(joints)
             position = kinematics.position_m.copy()
-        if self._source == "tf" and known:  # without the joints nobody knows what their limits allow
+        if self._source == "tf" and known:  # without joints their limits cannot be applied
             pose = self._frames.pose(self._frame_id, _TIP)
             if pose is None:
                 return  # the tree is not whole yet

@@ -16,18 +16,18 @@ class MotionRequests:
     """The services `~/pause`, `~/stop`, `~/roll_back` and the parameter `speed_scale`.
 
     Attributes:
-        hold: Why the arm must not move, by request; NONE where nobody asked for that.
-        speed_scale: By which the speed is multiplied.
+        hold: The reason to hold the arm that was asked for; NONE where nothing was.
+        speed_scale: Factor on the speed.
 
     Args:
         node: The controller.
-        go_on: Called when somebody says that motion may go on.
+        go_on: Called when motion is allowed again.
         roll_back: Goes back one version and gives its number; None where nothing is configured.
     """
 
     def __init__(self, node: BaseNode, go_on: Callable[[], None], roll_back: Callable[[], int | None]) -> None:
         self.hold = Reason.NONE
-        text = "by which the speed is multiplied; may be set while it runs"
+        text = "factor on the speed; may be set while the node runs"
         self.speed_scale = node.real("speed_scale", 1.0, 0.0, 1.0, "", text, tunable=True)
         self._go_on, self._roll_back = go_on, roll_back
         node.add_on_set_parameters_callback(self._on_parameters)

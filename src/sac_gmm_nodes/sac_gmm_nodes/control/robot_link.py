@@ -1,7 +1,4 @@
-"""Where the arm's states come from, where commands go, and what its driver says of itself.
-
-This is the link of the plain topics: `state/pose` in, `command/twist` out, and no driver that could object.
-"""
+"""The link to an arm behind plain topics: `state/pose` in, `command/twist` out, and no driver to check."""
 
 from __future__ import annotations
 
@@ -26,7 +23,7 @@ class ArmReading(NamedTuple):
     """One state of the arm."""
 
     stamp_ns: int
-    arrived_s: float  # by time.monotonic; of the first message with this stamp: one said again is as old as before
+    arrived_s: float  # by time.monotonic; of the first message with this stamp: a repeated one is no newer
     position_m: np.ndarray  # of the end-effector, (3,), base frame
 
 
@@ -34,8 +31,8 @@ class RobotLink:
     """The plain topics.
 
     Attributes:
-        driver: What the arm's driver says of itself, in words; there is none here.
-        twist_gain: By which a twist is multiplied for the driver.
+        driver: The state of the arm's driver in words; empty, because there is none here.
+        twist_gain: Factor on twists for the driver.
 
     Args:
         node: The controller.
@@ -54,7 +51,7 @@ class RobotLink:
         if deliver:
             self._poses = node.create_subscription(PoseStamped, "state/pose", self._on_pose, qos)
         else:
-            # As bytes: to make a message of them takes longer than all the rest of a tick.
+            # As bytes: deserialising takes longer than the rest of a tick.
             self._poses = node.create_subscription(
                 PoseStamped, "state/pose", self._on_pose, qos, callback_group=Polled(), raw=True
             )
@@ -63,11 +60,11 @@ class RobotLink:
         self._bytes = TwistStampedBytes(frame_id)
 
     def prepare(self, limits: SafetyLimits, dt_s: float) -> JointLimiter | None:
-        """Called when the node is configured; gives what the joints have to say, which nobody knows here."""
+        """Called when the node is configured; gives the joints' limits, which are not known here."""
         return None
 
     def clear(self) -> None:
-        """Somebody has said that motion may go on."""
+        """Allow motion again after a stop."""
 
     def poll(self) -> ArmReading | None:
         """The newest state; called by the loop, on every tick."""
@@ -85,15 +82,15 @@ class RobotLink:
         self._commands.publish(self._bytes(twist, stamp_ns))
 
     def rehearse(self, twist: np.ndarray) -> None:
-        """Go the way of `send`, on a topic that nobody hears; called by the loop, shortly before a tick.
+        """Do what `send` does, on a topic without listeners; called by the loop shortly before a tick.
 
-        A publisher whose code is in the processor's caches takes half the time.
+        With its code in the processor's caches a publisher takes half the time.
         """
         if self._rehearsals is not None:
             self._rehearsals.publish(self._bytes(twist, 0))
 
     def tell(self) -> None:
-        """Called when a tick is over: everybody hears the plain topics as they are."""
+        """Called when a tick is over: there is nothing to publish beside the plain topics."""
 
     def flush(self) -> None:
         """Wait until the last command has been read: the node is about to end."""

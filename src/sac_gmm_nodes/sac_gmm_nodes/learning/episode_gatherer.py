@@ -1,4 +1,4 @@
-"""Puts what comes over several topics back into the order in which it happened, by its stamps.
+"""Puts the messages of several topics back into the order in which things happened, by their stamps.
 
 Topics arrive in any order relative to each other. Whatever that order is, the same ticks go to the observer and the
 same observations come out, so that learning over ROS sees what learning in one process sees.
@@ -278,7 +278,7 @@ class EpisodeGatherer:
         if stamp_ns <= self._joined_ns:
             return
         mine[stamp_ns] = value
-        if len(mine) > _KEPT_TICKS:  # there is nobody who sends the partners
+        if len(mine) > _KEPT_TICKS:  # the other topic is not published
             del mine[min(mine)]
         if stamp_ns not in self._poses or stamp_ns not in self._wrenches:
             return

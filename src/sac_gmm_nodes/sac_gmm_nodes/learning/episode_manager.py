@@ -4,12 +4,12 @@
     ros2 service call /run_episode sac_gmm_interfaces/srv/RunEpisode "{mode: 0, seed: 1}"
     ros2 action send_goal adapt_skill sac_gmm_interfaces/action/AdaptSkill '{mode: 1, episodes: 9, first_seed: 2000000}'
 
-An episode succeeds when the reward says so and for no other reason. It runs out of time by the rewards' stamps, which
-are those of the pictures, so that it lasts as long in a simulation that runs at another speed. One in which the arm is
-not allowed to move is no failure of the skill: it does not begin, or it is given up.
+An episode succeeds when the reward says so and for no other reason. Its time limit counts the rewards' stamps, which
+are those of the pictures, so that it is the same in a simulation at any speed. Where the arm may not move, an episode
+does not begin, or is given up: that is no failure of the skill.
 
-Episodes are coroutines of the one thread: a service or an action that waits for something gives the messages their turn
-in between. (Calls that wait in threads of a `MultiThreadedExecutor` hold it up for up to a second at a time.)
+Episodes are coroutines in a single thread: while a service or an action waits, messages are still delivered. (Calls
+that wait in threads of a `MultiThreadedExecutor` block it for up to a second at a time.)
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class _Outcome:
 
 
 class _CancelledError(Exception):
-    """The person who asked for the episodes does not want them any more, or the node is ending."""
+    """The request for episodes was cancelled, or the node is ending."""
 
 
 class EpisodeManager(BaseNode):
@@ -65,13 +65,23 @@ class EpisodeManager(BaseNode):
             "silence_timeout_s", 30.0, 0.5, 3600.0, "s", "wall time without a new reward before an episode is given up"
         )
         self._idle_timeout_s = self.real(
-            "idle_timeout_s", 5.0, 0.5, 600.0, "s", "by the pictures, without motion, before an episode is given up"
+            "idle_timeout_s",
+            5.0,
+            0.5,
+            600.0,
+            "s",
+            "time without motion, by the pictures' stamps, before an episode is given up",
         )
         self._target_noise_std_m = self.real(
             "target_noise_std_m", -1.0, -1.0, 0.1, "m", "noise on the detected target per axis; -1: the task's own"
         )
         self._training_noise_std_m = self.real(
-            "training_noise_std_m", -1.0, -1.0, 0.1, "m", "the same in training episodes; -1: as the adapter announces"
+            "training_noise_std_m",
+            -1.0,
+            -1.0,
+            0.1,
+            "m",
+            "the same in training episodes; -1: what the adapter announces",
         )
         self._expect_adapter = self.flag("expect_adapter", False, "start no episode before the adapter is there")
 
@@ -116,7 +126,7 @@ class EpisodeManager(BaseNode):
             executor.spin_once(timeout_sec=0.05)
 
     def close(self) -> None:
-        """Say that no episode is running any more."""
+        """Announce that no episode is running."""
         self._publish(EpisodeState.PHASE_IDLE, text="the episode manager has ended")
 
     # Episodes --------------------------------------------------------------------------------------------------
@@ -270,7 +280,7 @@ class EpisodeManager(BaseNode):
         if stamp_ns != self._rewarded_ns:
             self._rewarded_ns, self._rewarded_at_s = stamp_ns, time.monotonic()
         if not is_judged_in(self._state.episode_id, message):
-            # A judge that was held up has a picture of this episode, but not yet heard that the one before is over.
+            # A judge that lags behind has a picture of this episode but has not yet heard that the last one is over.
             self._why_invalid = f"it was judged in episode {message.episode_id}, not {self._state.episode_id}"
         elif message.valid:
             self._valid_ns = stamp_ns

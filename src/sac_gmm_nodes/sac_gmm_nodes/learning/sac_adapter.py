@@ -1,10 +1,11 @@
-"""Adapts the skill: one decision every so many control steps, learned in a process of its own.
+"""Adapts the skill: decides at the pace of its method, and learns in a process of its own.
 
     ros2 run sac_gmm_nodes sac_adapter --ros-args -p model_file:=door.npz -p run_dir:=runs/door
 
-The controller says when a decision is due and for which state. The decision is made when everything that belongs to
-that state is here: all poses and wrenches up to its stamp, and a picture of it (`episode_gatherer`). The answer is a
-MixtureUpdate relative to the base skill. Learning never holds this up: the newest policy is used, whichever it is.
+It announces that pace first (`method_pace`). The controller then says when a decision is due and for which state; the
+decision is made once everything that belongs to the state has arrived: all poses and wrenches up to its stamp, and a
+picture of it (`episode_gatherer`). The answer is a MixtureUpdate relative to the base skill. Decisions never wait for
+learning: they use the newest policy there is.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ from sac_gmm_nodes.learning.episode_gatherer import Begin, Decide, End, EpisodeG
 IMAGE_TOPICS = {None: "", "rgb": "wrist_camera/image", "depth": "depth_camera/image", "tactile": "tactile/image"}
 _ENCODINGS = {"rgb": "rgb8", "depth": "32FC1", "tactile": "32FC1"}  # metres; the pads one below the other
 _LEARNER_START_S = 120.0  # a start of Python and torch on a busy machine
-_LOOK_S = 2.0  # of wall time; whoever waits for the same as at the last look may wait in vain
+_LOOK_S = 2.0  # of wall time; what was missing at the last look too is reported
 
 
 def in_training_steps(steps: int, rate_hz: float) -> int:
@@ -56,18 +57,20 @@ def in_training_steps(steps: int, rate_hz: float) -> int:
 class SacAdapter(BaseNode):
     """Topics and episodes around one `AdaptingAgent`."""
 
-    end_timeout_s = 40.0  # the learner finishes what it is at and saves itself
+    end_timeout_s = 40.0  # the learner finishes its current update and saves itself
 
     def __init__(self) -> None:
         super().__init__("sac_adapter")
         model_file = self.text("model_file", "", "the base skill, the same file as the controller's")
-        run_dir = self.text("run_dir", "", "folder for checkpoints; training goes on from the one it finds there")
+        run_dir = self.text("run_dir", "", "folder for checkpoints; training continues from the one found there")
         config_file = self.text(
             "config_file", "", "how to learn and what to see: config/agent.json; empty for defaults"
         )
-        task = self.text("task", "", "the task, where the configuration differs from task to task")
+        task = self.text("task", "", "the task whose settings apply")
         policy_file = self.text("policy_file", "", "a trained policy to use as it is, without learning; see models/")
-        learner = self.text("learner", "async", "async: in a process of its own; sync: in step", ("async", "sync"))
+        learner = self.text(
+            "learner", "async", "async: learn in a process of its own; sync: between decisions", ("async", "sync")
+        )
         self._save_every_s = self.real("checkpoint_interval_s", 30.0, 1.0, 3600.0, "s", "time between two checkpoints")
         reliable = self.flag("reliable_state", False, "ask for every state and picture, not only the latest")
         self._base_frame = self.text("base_frame", "lbr_link_0", "frame of poses, wrenches and the target")
@@ -124,10 +127,10 @@ class SacAdapter(BaseNode):
             config.noise_correlation,
             seed,
             sees_images=image is not None,
-            # In lock-step nothing moves on before the end is known. Elsewhere a decision may come in between.
+            # In lock-step nothing moves before the end is known. In real time a decision may come in between.
             hold_back=not reliable,
         )
-        # Episodes that the checkpoint has behind it, by mode: who counts them elsewhere can tell what was lost.
+        # Episodes that the checkpoint includes, by mode: `sac-gmm demo` compares them with its log.
         self._episodes = {mode.name.lower(): 0 for mode in (Mode.BASE, Mode.TRAIN)}
         if known is not None:
             self._agent.load_state_dict(known["agent"])
@@ -211,7 +214,7 @@ class SacAdapter(BaseNode):
         return learner
 
     def close(self) -> None:
-        """Keep what was learned."""
+        """Save what was learned."""
         self._save()
         self._learner.close()
 
@@ -248,7 +251,7 @@ class SacAdapter(BaseNode):
         )
 
     def _say_what_is_missing(self) -> None:
-        """An adapter that waits for what nobody sends looks like one that has nothing to do."""
+        """Say what a due decision is waiting for: a silent adapter looks like one that has nothing to do."""
         seen, missing = self._missed, self._gatherer.missing
         self._missed = missing, self._version
         if missing and seen == self._missed:

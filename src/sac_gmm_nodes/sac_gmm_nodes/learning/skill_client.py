@@ -1,4 +1,4 @@
-"""Has the episode manager run episodes, and tells of each one on standard output, a JSON object a line.
+"""Asks the episode manager for episodes and prints each one's outcome, one JSON object a line.
 
     ros2 run sac_gmm_nodes skill_client train --episodes 100 --first-seed 2000000
     ros2 run sac_gmm_nodes skill_client evaluate --episodes 50 --first-seed 4000000 --films films/
@@ -41,7 +41,9 @@ MODES = {
 }
 _FRAMES_PER_STRIP = 8
 _CANCEL_S = 2.0  # after Ctrl-C, for the episode manager to answer
-_MODELS = QoSProfile(depth=80, durability=DurabilityPolicy.TRANSIENT_LOCAL)  # every one, also for a node held up
+_MODELS = QoSProfile(
+    depth=80, durability=DurabilityPolicy.TRANSIENT_LOCAL
+)  # all of them, also for a node that lags behind
 
 
 class SkillClient(BaseNode):

@@ -3,8 +3,8 @@
     ros2 launch sac_gmm_bringup replay.launch.yaml bag:=demos/door/door_00                   # states, below /replay
     ros2 launch sac_gmm_bringup replay.launch.yaml bag:=demos/door/door_00 mode:=motion
 
-`mode: state` says again what the robot said – poses, twists, joints, wrenches, target, pictures – and nothing that was
-commanded, so that no arm can follow it; it refuses to speak on a topic that a robot speaks on. `mode: motion` moves the
+`mode: state` publishes again what the robot published – poses, twists, joints, wrenches, target, pictures – and no
+commands, so that no arm can follow it; it refuses topics that a robot publishes on. `mode: motion` moves the
 arm along the recorded path after `~/start`: only from where the recording begins, slowly at first, and through the same
 safety pipeline as a skill.
 """

@@ -2,11 +2,11 @@
 
     ros2 run sac_gmm_nodes demo_recorder --ros-args -p folder:=demos/door -p extra_topics:="camera/color camera/depth"
 
-Messages are written as the bytes they came in. A bag appears under its name only when it is complete, and never in the
-place of another. It holds everything from start to stop or, with `follow_episodes`, the running part of one episode; to
-miss nothing of it, a start is then answered only when states and the announcements of episodes are coming in.
+Messages are written as the bytes in which they arrive. A bag gets its name only when it is complete, and never replaces
+another. It holds everything from start to stop or, with `follow_episodes`, the running part of one episode; a start is
+then answered only once states and announcements of episodes are arriving, so that nothing of the episode is missed.
 
-Whatever ends the program, what came half a second before is in the file: `sac-gmm demos salvage` makes a bag of it.
+However the program ends, what arrived half a second earlier is in the file: `sac-gmm demos salvage` makes a bag of it.
 """
 
 from __future__ import annotations
@@ -48,14 +48,17 @@ class DemoRecorder(BaseNode):
 
     def __init__(self) -> None:
         super().__init__("demo_recorder")
-        self._folder = Path(self.text("folder", ".", "where bags with a relative path are put")).expanduser()
-        reliable = self.flag("reliable_state", False, "ask for every state, as lock-step offers")
+        self._folder = Path(self.text("folder", ".", "folder of bags with a relative path")).expanduser()
+        reliable = self.flag("reliable_state", False, "ask for every state, as lock-step needs")
         follow = self.flag("follow_episodes", False, "record only while episode_state says that an episode is running")
         self._extra = _extra_topics(
             self.text("extra_topics", "", "more topics, with spaces between them: images, or TOPIC:pkg/msg/Type")
         )
         compression = self.text(
-            "compression", "auto", "of the bags; auto: none where there are images", ("auto", "zstd", "none")
+            "compression",
+            "auto",
+            "compression of the bags; auto: none where there are images",
+            ("auto", "zstd", "none"),
         )
         bulky = any(kind in BULKY_TYPES for kind in self._extra.values())
         compress = not bulky if compression == "auto" else compression == "zstd"
@@ -76,7 +79,9 @@ class DemoRecorder(BaseNode):
         ]
         self._follow = follow
         self._heard: set[str] = set()  # topics that something has come on
-        self._wait_s = self.real("wait_s", 20.0, 0.1, 600.0, "s", "with follow_episodes: for a first state")
+        self._wait_s = self.real(
+            "wait_s", 20.0, 0.1, 600.0, "s", "with follow_episodes, time to wait for a first state"
+        )
         if follow:
             episodes = self.create_subscription(EpisodeState, _EPISODE_STATE, self._on_episode, EPISODE)
             self._inputs.insert(0, episodes)  # which episode runs, before what belongs to it

@@ -1,8 +1,11 @@
-"""Records demonstrations that a person shows with a hand before a camera: one bag per episode.
+"""Records demonstrations that a person gives with a hand in front of a camera: one bag per episode.
 
-idle -> recording <-> paused -> saving -> idle, by services, by a word on a topic, or by keys where there is a terminal.
-A bag appears under its name only when it is complete, and never in the place of another; what a crash leaves behind is
-for `sac-gmm demos salvage`. How well the hand is seen stands in the diagnostics while it is shown.
+Its states are idle -> recording <-> paused -> saving -> idle; services, words on a topic and, in a terminal, keys
+change them. A bag gets its name only when it is complete, and never replaces another; `sac-gmm demos salvage` recovers
+what a crash leaves behind. The diagnostics say how well the hand is seen.
+
+This file is long because all of it works on that one state machine; parameters and the camera's side are in
+`hand_parameters` and `hand_sight`.
 """
 
 from __future__ import annotations
@@ -44,7 +47,7 @@ from sac_gmm_nodes.recording.hand_sight import DepthPairing, HandSight
 
 _QUEUE = 30  # pictures that may wait, a second of them
 _PATIENCE_S = 20.0  # for a first picture, where no person decides when an episode begins
-_START_UP_S = 5.0  # silence is not remarked on before the camera's driver can have come up
+_START_UP_S = 5.0  # silence is no fault until the camera's driver can have started
 _KEYS = {"p": "pause", "r": "resume", "s": "save", "d": "discard"}  # and the space bar: whatever is next
 
 
@@ -53,16 +56,18 @@ class HandDemoRecorder(BaseNode):
 
     def __init__(self) -> None:
         super().__init__("hand_demo_recorder")
-        self._folder = Path(self.text("folder", "demos", "where bags with a relative path are put")).expanduser()
-        self._task = self.text("task", "", "name of the task, where the one who starts an episode gives none")
-        self._operator = self.text("operator", "", "who shows it, likewise")
-        self._silence_s = self.real("silence_timeout_s", 2.0, 0.1, 60.0, "s", "without a picture: the camera is lost")
+        self._folder = Path(self.text("folder", "demos", "folder of bags with a relative path")).expanduser()
+        self._task = self.text("task", "", "name of the task, if the start request gives none")
+        self._operator = self.text("operator", "", "operator, if the start request names none")
+        self._silence_s = self.real(
+            "silence_timeout_s", 2.0, 0.1, 60.0, "s", "time without a picture after which the camera is lost"
+        )
         self._auto = self.flag("auto_episode", False, "begin with the first hand, save when the pictures end, and end")
         self._mixed = self.flag(
             "allow_mixed", False, "add to a folder whose episodes were recorded with other settings"
         )
         self._follow = self.flag("follow_episodes", False, "take only pictures of the episode that episode_state names")
-        reliable = self.flag("reliable_images", False, "take every picture, as a simulation offers")
+        reliable = self.flag("reliable_images", False, "take every picture, as a simulation sends them")
         use_depth = self.flag("use_depth", False, "there is a depth image, registered to the colour image")
         keep_images = self.flag("record_images", False, "put the pictures into the bag, too")
         self._sight = HandSight(self)
@@ -73,7 +78,7 @@ class HandDemoRecorder(BaseNode):
         )
         self._keep_images = keep_images
         self._pairing = DepthPairing(self._use_depth)
-        self._without_depth = 0  # pictures in a row that said nothing about the distance, though depth was asked for
+        self._without_depth = 0  # pictures in a row without a distance, though depth was asked for
         self._why_no_depth = ""
         self._early: deque[tuple[Image, Image | None]] = deque(maxlen=_QUEUE)
         self._live = LiveQuality()
@@ -113,7 +118,7 @@ class HandDemoRecorder(BaseNode):
         self.create_timer(1.0, self._report, clock=steady)
         self.create_timer(min(self._silence_s / 2.0, 0.2), self._on_silence, clock=steady)
         self._keyboard = Keyboard()
-        if self.flag("keyboard", False, "keys: space begins, pauses, goes on; s saves, d discards"):
+        if self.flag("keyboard", False, "keys: space starts, pauses and resumes; s saves, d discards"):
             if self._keyboard.start():
                 self.create_timer(0.05, self._on_keys, clock=steady)
             else:
@@ -211,7 +216,7 @@ class HandDemoRecorder(BaseNode):
             self._window = None
 
     def _on_silence(self) -> None:
-        """Without pictures a recording pauses by itself: what came so far is kept, and nothing is made up."""
+        """Without pictures a recording pauses by itself: what was recorded is kept, and no motion is invented."""
         if self._follow or time.monotonic() - self._last_picture_s < self._silence_s:
             return
         self._take_what_waits()  # a busy node may be behind with its pictures
@@ -238,7 +243,7 @@ class HandDemoRecorder(BaseNode):
             self._say_state()
 
     def _end(self, failed: bool, why: str = "") -> None:
-        """End the node, where the pictures decide when."""
+        """End the node: with `auto_episode` the pictures decide when."""
         if failed and why:
             self.get_logger().error(f"nothing was recorded: {why}")
         self.failed = failed
@@ -331,7 +336,7 @@ class HandDemoRecorder(BaseNode):
                 self._asked(word)
 
     async def _see_something(self) -> None:
-        """Wait for a first good picture: whoever announces episodes does not wait for the camera."""
+        """Wait for a first good picture: the episode manager does not wait for the camera."""
         end_s = time.monotonic() + _PATIENCE_S
         while (self._trouble or not self._any_picture) and time.monotonic() < end_s:
             await Turn()
@@ -375,7 +380,7 @@ class HandDemoRecorder(BaseNode):
         return recording
 
     def _take_what_waits(self) -> None:
-        """Work off what has come already: a service request may overtake the messages sent before it."""
+        """Process what has arrived: a service request may overtake messages sent before it."""
         for subscription in self._inputs:
             take_what_waits(subscription, _QUEUE)
         self._look(self._pairing.flush())

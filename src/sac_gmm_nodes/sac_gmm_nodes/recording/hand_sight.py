@@ -1,4 +1,4 @@
-"""From messages of a camera to the pose of the hand before it: calibration, encodings, depth, and what is wrong."""
+"""The pose of a hand from a camera's messages: calibration, encodings, depth, and what is wrong with them."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""The source of reward: looks for an ArUco marker, or a board of them, in the fixed camera's pictures.
+"""The source of reward: looks for an ArUco marker, or a board of markers, in the fixed camera's pictures.
 
 Every image is answered by exactly one Reward with the image's stamp; in lock-step the simulation waits for it. Where
-nothing can be said (no calibration, unknown encoding, an old picture, no picture at all) the Reward is not valid and
-says why: it is never a silent zero. What was seen before an episode began is never paid in it.
+the image cannot be judged (no calibration, unknown encoding, an old picture, no picture at all) the Reward is not valid
+and says why, instead of a silent zero. A sighting from before an episode is never rewarded in it.
 
 The marker's pose is published with its covariance, and as a frame for TF where that is asked for, as long as it can be
 told which of a square's two possible poses is the right one; the reward says in its text when it cannot.
@@ -52,7 +52,7 @@ from sac_gmm_nodes.common.pictures import image_message, picture_array
 from sac_gmm_nodes.common.polling import take_what_waits
 from sac_gmm_nodes.common.qos import EPISODE, RELIABLE, SENSOR, stream
 
-_START_UP_S = 5.0  # silence is not remarked on before the other nodes can have come up
+_START_UP_S = 5.0  # silence is no fault until the other nodes can have started
 
 
 class ArucoReward(BaseNode):
@@ -71,11 +71,16 @@ class ArucoReward(BaseNode):
                 0.0,
                 0.5,
                 "rad",
-                "how much further once the task counts as done",
+                "added to max_tilt_rad once the task counts as done",
             ),
         )
         self._max_ambiguity = self.real(
-            "max_ambiguity", 0.8, 0.0, 1.0, "", "no pose is published when the second one's error is nearly as small"
+            "max_ambiguity",
+            0.8,
+            0.0,
+            1.0,
+            "",
+            "no pose is published where the ratio of the two poses' errors exceeds this",
         )
         self._marker_frame = self.text("marker_frame", "marker", "the marker's or the board's frame, for TF")
         self._publish_tf = self.flag("publish_tf", False, "publish the marker's frame on /tf")
@@ -91,7 +96,7 @@ class ArucoReward(BaseNode):
         self._judge = RewardJudge(
             RewardDebouncer(
                 self.whole("frames_on", 3, 1, 100, "images in a row with the marker until the task counts as done"),
-                self.whole("frames_off", 3, 1, 100, "images in a row without it until it does not any more"),
+                self.whole("frames_off", 3, 1, 100, "images in a row without the marker until it no longer does"),
             )
         )
         cv2.setNumThreads(1)  # a frame takes a millisecond; more threads only disturb the neighbours
@@ -125,7 +130,7 @@ class ArucoReward(BaseNode):
             "min_similarity", 0.8, 0.3, 1.0, "", "correlation with the drawn marker that a candidate must reach"
         )
         file = self.text("board_file", "", "a board of markers, YAML, instead of the one marker; empty for none")
-        min_markers = self.whole("min_markers", 1, 1, 100, "of a board, that must be seen")
+        min_markers = self.whole("min_markers", 1, 1, 100, "markers of a board that must be seen")
         board = load_board(Path(file).expanduser()) if file else None
 
         def make(camera: Camera) -> ArucoDetector | BoardDetector:
@@ -158,7 +163,7 @@ class ArucoReward(BaseNode):
             self._detector, self._no_detector = None, str(error)
 
     def _on_image(self, message: Image) -> None:
-        # A node that was held up finds the new episode and its first picture at once: it must not be judged by what
+        # A node that lags behind finds the new episode and its first picture at once: it must not be judged by what
         # was seen in the episode before.
         take_what_waits(self._episodes, EPISODE.depth)
         self._last_image_s = time.monotonic()

@@ -1,4 +1,4 @@
-"""Plays a film as a camera would, so that recording can be tried, and films be recorded, without a camera."""
+"""Plays a film in place of a camera, to try recording without one and to record from films."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ class FilmSource(BaseNode):
             raise UserError("parameter film is empty: name the film to play")
         self._path = Path(path).expanduser()
         self._pace = self.real("pace", 1.0, 0.01, 100.0, "", "seconds of film per second")
-        self._loop = self.flag("loop", False, "begin again at the end, instead of ending")
-        self._frame_id = self.text("camera_frame", "camera_optical_frame", "of the pictures")
+        self._loop = self.flag("loop", False, "start over at the end instead of ending")
+        self._frame_id = self.text("camera_frame", "camera_optical_frame", "frame of the pictures")
         self._wait = self.flag("wait_for_listener", True, "begin when somebody listens")
         reliable = self.flag("reliable_images", False, "send every picture, for a recorder that asks for every one")
         calibration = self.text("camera_file", "", "the camera's calibration; empty: guessed from focal_px")

@@ -1,4 +1,4 @@
-"""Sends pictures to a recorder no faster than it looks at them, so that a film or a simulation loses none."""
+"""Sends pictures to a recorder no faster than it processes them, so that none of a film or a simulation is lost."""
 
 from __future__ import annotations
 

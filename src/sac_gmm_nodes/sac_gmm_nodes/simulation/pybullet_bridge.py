@@ -2,13 +2,13 @@
 
     ros2 run sac_gmm_nodes pybullet_bridge --ros-args -p task:=door -p lockstep:=true
 
-In real time physics runs on the wall clock. In lock-step it runs only while an episode is running, and each control
-period waits, for a bounded time, for what answers the last state: the command, and the reward where a picture was sent.
-The pictures that an agent sees then come one for each decision, at the pace that the adapter announces (`method_pace`).
-In both, the arm stops when no command came for `command_timeout_s` of simulated time, as the robot's driver does.
+In real time physics runs on the wall clock. In lock-step it runs only during an episode, and each control period waits,
+for a bounded time, for the answers to the last state: the command, and the reward where a picture was sent. There is
+then one picture for each of the agent's decisions, at the pace that the adapter announces (`method_pace`). In both, the
+arm stops after `command_timeout_s` of simulated time without a command, as the robot's driver does.
 
 It also plays the driver of a KUKA LBR iiwa, with its FRI session and, by `~/set_fault`, its faults. With `driver:=only`
-it has the topics of that driver and not its own, so that what runs on the robot can be rehearsed.
+it offers that driver's topics instead of its own, to rehearse what will run on the robot.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ from sac_gmm_nodes.simulation.sensor_topics import SensorTopics
 from sac_gmm_nodes.simulation.simulated_lbr import FAULTS, DriverTopics, FriSession
 
 _IDLE_PERIOD_S = 0.1  # at which the state is sent again while physics is held
-_ABSENT_S = 10.0  # wall time to wait in lock-step for an answer that nobody is there to give
+_ABSENT_S = 10.0  # wall time to wait in lock-step for an answer whose sender is not there
 _REPEAT_S = 1.0  # at which an unanswered state is sent again
 _NO_TURN = np.array([0.0, 0.0, 0.0, 1.0])
 
@@ -76,7 +76,7 @@ class PybulletBridge(BaseNode):
         driver = self.text("driver", "off" if self._lockstep else "also", "the topics of an LBR's driver", choices)
         in_tip_frame = self.flag("twist_in_tip_frame", False, "take the driver's twists in the axes of the tip")
         self._driver_gain = self.real(
-            "driver_gain", 1.0, 0.1, 2.0, "", "of the driver's twists: a real driver moves slower than it is told"
+            "driver_gain", 1.0, 0.1, 2.0, "", "factor on the driver's twists: a real driver moves slower than commanded"
         )
         seed = self.whole("seed", 0, 0, 2**31 - 1, "seed of the scene before the first reset")
 
@@ -99,8 +99,8 @@ class PybulletBridge(BaseNode):
             arm, client = self._task.arm, self._task.client
             self._driver = DriverTopics(self, arm, client, in_tip_frame, self._on_driver_twist, self._on_driver_joints)
             self.create_service(SetFault, "~/set_fault", self._on_set_fault)
-        # What knows the truth is below the bridge's own name: to check the reward against and to look at, never to
-        # learn from or to decide by. The fixed camera's place tells it too, since it is set up before the door.
+        # The truth is below the bridge's own name: to check the reward and for display, never to learn from or decide
+        # by. The fixed camera's pose tells it too, because the camera is placed relative to the door.
         self._success = self.create_publisher(Bool, "~/task_success", LATCHED)
         self._true_target = self.create_publisher(PoseStamped, "~/true_target_pose", LATCHED)
         self._camera_pose = self.create_publisher(PoseStamped, "~/fixed_camera_pose", LATCHED)
@@ -159,7 +159,7 @@ class PybulletBridge(BaseNode):
             return self._end_ns is None or now_ns != self._now_ns  # ended, or the scene was reset
 
         def patience_s() -> float:
-            """Who is there may take its time: the controller waits for an agent that may be learning to see."""
+            """A node that is there may take its time: the controller waits for an agent that may be learning."""
             wanted = ("command/twist", "reward") if waits_for_reward else ("command/twist",)
             there = all(self.count_publishers(topic) for topic in wanted)
             return self._patience_s if there else min(self._patience_s, _ABSENT_S)
@@ -167,7 +167,7 @@ class PybulletBridge(BaseNode):
         begun_s, waited_s = time.monotonic(), 0.0
         settled = False
         while not (settled or self.stopping.is_set()) and (waited_s == 0.0 or waited_s < patience_s()):
-            # Sent again from time to time: who was only just found by the middleware has missed it.
+            # Sent again from time to time: a listener that the middleware has only just found missed it.
             self._publish_state()
             self._publish_pictures(at_end)
             settled = self._wait(executor, min(self._patience_s, _REPEAT_S), lambda: answered() or over())
@@ -182,7 +182,7 @@ class PybulletBridge(BaseNode):
                 f"no {missing} for the state at {now_ns / 1e9:.3f} s within {waited_s:.1f} s: going on without",
                 throttle_duration_sec=1.0,
             )
-            self._patience_s = self._period_ns / 1e9  # whoever is gone is not waited for long again
+            self._patience_s = self._period_ns / 1e9  # do not wait as long again for a node that is gone
         if at_end or self._succeeded:
             self._held = True
         else:
@@ -311,12 +311,12 @@ class PybulletBridge(BaseNode):
         return response
 
     def _reset(self, seed: int, noise_std_m: float) -> None:
-        """Put the scene back; simulated time goes on, so that no stamp is ever given twice."""
+        """Reset the scene; simulated time goes on, so that no stamp is used twice."""
         options = {"target_noise_std_m": noise_std_m} if noise_std_m >= 0 else None
         self._observation, _ = self._task.reset(seed=seed, options=options)
         self._pass_time()
-        # In lock-step the first state of the episode comes a period later, when the episode runs: what answers a state
-        # sent before, such as the zero of a controller at rest, must not be taken for the answer to it.
+        # In lock-step the first state of the episode comes a period later, when the episode runs: an answer to a
+        # state sent before, such as the zero of a controller at rest, must not count as the answer to it.
         self._start_ns = round((self._periods_run + self._lockstep) * self._period_ns)
         self._step = 0
         self._stop_arm()

@@ -1,4 +1,4 @@
-"""A scripted person at the simulated robot: records demonstrations from the first to the last, then ends.
+"""A scripted operator of the simulated robot: records a number of demonstrations, then ends.
 
 For each one it begins a recording, has the scene put back, moves the arm through `command/twist` with the variation of
 a human hand, and ends the recording. A demonstration whose reward was never seen is thrown away and shown again with
@@ -46,7 +46,7 @@ class Teleoperator(BaseNode):
         )
         self._time_limit_s = self.real("time_limit_s", 20.0, 1.0, 600.0, "s", "longest demonstration")
         self._rest_s = self.real("rest_s", 0.8, 0.0, 10.0, "s", "how long the hand rests at the end of the motion")
-        # As fast as it goes, a busy machine's recorder could not keep up with a simulation that waits for nobody else.
+        # Unthrottled, a simulation that waits for no one else outruns the recorder on a busy machine.
         self._haste = self.real(
             "real_time_factor", 4.0, 0.1, 1000.0, "", "fastest pace in simulated time per wall time"
         )

@@ -1,10 +1,10 @@
-"""Brings up the nodes with a life cycle in order, watches over everything, and brings them down when something is lost.
+"""Brings up the lifecycle nodes in order, watches all nodes, and deactivates when one is lost.
 
     ros2 run sac_gmm_nodes lifecycle_manager --ros-args -p nodes:="['gmm_controller']" -p watched:="['pybullet_bridge']"
 
-Nothing is configured before all heartbeats are there, and nothing stays active when one stops: it deactivates in the
-reverse order. This is the slow line of defence, for processes that are gone or hang; the controller itself stops the
-arm within a tenth of a second when states stop.
+Nothing is configured before all heartbeats are there, and nothing stays active when one stops: the nodes are
+deactivated in reverse order. This is the slow line of defence, against processes that are gone or hang; the controller
+itself stops the arm within a tenth of a second when states stop.
 """
 
 from __future__ import annotations
@@ -48,11 +48,13 @@ class LifecycleManager(BaseNode):
         self._names = [self._full(name) for name in self.texts("nodes", (), "nodes to bring up, in this order")]
         watched = [self._full(name) for name in self.texts("watched", (), "other nodes that must be alive")]
         self._startup_timeout_s = self.real(
-            "startup_timeout_s", 60.0, 0.5, 3600.0, "s", "for all nodes to be there, at the start and after a loss"
+            "startup_timeout_s", 60.0, 0.5, 3600.0, "s", "longest wait for all nodes, at the start and after a loss"
         )
-        self._transition_timeout_s = self.real("transition_timeout_s", 10.0, 0.1, 600.0, "s", "for one transition")
+        self._transition_timeout_s = self.real(
+            "transition_timeout_s", 10.0, 0.1, 600.0, "s", "longest time for one transition"
+        )
         self._heartbeat_timeout_s = self.real(
-            "heartbeat_timeout_s", 5.0, 0.6, 600.0, "s", "a node that was silent for so long is lost"
+            "heartbeat_timeout_s", 5.0, 0.6, 600.0, "s", "a node that is silent for longer is lost"
         )
         self._reactivate = self.flag("reactivate", True, "bring everything up again once what was lost is back")
         if not self._names:

@@ -1,9 +1,9 @@
-"""Serves the live page: what runs over ROS 2, in a browser on this machine, with buttons that halt it.
+"""Serves the live page: shows what runs over ROS 2 in a browser on this machine, with buttons to stop it.
 
     ros2 run sac_gmm_nodes live_view --ros-args -p port:=8080 -p demonstrations:=demos/door
 
-The page is `sac_gmm.view`; here are the topics it is filled from and the services that its buttons call. Messages are
-taken at the rate of the page, whatever their own: of most topics the newest is enough, so that watching costs little.
+The page is `sac_gmm.view`; this node has the topics that fill it and the services that its buttons call. Messages are
+taken at the rate of the page, and of most topics the newest only, so that watching costs little.
 """
 
 from __future__ import annotations
@@ -50,12 +50,12 @@ class LiveView(BaseNode):
     def __init__(self) -> None:
         super().__init__("live_view")
         host = self.text("host", LOOPBACK, "address to listen at; whoever reaches it can press the buttons")
-        port = self.whole("port", 8080, 1, 65535, "to listen at")
-        self._rate_hz = self.real("rate_hz", 10.0, 0.2, 60.0, "Hz", "of the page")
-        task = self.text("task", "door", "whose gripper is drawn", tuple(TASKS))
-        urdf_file = self.text("urdf_file", "", "another robot than the iiwa")
+        port = self.whole("port", 8080, 1, 65535, "port to listen at")
+        self._rate_hz = self.real("rate_hz", 10.0, 0.2, 60.0, "Hz", "rate of the page")
+        task = self.text("task", "door", "task whose gripper is drawn", tuple(TASKS))
+        urdf_file = self.text("urdf_file", "", "description of another robot than the iiwa")
         demonstrations = self.text("demonstrations", "", "folder of bags that are drawn beside the skill")
-        skill_file = self.text("skill_file", "", "the skill as fitted, where the page comes too late to hear of it")
+        skill_file = self.text("skill_file", "", "the skill as fitted, if the page starts too late to hear of it")
         controller = self.text("controller", "gmm_controller", "the controller's name")
         self.refuse_unknown_parameters()
 
@@ -237,7 +237,7 @@ def _qos(topic: str) -> QoSProfile:
 
 
 def _unused(_message: Any) -> None:
-    """Polled subscriptions call nobody."""
+    """A polled subscription has no callback."""
 
 
 def _read(path: str) -> str:

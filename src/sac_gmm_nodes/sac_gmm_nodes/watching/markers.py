@@ -28,7 +28,7 @@ _FAINTEST = 0.35  # of a colour's opacity, for a component without weight
 
 
 class MarkerTopic:
-    """A topic whose every message is the whole of what is to be seen, so that who comes late sees it too.
+    """A topic on which every message holds all markers, so that late listeners see them too.
 
     Args:
         node: Who publishes.
@@ -130,7 +130,7 @@ def axes(namespace: str, position_m: Array, rotation: Array, length_m: float, he
 def text(
     namespace: str, number: int, position_m: ArrayLike, written: str, height_m: float, colour: Colour, head: Header
 ) -> Marker:
-    """Words that turn to whoever looks, their capital letters `height_m` high."""
+    """Text that faces the viewer, its capital letters `height_m` high."""
     marker = _marker(namespace, number, Marker.TEXT_VIEW_FACING, colour, head, position_m)
     marker.scale.z = height_m
     marker.text = written

@@ -1,12 +1,12 @@
-"""Shows what the skill is, what it would do and what the arm does, as RViz markers.
+"""Shows the skill, the path it would take and what the arm does, as RViz markers.
 
     ros2 run sac_gmm_nodes skill_monitor --ros-args -p demonstrations:=demos/door
     ros2 launch sac_gmm_bringup rviz.launch.yaml view:=simulation
 
-It only listens: nothing that moves or learns hears it. Three topics: `~/skill`, the mixture as fitted and the one in
-force, around the detected target; `~/scene`, what stands still for an episode; `~/motion`, what changes all the time.
-The first two are kept for whoever comes later. The true target and the fixed camera's place are shown where a
-simulation says them; nothing that decides listens to these topics.
+It only listens: nothing that moves or learns depends on it. Three topics: `~/skill`, the mixtures as fitted and in
+force, around the detected target; `~/scene`, what stands still during an episode; `~/motion`, what changes all the
+time. The first two are latched. The true target and the fixed camera's pose are shown where a simulation publishes
+them; nothing that decides listens to those.
 """
 
 from __future__ import annotations
@@ -68,8 +68,8 @@ class SkillMonitor(BaseNode):
 
     def __init__(self) -> None:
         super().__init__("skill_monitor")
-        rate_hz = self.real("rate_hz", 10.0, 1.0, 50.0, "Hz", "at which what moves is shown")
-        preview_rate_hz = self.real("preview_rate_hz", 2.0, 0.1, 10.0, "Hz", "at which the path ahead is computed")
+        rate_hz = self.real("rate_hz", 10.0, 1.0, 50.0, "Hz", "rate at which moving things are shown")
+        preview_rate_hz = self.real("preview_rate_hz", 2.0, 0.1, 10.0, "Hz", "rate at which the path ahead is computed")
         self._preview_s = self.real("preview_s", 10.0, 0.5, 60.0, "s", "how far ahead the path is shown")
         self._n_sigma = self.real("n_sigma", 2.0, 0.1, 5.0, "", "standard deviations from centre to surface")
         model_file = self.text("model_file", "", "the skill as fitted; empty: the first version 0 that is published")
