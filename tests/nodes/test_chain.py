@@ -56,6 +56,7 @@ class Chain:
         self.episodes = graph.listen("episode_state", EpisodeState, EPISODE)
         self.truths = graph.listen("pybullet_bridge/task_success", Bool, LATCHED)
         self.adapts = arguments.get("adapt") != "false"
+        self.paces.clear()  # of an earlier launch in the same test
         given = {"model": model_file, "run_dir": tmp_path / "run", "use_image": "false"} | arguments
         command = [sys.executable, "-m", "sac_gmm.cli.main", "up", "launch/simulation.launch.yaml"]
         graph.run("launch", command + [f"{name}:={value}" for name, value in given.items()])
