@@ -25,11 +25,11 @@ MAY_IMPORT = {
     "launcher": set(),
     "control": {"models"},
     "demos": {"perception"},
-    "methods": {"rl", "models", "control", "tasks"},
-    "training": {"methods", "rl", "models", "demos", "tasks"},
-    "evaluation": {"training", "methods", "rl", "models", "control", "tasks"},
+    "methods": {"rl", "models", "control", "demos", "tasks"},
+    "training": {"methods", "rl", "tasks"},
+    "evaluation": {"training", "methods", "rl", "models", "tasks"},
     "report": {"evaluation", "training", "methods", "rl", "models", "perception", "tasks"},
-    "view": {"evaluation", "methods", "models", "control", "perception", "demos", "tasks"},
+    "view": {"methods", "models", "control", "perception", "demos", "tasks"},
     "bench": {
         *("view", "evaluation", "training", "methods", "rl", "models", "perception", "demos", "tasks", "launcher"),
     },
@@ -175,3 +175,69 @@ def test_the_command_line_starts_without_heavy_imports():
     """`sac-gmm --help` answers at once."""
     script = "import sys, sac_gmm.cli.main; sys.exit(bool({'torch', 'numpy', 'pybullet'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
+
+
+# What may know methods and tasks by name: their own folders, and numerics, which have a kind of fit called gmm.
+OWN_ROOMS = ("methods/sac_gmm/", "methods/baselines/", "tasks/scenes/", "models/")
+# Tables of published and agreed numbers, and the lists that lead to methods and benchmarks.
+TABLES = ("evaluation/published.py", "evaluation/noise_sweep.py", "evaluation/table.py", "methods/registry.py")
+
+
+def names_tested(tree: ast.AST, names: set[str]) -> Iterator[ast.expr]:
+    """Expressions that compare something with one of these names, or take a name apart."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Compare):
+            operands = [node.left, *node.comparators]
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            operands = node.args if node.func.attr in ("startswith", "endswith", "get", "partition") else []
+        elif isinstance(node, ast.MatchValue):
+            operands = [node.value]
+        else:
+            continue
+        constants = (leaf.value for operand in operands for leaf in ast.walk(operand) if isinstance(leaf, ast.Constant))
+        if names & {value for value in constants if isinstance(value, str)}:
+            yield node
+
+
+@pytest.fixture(scope="module")
+def all_names():
+    from sac_gmm.methods.registry import METHODS
+    from sac_gmm.tasks import TASKS
+
+    return set(METHODS) | set(TASKS)
+
+
+def shared_sources() -> Iterator[tuple[Path, ast.Module]]:
+    for folder in (LIBRARY, NODES):
+        for path in sources(folder):
+            if not str(path.relative_to(folder)).startswith(OWN_ROOMS):
+                yield path, ast.parse(path.read_text())
+
+
+def test_nothing_shared_tests_the_name_of_a_method_or_task(all_names):
+    found = [
+        f"{path.relative_to(ROOT)}:{node.lineno}: {ast.unparse(node)}"
+        for path, tree in shared_sources()
+        for node in names_tested(tree, all_names)
+    ]
+    assert found == [], "ask the Method or the Scene instead: give it an attribute"
+
+
+def test_nothing_shared_is_tabled_by_the_name_of_a_method_or_task(all_names):
+    def keys(node: ast.Dict) -> set[object]:
+        return {key.value for key in node.keys if isinstance(key, ast.Constant)}
+
+    found = [
+        f"{path.relative_to(ROOT)}:{node.lineno}"
+        for path, tree in shared_sources()
+        if not str(path).endswith(TABLES)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Dict) and len(keys(node) & all_names) > 1
+    ]
+    assert found == [], "what a task or method says of itself belongs to its class or value"
+
+
+def test_no_name_is_taken_apart():
+    pattern = re.compile(r"""(task|skill|method|name)\w*(\(\))?\.(split|partition)\(["']_["']""")
+    found = [str(path) for folder in (LIBRARY, NODES) for path in sources(folder) if pattern.search(path.read_text())]
+    assert found == []

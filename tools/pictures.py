@@ -36,8 +36,8 @@ MERMAID = "mermaid@11.12.0"
 def concepts() -> None:
     """What a skill is, what an action changes, how a change takes over."""
     from sac_gmm.demos import find_bags, read_demonstration, to_training_set
+    from sac_gmm.methods.sac_gmm.base_skill import fit_base_skill
     from sac_gmm.methods.sac_gmm.settings import CONTROL_RATE_HZ
-    from sac_gmm.training.base_skill import fit_base_skill
 
     skill = fit_base_skill("door", demonstrations=ROOT / "demos")
     demonstrations = [read_demonstration(path) for path in find_bags((ROOT / "demos" / "door",))]
@@ -96,7 +96,7 @@ def draw_responsibilities(axes, skill, x) -> None:
 
 def adaptation_figure(skill, x, demos) -> Figure:
     """The fitted mixture, all of it moved, and its components moved one by one."""
-    from sac_gmm.methods import make_adaptation
+    from sac_gmm.methods.sac_gmm import make_adaptation
     from sac_gmm.report.skill_figure import draw_plane
 
     figure = Figure(figsize=(14.0, 5.6), layout="constrained")

@@ -59,9 +59,7 @@ NODES = {
     "gmm_controller": Kind(
         ("model_file:={model}",), (("deadman:=true",), ("robot:=joints", *_LBR), ("robot:=lbr", *_LBR))
     ),
-    "sac_adapter": Kind(
-        ("model_file:={model}", "run_dir:={folder}/run"), (("config_file:={root}/config/agent.json",),)
-    ),
+    "sac_adapter": Kind(("model_file:={model}", "run_dir:={folder}/run"), (("config_folder:={root}/config/methods",),)),
     "aruco_reward": Kind((), (("publish_tf:=true",),)),
     "episode_manager": Kind(),
     "lifecycle_manager": Kind(("nodes:=[gmm_controller]",)),

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from sac_gmm.bench.registry import BENCHMARKS, command_of
-from sac_gmm.methods.registry import CONTENDERS
+from sac_gmm.methods import method
+from sac_gmm.methods.registry import METHODS
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
@@ -112,7 +113,7 @@ fitted:
 
 """
 
-PROBE_HEAD = """`sac-gmm probe models/TASK/policy.bin --json FILE` (`benchmarks/results/probe/`): the hidden error of
+PROBE_HEAD = """`sac-gmm probe models/TASK/sac_gmm --json FILE` (`benchmarks/results/probe/`): the hidden error of
 the detected target, 10 mm in each axis, regressed at every decision of the trained policy on what it sees; judged on
 episodes that the regression has not seen. Each row has all that the row above has. Pose and action tell something
 because the policy has already acted upon the rest. What the door and the lever see, they see at once; on the pegs
@@ -179,14 +180,14 @@ def _against_others(task: str, table: dict[str, Any], rows: dict[Any, Any]) -> s
     """Whether SAC-GMM's interval lies above all others' on a task; which it is not above, and which are not known."""
     low = rows[task, "sac_gmm"]["tests"]["test"]["interval95"][0]
     not_above, missing = [], []
-    for skill, contender in CONTENDERS.items():
+    for skill in METHODS:
         if skill == "sac_gmm":
             continue
         seeds = rows[task, skill]["seeds"] if (task, skill) in rows else 0
         if seeds and low <= rows[task, skill]["tests"]["test"]["interval95"][1]:
-            not_above.append(contender.title)
+            not_above.append(method(skill).title)
         if unknown := sum(bool(re.fullmatch(rf"{task}-{skill}-\d+", key)) for key in table["missing"]):
-            missing.append(f"{contender.title} ({unknown} of {seeds + unknown} seeds)")
+            missing.append(f"{method(skill).title} ({unknown} of {seeds + unknown} seeds)")
     said = f"**not** above {', '.join(not_above)}" if not_above else "above all that are measured"
     return said + (f"; missing: {', '.join(missing)}" if missing else "")
 

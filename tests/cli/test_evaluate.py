@@ -6,7 +6,7 @@ import pytest
 
 from sac_gmm.cli.main import main
 
-POLICY = str(Path(__file__).parents[2] / "models" / "door" / "policy.bin")
+POLICY = str(Path(__file__).parents[2] / "models" / "door" / "sac_gmm")
 
 
 @pytest.mark.parametrize("command", ["evaluate", "probe"])

@@ -8,8 +8,9 @@ from line_skill import line_skill
 
 from sac_gmm.control import Answer, ModelUpdate, SafetyLimits, UpdateBounds, UpdateGate, update_gate
 from sac_gmm.core.errors import UserError
+from sac_gmm.methods import method
 from sac_gmm.methods.sac_gmm.adaptation import ADAPTATIONS, make_adaptation
-from sac_gmm.methods.sac_gmm.settings import load_settings
+from sac_gmm.methods.settings import load_settings
 from sac_gmm.models import certify, load_model, parameters_checksum, project, translate
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -167,7 +168,8 @@ def test_every_adaptation_of_a_shipped_skill_is_accepted(task, name):
     (node,) = settings.values()
     names = [field.name for field in dataclasses.fields(UpdateBounds)]
     bounds = UpdateBounds(**{name: node["ros__parameters"][name] for name in names})
-    adaptation = make_adaptation(name, base, load_settings(ROOT / "config" / "agent.json", task).skill.reach_m)
+    settings = load_settings(method("sac_gmm"), task, ROOT / "config" / "methods")
+    adaptation = make_adaptation(name, base, settings.skill.reach_m)
     rng = np.random.default_rng(0)
     for _ in range(20):
         adapted = adaptation.apply(rng.choice([-1.0, 1.0], size=adaptation.action_dim))  # the corners are furthest

@@ -4,17 +4,18 @@ from pathlib import Path
 
 import pytest
 
-from sac_gmm.evaluation.measuring import Measurement, measure, open_candidate
+from sac_gmm.evaluation.measuring import Measurement, measure
+from sac_gmm.methods import open_skill
 
 ROOT = Path(__file__).parents[2]
-FOLDERS = sorted(path.parent for path in (ROOT / "models").glob("*/policy.bin"))
+FOLDERS = sorted(path.parent for path in (ROOT / "models").glob("*/*/policy.bin"))
 
 
-@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: f"{folder.parent.name}/{folder.name}")
 def test_a_trained_skill_succeeds_more_often_than_the_skill_as_fitted(folder):
-    candidate = open_candidate(str(folder), None, ROOT / "config/agent.json", ROOT / "demos")
-    assert (candidate.task, candidate.skill) == (folder.name, "sac_gmm")
-    result = measure(candidate, Measurement(20, "select"))
+    skill = open_skill(str(folder))
+    assert (skill.task, skill.method.name) == (folder.parent.name, folder.name)
+    result = measure(skill, Measurement(20, "select"))
     assert result["successes"] >= 14
     assert result["success_rate"] > result["base_success_rate"]
 

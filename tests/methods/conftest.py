@@ -1,7 +1,12 @@
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from sac_gmm.models import fit_gmm
+
+sys.path.insert(0, str(Path(__file__).parent))  # for what the tests of this folder share
 
 
 @pytest.fixture(scope="session")

@@ -25,8 +25,9 @@ from sac_gmm_interfaces.srv import RunEpisode
 from std_msgs.msg import Bool
 
 from sac_gmm.control import State
-from sac_gmm.methods import Gmm, MacroEnv, WindowObserver
-from sac_gmm.methods.sac_gmm.settings import load_settings
+from sac_gmm.methods import MacroEnv, method
+from sac_gmm.methods.sac_gmm import Gmm, WindowObserver
+from sac_gmm.methods.settings import load_settings
 from sac_gmm.models import load_model
 from sac_gmm.tasks import make_task
 from sac_gmm_nodes.common.conversions import nanoseconds, point_array, twist_array
@@ -35,7 +36,7 @@ from sac_gmm_nodes.common.qos import EPISODE, LATCHED
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
 PERIOD_NS = 1e9 / 30
-INTERVAL = load_settings(ROOT / "config" / "agent.json", "door").skill.interval
+INTERVAL = load_settings(method("sac_gmm"), "door", ROOT / "config" / "methods").interval
 ALL = QoSProfile(depth=1000)  # a listener that is held up, on a busy machine, still hears what was said meanwhile
 
 
@@ -149,7 +150,7 @@ def test_a_whole_episode_is_heard_from_another_process(graph, model_file, tmp_pa
 
 @pytest.mark.parametrize("task", ["lever", "peg"])
 def test_every_task_is_adapted_at_its_own_pace(graph, model_file, tmp_path, task):
-    skill = load_settings(ROOT / "config" / "agent.json", task).skill
+    skill = load_settings(method("sac_gmm"), task, ROOT / "config" / "methods").skill
     chain = Chain(graph, model_file, tmp_path, task=task, use_image="true", learner="sync", time_limit_s="1.6")
     # No camera of these scenes sees a marker: the test takes the place of the reward.
     rewards = graph.node.create_publisher(Reward, "reward", ALL)

@@ -104,7 +104,7 @@ def test_the_report_of_a_demo(demo_dir):
 @pytest.fixture(scope="module")
 def training_dir(tmp_path_factory):
     folder = tmp_path_factory.mktemp("run") / "door <0>"  # a name that HTML must not take for its own
-    demos, config = ["--demonstrations", str(ROOT / "demos")], ["--config", str(ROOT / "config/agent.json")]
+    demos, config = ["--demonstrations", str(ROOT / "demos")], ["--config", str(ROOT / "config/methods")]
     arguments = ["train", "door", "--episodes", "6", "--out", str(folder), *demos, *config, "--set", *SMALL]
     assert main(arguments) == 0
     return folder
@@ -159,7 +159,7 @@ def test_films_have_the_noise_of_what_they_show(training_dir, tmp_path, monkeypa
         filmed.append((sigma_m, options))
         raise EnoughError
 
-    monkeypatch.setattr(report, "watch_candidate", note)
+    monkeypatch.setattr(report, "watch_skill", note)
     with pytest.raises(EnoughError):
         write_report(run, 1)
     assert filmed == [(None, {} if measured else {"target_noise_std_m": 0.03})]
@@ -203,7 +203,7 @@ MEASURED = '{"seed_bank": "test", "episodes": 3, "outcomes": "101", "base": {"ou
             "episodes.jsonl is not a log of episodes: line 1 must be a JSON object with mode, seed",
         ),
         ({**TRAINING, "test.json": MEASURED}, "test.json is not what this version writes (2 outcomes of 3 episodes)"),
-        ({**TRAINING, "config.json": CONFIG.replace("gmm", "nope")}, "config.json: skill is 'nope', expected"),
+        ({**TRAINING, "config.json": CONFIG.replace("gmm", "nope")}, "there is no method 'nope'; choose one of: gmm"),
     ],
 )
 def test_a_folder_without_a_run_is_named(files, words, tmp_path, capsys):

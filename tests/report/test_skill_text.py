@@ -4,8 +4,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from sac_gmm.demos import find_bags
+from sac_gmm.methods.sac_gmm.fit_bags import fit_bags
 from sac_gmm.report.skill_text import describe_certificate, describe_fit
-from sac_gmm.training.fit_bags import fit_bags
 
 DEMOS = Path(__file__).parents[2] / "demos"
 

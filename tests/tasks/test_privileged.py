@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 
 from sac_gmm.core.errors import UserError
-from sac_gmm.methods import MacroEnv, Sac, WindowObserver
+from sac_gmm.methods import MacroEnv
+from sac_gmm.methods.baselines import Sac
+from sac_gmm.methods.sac_gmm import WindowObserver
 from sac_gmm.tasks import TASKS, VECTOR_GROUPS, make_task
 
 SOURCE = Path(__file__).parents[2] / "src"

@@ -8,7 +8,9 @@ import pytest
 
 from sac_gmm.core.errors import UserError
 from sac_gmm.evaluation import run_episodes_parallel
-from sac_gmm.methods import MacroEnv, Sac, WindowObserver
+from sac_gmm.methods import MacroEnv
+from sac_gmm.methods.baselines import Sac
+from sac_gmm.methods.sac_gmm import WindowObserver
 from sac_gmm.tasks import make_task
 
 

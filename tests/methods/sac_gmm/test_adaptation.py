@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sac_gmm.core.errors import UserError
-from sac_gmm.methods import ADAPTATIONS, ComponentAdaptation, Translation, make_adaptation
+from sac_gmm.methods.sac_gmm import ADAPTATIONS, ComponentAdaptation, Translation, make_adaptation
 from sac_gmm.models import Regressor, fit_lpv_ds
 
 

@@ -1,19 +1,20 @@
-"""The cameras of `config/agent.json` stand where the simulation has them."""
+"""The cameras of `config/methods/sac_gmm` stand where the simulation has them."""
 
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from sac_gmm.methods.sac_gmm.settings import load_settings
+from sac_gmm.methods import method
+from sac_gmm.methods.settings import load_settings
 from sac_gmm.tasks import make_task
 
-CONFIG = Path(__file__).parents[3] / "config" / "agent.json"
+CONFIG = Path(__file__).parents[3] / "config" / "methods"
 
 
 @pytest.mark.parametrize("name", ["door", "lever"])
 def test_the_configured_camera_is_the_simulated_one(name):
-    own = load_settings(CONFIG, name).skill
+    own = load_settings(method("sac_gmm"), name, CONFIG).skill
     task = make_task(name)
     try:
         camera = task.sensors[own.image].camera

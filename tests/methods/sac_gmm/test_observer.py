@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from sac_gmm.core.errors import UserError
-from sac_gmm.methods import WindowObserver
+from sac_gmm.methods.sac_gmm import WindowObserver
 from sac_gmm.methods.sac_gmm.images import CODINGS, CameraPlace, image_coding
 
 
@@ -144,3 +144,22 @@ def test_without_its_last_action_it_moves_the_same_way_from_everywhere():
     assert not window(observer, [0.1, 0.0, 0.0], np.zeros(6), [0.5, 0.5, 0.5])[12:15].any()
     assert not window(observer, [0.1, 0.0, 0.0], np.zeros(6), [0.5, 0.5, 0.5])[12:15].any()
     assert not np.array(observer.spec.vector_shift)[12:15].any()
+
+
+def test_the_observer_averages_a_window_and_begins_the_next():
+    observer = WindowObserver(2, time_limit_s=10.0)
+    observer.tick(np.array([0.1, 0.2, 0.3]), np.array([1.0, 0, -4, 0, 0, 0]))
+    observer.tick(np.array([0.4, 0.5, 0.6]), np.array([3.0, 0, 2, 0, 0, 1]))
+    observer.acted(np.array([0.5, -0.5]))
+    vector = observer.observe(None, elapsed_s=2.5)["vector"]
+    np.testing.assert_allclose(vector[:3], [0.4, 0.5, 0.6], rtol=1e-6)
+    np.testing.assert_allclose(vector[3:9], [2.0, 0, -1, 0, 0, 0.5])
+    np.testing.assert_allclose(vector[9:12], [3.0, 0, -4])  # the strongest, with its sign
+    np.testing.assert_allclose(vector[12:], [0.5, -0.5, 0.25])
+    assert not observer.observe(None, elapsed_s=2.5)["vector"][3:12].any()
+
+
+def test_the_picture_is_handed_on_channels_first():
+    picture = np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)
+    observation = WindowObserver(3, image="rgb").observe(picture, 0.0)
+    np.testing.assert_array_equal(observation["image"], picture.transpose(2, 0, 1))

@@ -1,4 +1,4 @@
-"""The one configuration file."""
+"""The settings of SAC-GMM: one value, whoever gives it."""
 
 import json
 from pathlib import Path
@@ -8,24 +8,24 @@ import pytest
 import yaml
 
 from sac_gmm.core.errors import UserError
-from sac_gmm.methods.baselines.search import RandomSearch, SpiralSearch
-from sac_gmm.methods.sac_gmm.settings import AgentSettings, SkillSettings, load_settings, parse_changes
-from sac_gmm.rl import SacConfig
+from sac_gmm.methods import method
+from sac_gmm.methods.sac_gmm.settings import AgentSettings, SkillSettings
+from sac_gmm.methods.settings import load_settings, parse_changes
+from sac_gmm.rl.sac.config import SacConfig
+from sac_gmm.tasks import TASKS
 
-CONFIG = Path(__file__).parents[3] / "config" / "agent.json"
-
-
-def test_the_file_says_what_the_defaults_say():
-    """One configuration, whether a command is given the file or not."""
-    value = json.loads(CONFIG.read_text())
-    assert AgentSettings.from_json({"agent": value["agent"], "skill": value["skill"]}) == AgentSettings()
+CONFIG = Path(__file__).parents[3] / "config" / "methods"
 
 
-def test_tasks_differ_only_where_a_reason_is_given():
-    for task, differs in json.loads(CONFIG.read_text())["tasks"].items():
-        assert len(differs["why"]) > 10, task
-    assert load_settings(CONFIG, "door").skill.image == "rgb"
-    assert load_settings(CONFIG, "peg").agent == AgentSettings().agent
+def test_the_general_file_says_what_the_defaults_say():
+    """The same settings, whether a node is given the folder or not."""
+    assert load_settings(method("sac_gmm"), None, CONFIG) == AgentSettings()
+
+
+def test_a_task_differs_in_what_its_file_says():
+    door, peg = (load_settings(method("sac_gmm"), task, CONFIG) for task in ("door", "peg"))
+    assert (door.skill.image, door.interval, door.skill.training_noise_m) == ("rgb", 8, 0.014)
+    assert peg.agent == AgentSettings().agent and (peg.interval, peg.skill.blend_s) == (4, 0.12)
 
 
 def test_changes_go_where_they_belong():
@@ -37,40 +37,6 @@ def test_changes_go_where_they_belong():
         "image": None,
         "adaptation": "full",
     }
-
-
-@pytest.mark.parametrize(
-    ("content", "told"),
-    [({"agent": {"gama": 1}}, "gama"), ({"skill": {"reach": 1}}, "reach"), ({"agents": {}}, "agents")],
-)
-def test_mistakes_are_named_with_their_file(tmp_path, content, told):
-    path = tmp_path / "agent.json"
-    path.write_text(json.dumps(content))
-    with pytest.raises(UserError, match=told) as error:
-        load_settings(path)
-    assert str(path) in str(error.value)
-
-
-@pytest.mark.parametrize(
-    ("content", "told"),
-    [
-        ("[1]", r'must hold a JSON object with "agent", .* not \[1\]'),
-        ('{"tasks": null}', '"tasks" is None, expected an object'),
-        ('{"tasks": []}', r'"tasks" is \[\], expected an object'),
-        ('{"tasks": {"door": null}}', '"door" is None, expected an object'),
-        ('{"tasks": {"door": "rgb"}}', "\"door\" is 'rgb', expected an object"),
-        ('{"agent": null}', '"agent" is None, expected an object'),
-        ('{"skill": [1]}', r'"skill" is \[1\], expected an object'),
-        ('{"agent": {"anchor_weight": Infinity}}', "anchor_weight is inf, expected a number"),
-        ("[" * 100_000, "not valid JSON"),
-    ],
-)
-def test_a_part_of_another_kind_is_named(tmp_path, content, told):
-    path = tmp_path / "agent.json"
-    path.write_text(content)
-    with pytest.raises(UserError, match=told) as error:
-        load_settings(path, "door")
-    assert str(path) in str(error.value)
 
 
 def test_values_out_of_range_are_refused():
@@ -111,37 +77,9 @@ def test_true_and_false_are_read_as_people_write_them():
     assert AgentSettings().changed(**changes).skill.touch is False
 
 
-def seen_at(share):
-    vector = np.zeros(16, np.float32)
-    vector[15] = share
-    return {"vector": vector}
-
-
-def test_the_spiral_waits_then_winds_outwards_with_equal_pitch():
-    search = SpiralSearch(time_limit_s=10.0, start_s=2.0, speed_m_s=0.03, pitch_m=0.008, radius_m=0.02)
-    assert not search(seen_at(0.19)).any()
-    path_m = 0.03 * np.array([search(seen_at(share))[:2] for share in np.linspace(0.2, 0.7, 400)])
-    radius_m = np.linalg.norm(path_m, axis=1)
-    assert 0.015 < radius_m.max() <= 0.0201
-    steps_m = np.linalg.norm(np.diff(path_m, axis=0), axis=1)
-    assert np.median(steps_m) == pytest.approx(0.03 * 5.0 / 399, rel=0.1)  # at the speed asked for
-    nearest_m = np.linalg.norm(path_m[:, None] - path_m[None], axis=2)
-    far_apart = np.abs(np.arange(400)[:, None] - np.arange(400)[None]) > 60
-    assert nearest_m[far_apart & (radius_m > 0.004)[:, None] & (radius_m > 0.004)[None]].min() > 0.003
-
-
-def test_random_search_depends_on_nothing_but_what_it_sees():
-    search = RandomSearch(std=0.3)
-    rng = np.random.default_rng(0)
-    seen = [{"vector": rng.normal(size=16).astype(np.float32)} for _ in range(300)]
-    actions = np.array([search(observation) for observation in seen])
-    np.testing.assert_array_equal(actions, [search(observation) for observation in seen])
-    np.testing.assert_allclose(actions.std(axis=0), 0.3, atol=0.05)
-
-
 def test_the_controller_allows_what_the_agent_may_ask_for():
     """The largest translation, along all axes at once, is within the bound on which the controller refuses."""
     parameters = yaml.safe_load((CONFIG.parent / "controller.yaml").read_text())
     bound_m = parameters["/**/gmm_controller"]["ros__parameters"]["max_position_change_m"]
-    tasks = json.loads(CONFIG.read_text())["tasks"]
-    assert max(load_settings(CONFIG, task).skill.reach_m for task in tasks) * np.sqrt(3) < bound_m
+    reaches_m = [load_settings(method("sac_gmm"), task, CONFIG).skill.reach_m for task in TASKS]
+    assert max(reaches_m) * np.sqrt(3) < bound_m

@@ -173,7 +173,7 @@ def test_the_projected_field_is_the_nearest_certified_one(seed, scale, elongated
 
 def test_a_small_edit_of_an_elongated_skill_changes_its_field_little():
     """The gains of a fit lie at their margin, so that nearly every edit has to be projected."""
-    base = load_model(ROOT / "models" / "door" / "skill.npz")
+    base = load_model(ROOT / "models" / "door" / "sac_gmm" / "skill.npz")
     assert np.linalg.cond(base.certificate.P) > 1000.0
     rng = np.random.default_rng(0)
     for _ in range(20):

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sac_gmm.methods import WindowObserver
+from sac_gmm.methods.sac_gmm import WindowObserver
 from sac_gmm_nodes.learning.episode_gatherer import Begin, Decide, End, EpisodeGatherer
 
 PERIOD_NS = 33_333_333

@@ -7,8 +7,10 @@ import pytest
 from geometry_msgs.msg import PoseStamped, WrenchStamped
 from sac_gmm_interfaces.msg import ControllerStatus, EpisodeState, MethodPace, MixtureUpdate
 
-from sac_gmm.methods import Translation, WindowObserver
-from sac_gmm.methods.sac_gmm.settings import AgentSettings, load_settings
+from sac_gmm.methods import method
+from sac_gmm.methods.sac_gmm import Translation, WindowObserver
+from sac_gmm.methods.sac_gmm.settings import AgentSettings
+from sac_gmm.methods.settings import load_settings
 from sac_gmm.models import load_model, parameters_checksum
 from sac_gmm.rl import load_checkpoint, read_extra, save_checkpoint, save_policy
 from sac_gmm_nodes.common.conversions import header, pose_message, stamp_of, wrench_message
@@ -241,10 +243,10 @@ def test_a_trained_policy_is_used_as_it_is(graph, model_file, tmp_path):
 
 
 def test_it_announces_the_pace_of_its_task(graph, model_file, tmp_path):
-    config = ROOT / "config" / "agent.json"
-    world = World(graph, model_file, tmp_path / "run", config_file=config, task="peg", learner="sync")
+    config = ROOT / "config" / "methods"
+    world = World(graph, model_file, tmp_path / "run", config_folder=config, task="peg", learner="sync")
     graph.wait(lambda: world.paces, "the pace")
-    skill = load_settings(config, "peg").skill
+    skill = load_settings(method("sac_gmm"), "peg", config).skill
     assert (world.paces[0].decision_interval, world.paces[0].blend_s) == (skill.interval, skill.blend_s)
     assert (skill.interval, skill.training_noise_m) == (4, None) and math.isnan(world.paces[0].training_noise_std_m)
 

@@ -122,7 +122,7 @@ def test_the_demonstrations_are_clean_and_small():
 
 def test_with_an_exact_target_the_base_skill_inserts_it():
     from sac_gmm.evaluation.noise_sweep import plain_env
-    from sac_gmm.training.base_skill import fit_base_skill
+    from sac_gmm.methods.sac_gmm.base_skill import fit_base_skill
 
     env = plain_env("peg", fit_base_skill("peg", demonstrations=DEMONSTRATIONS))
     for seed in range(5):

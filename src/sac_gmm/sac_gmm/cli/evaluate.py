@@ -23,7 +23,7 @@ from sac_gmm.core.errors import UserError
 class Evaluate:
     """What to measure."""
 
-    # Folder of a run, a policy file, or the name of a skill that learns nothing: gmm, random_gmm, spiral_gmm.
+    # Folder of a run or trained skill, a policy file, or a method that learns nothing: gmm, random_gmm, spiral_gmm.
     skill: Annotated[str, tyro.conf.Positional]
     # The task; that on which it was trained where none is given.
     task: str | None = None
@@ -37,8 +37,8 @@ class Evaluate:
     json: Path | None = None
     # Processes that run episodes.
     workers: int = 1
-    # Settings for skills that learn nothing.
-    config: Path = Path("config/agent.json")
+    # Folder of settings, for methods that learn nothing.
+    config: Path = Path("config/methods")
     # Folder with one folder of bags per task.
     demonstrations: Path = Path("demos")
 
@@ -54,21 +54,22 @@ def run(asked: Evaluate) -> int:
 
     from sac_gmm.core.files import check_output, write_json
     from sac_gmm.evaluation import SuccessRate
-    from sac_gmm.evaluation.measuring import Measurement, measure, open_candidate
+    from sac_gmm.evaluation.measuring import Measurement, measure
+    from sac_gmm.methods import open_skill
 
     torch.set_num_threads(1)
     if asked.episodes < 1:
         raise UserError(f"{asked.episodes} episodes cannot be run: give a number from 1 up")
     if asked.json is not None:
         check_output(asked.json, ".json")
-    candidate = open_candidate(asked.skill, asked.task, asked.config, asked.demonstrations)
+    skill = open_skill(asked.skill, asked.task, asked.config, asked.demonstrations)
     wanted = Measurement(asked.episodes, asked.seed_bank, asked.sigma, asked.workers)
     with counting_progress(14) as progress:
-        bar = progress.add_task(candidate.skill, total=2 * asked.episodes)
-        result = measure(candidate, wanted, lambda _: progress.advance(bar))
+        bar = progress.add_task(skill.method.name, total=2 * asked.episodes)
+        result = measure(skill, wanted, lambda _: progress.advance(bar))
     reached = SuccessRate(result["successes"], result["episodes"])
     base = SuccessRate(result["base"]["successes"], result["base"]["episodes"])
-    print(f"{candidate.task}: {candidate.skill} {reached}; as fitted {base}")
+    print(f"{skill.task}: {skill.method.name} {reached}; as fitted {base}")
     if asked.json is not None:
         write_json(asked.json, result)
         print(f"wrote {asked.json}")

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import tyro
 
@@ -29,7 +29,7 @@ class Film:
     task: tyro.conf.Positional[str]
     # .gif, .mp4 or .png; an older one is replaced.
     out: Annotated[Path, tyro.conf.arg(aliases=["-o"])]
-    # gmm for the base skill, or a model file.
+    # Whose motion: a model file, the folder of a run or trained skill, or a method that learns nothing.
     skill: str = "gmm"
     # Of the episode.
     seed: int = 0
@@ -53,12 +53,12 @@ def main(args: list[str]) -> int:
 def run(asked: Film) -> int:
     """Play the episode and write its frames."""
     from sac_gmm.core.files import check_output
-    from sac_gmm.methods import Gmm, MacroEnv, WindowObserver
-    from sac_gmm.methods.registry import still
+    from sac_gmm.methods import MacroEnv, make_env, open_skill
+    from sac_gmm.methods.episodes import still
+    from sac_gmm.methods.sac_gmm import Gmm, WindowObserver
     from sac_gmm.models import load_model
     from sac_gmm.report.film import watch, write_film, write_still
     from sac_gmm.tasks import make_task
-    from sac_gmm.training.base_skill import fit_base_skill
 
     if asked.width and not 100 <= asked.width <= _WIDEST:
         raise UserError(f"the width is {asked.width} pixels: give 100 to {_WIDEST}, or 0")
@@ -66,15 +66,17 @@ def run(asked: Film) -> int:
         raise UserError(f"the seed is {asked.seed}: give a whole number from 0 up")
     check_output(asked.out, ".gif", ".mp4", ".png")
     is_still = asked.out.suffix == ".png"
-    task = make_task(asked.task, **({"mesh_visuals": True} if asked.meshes else {}))
-    if asked.skill == "gmm":
-        model = fit_base_skill(asked.task, demonstrations=asked.demonstrations)
+    options, interval = {"mesh_visuals": True} if asked.meshes else {}, 3
+    make_act = None
+    if Path(asked.skill).suffix == ".npz":
+        env = MacroEnv(make_task(asked.task, **options), Gmm(load_model(asked.skill)), WindowObserver(0))
     else:
-        model = load_model(Path(asked.skill))
-    env, interval = MacroEnv(task, Gmm(model), WindowObserver(0)), 3
+        skill = open_skill(asked.skill, asked.task, demonstrations=asked.demonstrations)
+        env, make_act = make_env(asked.task, skill.method, skill.settings, skill.prior, options), skill.make_act()
+    task: Any = env.task
     watched = watch(
         env,
-        still(0),
+        still(env.decoder.action_dim) if make_act is None else make_act(),
         asked.seed,
         asked.sigma,
         frame_interval=interval,

@@ -52,9 +52,9 @@ def fit(
     """
     from sac_gmm.core.files import check_output
     from sac_gmm.demos import find_bags
+    from sac_gmm.methods.sac_gmm.fit_bags import fit_bags
     from sac_gmm.models import save_model
     from sac_gmm.report.skill_text import describe_fit
-    from sac_gmm.training.fit_bags import fit_bags
 
     if not bags:
         raise UserError("there is nothing to fit: name one bag or more, or a folder of bags")

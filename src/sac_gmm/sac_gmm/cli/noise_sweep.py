@@ -50,9 +50,9 @@ def run(asked: NoiseSweep) -> int:
     from sac_gmm.core.files import check_output, write_json
     from sac_gmm.evaluation import provenance
     from sac_gmm.evaluation.noise_sweep import PAPER_SIGMA_M, cells, measure
+    from sac_gmm.methods.sac_gmm.base_skill import base_skill
     from sac_gmm.report.noise_sweep import draw, table
     from sac_gmm.tasks import TASKS
-    from sac_gmm.training.base_skill import base_skill
 
     check_output(asked.json, ".json")
     tasks = asked.tasks or tuple(task for task in TASKS if (asked.demonstrations / base_skill(task).bags).is_dir())

@@ -45,20 +45,20 @@ def run(asked: Probe) -> int:
     from rich.progress import Progress
 
     from sac_gmm.core.files import check_output, write_json
-    from sac_gmm.evaluation.measuring import open_candidate
     from sac_gmm.evaluation.probe import probe
+    from sac_gmm.methods import open_skill
 
     torch.set_num_threads(1)
     if asked.episodes < 8:
         raise UserError(f"{asked.episodes} episodes are too few for a regression: give 8 or more")
     if asked.json is not None:
         check_output(asked.json, ".json")
-    candidate = open_candidate(asked.skill, None, Path("config/agent.json"), asked.demonstrations)
-    if candidate.policy is None:
+    skill = open_skill(asked.skill, demonstrations=asked.demonstrations)
+    if skill.policy is None:
         raise UserError(f"'{asked.skill}' has learned nothing that could be probed: give the folder of a run")
     with Progress() as progress:
-        bar = progress.add_task(candidate.task, total=asked.episodes)
-        result = probe(candidate, asked.episodes, asked.seed_bank, lambda: progress.advance(bar))
+        bar = progress.add_task(skill.task, total=asked.episodes)
+        result = probe(skill, asked.episodes, asked.seed_bank, lambda: progress.advance(bar))
     for name, part in result["parts"].items():
         shares = "  ".join(f"{axis} {share:5.2f}" for axis, share in zip(result["axes"], part["r2"], strict=True))
         print(f"{name:<18} R2: {shares}")

@@ -43,7 +43,7 @@ class Table:
     # Processes; each runs one cell at a time on one thread.
     workers: int = 2
     # How agents learn and what they see.
-    config: Path = Path("config/agent.json")
+    config: Path = Path("config/methods")
     # Folder with one folder of bags per task.
     demonstrations: Path = Path("demos")
 
@@ -58,32 +58,35 @@ def run(asked: Table) -> int:
     from sac_gmm.core.files import write_json
     from sac_gmm.core.processes import run_in_workers
     from sac_gmm.evaluation import table as tables
-    from sac_gmm.methods.registry import CONTENDERS, contender
-    from sac_gmm.methods.sac_gmm.settings import load_settings
+    from sac_gmm.methods import method, method_names
+    from sac_gmm.methods.sac_gmm.base_skill import base_skill
+    from sac_gmm.methods.settings import load_settings
     from sac_gmm.report.table_figures import draw_all
-    from sac_gmm.training.base_skill import base_skill
 
     for name in ("seeds", "episodes", "workers"):
         if (number := getattr(asked, name)) < 1:
             raise UserError(f"--{name} {number}: expected 1 or more")
-    tasks, skills = asked.tasks or tuple(tables.BUDGETS), asked.skills or tuple(CONTENDERS)
+    tasks, skills = asked.tasks or tuple(tables.BUDGETS), asked.skills or tuple(method_names())
     for task in tasks:
         base_skill(task)
         if task not in tables.BUDGETS and asked.training_episodes is None:
             raise UserError(f"task '{task}' has no budget of training episodes: give --training-episodes")
     for skill in skills:
-        contender(skill)
+        method(skill)
     conditions = tables.Conditions(
         asked.json.parent, asked.config, asked.demonstrations, asked.episodes, asked.training_episodes
     )
 
-    if unknown := set(asked.ablations) - {"all", *tables.ABLATIONS}:
-        raise UserError(f"there is no ablation '{unknown.pop()}'; choose among: all, {', '.join(tables.ABLATIONS)}")
+    ours = method(tables.OURS)
+    settings = {task: load_settings(ours, task, asked.config) for task in tasks}
+    known = dict.fromkeys(name for own in settings.values() for name in ours.ablations(own))
+    if unknown := set(asked.ablations) - {"all", *known}:
+        raise UserError(f"there is no ablation '{unknown.pop()}'; choose among: all, {', '.join(known)}")
 
     def variants_of(task: str) -> list[str]:
         if not asked.ablations:
             return []
-        found = tables.variants(load_settings(asked.config, task))
+        found = tables.variants(ours, settings[task])
         return [name for name in found if "all" in asked.ablations or name in asked.ablations]
 
     wanted = tables.cells(tasks, skills, asked.seeds, variants_of)

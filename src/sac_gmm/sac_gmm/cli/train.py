@@ -1,11 +1,11 @@
 """Train a skill on a task in simulation, in one process, repeatably.
 
-    sac-gmm train door --skill sac_gmm --seed 0 --episodes 100 --out runs/door_0
-    sac-gmm train door --skill sac_gmm --seed 0 --episodes 100 --out runs/door_0 --resume
+    sac-gmm train door --method sac_gmm --seed 0 --episodes 100 --out runs/door_0
+    sac-gmm train door --method sac_gmm --seed 0 --episodes 100 --out runs/door_0 --resume
     tensorboard --logdir runs/door_0/tensorboard
 
-First the skill as fitted fills the agent's memory, then it explores and learns. Ctrl-C keeps what stands; --resume goes
-on, and what comes out is the same as without the stop. `sac-gmm evaluate runs/door_0` measures the result.
+Base episodes fill the agent's memory with the skill as fitted; then it explores and learns. Ctrl-C keeps what there is,
+--resume continues, and the result is the same as without the stop. `sac-gmm evaluate runs/door_0` measures it.
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ class Train:
     task: Annotated[str, tyro.conf.Positional]
     # Folder of the run.
     out: Path
-    # What learns: sac_gmm, sac, residual_gmm, residual_gmm_paper.
-    skill: str = "sac_gmm"
+    # How it is learned: sac_gmm, sac, residual_gmm, residual_gmm_paper.
+    method: Annotated[str, tyro.conf.arg(aliases=["--skill"])] = "sac_gmm"
     # Number of the run: seed of networks, exploration and training episodes.
     seed: int = 0
     # Training episodes, after those of the base skill.
     episodes: int = 100
     # Go on with the run in the folder.
     resume: bool = False
-    # How the agent learns and what it sees.
-    config: Path = Path("config/agent.json")
-    # Other values than the configuration's, such as `history=4 shift_std=0`.
+    # Folder of settings: how the agent learns and what it sees.
+    config: Path = Path("config/methods")
+    # Other values than the settings there, such as `history=4 shift_std=0`.
     set: tuple[str, ...] = ()
     # Noise on the detected target per axis, in metres; the task's own where none is given.
     sigma: float | None = None
@@ -58,14 +58,15 @@ def run(asked: Train) -> int:
     """Run what is missing of a training run."""
     import torch
 
-    from sac_gmm.methods.registry import settings_for
-    from sac_gmm.methods.sac_gmm.settings import load_settings, parse_changes
+    from sac_gmm.methods import method
+    from sac_gmm.methods.settings import load_settings, parse_changes
     from sac_gmm.training.run import Plan, TrainingRun
 
     torch.set_num_threads(1)
-    settings = settings_for(asked.skill, load_settings(asked.config, asked.task)).changed(**parse_changes(asked.set))
+    chosen = method(asked.method)
+    settings = load_settings(chosen, asked.task, asked.config).changed(**parse_changes(asked.set))
     options = {} if asked.sigma is None else {"target_noise_std_m": asked.sigma}
-    plan = Plan(asked.task, asked.skill, asked.seed, asked.episodes, settings, task_options=options)
+    plan = Plan(asked.task, chosen, asked.seed, asked.episodes, settings, task_options=options)
     training = TrainingRun(plan, asked.out, resume=asked.resume, demonstrations=asked.demonstrations)
     if training.episodes:
         print(f"going on after {len(training.episodes)} of {training.total} episodes")

@@ -1,7 +1,7 @@
 """Start the nodes of a YAML launch file where `ros2 launch` is missing.
 
-    sac-gmm up launch/simulation.launch.yaml model:=models/door/skill.npz
-    sac-gmm up sac_gmm_bringup simulation.launch.yaml model:=models/door/skill.npz seed:=1
+    sac-gmm up launch/simulation.launch.yaml model:=models/door/sac_gmm/skill.npz
+    sac-gmm up sac_gmm_bringup simulation.launch.yaml model:=models/door/sac_gmm/skill.npz seed:=1
     sac-gmm up launch/simulation.launch.yaml --show-args
 
 A stop-gap, on purpose small: it reads the part of the launch language that this project's files use and refuses the

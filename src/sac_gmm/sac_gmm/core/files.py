@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import importlib.util
 import json
 import os
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from sac_gmm.core.errors import UserError
@@ -138,3 +141,27 @@ def sync_path(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def load_module(file: Path, prefix: str, named_by: str) -> ModuleType:
+    """Run a Python file of the user's as a module.
+
+    Args:
+        file: The file.
+        prefix: Of the module's name, which `file.stem` completes.
+        named_by: What names the file, an environment variable for instance; for the message.
+
+    Raises:
+        UserError: There is no such Python file, or it fails.
+    """
+    name = f"{prefix}_{file.stem}"
+    spec = importlib.util.spec_from_file_location(name, file)
+    if spec is None or spec.loader is None or not file.is_file():
+        raise UserError(f"{named_by} names {file}, which is no Python file: give its path, or unset the variable")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        raise UserError(f"{file} fails: {type(error).__name__}: {error}") from error
+    return module

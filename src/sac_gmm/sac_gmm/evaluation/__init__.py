@@ -2,7 +2,7 @@
 
 from sac_gmm.core.provenance import provenance
 from sac_gmm.evaluation.rates import SuccessRate, wilson_interval
-from sac_gmm.methods.episodes import Outcome, run_episode, run_episodes
+from sac_gmm.methods import Outcome, run_episode, run_episodes
 from sac_gmm.training.workers import run_episodes_parallel
 
 __all__ = [

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from sac_gmm.evaluation.rates import SuccessRate
-from sac_gmm.methods import Gmm, MacroEnv, WindowObserver
-from sac_gmm.methods.episodes import Outcome
+from sac_gmm.methods import MacroEnv, Outcome
+from sac_gmm.methods.sac_gmm import Gmm, WindowObserver
+from sac_gmm.methods.sac_gmm.base_skill import base_skill, fit_base_skill
 from sac_gmm.models import KINDS, Kind, SkillModel
 from sac_gmm.tasks import make_task
-from sac_gmm.training.base_skill import base_skill, fit_base_skill
 from sac_gmm.training.seeds import seed_bank
 from sac_gmm.training.workers import run_episodes_parallel
 

@@ -14,9 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sac_gmm.core.provenance import provenance
-from sac_gmm.evaluation.measuring import Candidate, episode_seeds
-from sac_gmm.methods.episodes import run_episode
-from sac_gmm.methods.registry import make_env
+from sac_gmm.evaluation.measuring import episode_seeds
+from sac_gmm.methods import Skill, make_env, run_episode
 from sac_gmm.rl import Observation, Policy, SeeingPolicy, load_policy
 
 Array = NDArray[np.float64]
@@ -26,7 +25,7 @@ PARTS = ("pose and action", "with touch", "with memory", "with picture")
 
 
 def probe(
-    candidate: Candidate,
+    skill: Skill,
     episodes: int = 200,
     bank: str = "select",
     on_episode: Callable[[], None] = lambda: None,
@@ -35,7 +34,7 @@ def probe(
     """Measure what the view of a trained agent tells.
 
     Args:
-        candidate: A trained skill.
+        skill: A trained skill.
         episodes: Run; the regression learns from three quarters of them and is judged on the rest.
         bank: Of their seeds.
         on_episode: Called after each.
@@ -44,10 +43,10 @@ def probe(
     Returns:
         R2 per axis and part of the view, over the decisions of the test episodes and at each decision.
     """
-    assert candidate.policy is not None
-    policy, _ = load_policy(candidate.policy)
-    rows = collect(candidate, policy, episode_seeds(bank, episodes), on_episode)
-    parts = _parts(candidate, rows)
+    assert skill.policy is not None
+    policy, _ = load_policy(skill.policy)
+    rows = collect(skill, policy, episode_seeds(bank, episodes), on_episode)
+    parts = _parts(skill, rows)
     train = rows["episode"] < round(0.75 * episodes)
     found: dict[str, Any] = {}
     for name, inputs in parts.items():
@@ -64,8 +63,8 @@ def probe(
             "r2_by_decision": by_decision,
         }
     return {
-        "task": candidate.task,
-        "skill": candidate.skill,
+        "task": skill.task,
+        "skill": skill.method.name,
         "episodes": episodes,
         "error_std_mm": (1e3 * rows["error_m"].std(axis=0)).round(2).tolist(),
         "axes": ["x", "y", "z"],
@@ -75,7 +74,7 @@ def probe(
 
 
 def collect(
-    candidate: Candidate, policy: Policy, seeds: range, on_episode: Callable[[], None] = lambda: None
+    skill: Skill, policy: Policy, seeds: range, on_episode: Callable[[], None] = lambda: None
 ) -> dict[str, Array]:
     """What the agent saw at every decision, with the error of the detection beside it.
 
@@ -83,7 +82,7 @@ def collect(
         "vector" (N, n), "seen" (N, L): the latent or the error told by the locator, "error_m" (N, 3), "episode" (N,),
         "decision" (N,).
     """
-    env = make_env(candidate.task, candidate.skill, candidate.settings, candidate.model, {})
+    env = make_env(skill.task, skill.method, skill.settings, skill.prior)
     task: Any = env.task
     rows: dict[str, list[Any]] = {name: [] for name in ("vector", "seen", "error_m", "episode", "decision")}
     for episode, seed in enumerate(seeds):
@@ -104,9 +103,9 @@ def collect(
     return {name: np.array(values, float) for name, values in rows.items()}
 
 
-def _parts(candidate: Candidate, rows: dict[str, Array]) -> dict[str, Array]:
+def _parts(skill: Skill, rows: dict[str, Array]) -> dict[str, Array]:
     """Inputs of the regression, each with more of the view."""
-    own_settings = candidate.settings.skill
+    own_settings = skill.settings.skill
     vector, seen = rows["vector"], rows["seen"]
     if own_settings.camera is not None and own_settings.image is not None:
         vector = vector[:, :-3]  # the target in the camera's frame, which is for the locator

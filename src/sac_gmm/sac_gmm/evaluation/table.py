@@ -10,22 +10,23 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from sac_gmm.control import BlendSettings
 from sac_gmm.core.files import read_json, write_json
 from sac_gmm.core.provenance import provenance
 from sac_gmm.core.runs import check_same_values
-from sac_gmm.evaluation.measuring import Candidate, Measurement, measure, open_candidate, summary
+from sac_gmm.evaluation.measuring import Measurement, measure, summary
 from sac_gmm.evaluation.rates import SuccessRate, crossed_interval, crossed_lead
-from sac_gmm.methods.registry import CONTENDERS, contender, searcher, settings_for
-from sac_gmm.methods.sac_gmm.settings import AgentSettings, load_settings
+from sac_gmm.methods import Method, Skill, method, open_skill
+from sac_gmm.methods.settings import load_settings
+from sac_gmm.tasks import task_class
 from sac_gmm.training.run import Plan, TrainingRun
 
+OURS = "sac_gmm"  # the method that all others are compared with
 # Training episodes of each task.
 BUDGETS = {"door": 100, "peg": 500, "peg_easy": 500, "lever": 300}
 SEEDS = 5
@@ -35,34 +36,6 @@ MARK = 200
 WINDOW = 25  # training episodes, for the promise of no regret
 SIGMAS_M = (0.005, 0.02)  # beside the paper's
 START_SHIFT_M = (-0.02, 0.03, 0.02)  # another start pose
-
-# Where decisions are as far apart as by default, or farther, a change takes over as slowly as by default.
-_SLOW = {"blend_s": BlendSettings.blend_s}
-# SAC-GMM with one thing changed; what changes nothing for a task is not one of its variants.
-ABLATIONS: dict[str, dict[str, Any]] = {
-    "no picture": {"image": None},
-    "no touch": {"touch": False},
-    "with touch": {"touch": True},
-    "neither picture nor touch": {"image": None, "touch": False},
-    "no memory": {"memory": False},
-    "with memory": {"memory": True},
-    "last four decisions": {"history": 4},
-    "with last action": {"last_action": True},
-    "no pre-fill": {"base_episodes": 0},
-    "no zero start": {"zero_init": False},
-    "no shifts": {"shift_std": 0.0},
-    "actor alone": {"n_proposals": 0},
-    "full adaptation": {"adaptation": "full"},
-    "means per component": {"adaptation": "positions"},
-    "priors": {"adaptation": "priors"},
-    "N = 8": {"interval": 8},
-    "N = 16": {"interval": 16, **_SLOW},
-    "N = 32": {"interval": 32, **_SLOW},
-    "N = 64": {"interval": 64, **_SLOW},
-    # What the autoencoder does where a calibrated camera sees the target, and what sight alone does.
-    "autoencoder": {"camera": None},
-    "sight alone": {"updates_per_decision": 0},
-}
 
 
 @dataclass(frozen=True)
@@ -92,12 +65,11 @@ class Conditions:
     training_episodes: int | None = None  # the task's budget where None
 
 
-def variants(settings: AgentSettings) -> list[str]:
-    """The ablations that change something in a task's settings, each another thing."""
+def variants(chosen: Method, settings: Any) -> list[str]:
+    """The ablations of a method that change something in a task's settings, each another thing."""
     differing = {settings: ""}
-    for name, changes in ABLATIONS.items():
-        if name != "sight alone" or settings.skill.camera is not None:
-            differing.setdefault(settings.changed(**changes), name)
+    for name, changes in chosen.ablations(settings).items():
+        differing.setdefault(settings.changed(**changes), name)
     return list(differing.values())[1:]
 
 
@@ -112,9 +84,9 @@ def cells(
     for seed in range(seeds):
         for task in tasks:
             for skill in skills:
-                if contender(skill).learns or seed == 0:
+                if method(skill).learns or seed == 0:
                     found.append(Cell(task, skill, seed))
-            found += [Cell(task, "sac_gmm", seed, variant) for variant in variants_of(task)]
+            found += [Cell(task, OURS, seed, variant) for variant in variants_of(task)]
     return found
 
 
@@ -132,7 +104,8 @@ def result_file(cell: Cell, conditions: Conditions) -> Path:
 
 def _asked(cell: Cell, conditions: Conditions) -> dict[str, Any]:
     """What a cell's result depends on beside the source; it goes into the cell."""
-    learns, settings = contender(cell.skill).learns, _settings(cell, conditions)
+    chosen, settings = method(cell.skill), _settings(cell, conditions)
+    learns = chosen.learns
     asked: dict[str, Any] = {
         "conditions": {
             "episodes": conditions.episodes if learns else SEEDS * conditions.episodes,
@@ -142,9 +115,8 @@ def _asked(cell: Cell, conditions: Conditions) -> dict[str, Any]:
     if learns:
         asked["config"] = settings.to_json()
     else:
-        search = searcher(cell.task, cell.skill, settings)
         own = {name: getattr(settings.skill, name) for name in ("reach_m", "interval", "blend_s")}
-        asked |= {"config": {"skill": own}, "search": vars(search()) if search else {}}
+        asked |= {"config": {"skill": own}, "search": vars(chosen.rule(settings)) if chosen.rule else {}}
     return dict(json.loads(json.dumps(asked)))
 
 
@@ -157,9 +129,10 @@ def _recorded(result: dict[str, Any]) -> dict[str, Any]:
     return {"conditions": counts, **{name: result[name] for name in ("config", "search") if name in result}}
 
 
-def _settings(cell: Cell, conditions: Conditions) -> AgentSettings:
-    settings = settings_for(cell.skill, load_settings(conditions.config, cell.task))
-    return settings.changed(**ABLATIONS[cell.variant]) if cell.variant else settings
+def _settings(cell: Cell, conditions: Conditions) -> Any:
+    chosen = method(cell.skill)
+    settings = load_settings(chosen, cell.task, conditions.config)
+    return settings.changed(**chosen.ablations(settings)[cell.variant]) if cell.variant else settings
 
 
 def _training_episodes(cell: Cell, conditions: Conditions) -> int:
@@ -179,11 +152,11 @@ def run_cell(cell: Cell, conditions: Conditions, on_progress: Callable[[str], No
     if path.exists():
         return path
     asked = _asked(cell, conditions)  # before the hours in which the configuration may be edited
-    if contender(cell.skill).learns:
+    if method(cell.skill).learns:
         result = _trained(cell, conditions, on_progress)
     else:
-        candidate = open_candidate(cell.skill, cell.task, conditions.config, conditions.demonstrations)
-        result = {"tests": _tests(candidate, conditions, SEEDS * conditions.episodes)}
+        skill = open_skill(cell.skill, cell.task, conditions.config, conditions.demonstrations)
+        result = {"tests": _tests(skill, conditions, SEEDS * conditions.episodes)}
     names = {"task": cell.task, "skill": cell.skill, "seed": cell.seed, "variant": cell.variant}
     write_json(path, {**names, **result, **asked, **provenance()})
     return path
@@ -192,7 +165,7 @@ def run_cell(cell: Cell, conditions: Conditions, on_progress: Callable[[str], No
 def _trained(cell: Cell, conditions: Conditions, on_progress: Callable[[str], None]) -> dict[str, Any]:
     folder = conditions.folder / "runs" / cell.key
     episodes = _training_episodes(cell, conditions)
-    plan = Plan(cell.task, cell.skill, cell.seed, episodes, _settings(cell, conditions))
+    plan = Plan(cell.task, method(cell.skill), cell.seed, episodes, _settings(cell, conditions))
     run = TrainingRun(
         plan,
         folder,
@@ -202,7 +175,7 @@ def _trained(cell: Cell, conditions: Conditions, on_progress: Callable[[str], No
     )
     run.run(lambda episode: on_progress(f"{cell.key}: {episode.number + 1}/{run.total}"))
     run.close()
-    candidate = open_candidate(str(folder), None, conditions.config, conditions.demonstrations)
+    skill = open_skill(str(folder), None, conditions.config, conditions.demonstrations)
     training = [episode for episode in run.episodes if episode.mode == "train"]
     result = {
         "training": {
@@ -213,31 +186,30 @@ def _trained(cell: Cell, conditions: Conditions, on_progress: Callable[[str], No
             "decisions": sum(episode.decisions for episode in run.episodes),
             "wall_s": round(sum(episode.wall_s for episode in run.episodes), 1),
         },
-        "tests": _tests(candidate, conditions, conditions.episodes, everything=not cell.variant),
+        "tests": _tests(skill, conditions, conditions.episodes, everything=not cell.variant),
     }
     if (marked := folder / f"policy_{MARK}.bin").exists():
-        early = open_candidate(str(marked), None, conditions.config, conditions.demonstrations)
+        early = open_skill(str(marked), None, conditions.config, conditions.demonstrations)
         result["tests"][f"after {MARK} episodes"] = _test(early, Measurement(conditions.episodes))
     return result
 
 
-def _tests(candidate: Candidate, conditions: Conditions, episodes: int, everything: bool = True) -> dict[str, Any]:
+def _tests(skill: Skill, conditions: Conditions, episodes: int, everything: bool = True) -> dict[str, Any]:
     """The paper's noise on the test bank and, with `everything`, other noise and other scenes."""
-    tests = {"test": _test(candidate, Measurement(episodes))}
+    tests = {"test": _test(skill, Measurement(episodes))}
     if not everything:
         return tests
     for sigma_m in SIGMAS_M:
-        tests[f"sigma {100 * sigma_m:g} cm"] = _test(candidate, Measurement(conditions.episodes, sigma_m=sigma_m))
+        tests[f"sigma {100 * sigma_m:g} cm"] = _test(skill, Measurement(conditions.episodes, sigma_m=sigma_m))
     shifted = Measurement(conditions.episodes, task_options={"start_shift_m": START_SHIFT_M})
-    tests["another start"] = _test(candidate, shifted)
-    if candidate.task == "peg":
-        medium = Candidate("peg_medium", candidate.skill, candidate.settings, candidate.model, candidate.policy)
-        tests["medium hole"] = _test(medium, Measurement(conditions.episodes))
+    tests["another start"] = _test(skill, shifted)
+    for name, task in task_class(skill.task).variations.items():
+        tests[name] = _test(replace(skill, task=task), Measurement(conditions.episodes))
     return tests
 
 
-def _test(candidate: Candidate, wanted: Measurement) -> dict[str, Any]:
-    result = measure(candidate, wanted, base={"rate": None})
+def _test(skill: Skill, wanted: Measurement) -> dict[str, Any]:
+    result = measure(skill, wanted, base={"rate": None})
     kept = ("episodes", "successes", "success_rate", "wilson95", "mean_steps_to_success", "mean_steps", "outcomes")
     return {name: result[name] for name in kept}
 
@@ -252,14 +224,14 @@ def assemble(conditions: Conditions, wanted: list[Cell]) -> dict[str, Any]:
         return [result for cell, result in results if (cell.task, cell.skill, cell.variant) == row]
 
     for task, skill, variant in dict.fromkeys((c.task, c.skill, c.variant) for c, _ in results):
-        mine, ours = results_of(task, skill, variant), results_of(task, "sac_gmm", "")
+        mine, ours = results_of(task, skill, variant), results_of(task, OURS, "")
         tests = {}
         for name in dict.fromkeys(name for result in mine for name in result["tests"]):
             tests[name] = _pooled([result["tests"][name] for result in mine if name in result["tests"]])
         row = {
             "task": task,
             "skill": skill,
-            "title": CONTENDERS[skill].title,
+            "title": method(skill).title,
             "variant": variant,
             "seeds": len(mine),
             "tests": tests,
@@ -274,7 +246,7 @@ def assemble(conditions: Conditions, wanted: list[Cell]) -> dict[str, Any]:
                 "control_steps": float(np.mean([result["training"]["control_steps"] for result in mine])),
                 "wall_s": float(np.mean([result["training"]["wall_s"] for result in mine])),
             }
-        if ours and (skill, variant) != ("sac_gmm", ""):
+        if ours and (skill, variant) != (OURS, ""):
             row["lead_of_sac_gmm"] = crossed_lead(_outcomes(ours), _outcomes(mine))
         rows.append(row)
     missing = [cell.key for cell, path in known if not path.exists()]
@@ -330,7 +302,6 @@ def _pooled(tests: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 __all__ = [
-    "ABLATIONS",
     "Cell",
     "Conditions",
     "assemble",

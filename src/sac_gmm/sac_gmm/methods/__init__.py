@@ -1,39 +1,41 @@
-"""Skills: decoders that turn a slow decision into fast motion, and the observation a decision is made on.
+"""Methods: how a skill is learned, one folder each; and what they share.
 
-from sac_gmm.methods import MacroEnv, SacGmm, WindowObserver
+from sac_gmm.methods import make_env, method
+from sac_gmm.methods.settings import load_settings
 
-env = MacroEnv(make_task("door"), SacGmm(load_model("door.npz")), WindowObserver(action_dim=3))
+chosen = method("sac_gmm")
+settings = load_settings(chosen, "door")
+env = make_env("door", chosen, settings, load_model("door.npz"))
 observation = env.reset(seed=0)
 outcome = env.step(action)  # N control steps at once
 """
 
-from sac_gmm.methods.agent import AdaptingAgent, Learner, Mode
+from sac_gmm.methods.agent import Agent, Mode
+from sac_gmm.methods.decoder import Decoder
+from sac_gmm.methods.episodes import Outcome, practise, run_episode, run_episodes
 from sac_gmm.methods.macro_env import MacroEnv, MacroStep
-from sac_gmm.methods.sac_gmm.adaptation import (
-    ADAPTATIONS,
-    Adaptation,
-    ComponentAdaptation,
-    Translation,
-    make_adaptation,
-)
-from sac_gmm.methods.sac_gmm.decoders import Decoder, Gmm, ResidualGmm, Sac, SacGmm
-from sac_gmm.methods.sac_gmm.observer import WindowObserver
+from sac_gmm.methods.method import Method, MethodSettings, PriorKind
+from sac_gmm.methods.observation import ObservationWindow
+from sac_gmm.methods.registry import method, method_names
+from sac_gmm.methods.skill import Skill, make_env, open_skill
 
 __all__ = [
-    "ADAPTATIONS",
-    "Adaptation",
-    "AdaptingAgent",
-    "ComponentAdaptation",
+    "Agent",
     "Decoder",
-    "Gmm",
-    "Learner",
     "MacroEnv",
     "MacroStep",
+    "Method",
+    "MethodSettings",
     "Mode",
-    "ResidualGmm",
-    "Sac",
-    "SacGmm",
-    "Translation",
-    "WindowObserver",
-    "make_adaptation",
+    "ObservationWindow",
+    "Outcome",
+    "PriorKind",
+    "Skill",
+    "make_env",
+    "method",
+    "method_names",
+    "open_skill",
+    "practise",
+    "run_episode",
+    "run_episodes",
 ]

@@ -1,4 +1,4 @@
-"""The agent between decisions: acts, keeps the last decision in mind, and hands whole transitions to its learner."""
+"""The agent: acts at every decision, remembers the last one, and hands whole transitions to its learner."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Mode(enum.IntEnum):
     EVALUATE = 2  # act deterministically, learn nothing
 
 
-class AdaptingAgent:
+class Agent:
     """Turns observations into actions and episodes into transitions.
 
     Base episodes fill the memory and show what there is to see; learning begins with the first
@@ -31,7 +31,6 @@ class AdaptingAgent:
         action_dim: Entries of an action.
         noise_correlation: From decision to decision, of the exploration noise; near 1 an episode explores one change.
         seed: Of the exploration.
-        sees_images: Whether the learner must learn to see first.
         hold_back: Whether a transition is handed over only when the next one is there, or the episode has ended: where
             time does not wait, it may turn out that the last decision was made after the end.
         base_action: What is done in base episodes, from the observation; nothing (zeros) where it is not given.
@@ -44,7 +43,6 @@ class AdaptingAgent:
         noise_correlation: float,
         seed: int,
         *,
-        sees_images: bool = True,
         hold_back: bool = False,
         base_action: Callable[[Observation], NDArray[np.floating]] | None = None,
     ) -> None:
@@ -57,7 +55,7 @@ class AdaptingAgent:
         self._hold_back = hold_back
         self._held: Transition | None = None
         self._first = True  # no transition of this episode has been handed over
-        self._sight_waits = sees_images
+        self._unprepared = True  # the learner has prepared nothing for this agent yet
         self._remembers = False
         self._measured: Policy | None = None  # the policy of the evaluation in progress
 
@@ -72,20 +70,21 @@ class AdaptingAgent:
         elif self._measured is None:
             # One policy for all episodes that are measured in a row, even while a learner works off its backlog.
             self._measured = self._learner.policy()
-        if mode is Mode.TRAIN and self._sight_waits:
-            self._sight_waits = False
+        if mode is Mode.TRAIN and self._unprepared:
+            self._unprepared = False
             known = self._learner.metrics()  # a resumed learner remembers episodes that this agent has not seen
             if (self._remembers or known.get("transitions")) and not known.get("updates"):
                 self._learner.prepare()
 
-    def decide(self, observation: Observation, steps: int) -> NDArray[np.float32]:
+    def decide(self, observation: Observation, steps: int, reward: float = 0.0) -> NDArray[np.float32]:
         """The action for this observation, shape (action_dim,), entries in [-1, 1].
 
         Args:
-            observation: From the WindowObserver.
+            observation: From the observation window.
             steps: Control steps taken since the last decision.
+            reward: Discounted reward of these steps.
         """
-        self._remember(observation, reward=0.0, terminated=False, truncated=False, steps=steps)
+        self._remember(observation, reward, steps)
         if self._mode is Mode.BASE:
             action = np.zeros(self._action_dim, np.float32)
             if self._base_action is not None:
@@ -97,12 +96,22 @@ class AdaptingAgent:
         self._last = (observation, action)
         return action
 
-    def end(self, observation: Observation, *, success: bool, truncated: bool, steps: int, late: bool = False) -> None:
+    def end(
+        self,
+        observation: Observation,
+        *,
+        reward: float,
+        success: bool,
+        truncated: bool,
+        steps: int,
+        late: bool = False,
+    ) -> None:
         """Close the episode.
 
         Args:
             observation: What is seen at the end.
-            success: Whether the reward came: 1, else 0.
+            reward: Discounted reward since the last decision.
+            success: Whether the task was done.
             truncated: Whether the time ran out, so that the value of what would follow still counts.
             steps: Control steps taken since the last decision before the end.
             late: Whether the last decision was made after the end. It is left out then, and what came of the episode
@@ -110,27 +119,29 @@ class AdaptingAgent:
         """
         if late and self._hold_back:
             observation = self._take_back(observation)
-        self._remember(observation, float(success), not truncated, truncated, steps, success)
+        self._remember(observation, reward, steps, success=success, terminated=not truncated, truncated=truncated)
         self._hand_over()
         self._last = None
 
     def state_dict(self) -> dict[str, Any]:
         """What the next episode depends on, ready for JSON; taken between two episodes."""
-        return {"noise": self._noise.state_dict(), "sight_waits": self._sight_waits, "remembers": self._remembers}
+        # "sight_waits": in files since pictures were all there was to prepare for
+        return {"noise": self._noise.state_dict(), "sight_waits": self._unprepared, "remembers": self._remembers}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue exactly where `state_dict` was taken."""
         self._noise.load_state_dict(state["noise"])
-        self._sight_waits, self._remembers = state["sight_waits"], state["remembers"]
+        self._unprepared, self._remembers = state["sight_waits"], state["remembers"]
 
     def _remember(
         self,
         observation: Observation,
         reward: float,
-        terminated: bool,
-        truncated: bool,
         steps: int,
+        *,
         success: bool = False,
+        terminated: bool = False,
+        truncated: bool = False,
     ) -> None:
         if self._last is None or self._mode is Mode.EVALUATE:
             return

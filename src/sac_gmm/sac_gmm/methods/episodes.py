@@ -1,4 +1,4 @@
-"""Run episodes of a skill on a task in this process and count."""
+"""One episode, for a policy that is measured or for an agent that learns; the only loop over decisions."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from sac_gmm.methods import MacroEnv, MacroStep
+from sac_gmm.methods.agent import Agent, Mode
+from sac_gmm.methods.macro_env import MacroEnv, MacroStep
 from sac_gmm.rl import Observation
 
-Policy = Callable[[Observation], np.ndarray]
+Act = Callable[[Observation], np.ndarray]  # observation to action (m,), entries in [-1, 1]
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class Outcome:
 
 def run_episode(
     env: MacroEnv,
-    policy: Policy,
+    act: Act,
     seed: int,
     options: dict[str, Any] | None = None,
     on_step: Callable[[Observation, np.ndarray, MacroStep], None] | None = None,
@@ -34,29 +35,54 @@ def run_episode(
     """Run one episode.
 
     Args:
-        env: Task and decoder.
-        policy: Observation to action, entries in [-1, 1].
+        env: Scene, decoder and window.
+        act: Observation to action, entries in [-1, 1].
         seed: Of the episode.
-        options: For the task's reset, such as `target_noise_std_m`.
+        options: For the scene's reset, such as `target_noise_std_m`.
         on_step: Called with observation, action and outcome of every decision.
     """
     observation = env.reset(seed, options)
     steps = decisions = 0
     while True:
-        action = policy(observation)
+        action = act(observation)
         result = env.step(action)
         steps += result.steps
         decisions += 1
         if on_step is not None:
             on_step(observation, action, result)
         if result.terminated or result.truncated:
-            return Outcome(seed, result.reward > 0.0, steps, decisions)
+            return Outcome(seed, result.success, steps, decisions)
         observation = result.observation
 
 
 def run_episodes(
-    env: MacroEnv, policy: Policy, seeds: Iterable[int], options: dict[str, Any] | None = None
+    env: MacroEnv, act: Act, seeds: Iterable[int], options: dict[str, Any] | None = None
 ) -> Iterator[Outcome]:
     """Run one episode per seed, one after the other."""
     for seed in seeds:
-        yield run_episode(env, policy, seed, options)
+        yield run_episode(env, act, seed, options)
+
+
+def practise(env: MacroEnv, agent: Agent, mode: Mode, seed: int, options: dict[str, Any] | None = None) -> Outcome:
+    """Run one episode for an agent that remembers it and, in training, learns from it."""
+    last: list[MacroStep] = []
+
+    def act(observation: Observation) -> np.ndarray:
+        if not last:
+            return agent.decide(observation, 0)
+        return agent.decide(observation, last[0].steps, last[0].reward)
+
+    def keep(observation: Observation, action: np.ndarray, step: MacroStep) -> None:
+        last[:] = [step]
+
+    agent.begin(mode)
+    outcome = run_episode(env, act, seed, options, keep)
+    end = last[0]
+    agent.end(end.observation, reward=end.reward, success=end.success, truncated=end.truncated, steps=end.steps)
+    return outcome
+
+
+def still(action_dim: int) -> Act:
+    """The policy that decides nothing: all entries of the action are zero."""
+    action = np.zeros(action_dim, np.float32)
+    return lambda _: action

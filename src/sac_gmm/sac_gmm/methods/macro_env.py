@@ -1,22 +1,28 @@
-"""A task seen at the rate of decisions: one step plays a macro-action out over many control steps."""
+"""A scene at the pace of decisions: one step plays an action out over many control steps."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sac_gmm.control import ArmState
-from sac_gmm.methods.sac_gmm.decoders import Decoder
-from sac_gmm.methods.sac_gmm.observer import WindowObserver
+from sac_gmm.methods.decoder import Decoder, State
+from sac_gmm.methods.observation import ObservationWindow, refuse_the_truth
 from sac_gmm.rl import Observation
 
+Reward = Callable[[float, Mapping[str, Any]], float]  # what the scene paid in a control step, and its info -> reward
 
-class ControlledTask(Protocol):
-    """What the wrapper needs of a task; `sac_gmm.tasks.Task` is one."""
+
+def as_paid(paid: float, info: Mapping[str, Any]) -> float:
+    """The reward that the scene itself pays."""
+    return paid
+
+
+class ControlledScene(Protocol):
+    """What the wrapper needs of a scene; `sac_gmm.tasks.Task` is one."""
 
     control_dt_s: float
 
@@ -24,7 +30,7 @@ class ControlledTask(Protocol):
         """Start an episode."""
 
     def step(self, action: NDArray[np.float64]) -> tuple[Any, float, bool, bool, dict]:
-        """Follow a twist for one control period."""
+        """Follow a command for one control period."""
 
     def read(self, group: str) -> NDArray[Any]:
         """Read an image sensor."""
@@ -32,39 +38,65 @@ class ControlledTask(Protocol):
 
 @dataclass(frozen=True)
 class MacroStep:
-    """What came of one macro-action."""
+    """What came of one action.
+
+    Attributes:
+        observation: For the next decision.
+        reward: Sum of discount**i * reward over the control steps i = 0, 1, … of the action.
+        success: Whether the task was done in it.
+        terminated: The task ended; nothing can follow.
+        truncated: The time ran out; the value of what would follow still counts.
+        steps: Control steps really taken.
+    """
 
     observation: Observation
-    reward: float  # summed over the control steps
-    terminated: bool  # the task ended
-    truncated: bool  # the time ran out: the value of what would follow still counts
-    steps: int  # control steps really taken
+    reward: float
+    success: bool
+    terminated: bool
+    truncated: bool
+    steps: int
 
 
 class MacroEnv:
-    """Runs a decoder on a task.
+    """Runs a decoder on a scene.
 
     Args:
-        task: The task at control rate.
-        decoder: Turns actions into twists.
-        observer: Gathers the observation; it says which image sensor is read.
+        task: The scene at control rate.
+        decoder: Turns actions into commands.
+        window: Gathers the observation.
+        discount: Per control step, of the rewards within an action; the learner discounts what follows by
+            discount**steps.
+        reward: What a control step is worth; by default what the scene pays.
 
     Attributes:
-        on_state: Called with the task's observation at the start of an episode and after every control step, for
+        on_state: Called with the scene's observation at the start of an episode and after every control step, for
             those who look on.
+
+    Raises:
+        UserError: The window would show the truth to a policy.
     """
 
-    def __init__(self, task: ControlledTask, decoder: Decoder, observer: WindowObserver) -> None:
+    def __init__(
+        self,
+        task: ControlledScene,
+        decoder: Decoder,
+        window: ObservationWindow,
+        *,
+        discount: float = 1.0,
+        reward: Reward = as_paid,
+    ) -> None:
+        refuse_the_truth(window)
         self.task = task
         self.decoder = decoder
-        self.observer = observer
-        self.on_state: Callable[[dict[str, NDArray[np.float64]]], None] = lambda state: None
+        self.window = window
+        self.on_state: Callable[[State], None] = lambda state: None
+        self._discount, self._reward = discount, reward
 
     def reset(self, seed: int, options: dict[str, Any] | None = None) -> Observation:
         """Start an episode and return the observation for its first decision."""
         state, _ = self.task.reset(seed=seed, options=options)
         self.decoder.begin()
-        self.observer.begin()
+        self.window.begin()
         self._elapsed_steps = 0
         self._take_in(state)
         return self._observe()
@@ -72,22 +104,24 @@ class MacroEnv:
     def step(self, action: NDArray[np.floating]) -> MacroStep:
         """Play an action out, shape (action_dim,), until the next decision is due or the episode ends."""
         self.decoder.decide(action)
-        self.observer.acted(action)
-        total, terminated, truncated, steps = 0.0, False, False, 0
+        self.window.acted(action)
+        total, weight, steps = 0.0, 1.0, 0
+        success = terminated = truncated = False
         while steps < self.decoder.interval and not (terminated or truncated):
-            state, reward, terminated, truncated, _ = self.task.step(self.decoder.twist(self._arm))
+            command = self.decoder.command(self._state)
+            state, paid, terminated, truncated, info = self.task.step(command)
             self._take_in(state)
-            total += reward
+            total += weight * self._reward(paid, info)
+            weight *= self._discount
+            success = success or bool(info.get("success", terminated))
             steps += 1
         self._elapsed_steps += steps
-        return MacroStep(self._observe(), total, terminated, truncated, steps)
+        return MacroStep(self._observe(), total, success, terminated, truncated, steps)
 
-    def _take_in(self, state: dict[str, NDArray[np.float64]]) -> None:
-        self._arm = ArmState(state["ee_position_m"], state["target_m"])
-        self.observer.tick(state["ee_position_m"] - state["target_m"], state["wrench"])
+    def _take_in(self, state: State) -> None:
+        self._state = state
+        self.window.take_in(state)
         self.on_state(state)
 
     def _observe(self) -> Observation:
-        coding = self.observer.coding
-        reading = self.task.read(coding.group) if coding is not None and self.observer.looks else None
-        return self.observer.observe(reading, self._elapsed_steps * self.task.control_dt_s, self._arm.target_m)
+        return self.window.observation(self.task.read, self._elapsed_steps * self.task.control_dt_s)

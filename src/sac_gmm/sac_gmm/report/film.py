@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from sac_gmm.core.errors import UserError
 from sac_gmm.core.files import atomic_file
-from sac_gmm.methods import Gmm, MacroEnv, MacroStep
-from sac_gmm.methods.episodes import Outcome, Policy, run_episode
+from sac_gmm.methods import MacroEnv, MacroStep, Outcome, run_episode
+from sac_gmm.methods.episodes import Act
+from sac_gmm.methods.sac_gmm import Gmm
 from sac_gmm.models import SkillModel
 from sac_gmm.perception.pictures import Picture, sensor_pictures
 from sac_gmm.rl import Observation
@@ -72,7 +73,7 @@ class Watched:
 
 def watch(
     env: MacroEnv,
-    policy: Policy,
+    policy: Act,
     seed: int,
     sigma_m: float | None = None,
     *,

@@ -13,9 +13,9 @@ from matplotlib.figure import Figure
 
 from sac_gmm.core.errors import UserError
 from sac_gmm.core.files import atomic_file, read_json
-from sac_gmm.evaluation.measuring import Candidate, episode_seeds, open_candidate
+from sac_gmm.evaluation.measuring import episode_seeds
 from sac_gmm.evaluation.rates import SuccessRate
-from sac_gmm.methods.registry import CONTENDERS
+from sac_gmm.methods import method, open_skill
 from sac_gmm.models import load_model
 from sac_gmm.report.figures import draw_curve, mixture_figure, png
 from sac_gmm.report.page import Page
@@ -32,7 +32,7 @@ from sac_gmm.report.sections import (
     skill_section,
     successes,
     timing_section,
-    watch_candidate,
+    watch_skill,
 )
 from sac_gmm.report.table_page import table_page
 from sac_gmm.training.seeds import seed_bank
@@ -165,9 +165,8 @@ def _training_page(run_dir: Path, films: int, table: Path | None) -> Page:
             f"Success of the skill as fitted: {base}; adapted: {adapted}, deterministic, on the seeds "
             f"'{test['seed_bank']}' ({name}). In brackets the Wilson 95 % interval."
         )
-    if config["skill"] not in CONTENDERS:
-        raise UserError(f"{run_dir / 'config.json'}: skill is {config['skill']!r}, expected {', '.join(CONTENDERS)}")
-    title = CONTENDERS[config["skill"]].title
+    with naming(run_dir / "config.json"):
+        title = method(config["skill"]).title
     trained = len(successes(episodes, "train"))
     page = Page(
         f"{config['task']}: {title} after {trained} episodes",
@@ -209,17 +208,17 @@ def _measurements(run_dir: Path) -> dict[str, dict[str, Any]]:
 
 def _film_section(page: Page, run_dir: Path, films: int, test: dict[str, Any] | None) -> None:
     """Films of episodes that adapting won and of failures, and what the agent did to the mixture."""
-    candidate = open_candidate(str(run_dir), None, Path())
+    skill = open_skill(str(run_dir))
     chosen = _seeds_to_film(test, films)
     # As in the measurement, so that the films show its outcomes; without one as in training.
     sigma_m = None if test is None else test["sigma_m"]
     options = {} if test is not None else read_fields(run_dir / "config.json", "task_options")["task_options"]
-    fitted = Candidate(candidate.task, "gmm", candidate.settings, candidate.model)
+    fitted = skill.as_fitted()
     pairs = [
-        (watch_candidate(fitted, seed, sigma_m, options), watch_candidate(candidate, seed, sigma_m, options))
+        (watch_skill(fitted, seed, sigma_m, options), watch_skill(skill, seed, sigma_m, options))
         for seed in chosen["won by adapting"]
     ]
-    failures = [watch_candidate(candidate, seed, sigma_m, options) for seed in chosen["failed"]]
+    failures = [watch_skill(skill, seed, sigma_m, options) for seed in chosen["failed"]]
     if pairs:
         page.section("Before and after")
         page.text("The same episodes with the skill as fitted and with the adapted skill; right, what its sensors see.")
@@ -228,7 +227,7 @@ def _film_section(page: Page, run_dir: Path, films: int, test: dict[str, Any] | 
         if after.models:
             page.section("What the agent did to the mixture")
             page.picture(
-                mixture_figure(candidate.model, after.models[-1][1], before, after),
+                mixture_figure(skill.prior, after.models[-1][1], before, after),
                 f"Episode {after.outcome.seed}: the mixture as fitted and after the last decision, seen from the side "
                 "and from the front. The detected target is off by an error that nobody is told. Right: how far each "
                 "decision moved the skill; at the dotted lines the error would be undone.",

@@ -13,10 +13,10 @@ import numpy as np
 from sac_gmm.core.errors import UserError
 from sac_gmm.core.files import read_json
 from sac_gmm.core.runs import EpisodeLog
-from sac_gmm.evaluation.measuring import Candidate, deterministic_policy
 from sac_gmm.evaluation.published import PUBLISHED
 from sac_gmm.evaluation.rates import SuccessRate
-from sac_gmm.methods.registry import CONTENDERS, make_env, still
+from sac_gmm.methods import Skill, make_env, method
+from sac_gmm.methods.episodes import still
 from sac_gmm.report.figures import learning_curve
 from sac_gmm.report.film import Watched, watch, write_film
 from sac_gmm.report.page import Page
@@ -110,7 +110,7 @@ def published_section(
                     test = row["tests"]["test"]
                     rows.append((row["title"], SuccessRate.from_json(test), str(table)))
     for name, rate in PUBLISHED.get(task, {}).items():
-        rows.append((CONTENDERS[name].title, f"{100 * rate:.0f} %", "the paper, in its own scene"))
+        rows.append((method(name).title, f"{100 * rate:.0f} %", "the paper, in its own scene"))
     page.section("Against baselines")
     page.table(("skill", "success", "from"), rows)
 
@@ -174,12 +174,13 @@ def timing_section(page: Page, episodes: Sequence[Episode]) -> None:
     )
 
 
-def watch_candidate(candidate: Candidate, seed: int, sigma_m: float | None, options: dict[str, Any]) -> Watched:
-    """Play and film one episode of a candidate; `sigma_m` and `options` as in `measuring.Measurement`."""
-    env = make_env(candidate.task, candidate.skill, candidate.settings, candidate.model, options)
-    policy = still(env.decoder.action_dim) if candidate.policy is None else deterministic_policy(candidate.policy)
+def watch_skill(skill: Skill, seed: int, sigma_m: float | None, options: dict[str, Any]) -> Watched:
+    """Play and film one episode of a skill; `sigma_m` and `options` as in `measuring.Measurement`."""
+    env = make_env(skill.task, skill.method, skill.settings, skill.prior, options)
+    make_act = skill.make_act()
+    act = still(env.decoder.action_dim) if make_act is None else make_act()
     try:
-        return watch(env, policy, seed, sigma_m, frame_interval=_FRAME_INTERVAL, width=_FILM_WIDTH)
+        return watch(env, act, seed, sigma_m, frame_interval=_FRAME_INTERVAL, width=_FILM_WIDTH)
     finally:
         env.task.close()  # type: ignore[attr-defined]
 

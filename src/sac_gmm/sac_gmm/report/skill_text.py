@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from sac_gmm.methods.sac_gmm.fit_bags import FittedSkill
 from sac_gmm.models import Regressor, SkillModel, rollout
 from sac_gmm.models.fields import metrics
-from sac_gmm.training.fit_bags import FittedSkill
 
 _ROLLOUT_TIME = 3.0  # times the longest demonstration
 

@@ -9,10 +9,10 @@ import numpy as np
 
 from sac_gmm.core.files import atomic_file, read_json
 from sac_gmm.evaluation.rates import SuccessRate
-from sac_gmm.evaluation.table import WINDOW
-from sac_gmm.methods.registry import CONTENDERS
+from sac_gmm.evaluation.table import OURS, WINDOW
+from sac_gmm.methods import method, method_names
 
-_COLOURS = {skill: f"C{number}" for number, skill in enumerate(CONTENDERS)}  # the same in every panel
+_COLOURS = {skill: f"C{number}" for number, skill in enumerate(method_names())}  # the same in every panel
 
 
 def draw_all(folder: Path, table: dict[str, Any]) -> list[Path]:
@@ -28,11 +28,12 @@ def draw_all(folder: Path, table: dict[str, Any]) -> list[Path]:
 def _draw_curves(path: Path, table: dict[str, Any], tasks: list[str], folder: Path) -> Path:
     """Success in windows of training episodes (mean and range over seeds), with the base skill's rate."""
     figure, axes = _panels(len(tasks))
+    plain = method(method(OURS).as_fitted)
     for axis, task in zip(axes, tasks, strict=True):
-        base = next((row for row in table["rows"] if (row["task"], row["skill"]) == (task, "gmm")), None)
+        base = next((row for row in table["rows"] if (row["task"], row["skill"]) == (task, plain.name)), None)
         if base is not None:
             rate = base["tests"]["test"]["rate"]
-            axis.axhline(rate, color="0.3", lw=1, ls="--", label="GMM")
+            axis.axhline(rate, color="0.3", lw=1, ls="--", label=plain.title)
             axis.axhline(rate - 0.1, color="0.7", lw=0.8, ls=":", label="10 points below")
         for row in table["rows"]:
             if row["task"] != task or row["variant"] or "training" not in row:

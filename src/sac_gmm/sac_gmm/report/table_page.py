@@ -7,11 +7,12 @@ from typing import Any
 
 from sac_gmm.core.errors import UserError
 from sac_gmm.core.files import read_json
-from sac_gmm.evaluation.measuring import episode_seeds, open_candidate
+from sac_gmm.evaluation.measuring import episode_seeds
 from sac_gmm.evaluation.published import PUBLISHED
 from sac_gmm.evaluation.rates import SuccessRate
+from sac_gmm.methods import open_skill
 from sac_gmm.report.page import Page
-from sac_gmm.report.sections import named_outcomes, naming, read_fields, show_films, watch_candidate
+from sac_gmm.report.sections import named_outcomes, naming, read_fields, show_films, watch_skill
 from sac_gmm.report.table_figures import draw_all
 
 
@@ -86,9 +87,9 @@ def _failures_section(page: Page, folder: Path, task: str, films: int) -> None:
             failed = [seed for seed, won in zip(seeds, test["outcomes"], strict=True) if won == "0"]
         if not failed:
             return
-        candidate = open_candidate(str(run_dir), None, Path())
+        skill = open_skill(str(run_dir))
         page.section(f"{task}: failures of SAC-GMM, training seed 0")
-        show_films(page, [("", watch_candidate(candidate, seed, None, {})) for seed in failed[:films]])
+        show_films(page, [("", watch_skill(skill, seed, None, {})) for seed in failed[:films]])
 
 
 def _table_row(row: dict[str, Any]) -> tuple[object, ...]:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
-import sys
 from pathlib import Path
 from typing import Any
 
 from sac_gmm.core.errors import UserError
+from sac_gmm.core.files import load_module
 from sac_gmm.tasks.scene import Scene
 from sac_gmm.tasks.scenes.door import DoorTask
 from sac_gmm.tasks.scenes.lever import LeverTask
@@ -77,17 +76,8 @@ def add_own_tasks() -> None:
 
 
 def _tasks_in(file: Path) -> list[type[Scene]]:
-    module_name = f"sac_gmm_task_{file.stem}"
-    spec = importlib.util.spec_from_file_location(module_name, file)
-    if spec is None or spec.loader is None or not file.is_file():
-        raise UserError(f"{OWN_TASKS} names {file}, which is no Python file: give its path, or unset the variable")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[module_name] = module
-    try:
-        spec.loader.exec_module(module)
-    except Exception as error:
-        raise UserError(f"{file} fails: {type(error).__name__}: {error}") from error
-    own = [kind for kind in vars(module).values() if isinstance(kind, type) and kind.__module__ == module_name]
+    module = load_module(file, "sac_gmm_task", OWN_TASKS)
+    own = [kind for kind in vars(module).values() if isinstance(kind, type) and kind.__module__ == module.__name__]
     tasks = [kind for kind in own if issubclass(kind, Scene) and hasattr(kind, "name")]
     if not tasks:
         raise UserError(f"{file} holds no task: expected a class over sac_gmm.tasks.Task, or Scene, with a name")

@@ -40,6 +40,7 @@ class Scene(gymnasium.Env):
         time_limit_s: After which an episode is truncated.
         demonstrations: Folder of its demonstrations below that of all demonstrations; the scene's name if None.
         components: Gaussians of its base skill; `auto` lets the fit choose.
+        variations: Other tasks on which its skills are tried too, by what differs.
         vector_groups: Entries of the observation and their spaces, by group; cheap, so read with every step.
         context_space: Of what differs from episode to episode and is told to the policy; None for a scene without.
         context: This episode's, shape as `context_space`; empty for a scene without.
@@ -57,6 +58,7 @@ class Scene(gymnasium.Env):
     time_limit_s: float = 10.0
     demonstrations: str | None = None
     components: int | Literal["auto"] = "auto"
+    variations: Mapping[str, str] = MappingProxyType({})
     vector_groups: Mapping[str, Mapping[str, spaces.Box]] = MappingProxyType({})
     context_space: spaces.Box | None = None
     reset_options: tuple[str, ...] = ()

@@ -1,4 +1,4 @@
-"""Train a skill in one process: base episodes, then episodes that explore; stopped and gone on with at any moment.
+"""Train a skill in one process: base episodes, then practice; it may be stopped and resumed at any moment.
 
 A run's folder holds `config.json` (what was asked for), `skill.npz` (the base skill), `episodes.jsonl` (one line per
 episode), `agent.checkpoint` (everything that learning depends on), `policy.bin` (what is needed to act) and
@@ -21,13 +21,9 @@ from sac_gmm.core.errors import UserError
 from sac_gmm.core.files import sync_path, write_json
 from sac_gmm.core.provenance import provenance
 from sac_gmm.core.runs import EpisodeLog, check_same_values, locked_run, read_config
-from sac_gmm.methods import AdaptingAgent, MacroEnv, Mode
-from sac_gmm.methods.registry import contender, demonstrated_action, make_env
-from sac_gmm.methods.sac_gmm.settings import AgentSettings
-from sac_gmm.models import Kind, SkillModel, load_model, save_model
+from sac_gmm.methods import Agent, Method, Mode, make_env, method, practise
 from sac_gmm.rl import SyncLearner, read_extra, save_policy
 from sac_gmm.tasks.sensing.sensors import check_groups
-from sac_gmm.training.base_skill import fit_base_skill
 from sac_gmm.training.seeds import seed_bank
 
 CHECKPOINT_EPISODES = 20  # between two checkpoints
@@ -40,23 +36,23 @@ class Plan:
     """What to train. Equal plans give equal policies."""
 
     task: str
-    skill: str
+    method: Method
     seed: int
     episodes: int
-    settings: AgentSettings  # those in force: of another skill than `sac_gmm`, what `settings_for` gives
-    fit: Kind = "lpv_ds"
+    settings: Any  # of the method
+    fit: str = "lpv_ds"  # kind of the prior's fit
     task_options: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if not contender(self.skill).learns:
-            raise UserError(f"skill '{self.skill}' learns nothing: measure it with `sac-gmm evaluate`")
+        if not self.method.learns:
+            raise UserError(f"method '{self.method.name}' learns nothing: measure it with `sac-gmm evaluate`")
         seed_bank("train", self.seed, self.episodes)  # refuses what it has no seeds for, before anything is written
 
     def to_json(self) -> dict[str, Any]:
         """What makes two runs the same, and what goes into result files."""
         return {
             "task": self.task,
-            "skill": self.skill,
+            "skill": self.method.name,
             "seed": self.seed,
             "episodes": self.episodes,
             "fit": self.fit,
@@ -67,8 +63,9 @@ class Plan:
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> Plan:
         """Rebuild from `to_json`; what else is in `value` is left alone."""
-        kept = {name: value[name] for name in ("task", "skill", "seed", "episodes", "fit", "task_options")}
-        return cls(**kept, settings=AgentSettings.from_json(value["settings"]))
+        kept = {name: value[name] for name in ("task", "seed", "episodes", "fit", "task_options")}
+        chosen = method(value["skill"])
+        return cls(**kept, method=chosen, settings=chosen.settings.from_json(value["settings"]))
 
 
 @dataclass(frozen=True)
@@ -117,12 +114,11 @@ class TrainingRun:
         with contextlib.ExitStack() as opened:
             opened.enter_context(locked_run(folder))
             self._check_folder(resume)
-            self.model = self._base_skill(demonstrations)
-            self.env = make_env(plan.task, plan.skill, self.settings, self.model, plan.task_options)
-            task: Any = self.env.task
-            opened.callback(task.close)
-            if self.env.observer.coding is not None:
-                check_groups(task.name, (self.env.observer.coding.group,), task.sensors)
+            self.prior = self._open_prior(demonstrations)
+            self.env = make_env(plan.task, plan.method, self.settings, self.prior, plan.task_options)
+            scene: Any = self.env.task
+            opened.callback(scene.close)
+            check_groups(scene.name, self.env.window.groups, scene.sensors, scene.vector_groups)
             known = self._open_agent()
             self.episodes = self._go_on(known)
             self._write_folder()
@@ -130,7 +126,7 @@ class TrainingRun:
 
     @property
     def _n_base(self) -> int:
-        return self.settings.skill.base_episodes
+        return int(self.settings.base_episodes)
 
     @property
     def total(self) -> int:
@@ -167,7 +163,7 @@ class TrainingRun:
         sync_path(self._log.path)  # never a checkpoint that has more episodes behind it than the log on the disk
         extra = {
             "episodes": len(self.episodes),
-            "model_id": self.model.model_id,
+            "model_id": self.prior.model_id,
             "agent": self.agent.state_dict(),
         }
         self.learner.checkpoint(self._checkpoint, extra)
@@ -177,7 +173,7 @@ class TrainingRun:
         about = {
             **self.plan.to_json(),
             "episodes_trained": self.trained,
-            "model_id": self.model.model_id,
+            "model_id": self.prior.model_id,
             **provenance(),
         }
         save_policy(self.folder / name, self.learner.policy(), self._algorithm, about)
@@ -191,13 +187,12 @@ class TrainingRun:
         bank, index = ("base", number) if mode is Mode.BASE else ("train", number - self._n_base)
         seed = seed_bank(bank, self.plan.seed, index + 1)[index]
         start = time.perf_counter()
-        options = {"target_noise_std_m": 0.0} if mode is Mode.BASE and self._demonstrates else None
-        own_noise_m = self.settings.skill.training_noise_m
-        if mode is Mode.TRAIN and own_noise_m is not None and "target_noise_std_m" not in self.plan.task_options:
-            options = {"target_noise_std_m": own_noise_m}
-        success, steps, decisions = play(self.env, self.agent, mode, seed, options)
+        options = self.plan.method.reset(self.settings, mode)
+        if mode is Mode.TRAIN:  # what was asked for by hand holds in practice
+            options = {name: value for name, value in options.items() if name not in self.plan.task_options}
+        outcome = practise(self.env, self.agent, mode, seed, options)
         wall_s = round(time.perf_counter() - start, 3)
-        return Episode(number, mode.name.lower(), seed, success, steps, decisions, wall_s)
+        return Episode(number, mode.name.lower(), seed, outcome.success, outcome.steps, outcome.decisions, wall_s)
 
     def _check_folder(self, resume: bool) -> None:
         """Refuse to go on with another run than this, or to begin one over the parts of another."""
@@ -214,30 +209,33 @@ class TrainingRun:
     def _config(self) -> dict[str, Any]:
         return json.loads(json.dumps(self.plan.to_json()))
 
-    def _base_skill(self, demonstrations: Path) -> SkillModel:
-        path = self.folder / "skill.npz"
-        if path.exists():
-            return load_model(path)
-        return fit_base_skill(self.plan.task, self.plan.fit, demonstrations)
+    @property
+    def _prior_file(self) -> Path:
+        return self.folder / self.plan.method.prior.file
+
+    def _open_prior(self, demonstrations: Path) -> Any:
+        kind = self.plan.method.prior
+        if self._prior_file.exists():
+            return kind.load(self._prior_file)
+        return kind.fit(self.plan.task, demonstrations, self.plan.fit)
 
     def _open_agent(self) -> dict[str, Any] | None:
         """Make learner and agent, of the checkpoint where there is one; what was stored beside it."""
-        spec, action_dim = self.env.observer.spec, self.env.decoder.action_dim
-        self._algorithm = self.settings.algorithm(spec, action_dim, self.plan.seed)
+        chosen, action_dim = self.plan.method, self.env.decoder.action_dim
+        assert chosen.algorithm is not None
+        self._algorithm = chosen.algorithm(self.env.window.spec, action_dim, self.settings, self.plan.seed)
         known = None
         if self._checkpoint.exists():
             self.learner, known = SyncLearner.resume(self._checkpoint, self._algorithm)
             self._check_belongs(known)
         else:
             self.learner = SyncLearner(self._algorithm.build())
-        self._demonstrates = contender(self.plan.skill).demonstrates
-        self.agent = AdaptingAgent(
+        self.agent = Agent(
             self.learner,
             action_dim,
-            self.settings.agent.noise_correlation,
+            self.settings.noise_correlation,
             self.plan.seed,
-            sees_images=spec.image_shape is not None,
-            base_action=demonstrated_action(self.model) if self._demonstrates else None,
+            base_action=None if chosen.base_action is None else chosen.base_action(self.prior),
         )
         if known is not None:
             self.agent.load_state_dict(known["agent"])
@@ -250,10 +248,10 @@ class TrainingRun:
                 f"{self._checkpoint} is not the checkpoint of a training run: put back the one of this run, or begin "
                 "another run"
             )
-        model_id = self.model.model_id
+        model_id = self.prior.model_id
         if known.get("model_id", model_id) != model_id:  # those of older versions do not say
             raise UserError(
-                f"{self._checkpoint} adapts skill {known['model_id']}, {self.folder / 'skill.npz'} is {model_id}: put "
+                f"{self._checkpoint} adapts skill {known['model_id']}, {self._prior_file} is {model_id}: put "
                 "back the skill of this run, or begin another run"
             )
 
@@ -285,8 +283,8 @@ class TrainingRun:
     def _write_folder(self) -> None:
         """Write what all the rest belongs to, the configuration first: from then on the run can be resumed."""
         write_json(self.folder / "config.json", {**self._config(), **provenance()})
-        if not (self.folder / "skill.npz").exists():
-            save_model(self.folder / "skill.npz", self.model)
+        if not self._prior_file.exists():
+            self.plan.method.prior.save(self._prior_file, self.prior)
         self._log.rewrite(map(vars, self.episodes))
 
     def _read_log(self) -> list[Episode]:
@@ -302,23 +300,6 @@ class TrainingRun:
         writer.add_scalar(f"{episode.mode}/steps", episode.steps, episode.number)
         for name, value in self.learner.metrics().items():
             writer.add_scalar(f"learner/{name}", value, episode.number)
-
-
-def play(
-    env: MacroEnv, agent: AdaptingAgent, mode: Mode, seed: int, options: dict[str, Any] | None = None
-) -> tuple[bool, int, int]:
-    """Run an episode for an agent that remembers and learns; return success, control steps and decisions."""
-    observation = env.reset(seed, options)
-    agent.begin(mode)
-    total = decisions = steps = 0
-    while True:
-        step = env.step(agent.decide(observation, steps))
-        observation, steps = step.observation, step.steps
-        total += steps
-        decisions += 1
-        if step.terminated or step.truncated:
-            agent.end(observation, success=step.reward > 0.0, truncated=step.truncated, steps=steps)
-            return step.reward > 0.0, total, decisions
 
 
 def trained_episodes(folder: Path) -> int:

@@ -6,12 +6,10 @@ import contextlib
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-import numpy as np
-
 from sac_gmm.core.errors import UserError
 from sac_gmm.core.processes import run_in_workers
-from sac_gmm.methods import MacroEnv
-from sac_gmm.methods.episodes import Outcome, Policy, run_episode
+from sac_gmm.methods import MacroEnv, Outcome, run_episode
+from sac_gmm.methods.episodes import Act, still
 
 _PRELOAD = ["sac_gmm.evaluation", "sac_gmm.tasks"]
 
@@ -21,7 +19,7 @@ def run_episodes_parallel(
     seeds: Iterable[int],
     workers: int,
     *,
-    make_policy: Callable[[], Policy] | None = None,
+    make_policy: Callable[[], Act] | None = None,
     options: dict[str, Any] | None = None,
 ) -> Iterator[Outcome]:
     """Run one episode per seed, each in one of several worker processes, and yield the outcomes in order.
@@ -50,7 +48,7 @@ def _run(
     make_env: Callable[[], MacroEnv],
     seeds: list[int],
     workers: int,
-    make_policy: Callable[[], Policy] | None,
+    make_policy: Callable[[], Act] | None,
     options: dict[str, Any] | None,
 ) -> Iterator[Outcome]:
     if workers == 1:
@@ -80,7 +78,7 @@ class _Player:
     def __init__(
         self,
         make_env: Callable[[], MacroEnv],
-        make_policy: Callable[[], Policy] | None,
+        make_policy: Callable[[], Act] | None,
         options: dict[str, Any] | None,
     ) -> None:
         self._make_env, self._make_policy, self._options = make_env, make_policy, options
@@ -89,9 +87,8 @@ class _Player:
     def play(self, seed: int) -> Outcome:
         if self._env is None:
             self._env = self._make_env()
-            action = np.zeros(self._env.decoder.action_dim)
-            self._policy = self._make_policy() if self._make_policy is not None else lambda _: action
-        return run_episode(self._env, self._policy, seed, self._options)
+            self._act = self._make_policy() if self._make_policy is not None else still(self._env.decoder.action_dim)
+        return run_episode(self._env, self._act, seed, self._options)
 
     def close(self) -> None:
         close = getattr(self._env.task, "close", None) if self._env is not None else None
@@ -103,7 +100,7 @@ _player: _Player  # of a worker process
 
 
 def _begin_worker(
-    make_env: Callable[[], MacroEnv], make_policy: Callable[[], Policy] | None, options: dict[str, Any] | None
+    make_env: Callable[[], MacroEnv], make_policy: Callable[[], Act] | None, options: dict[str, Any] | None
 ) -> None:
     import torch
 

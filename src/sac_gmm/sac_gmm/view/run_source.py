@@ -32,7 +32,7 @@ from sac_gmm.view.snapshot import EpisodeRow, Snapshot, Status
 
 if TYPE_CHECKING:  # they load torch, which takes seconds: the page opens first
     from sac_gmm.methods import Decoder, MacroEnv
-    from sac_gmm.methods.episodes import Policy
+    from sac_gmm.methods.episodes import Act
 
 State = dict[str, NDArray[np.float64]]
 
@@ -126,7 +126,7 @@ class RunSource:
 
     def _play_episode(self, row: EpisodeRow) -> bool:
         """Play an episode again, with the newest policy; whether it was played to its end."""
-        from sac_gmm.methods.episodes import run_episode
+        from sac_gmm.methods import run_episode
 
         env, policy, by = self._open_policy()
         task = env.task
@@ -148,24 +148,25 @@ class RunSource:
         self._tell(replace(last, state="idle", reason=f"{ended} after {outcome.steps * task.control_dt_s:.1f} s"))
         return True
 
-    def _open_policy(self) -> tuple[MacroEnv, Policy, str]:
+    def _open_policy(self) -> tuple[MacroEnv, Act, str]:
         """The simulation, the policy as it is now, and what to call it."""
         import torch
 
-        from sac_gmm.evaluation.measuring import deterministic_policy, open_candidate
-        from sac_gmm.methods.registry import make_env, still
-        from sac_gmm.methods.sac_gmm.settings import AgentSettings
+        from sac_gmm.methods import make_env, method, open_skill
+        from sac_gmm.methods.episodes import still
+        from sac_gmm.methods.registry import UNNAMED
 
         torch.set_num_threads(1)  # a training run beside it wants its cores
         options = dict(self._config.get("task_options", {}))
         if not (self._folder / "policy.bin").exists():
-            env = make_env(self._task, "gmm", AgentSettings(), self._base, options)
+            chosen = method(method(self._config.get("skill", UNNAMED)).as_fitted)
+            env = make_env(self._task, chosen, chosen.settings.from_json({}), self._base, options)
             return env, still(env.decoder.action_dim), "skill as fitted (there is no policy.bin)"
-        found = open_candidate(str(self._folder), None, Path())
-        assert found.policy is not None
-        env = make_env(self._task, found.skill, found.settings, self._base, options)
-        by = f"policy after {found.about['episodes_trained']} training episodes"
-        return env, deterministic_policy(found.policy), by
+        found = open_skill(str(self._folder))
+        make_act = found.make_act()
+        assert make_act is not None
+        env = make_env(self._task, found.method, found.settings, self._base, options)
+        return env, make_act(), f"policy after {found.about['episodes_trained']} training episodes"
 
     def _on_state(self, task: Task, decoder: Decoder, doing: str, state: State) -> None:
         """A control step was taken: tell of it, and wait until it is time for the next one."""

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from sac_gmm.methods import WindowObserver
+from sac_gmm.methods.sac_gmm import WindowObserver
 from sac_gmm.rl import Observation
 
 _KEPT_TARGETS = 10  # detections; of one episode the last ones matter

@@ -23,8 +23,11 @@ from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
 from sac_gmm.core.errors import UserError
-from sac_gmm.methods import AdaptingAgent, Mode, WindowObserver, make_adaptation
-from sac_gmm.methods.sac_gmm.settings import CONTROL_RATE_HZ, AgentSettings, SkillSettings, load_settings
+from sac_gmm.methods import Agent, Mode
+from sac_gmm.methods.sac_gmm import method as sac_gmm
+from sac_gmm.methods.sac_gmm.method import SAC_GMM
+from sac_gmm.methods.sac_gmm.settings import CONTROL_RATE_HZ, AgentSettings, SkillSettings
+from sac_gmm.methods.settings import load_settings
 from sac_gmm.models import load_model
 from sac_gmm.rl import AlgorithmSpec, AsyncLearner, FixedPolicy, Policy, SyncLearner, load_policy, read_extra
 from sac_gmm_nodes.common.conversions import (
@@ -55,7 +58,7 @@ def in_training_steps(steps: int, rate_hz: float) -> int:
 
 
 class SacAdapter(BaseNode):
-    """Topics and episodes around one `AdaptingAgent`."""
+    """Topics and episodes around one `Agent`."""
 
     end_timeout_s = 40.0  # the learner finishes its current update and saves itself
 
@@ -63,8 +66,8 @@ class SacAdapter(BaseNode):
         super().__init__("sac_adapter")
         model_file = self.text("model_file", "", "the base skill, the same file as the controller's")
         run_dir = self.text("run_dir", "", "folder for checkpoints; training continues from the one found there")
-        config_file = self.text(
-            "config_file", "", "how to learn and what to see: config/agent.json; empty for defaults"
+        config_folder = self.text(
+            "config_folder", "", "folder of settings: how to learn and what to see; empty for defaults"
         )
         task = self.text("task", "", "the task whose settings apply")
         policy_file = self.text("policy_file", "", "a trained policy to use as it is, without learning; see models/")
@@ -89,44 +92,34 @@ class SacAdapter(BaseNode):
             trained, about = load_policy(policy_file)
             settings = AgentSettings.from_json(about.get("settings", {}))
         else:
-            settings = load_settings(config_file, task) if config_file else AgentSettings()
-        own, config = settings.skill, settings.agent
-        self._image = image = own.image if use_image else None
+            settings = load_settings(SAC_GMM, task or None, config_folder) if config_folder else AgentSettings()
+        settings = settings if use_image else settings.changed(image=None)
+        self._image = image = settings.skill.image
         if image not in IMAGE_TOPICS:
             raise UserError(f"no topic carries pictures of '{image}'; set use_image to false, or another task")
         self._base = load_model(model_file)
-        self._adaptation = make_adaptation(own.adaptation, self._base, own.reach_m)
-        shift = self._adaptation.action_shift
-        self._observer = WindowObserver(
-            self._adaptation.action_dim,
-            time_limit_s,
-            image,
-            memory=own.memory,
-            history=own.history,
-            touch=own.touch,
-            last_action=own.last_action,
-            camera=own.camera,
-            action_shift=shift if shift.any() else None,
-        )
+        decoder = sac_gmm.decoder(self._base, settings)
+        self._adaptation = decoder.adaptation
+        self._observer = sac_gmm.window(decoder, settings, time_limit_s)
+        self._discount = settings.discount
         self._rate_hz = rate_hz
         self._gatherer = EpisodeGatherer(self._observer, rate_hz, image_age_s if image else None)
         self._checkpoint = Path(run_dir) / "agent.checkpoint" if run_dir else None
         self._learner: AsyncLearner | SyncLearner | FixedPolicy
         known = self._known() if trained is None else None
         if trained is None:
-            spec = settings.algorithm(self._observer.spec, self._adaptation.action_dim, seed)
+            spec = sac_gmm.algorithm(self._observer.spec, decoder.action_dim, settings, seed)
             self._learner = self._open_learner(learner, spec)
         else:
             self._check_policy(policy_file, trained, about)
             self._learner = FixedPolicy(trained)
         self._learner_ended = False
         self._saved_at_s = time.monotonic()
-        self._agent = AdaptingAgent(
+        self._agent = Agent(
             self._learner,
-            self._adaptation.action_dim,
-            config.noise_correlation,
+            decoder.action_dim,
+            settings.noise_correlation,
             seed,
-            sees_images=image is not None,
             # In lock-step nothing moves before the end is known. In real time a decision may come in between.
             hold_back=not reliable,
         )
@@ -151,7 +144,7 @@ class SacAdapter(BaseNode):
         self.create_subscription(MixtureUpdateAnswer, "model_update_answer", self._on_answer, RELIABLE)
         self.create_timer(_LOOK_S, self._say_what_is_missing, clock=self.steady_clock)
         self._pace = self.create_publisher(MethodPace, PACE_TOPIC, LATCHED)
-        self._pace.publish(self._pace_message(own))
+        self._pace.publish(self._pace_message(settings.skill))
         # Last, because the episode manager takes this publisher for the sign that the adapter is ready.
         self._updates = self.create_publisher(MixtureUpdate, "model_update", RELIABLE)
 
@@ -265,7 +258,12 @@ class SacAdapter(BaseNode):
     def _end(self, event: End) -> None:
         steps = in_training_steps(event.steps, self._rate_hz)
         self._agent.end(
-            event.observation, success=event.success, truncated=event.truncated, steps=steps, late=event.late
+            event.observation,
+            reward=event.success * self._discount ** (steps - 1),  # it comes with the last step
+            success=event.success,
+            truncated=event.truncated,
+            steps=steps,
+            late=event.late,
         )
         # One without a decision was over before this adapter was started: it only heard of it.
         if self._mode is not Mode.EVALUATE and self._decision is not None:

@@ -178,8 +178,8 @@ def _growth(series: list[tuple[float, float]], seconds: float) -> dict[str, floa
 
 
 def _fitted(folder: Path) -> Path:
+    from sac_gmm.methods.sac_gmm.base_skill import fit_base_skill
     from sac_gmm.models import save_model
-    from sac_gmm.training.base_skill import fit_base_skill
 
     path = folder / "skill.npz"
     save_model(path, fit_base_skill("door"))

@@ -94,9 +94,9 @@ def fit(folder: Path, source: str, group: int) -> SkillModel:
     import numpy as np
 
     from sac_gmm.demos import find_bags, read_demonstration, to_training_set
+    from sac_gmm.methods.sac_gmm.base_skill import base_skill
     from sac_gmm.methods.sac_gmm.settings import CONTROL_RATE_HZ
     from sac_gmm.models import fit_skill
-    from sac_gmm.training.base_skill import base_skill
 
     bags = find_bags([folder / source.split("+")[0] / TASK])[group * FIVE : (group + 1) * FIVE]
     shown = [read_demonstration(bag) for bag in bags]

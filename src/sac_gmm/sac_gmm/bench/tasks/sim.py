@@ -211,7 +211,9 @@ def _pace(name: str, episodes: int, workers: int) -> float:
 
 
 def _environment(name: str) -> MacroEnv:
-    from sac_gmm.methods import MacroEnv, Sac, WindowObserver
+    from sac_gmm.methods import MacroEnv
+    from sac_gmm.methods.baselines import Sac
+    from sac_gmm.methods.sac_gmm import WindowObserver
     from sac_gmm.tasks import make_task
 
     return MacroEnv(make_task(name), Sac(), WindowObserver(3))

@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sac_gmm.core.errors import UserError
+from sac_gmm.methods.decoder import State
+from sac_gmm.methods.observation import ObservationWindow, Read
 from sac_gmm.methods.sac_gmm.images import CameraPlace, image_coding
 from sac_gmm.rl import Observation, ObservationSpec, Sight
 
@@ -20,7 +22,7 @@ _PAST_M = 0.02  # of a way since an earlier decision
 _HELD_N = 4.0  # mean force over a window from which on the arm is held up rather than free
 
 
-class WindowObserver:
+class WindowObserver(ObservationWindow):
     """Collects one decision window, in the simulator's loop and in the ROS adapter alike.
 
     The vector holds, in this order: position relative to the detected target (3), mean wrench over the window (6),
@@ -63,6 +65,7 @@ class WindowObserver:
         self._touch = touch
         self._knows_action = last_action
         self.coding = None if image is None else image_coding(image)
+        self.groups = ("proprio", "target", "wrench", *([image] if image is not None else []))
         wrench = [_FORCE_N] * 3 + [_TORQUE_NM] * 3
         scale = [_POSITION_M] * 3 + wrench + [_FORCE_N] * 3 + [1.0] * (action_dim + 1)
         scale += ([_PAST_M] * 3 + [1.0]) * memory + ([_PAST_M] * 3 + wrench) * history
@@ -84,7 +87,7 @@ class WindowObserver:
             shifts = {"vector_shift": vector_shift.tolist(), "action_shift": np.asarray(action_shift).tolist()}
         shape = None if self.coding is None else self.coding.shape
         self.spec = ObservationSpec(len(scale), shape, vector_scale=tuple(scale), sight=sight, **shifts)
-        self._position_m = np.zeros(3)
+        self._position_m, self._target_m = np.zeros(3), np.zeros(3)
         self._last_action = np.zeros(action_dim)
         self._memory = memory
         self._n_past = history
@@ -98,6 +101,16 @@ class WindowObserver:
         self._held_m, self._n_held, self._n_decisions = np.zeros(3), 0, 0
         self._look: tuple[NDArray[np.float64], NDArray[np.uint8]] | None = None  # the first: target and picture
         self._begin_window()
+
+    def take_in(self, state: State) -> None:
+        """Take in what the scene observes at a control step."""
+        self._target_m = state["target_m"]
+        self.tick(state["ee_position_m"] - self._target_m, state["wrench"])
+
+    def observation(self, read: Read, elapsed_s: float) -> Observation:
+        """The observation for the decision due now; begins the next window."""
+        reading = read(self.coding.group) if self.coding is not None and self.looks else None
+        return self.observe(reading, elapsed_s, self._target_m)
 
     def tick(self, relative_m: NDArray[np.floating], wrench: NDArray[np.floating]) -> None:
         """Take in one control step: end-effector minus detected target (3,), and the wrench (6,) in N and Nm."""

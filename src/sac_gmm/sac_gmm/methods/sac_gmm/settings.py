@@ -1,24 +1,21 @@
-"""One configuration for all tasks: how the agent learns, and what it sees and moves; `config/agent.json` holds it.
+"""The settings of SAC-GMM and of what it is compared with: how the agent learns, what it sees and moves.
 
-A task may differ in the fields under "tasks" of that file alone, each with a reason beside it.
+`config/methods` holds their values (`sac_gmm.methods.settings`).
 """
 
 from __future__ import annotations
 
 import dataclasses
-import json
 import reprlib
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from sac_gmm.control import BlendSettings
 from sac_gmm.core.errors import UserError
-from sac_gmm.core.files import read_json
 from sac_gmm.core.settings import check_ranges, check_types
 from sac_gmm.methods.sac_gmm.adaptation import ADAPTATIONS
 from sac_gmm.methods.sac_gmm.images import CameraPlace, image_coding
-from sac_gmm.rl import AlgorithmSpec, ObservationSpec, Sac, SacConfig
+from sac_gmm.rl import SacConfig
 
 CONTROL_RATE_HZ = 30.0  # of the control steps that `interval` counts; the base skills are fitted at it
 
@@ -78,9 +75,25 @@ class AgentSettings:
     agent: SacConfig = field(default_factory=SacConfig)
     skill: SkillSettings = field(default_factory=SkillSettings)
 
-    def algorithm(self, observation: ObservationSpec, action_dim: int, seed: int) -> AlgorithmSpec:
-        """What learns a policy of these shapes."""
-        return AlgorithmSpec(Sac, observation, action_dim, self.agent, seed)
+    @property
+    def interval(self) -> int:
+        """Control steps from one decision to the next."""
+        return self.skill.interval
+
+    @property
+    def discount(self) -> float:
+        """Discount per control step."""
+        return self.agent.gamma
+
+    @property
+    def base_episodes(self) -> int:
+        """Episodes of the base skill before practice."""
+        return self.skill.base_episodes
+
+    @property
+    def noise_correlation(self) -> float:
+        """Correlation of the exploration noise from decision to decision."""
+        return self.agent.noise_correlation
 
     def to_json(self) -> dict[str, Any]:
         """Return a JSON-ready dict."""
@@ -93,6 +106,8 @@ class AgentSettings:
         Raises:
             UserError: An unknown name, or a value of another kind or out of range.
         """
+        if unknown := sorted(set(value) - {"agent", "skill"}):
+            raise UserError(f"there is no part '{unknown[0]}' of the settings: known are agent and skill")
         agent, skill = _part(value, "agent"), dict(_part(value, "skill"))
         known = {item.name for item in dataclasses.fields(SkillSettings)}
         if unknown := sorted(set(skill) - known):
@@ -119,48 +134,9 @@ class AgentSettings:
         return self.from_json(value)
 
 
-def load_settings(path: Path | str, task: str | None = None) -> AgentSettings:
-    """Read a configuration file; `task` picks what differs for that task.
-
-    Raises:
-        UserError: The file cannot be read, or a field in it is unknown or out of range.
-    """
-    value = read_json(path)
-    unknown = sorted(set(value) - {"agent", "skill", "tasks"}) if isinstance(value, dict) else reprlib.repr(value)
-    if unknown:
-        raise UserError(f'{path} must hold a JSON object with "agent", "skill" and "tasks", not {unknown}')
-    try:
-        settings = AgentSettings.from_json({part: value.get(part, {}) for part in ("agent", "skill")})
-        tasks = _part(value, "tasks")
-        differs = {k: v for k, v in _part(tasks, task).items() if k != "why"} if task else {}
-        return settings.changed(**differs)
-    except (UserError, TypeError) as error:
-        raise UserError(f"{path}: {error}") from error
-
-
 def _part(value: dict[str, Any], name: str) -> dict[str, Any]:
     """A part of a configuration; empty where it is left out."""
     part = value.get(name, {})
     if not isinstance(part, dict):
         raise UserError(f'"{name}" is {reprlib.repr(part)}, expected an object with names and values')
     return part
-
-
-def parse_changes(changes: tuple[str, ...]) -> dict[str, Any]:
-    """`name=value` pairs, values as JSON, as a dict; a value that is no JSON is taken as text.
-
-    `True`, `False` and `NULL` are JSON too, whatever their case.
-
-    Raises:
-        UserError: There is no `=` in one.
-    """
-    parsed = {}
-    for change in changes:
-        name, separator, text = change.partition("=")
-        if not separator:
-            raise UserError(f"'{change}' is not of the form name=value")
-        try:
-            parsed[name] = json.loads(text.lower() if text.lower() in ("true", "false", "null") else text)
-        except ValueError:
-            parsed[name] = text
-    return parsed

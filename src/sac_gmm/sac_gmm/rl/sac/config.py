@@ -14,7 +14,7 @@ _MOST_LAYERS, _WIDEST = 16, 4096  # larger networks run out of memory before the
 
 @dataclass(frozen=True)
 class SacConfig:
-    """How the soft actor-critic learns. The defaults serve all tasks."""
+    """How the soft actor-critic learns. The defaults serve all tasks; `config/methods/sac_gmm.yaml` repeats them."""
 
     # --- networks
     # Widths of the actor's hidden layers, in parallel with its linear map; none for a linear policy.

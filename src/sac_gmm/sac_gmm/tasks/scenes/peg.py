@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -55,6 +57,7 @@ class PegTask(Task):
     wrist_seat_m = (0.10, 0.0, 0.0)
     wrist_sight_m = (0.0, 0.0, 0.17)
     standard_hole = "hard"
+    variations: Mapping[str, str] = MappingProxyType({"medium hole": "peg_medium"})
 
     def __init__(self, *, hole: str | None = None, gains: ImpedanceGains | None = None, **options: Any):
         hole = self.standard_hole if hole is None else hole
@@ -158,6 +161,7 @@ class MediumPegTask(PegTask):
     name = "peg_medium"
     demonstrations = "peg"
     standard_hole = "medium"
+    variations: Mapping[str, str] = MappingProxyType({})
 
 
 class EasyPegTask(PegTask):
@@ -166,6 +170,7 @@ class EasyPegTask(PegTask):
     name = "peg_easy"
     demonstrations = "peg"
     standard_hole = "easy"
+    variations: Mapping[str, str] = MappingProxyType({})
 
 
 def held_peg() -> Tool:

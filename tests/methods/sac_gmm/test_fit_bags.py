@@ -7,10 +7,10 @@ import pytest
 
 from sac_gmm.core.errors import UserError
 from sac_gmm.demos import find_bags
-from sac_gmm.training.base_skill import fit_base_skill
-from sac_gmm.training.fit_bags import fit_bags
+from sac_gmm.methods.sac_gmm.base_skill import fit_base_skill
+from sac_gmm.methods.sac_gmm.fit_bags import fit_bags
 
-DEMOS = Path(__file__).parents[2] / "demos"
+DEMOS = Path(__file__).parents[3] / "demos"
 
 
 def test_a_base_skill_is_what_its_bags_give():

@@ -2,9 +2,9 @@
 
 import pytest
 
+from sac_gmm.methods.sac_gmm.base_skill import BaseSkill, base_skill
 from sac_gmm.tasks import TASKS
 from sac_gmm.tasks.scenes.door import DoorTask
-from sac_gmm.training.base_skill import BaseSkill, base_skill
 
 
 @pytest.mark.parametrize(

@@ -48,7 +48,7 @@ def fit_base_skill(task: str, kind: Kind = "lpv_ds", demonstrations: Path = Path
         UserError: There is no such task, or its bags are missing or bad.
     """
     from sac_gmm.demos import find_bags
-    from sac_gmm.training.fit_bags import fit_bags
+    from sac_gmm.methods.sac_gmm.fit_bags import fit_bags
 
     chosen = base_skill(task)
     paths = find_bags((demonstrations / chosen.bags,))

@@ -1,0 +1,34 @@
+"""A decoder plays a decision out: an action in, a command for each of the next `interval` control steps out."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+import numpy as np
+from numpy.typing import NDArray
+
+State = dict[str, NDArray[np.float64]]  # what a scene observes at a control step, by name
+
+
+class Decoder(ABC):
+    """How a decision becomes motion.
+
+    Attributes:
+        action_dim: Entries of an action; 0 where there is nothing to decide.
+        interval: Control steps from one decision to the next.
+    """
+
+    action_dim: int
+    interval: int
+
+    @abstractmethod
+    def begin(self) -> None:
+        """Start an episode."""
+
+    @abstractmethod
+    def decide(self, action: NDArray[np.floating]) -> None:
+        """Take an action, shape (action_dim,), entries in [-1, 1]; it holds until the next one."""
+
+    @abstractmethod
+    def command(self, state: State) -> NDArray[np.float64]:
+        """The command for one control step, in the shape and units of the scene's action. Valid until the next call."""
