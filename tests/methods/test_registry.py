@@ -53,7 +53,7 @@ def decoder(model, settings):
     return Slower(model, interval=settings.interval)
 
 
-def window(decoder, settings, time_limit_s):
+def observation(decoder, settings, time_limit_s):
     from sac_gmm.methods.sac_gmm import WindowObserver
 
     return WindowObserver(1, time_limit_s)
@@ -68,7 +68,7 @@ class Always:
 
 
 SLOWER = replace(
-    GMM, name="slower", title="the field, slower", settings=Settings, decoder=decoder, window=window, rule=Always,
+    GMM, name="slower", title="the field, slower", settings=Settings, decoder=decoder, observation=observation, rule=Always,
     extends="",
 )
 """

@@ -138,7 +138,7 @@ class Method:
         settings: Class of its settings.
         prior: What demonstrations become before practice.
         decoder: (prior, settings) -> how a decision becomes motion.
-        window: (decoder, settings, time limit in s) -> what a decision is made on.
+        observation: (decoder, settings, time limit in s) -> the window through which a decision is made.
         algorithm: (spec, action entries, settings, seed) -> what learns; None where nothing does.
         rule: (settings) -> the policy of a method that decides by a rule instead.
         base_action: (prior) -> the policy of base episodes; None for zero actions, the prior as it is.
@@ -154,7 +154,7 @@ class Method:
     settings: type[Any]
     prior: PriorKind
     decoder: Callable[[Any, Any], Decoder]
-    window: Callable[[Decoder, Any, float], ObservationWindow]
+    observation: Callable[[Decoder, Any, float], ObservationWindow]
     algorithm: Callable[[ObservationSpec, int, Any, int], AlgorithmSpec] | None = None
     rule: Callable[[Any], Act] | None = None
     base_action: Callable[[Any], Act] | None = None

@@ -123,7 +123,7 @@ def make_env(task: str, chosen: Method, settings: Any, prior: Any, options: dict
     """
     scene = _made(task, **(options or {}))
     decoder = chosen.decoder(prior, settings)
-    window = chosen.window(decoder, settings, scene.time_limit_s)
+    window = chosen.observation(decoder, settings, scene.time_limit_s)
     return MacroEnv(scene, decoder, window, discount=settings.discount, reward=chosen.reward)
 
 

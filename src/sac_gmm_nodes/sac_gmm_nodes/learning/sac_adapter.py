@@ -100,7 +100,7 @@ class SacAdapter(BaseNode):
         self._base = load_model(model_file)
         decoder = sac_gmm.decoder(self._base, settings)
         self._adaptation = decoder.adaptation
-        self._observer = sac_gmm.window(decoder, settings, time_limit_s)
+        self._observer = sac_gmm.observation(decoder, settings, time_limit_s)
         self._discount = settings.discount
         self._rate_hz = rate_hz
         self._gatherer = EpisodeGatherer(self._observer, rate_hz, image_age_s if image else None)

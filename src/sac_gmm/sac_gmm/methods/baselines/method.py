@@ -48,7 +48,7 @@ def _at_pace(decoder: Decoder, settings: AgentSettings) -> Decoder:
 
 def without_picture(decoder: Decoder, settings: AgentSettings, time_limit_s: float) -> WindowObserver:
     """What a rule may see: it is never shown a picture."""
-    return ours.window(decoder, settings.changed(image=None), time_limit_s)
+    return ours.observation(decoder, settings.changed(image=None), time_limit_s)
 
 
 def random_search(settings: AgentSettings) -> RandomSearch:
@@ -71,7 +71,7 @@ GMM = replace(
     name="gmm",
     title="GMM",
     decoder=fitted,
-    window=without_picture,
+    observation=without_picture,
     algorithm=None,
     extends="sac_gmm",
     ablations=Method.ablations,

@@ -32,7 +32,7 @@ def decoder(model: SkillModel, settings: AgentSettings) -> SacGmm:
     return SacGmm(model, adaptation, interval=own.interval, blend_s=own.blend_s)
 
 
-def window(decoder: Decoder, settings: AgentSettings, time_limit_s: float) -> WindowObserver:
+def observation(decoder: Decoder, settings: AgentSettings, time_limit_s: float) -> WindowObserver:
     """What the agent sees; with the symmetry of the detected frame where the action can follow it."""
     shift = decoder.adaptation.action_shift if isinstance(decoder, SacGmm) else None
     own = settings.skill
@@ -99,7 +99,7 @@ SAC_GMM = Method(
     settings=AgentSettings,
     prior=MIXTURE,
     decoder=decoder,
-    window=window,
+    observation=observation,
     algorithm=algorithm,
     reset=reset,
     ablations=ablations,
