@@ -52,12 +52,12 @@ class Demo:
     resume: bool = False
     # Folder of the run.
     run_dir: Path = Path("runs/demo")
-    # Folder of the demonstration bags.
-    bags: Path = Path("demos/door")
+    # Folder of the demonstration bags; the task's own below demos/ if none is given.
+    bags: Path | None = None
     # Name of the task.
     task: str = "door"
-    # Components of the mixture.
-    components: int = 8
+    # Components of the mixture; as many as suit the task if none are given.
+    components: int | None = None
     # Episodes with the skill as fitted, before anything is learned.
     base_episodes: int = 20
     # Episodes in which the agent adapts it.
@@ -112,10 +112,22 @@ def _check(demo: Demo, phases: tuple[_Phase, ...]) -> None:
     task_class(demo.task)
     for phase in phases:
         seed_bank(phase.bank, demo.seed, phase.episodes)
-    if demo.components < 1:
+    if demo.components is not None and demo.components < 1:
         raise UserError(f"--components is {demo.components}: a mixture has 1 or more")
     if not demo.resume:
-        find_bags((demo.bags,))
+        find_bags((_bags(demo),))
+
+
+def _bags(demo: Demo) -> Path:
+    from sac_gmm.methods.sac_gmm.base_skill import base_skill
+
+    return Path("demos") / base_skill(demo.task).bags if demo.bags is None else demo.bags
+
+
+def _components(demo: Demo) -> int | str:
+    from sac_gmm.methods.sac_gmm.base_skill import base_skill
+
+    return base_skill(demo.task).components if demo.components is None else demo.components
 
 
 def _write_result(demo: Demo, log: EpisodeLog) -> None:
@@ -158,7 +170,8 @@ def _keep_older(run_dir: Path) -> None:
 def _prepare_folder(demo: Demo) -> None:
     from sac_gmm.core.files import write_json
 
-    config = {key: value for key, value in asdict(demo).items() if key not in ("resume", "run_dir", "bags")}
+    asked = asdict(demo) | {"components": _components(demo)}
+    config = {key: value for key, value in asked.items() if key not in ("resume", "run_dir", "bags")}
     if not demo.resume:
         write_json(demo.run_dir / "config.json", config)
         return
@@ -211,7 +224,7 @@ def _fit(demo: Demo) -> Path:
 
     model = demo.run_dir / "skill.npz"
     if not model.exists():
-        fit((demo.bags,), model, components=str(demo.components))
+        fit((_bags(demo),), model, components=str(_components(demo)))
     return model
 
 
