@@ -163,7 +163,7 @@ def test_a_gain_counts_by_what_it_does_to_the_velocity():
 @pytest.mark.parametrize("name", sorted(ADAPTATIONS))
 def test_every_adaptation_of_a_shipped_skill_is_accepted(task, name):
     """With the bounds that `config/controller.yaml` gives the controller."""
-    base = load_model(ROOT / "models" / task / "skill.npz")
+    base = load_model(ROOT / "models" / task / "sac_gmm" / "skill.npz")
     settings = yaml.safe_load((ROOT / "config" / "controller.yaml").read_text())
     (node,) = settings.values()
     names = [field.name for field in dataclasses.fields(UpdateBounds)]

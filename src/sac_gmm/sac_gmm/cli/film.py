@@ -12,12 +12,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
 from sac_gmm.core.command_line import help_text
 from sac_gmm.core.errors import UserError
+
+if TYPE_CHECKING:
+    from sac_gmm.methods import MacroEnv
+    from sac_gmm.methods.episodes import Act
 
 _WIDEST = 4096  # pixels
 
@@ -29,8 +33,9 @@ class Film:
     task: tyro.conf.Positional[str]
     # .gif, .mp4 or .png; an older one is replaced.
     out: Annotated[Path, tyro.conf.arg(aliases=["-o"])]
-    # Whose motion: a model file, the folder of a run or trained skill, or a method that learns nothing.
-    skill: str = "gmm"
+    # Whose motion: a model file, the folder of a run or trained skill, or a method that learns nothing; the skill as
+    # fitted if none is given.
+    skill: str | None = None
     # Of the episode.
     seed: int = 0
     # Noise on the detected target, m per axis.
@@ -53,12 +58,8 @@ def main(args: list[str]) -> int:
 def run(asked: Film) -> int:
     """Play the episode and write its frames."""
     from sac_gmm.core.files import check_output
-    from sac_gmm.methods import MacroEnv, make_env, open_skill
-    from sac_gmm.methods.episodes import still
-    from sac_gmm.methods.sac_gmm import Gmm, WindowObserver
-    from sac_gmm.models import load_model
     from sac_gmm.report.film import watch, write_film, write_still
-    from sac_gmm.tasks import make_task
+    from sac_gmm.tasks import Scene
 
     if asked.width and not 100 <= asked.width <= _WIDEST:
         raise UserError(f"the width is {asked.width} pixels: give 100 to {_WIDEST}, or 0")
@@ -66,17 +67,12 @@ def run(asked: Film) -> int:
         raise UserError(f"the seed is {asked.seed}: give a whole number from 0 up")
     check_output(asked.out, ".gif", ".mp4", ".png")
     is_still = asked.out.suffix == ".png"
-    options, interval = {"mesh_visuals": True} if asked.meshes else {}, 3
-    make_act = None
-    if Path(asked.skill).suffix == ".npz":
-        env = MacroEnv(make_task(asked.task, **options), Gmm(load_model(asked.skill)), WindowObserver(0))
-    else:
-        skill = open_skill(asked.skill, asked.task, demonstrations=asked.demonstrations)
-        env, make_act = make_env(asked.task, skill.method, skill.settings, skill.prior, options), skill.make_act()
-    task: Any = env.task
+    env, act = _whose(asked)
+    task, interval = env.task, 3
+    assert isinstance(task, Scene)
     watched = watch(
         env,
-        still(env.decoder.action_dim) if make_act is None else make_act(),
+        act,
         asked.seed,
         asked.sigma,
         frame_interval=interval,
@@ -93,3 +89,25 @@ def run(asked: Film) -> int:
     outcome = "success" if frames[-1].success else "no success"
     print(f"{asked.task}, seed {asked.seed}: {outcome} after {frames[-1].time_s:.1f} s; wrote {asked.out}")
     return 0
+
+
+def _whose(asked: Film) -> tuple[MacroEnv, Act]:
+    """The task under the skill that is asked for, and what decides."""
+    from sac_gmm.methods import MacroEnv, make_env, open_skill
+    from sac_gmm.methods.episodes import still
+    from sac_gmm.methods.sac_gmm import Gmm, WindowObserver
+    from sac_gmm.methods.sac_gmm.base_skill import fit_base_skill
+    from sac_gmm.models import load_model
+    from sac_gmm.tasks import make_task
+
+    options = {"mesh_visuals": True} if asked.meshes else {}
+    if asked.skill is None or Path(asked.skill).suffix == ".npz":
+        task = make_task(asked.task, **options)
+        if asked.skill is None:
+            model = fit_base_skill(asked.task, demonstrations=asked.demonstrations)
+        else:
+            model = load_model(asked.skill)
+        return MacroEnv(task, Gmm(model), WindowObserver(0)), still(0)
+    skill = open_skill(asked.skill, asked.task, demonstrations=asked.demonstrations)
+    env, make_act = make_env(asked.task, skill.method, skill.settings, skill.prior, options), skill.make_act()
+    return env, still(env.decoder.action_dim) if make_act is None else make_act()

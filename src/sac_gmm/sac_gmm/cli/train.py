@@ -31,7 +31,7 @@ class Train:
     # Folder of the run.
     out: Path
     # How it is learned: sac_gmm, sac, residual_gmm, residual_gmm_paper.
-    method: Annotated[str, tyro.conf.arg(aliases=["--skill"])] = "sac_gmm"
+    method: str = "sac_gmm"
     # Number of the run: seed of networks, exploration and training episodes.
     seed: int = 0
     # Training episodes, after those of the base skill.
@@ -51,6 +51,7 @@ class Train:
 def main(args: list[str]) -> int:
     """Train."""
     examples = (__doc__ or "").replace("    sac-gmm", "    $ sac-gmm").replace("    tensorboard", "    $ tensorboard")
+    args = ["--method" if arg == "--skill" else arg for arg in args]  # its former name
     return run(tyro.cli(Train, args=args, prog="sac-gmm train", description=examples))
 
 
