@@ -68,7 +68,13 @@ class Always:
 
 
 SLOWER = replace(
-    GMM, name="slower", title="the field, slower", settings=Settings, decoder=decoder, observation=observation, rule=Always,
+    GMM,
+    name="slower",
+    title="the field, slower",
+    settings=Settings,
+    decoder=decoder,
+    observation=observation,
+    rule=Always,
     extends="",
 )
 """

@@ -9,6 +9,7 @@ from sac_gmm_interfaces.msg import ControllerStatus, EpisodeState, MethodPace, M
 
 from sac_gmm.methods import method
 from sac_gmm.methods.sac_gmm import Translation, WindowObserver
+from sac_gmm.methods.sac_gmm import method as sac_gmm
 from sac_gmm.methods.sac_gmm.settings import AgentSettings
 from sac_gmm.methods.settings import load_settings
 from sac_gmm.models import load_model, parameters_checksum
@@ -122,7 +123,8 @@ def test_modes_transitions_and_checkpoints(graph, model_file, tmp_path, learner)
     assert replay.size == 6  # two episodes of three decisions; what is evaluated is not learned from
     rows = replay.state_dict()
     assert rows["steps"].tolist() == [4, 4, 2, 4, 4, 2]
-    assert rows["reward"].tolist() == [0, 0, 0, 0, 0, 1]
+    # It comes with the second of the last two steps, and is discounted as the learner discounts what follows.
+    assert rows["reward"] == pytest.approx([0, 0, 0, 0, 0, AgentSettings().discount])
     assert rows["terminated"].tolist() == [False] * 5 + [True]
     assert rows["last"].tolist() == [False, False, True, False, False, True]
     np.testing.assert_allclose(rows["action"][3:] * 0.03, explored, atol=1e-7)
@@ -151,7 +153,7 @@ def test_a_success_belongs_to_the_decision_before_it(graph, model_file, tmp_path
     world.episode(EpisodeState.MODE_EVALUATE)  # whose decisions come after the end of the one before was taken in
     assert graph.stop("sac_adapter") == 0
     rows = world.replay()[0].state_dict()
-    assert rows["reward"].tolist() == [0, 1]
+    assert rows["reward"] == pytest.approx([0, AgentSettings().discount])
     assert rows["terminated"].tolist() == rows["last"].tolist() == [False, True]
     assert rows["steps"].tolist() == [4, 2]
     np.testing.assert_allclose(rows["action"][0] * 0.03, first.attractor - world.base.attractor, atol=1e-7)
@@ -183,7 +185,7 @@ def test_what_it_waits_for_is_said(graph, model_file, tmp_path):
 @pytest.mark.parametrize("learner", ["sync", "async"])
 def test_the_checkpoint_of_something_else_is_refused(graph, model_file, tmp_path, learner):
     observer = WindowObserver(3)  # without what the adapter sees by default
-    algorithm = AgentSettings().algorithm(observer.spec, 3, seed=1).build()
+    algorithm = sac_gmm.algorithm(observer.spec, 3, AgentSettings(), seed=1).build()
     base = load_model(model_file)
     path = tmp_path / "agent.checkpoint"
     given = {"model_file": model_file, "run_dir": tmp_path, "use_image": False, "learner": learner}
@@ -219,7 +221,7 @@ def test_a_trained_policy_is_used_as_it_is(graph, model_file, tmp_path):
     base = load_model(model_file)
     observer = WindowObserver(3, memory=True, action_shift=Translation(base).action_shift)
     settings = AgentSettings().changed(zero_init=False, interval=5, blend_s=0.2, training_noise_m=0.014)
-    spec = settings.algorithm(observer.spec, 3, seed=1)
+    spec = sac_gmm.algorithm(observer.spec, 3, settings, seed=1)
     policy = spec.build().policy
     about = {"settings": settings.to_json(), "model_id": base.model_id, "episodes_trained": 7}
     path = tmp_path / "policy.bin"

@@ -16,7 +16,10 @@ from sac_gmm_nodes.common.qos import RELIABLE
 
 _QUEUE = 30  # pictures that the network may hold
 _IN_FLIGHT = 4  # pictures that the recorder may be behind
-_PATIENCE_S = 5.0  # a recorder that says nothing for so long is waited for no more, until it says something again
+# A recorder that says nothing for so long is no longer waited for, until it says something again. Before its first word
+# it may still be loading its model, which takes long on a busy machine.
+_PATIENCE_S = 5.0
+_FIRST_PATIENCE_S = 60.0
 
 
 class PictureSender:
@@ -34,6 +37,7 @@ class PictureSender:
         self._info = node.create_publisher(CameraInfo, "camera/camera_info", qos)
         self._waiting: deque[int] = deque(maxlen=_QUEUE)
         self._patient = reliable
+        self._patience_s = _FIRST_PATIENCE_S
         if reliable:
             node.create_subscription(Header, "hand/looked_at", self._on_looked_at, RELIABLE)
 
@@ -50,13 +54,13 @@ class PictureSender:
 
     def wait(self, turn: Callable[[], None]) -> None:
         """Run `turn` (which must run callbacks) until the recorder has looked at nearly all that was sent."""
-        end_s = time.monotonic() + _PATIENCE_S
+        end_s = time.monotonic() + self._patience_s
         while self._patient and len(self._waiting) > _IN_FLIGHT:
             turn()
             self._patient = time.monotonic() < end_s
 
     def _on_looked_at(self, message: Header) -> None:
-        self._patient = True
+        self._patient, self._patience_s = True, _PATIENCE_S
         stamp_ns = nanoseconds(message.stamp)
         while self._waiting and self._waiting[0] <= stamp_ns:
             self._waiting.popleft()
