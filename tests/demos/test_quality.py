@@ -60,3 +60,18 @@ def test_streams_count_what_is_missing():
     assert report.longest_gap_s == pytest.approx(0.03)
     assert check_stream(np.array([], np.int64)).count == 0
     assert check_stream(np.array([5])).rate_hz == 0.0
+
+
+def test_the_rate_of_a_bursty_stream_is_count_over_duration():
+    at = np.arange(400) // 4 * 8_000_000 + np.arange(400) % 4 * 700
+    report = check_stream(at)
+    assert report.rate_hz == pytest.approx(500.0, rel=0.02) and report.dropped == 0
+
+
+def test_bursts_are_named(make_demonstration):
+    whole = make_demonstration()
+    assert check_demonstration(whole).problems == ()
+    report = check_demonstration(
+        Demonstration(whole.time_s, whole.position_m, whole.velocity_m_s, whole.target_m, meta={"in_bursts": 300})
+    )
+    assert any("came in bursts: 300 of" in text for text in report.problems)

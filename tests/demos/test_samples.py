@@ -84,3 +84,26 @@ def test_bad_input_is_named(make_demonstration):
         to_training_set([still(make_demonstration)], 30.0)
     with pytest.raises(UserError, match="different frames"):
         to_training_set([make_demonstration(), make_demonstration(frame_id="world")], 30.0)
+
+
+@pytest.mark.parametrize("apart_s", [1e-9, 1e-7, 1e-5])
+def test_stamps_in_bursts_make_no_more_samples_than_the_motion_has(make_demonstration, apart_s):
+    d = make_demonstration(rate_hz=400.0)
+    i = np.arange(d.n_samples)
+    at_s = i // 8 * 8 / 400.0 + i % 8 * apart_s
+    bursty = Demonstration(at_s, d.position_m, d.velocity_m_s, d.target_m)
+    x, v, lengths = to_training_set([bursty], 30.0)
+    assert abs(int(lengths[0]) - int(to_training_set([d], 30.0)[2][0])) <= 2
+    assert np.linalg.norm(v, axis=1).max() < 1.2 * np.linalg.norm(d.velocity_m_s, axis=1).max()
+
+
+def test_what_would_make_endless_samples_is_refused(make_demonstration):
+    d = make_demonstration()
+    with pytest.raises(UserError, match="up to 1000"):
+        to_training_set([d], 1e6)
+    late = np.append(d.time_s, d.time_s[-1] + 1e8)  # the last stamp is of another clock
+    long = Demonstration(
+        late, np.vstack((d.position_m, d.position_m[-1:])), np.vstack((d.velocity_m_s, np.zeros((1, 3)))), d.target_m
+    )
+    with pytest.raises(UserError, match="cut it to the motion"):
+        to_training_set([long], 30.0)

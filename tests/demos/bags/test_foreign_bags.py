@@ -73,3 +73,25 @@ def test_messages_without_a_header_stand_where_they_came(tmp_path):
         writer.write("/state/pose", pose_stamped(5, "base", [0, 0, 0]))
         writer.write("/note", typestore().types["std_msgs/msg/String"]("here"), log_time_ns=7)
     assert writer.counts == {"/state/pose": 1, "/note": 1}
+
+
+def bag_of_stamps(path, stamps_ns):
+    with EpisodeBagWriter(path, {"/state/pose": POSE}) as writer:
+        for i, stamp_ns in enumerate(stamps_ns):
+            writer.write("/state/pose", pose_stamped(int(stamp_ns), "base", [0.001 * i, 0, 0]))
+    return path
+
+
+def test_of_stamps_in_bursts_the_last_is_read(tmp_path):
+    i = np.arange(120)
+    stamps = 10**18 + i // 3 * 12_000_000 + i % 3 * 900
+    demonstration = read_demonstration(bag_of_stamps(tmp_path / "bag", stamps), TopicNames(target=(0, 0, 0)))
+    assert demonstration.position_m[:, 0] == pytest.approx(0.001 * i[2::3])
+    assert demonstration.meta["in_bursts"] == 80
+    assert np.abs(demonstration.velocity_m_s[:, 0] - 0.25).max() < 1e-3
+
+
+def test_stamps_of_two_clocks_are_refused(tmp_path):
+    stamps = np.concatenate((np.arange(5) * PERIOD_NS, 17 * 10**17 + np.arange(50) * PERIOD_NS))
+    with pytest.raises(UserError, match=r"sample 5 of /state/pose is stamped 17\d* s after .* mixes clocks"):
+        read_demonstration(bag_of_stamps(tmp_path / "bag", stamps), TopicNames(target=(0, 0, 0)))

@@ -124,3 +124,13 @@ def test_what_cannot_be_used_is_refused_in_words():
         CleaningSettings(max_gap_s=-1)
     with pytest.raises(UserError, match="must open above"):
         CleaningSettings(close_m=0.1)
+
+
+@pytest.mark.parametrize("apart_s", [1e-9, 1e-6, 1e-4])
+def test_pictures_stamped_in_bursts_make_no_more_samples_than_there_were(apart_s):
+    track = made_track(seconds=4.0, rate_hz=60.0)
+    i = np.arange(track.time_s.size)
+    bursty = HandTrack(i // 3 * 3 / 60.0 + i % 3 * apart_s, *list(vars(track).values())[1:])
+    motion = clean(bursty)
+    assert motion.time_s.size == pytest.approx(80, abs=1)
+    assert motion.quality.dropped == 0 and motion.quality.top_speed_m_s < 0.4

@@ -11,12 +11,12 @@ import numpy.typing as npt
 
 from sac_gmm.core.errors import UserError
 from sac_gmm.demos.demonstration import Demonstration
+from sac_gmm.core.stamps import MAX_GAP_S, is_uneven, usual_period_s
 
 # What a person is told about; chosen so that a healthy 30 Hz recording is silent.
 MIN_DURATION_S = 0.5
 MIN_RATE_HZ = 10.0
 MAX_DROPPED_SHARE = 0.01
-MAX_GAP_S = 0.2
 MAX_STEP_SPEED_M_S = 2.0
 MIN_PATH_M = 0.02
 MAX_END_SPREAD_M = 0.05
@@ -28,7 +28,8 @@ class StreamReport:
 
     Attributes:
         count: Messages.
-        rate_hz: One over the median period; 0 with fewer than two messages.
+        rate_hz: One over the median period, or count over duration where stamps come in bursts; 0 with fewer than two
+            messages.
         dropped: Messages that are missing, if they should come at that rate.
         longest_gap_s: Longest time between two messages.
     """
@@ -57,9 +58,10 @@ def check_stream(stamps_ns: npt.NDArray[np.int64]) -> StreamReport:
     periods_s = np.diff(np.unique(stamps_ns)) * 1e-9
     if periods_s.size == 0:
         return StreamReport(int(stamps_ns.size), 0.0, 0, 0.0)
-    period_s = float(np.median(periods_s))
+    period_s = usual_period_s(periods_s)
+    rate_hz = periods_s.size / float(periods_s.sum()) if is_uneven(periods_s) else 1.0 / period_s
     dropped = int(np.sum(np.maximum(np.rint(periods_s / period_s) - 1.0, 0.0)))
-    return StreamReport(int(stamps_ns.size), 1.0 / period_s, dropped, float(periods_s.max()))
+    return StreamReport(int(stamps_ns.size), rate_hz, dropped, float(periods_s.max()))
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,7 @@ class DemonstrationReport:
         name: Its name.
         n_samples: Samples.
         duration_s: From first to last sample.
-        rate_hz: One over the median period.
+        rate_hz: As in `StreamReport`.
         dropped: Samples missing at that rate.
         longest_gap_s: Longest time between samples.
         jitter_s: Standard deviation of the period.
@@ -147,6 +149,12 @@ def check_demonstration(demonstration: Demonstration) -> DemonstrationReport:
     if top_speed > MAX_STEP_SPEED_M_S:
         at = int(np.argmax(steps_m / periods_s))
         problems.append(f"jumps {steps_m[at] * 1e3:.0f} mm after sample {at} ({top_speed:.1f} m/s)")
+    in_bursts = int(demonstration.meta.get("in_bursts", 0))
+    if in_bursts > MAX_DROPPED_SHARE * (demonstration.n_samples + in_bursts):
+        problems.append(
+            f"came in bursts: {in_bursts} of {demonstration.n_samples + in_bursts} samples are stamped at almost the "
+            "same time as the next and were left out; stamp them when they are measured, not when they arrive"
+        )
     spread_m = float(demonstration.meta.get("target_spread_m", 0.0))
     if spread_m > 1e-3:
         problems.append(f"has a target that moved {spread_m * 1e3:.0f} mm; the last one is used")

@@ -10,9 +10,12 @@ import numpy.typing as npt
 
 from sac_gmm.core.errors import UserError
 from sac_gmm.demos.demonstration import Demonstration
+from sac_gmm.core.stamps import usual_period_s
 
 SMOOTHING_WINDOW_S = 0.3  # hands tremble at 8-12 Hz, demonstrated motions change within half a second
 STANDSTILL_SHARE = 0.05  # of the demonstration's own fast speed
+MAX_RATE_HZ = 1000.0  # no hand and no arm moves so fast that more would say more
+MAX_GRID = 2_000_000  # samples of one demonstration: half an hour at 1 kHz, a day at 20 Hz
 STANDSTILL_MARGIN_S = 0.1  # kept on either side of the motion: the start and the approach to the end
 
 
@@ -39,8 +42,8 @@ def to_training_set(
     """
     if not demonstrations:
         raise UserError("there is no demonstration to fit: name one bag or more")
-    if not (np.isfinite(rate_hz) and rate_hz > 0.0):
-        raise UserError(f"the sampling rate is {rate_hz} Hz, expected a positive number")
+    if not 0.0 < rate_hz <= MAX_RATE_HZ:
+        raise UserError(f"the sampling rate is {rate_hz} Hz, expected a positive number up to {MAX_RATE_HZ:g}")
     frames = sorted({demonstration.frame_id for demonstration in demonstrations})
     if len(frames) > 1:
         raise UserError(f"the demonstrations are given in different frames ({', '.join(frames)}): use one base frame")
@@ -78,7 +81,12 @@ def _smooth(
     from scipy.signal import savgol_filter  # takes a second to load, which whoever only reads bags need not wait for
 
     time_s = demonstration.time_s - demonstration.time_s[0]
-    step_s = min(float(np.median(np.diff(time_s))), 1.0 / rate_hz)
+    step_s = max(min(usual_period_s(np.diff(time_s)), 1.0 / rate_hz), 1.0 / MAX_RATE_HZ)
+    if time_s[-1] / step_s > MAX_GRID:
+        raise UserError(
+            f"{demonstration.name}: {time_s[-1]:.0f} s at {1.0 / step_s:.6g} Hz are more than {MAX_GRID} samples: cut "
+            "it to the motion (`sac-gmm demos trim --start-s … --end-s …`), or take a lower rate"
+        )
     n_grid = max(int(np.ceil(time_s[-1] / step_s - 1e-9)) + 1, 4)
     grid_s = np.linspace(0.0, time_s[-1], n_grid)
     step_s = float(grid_s[1])

@@ -18,6 +18,7 @@ from sac_gmm.core.errors import UserError
 from sac_gmm.demos.bags.bag_file import EPISODE_END, SIDECAR
 from sac_gmm.demos.bags.message_types import POSE, STATE_POSE, STATE_TWIST, TARGET_POSE, TWIST, typestore
 from sac_gmm.demos.demonstration import MIN_SAMPLES, Demonstration
+from sac_gmm.core.stamps import last_of_bursts
 
 # Message types that hold what is wanted, and where in them.
 POSITION_IN = {
@@ -32,6 +33,7 @@ VELOCITY_IN = {
     "geometry_msgs/msg/TwistWithCovarianceStamped": "twist.twist.linear",
     "geometry_msgs/msg/Vector3Stamped": "vector",
 }
+LONGEST_GAP_S = 3600.0  # between two samples; a person who pauses for longer begins a new recording
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,7 @@ def read_demonstration(bag: Path | str, names: TopicNames | None = None) -> Demo
     """Read one episode.
 
     Topics may stand in a namespace (`/lbr/state/pose`). Samples are taken at the stamps of `state/pose`; a state that
-    was published again with the same stamp counts once. The target is the last one said. Without `state/twist` the
+    was published again with the same stamp counts once, and of a burst of stamps the last one counts. The target is the last one said. Without `state/twist` the
     velocity is the difference quotient of the positions.
 
     Args:
@@ -93,6 +95,9 @@ def read_demonstration(bag: Path | str, names: TopicNames | None = None) -> Demo
     if isinstance(end_ns := sidecar.get(EPISODE_END), int):
         of_episode = stamps_ns <= end_ns
         stamps_ns, position_m = stamps_ns[of_episode], position_m[of_episode]
+    kept = last_of_bursts(stamps_ns)
+    in_bursts = int(np.sum(~kept))
+    stamps_ns, position_m = stamps_ns[kept], position_m[kept]
     if detected:
         target_series = np.array([_checked(path, detected[0], i) for i in range(len(detected[0].messages))])
         if isinstance(end_ns, int):  # one that is stamped later is the next episode's, unless there is no other
@@ -100,12 +105,13 @@ def read_demonstration(bag: Path | str, names: TopicNames | None = None) -> Demo
             target_series = target_series[said_ns <= end_ns] if said_ns.min() <= end_ns else target_series
     else:
         target_series = np.array([names.target], np.float64)
-    time_s = (stamps_ns - stamps_ns[0]) * 1e-9
     if stamps_ns.size < MIN_SAMPLES:
         raise UserError(
             f"{path}: topic {pose.topic} holds {stamps_ns.size} different stamps of its episode, expected at least "
             f"{MIN_SAMPLES}: the clock stood still or the episode was over at once; record it again"
         )
+    time_s = (stamps_ns - stamps_ns[0]) * 1e-9
+    _refuse_long_gap(path, pose.topic, time_s)
     # What a driver measures in the frame of its tool cannot be turned without its orientation.
     if len(twist.messages) >= 2 and all(message.header.frame_id == frame_id for message in twist.messages):
         twist_ns, measured = _series(path, twist)
@@ -117,6 +123,7 @@ def read_demonstration(bag: Path | str, names: TopicNames | None = None) -> Demo
         "name": path.name,
         "bag": str(path),
         "operator": str(sidecar.get("operator", "")),
+        "in_bursts": in_bursts,
         "target_spread_m": float(np.linalg.norm(target_series - target_series[-1], axis=1).max()),
     }
     return Demonstration(time_s, position_m, velocity, target_series[-1], frame_id, str(sidecar.get("task", "")), meta)
@@ -293,6 +300,17 @@ def _series(path: Path, stream: _Stream) -> tuple[npt.NDArray[np.int64], npt.NDA
         stamps.append(stamp_ns)
         vectors.append(_checked(path, stream, i))
     return np.array(stamps, np.int64), np.array(vectors, np.float64)
+
+
+def _refuse_long_gap(path: Path, topic: str, time_s: npt.NDArray[np.float64]) -> None:
+    """Whoever goes through a recording second by second would never come to the end of such a gap."""
+    gaps_s = np.diff(time_s)
+    i = int(np.argmax(gaps_s))
+    if gaps_s[i] > LONGEST_GAP_S:
+        raise UserError(
+            f"{path}: sample {i + 1} of {topic} is stamped {gaps_s[i]:.0f} s after the one before it: the recording "
+            "mixes clocks or sessions (was use_sim_time set on one side only?); record it again"
+        )
 
 
 def _stamp_ns(message: Any) -> int:

@@ -15,6 +15,7 @@ import numpy.typing as npt
 import yaml
 
 from sac_gmm.core.errors import UserError
+from sac_gmm.core.stamps import usual_period_s
 from sac_gmm.demos.bags.bag_file import SIDECAR
 from sac_gmm.demos.bags.bag_reader import read_demonstration
 from sac_gmm.demos.bags.bag_writer import EpisodeBagWriter, EpisodeInfo
@@ -261,7 +262,7 @@ class HandRecorder:
         stamps = np.array(self._stamps_ns, np.int64)
         columns = [np.array(column) for column in zip(*self._rows, strict=True)]
         problems = []
-        period_ns = int(np.median(np.diff(stamps))) if stamps.size > 1 else 0
+        period_ns = round(1e9 * usual_period_s(np.diff(stamps) * 1e-9)) if stamps.size > 1 else 0
         for first in self._parts:
             if not 0 < first < stamps.size:
                 continue

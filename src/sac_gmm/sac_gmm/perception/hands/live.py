@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from sac_gmm.core.stamps import usual_period_s
+
 _RECENT = 60  # pictures that the present rate, speed and jitter are taken from
 _SPEED_SAMPLES = 4
 
@@ -76,8 +78,8 @@ class LiveQuality:
         self._frames += 1
         self._lost += position_m is None
         if len(self._recent) > _SPEED_SAMPLES:
-            period_ns = float(np.median(np.diff([stamp for stamp, _, _ in self._recent])))
-            self._dropped += max(round((stamp_ns - self._recent[-1][0]) / period_ns) - 1, 0)
+            period_s = usual_period_s(np.diff([stamp for stamp, _, _ in self._recent]) * 1e-9)
+            self._dropped += max(round((stamp_ns - self._recent[-1][0]) * 1e-9 / period_s) - 1, 0)
         self._recent.append((stamp_ns, position_m, track_s))
 
     def report(self) -> LiveReport:
@@ -88,7 +90,7 @@ class LiveQuality:
         stamps_s = np.array([stamp for stamp, _, _ in recent]) * 1e-9
         seen = np.array([position is not None for _, position, _ in recent])
         places = np.array([np.full(3, np.nan) if position is None else position for _, position, _ in recent])
-        period_s = float(np.median(np.diff(stamps_s)))
+        period_s = usual_period_s(np.diff(stamps_s))
         last = slice(-_SPEED_SAMPLES, None)
         speed = 0.0
         if seen[last].all():

@@ -16,6 +16,7 @@ from scipy.signal import savgol_filter
 from scipy.spatial.transform import Rotation, Slerp
 
 from sac_gmm.core.errors import UserError
+from sac_gmm.core.stamps import last_of_bursts, usual_period_s
 
 Array = npt.NDArray[np.float64]
 
@@ -135,6 +136,7 @@ def clean(track: HandTrack, settings: CleaningSettings | None = None) -> HandMot
         UserError: The hand was never seen, or nowhere for long enough.
     """
     settings = settings or CleaningSettings()
+    track = _without_bursts(track)
     T = track.time_s.size
     seen = np.isfinite(track.position_m).all(axis=1)
     if not seen.any():
@@ -149,7 +151,7 @@ def clean(track: HandTrack, settings: CleaningSettings | None = None) -> HandMot
         )
     piece = max(pieces, key=lambda rows: track.time_s[rows[-1]] - track.time_s[rows[0]])
     periods = np.diff(track.time_s)
-    period = float(np.median(periods))
+    period = usual_period_s(periods)
     kept = [float(track.time_s[rows[-1]] - track.time_s[rows[0]]) for rows in pieces]
 
     at = track.time_s[piece]
@@ -180,6 +182,12 @@ def clean(track: HandTrack, settings: CleaningSettings | None = None) -> HandMot
     return HandMotion(grid, position, rotation, opening, closed, quality)
 
 
+def _without_bursts(track: HandTrack) -> HandTrack:
+    """One row of each burst of pictures that a camera's driver hands over, and stamps, at once."""
+    kept = last_of_bursts(np.rint(1e9 * track.time_s).astype(np.int64))
+    return track if kept.all() else HandTrack(*(column[kept] for column in vars(track).values()))
+
+
 def _outliers(track: HandTrack, good: npt.NDArray[np.bool_], settings: CleaningSettings) -> npt.NDArray[np.bool_]:
     """(T,) which samples lie far from the median of those around them (Hampel's filter), in position or direction."""
     found = np.zeros(track.time_s.size, bool)
@@ -208,7 +216,7 @@ def _pieces(track: HandTrack, good: npt.NDArray[np.bool_], settings: CleaningSet
     if track.time_s.size < MIN_SAMPLES:
         return []
     rows = np.flatnonzero(good)
-    longest_s = max(settings.max_gap_s, 1.5 * float(np.median(np.diff(track.time_s)))) + 1e-6
+    longest_s = max(settings.max_gap_s, 1.5 * usual_period_s(np.diff(track.time_s))) + 1e-6
     while rows.size:
         gaps = np.diff(track.time_s[rows])
         speed = np.linalg.norm(np.diff(track.position_m[rows], axis=0), axis=1) / gaps
