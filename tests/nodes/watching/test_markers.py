@@ -91,3 +91,13 @@ def test_what_is_shown_no_more_is_taken_away_first(graph):
         topic.show(balls[:count])
         graph.wait(lambda: heard, "the markers")
         assert [marker.action for marker in heard.pop().markers] == expected
+
+
+@pytest.mark.parametrize("variances", [[1e-2, 0.0, 0.0], [1e-2, 1e-2, 0.0], [0.0, 0.0, 1e-20]])
+def test_motions_along_an_axis_or_in_a_plane_are_drawn_with_some_thickness(variances):
+    """The floor is what a fit leaves at least; RViz refuses a scale of zero and a turn that is not one."""
+    model = mixture([[0.1, 0.0, 0.0]], [np.diag(variances) + 1e-12 * np.eye(3)], [1.0])
+    [seen] = markers.ellipsoids("base", model, np.zeros(3), 2.0, GREY, HEAD)
+    assert (point_array(seen.scale) >= 0.001).all()
+    turn = seen.pose.orientation
+    assert turn.x**2 + turn.y**2 + turn.z**2 + turn.w**2 == pytest.approx(1.0)

@@ -16,6 +16,8 @@ ENDINGS = (".png", ".pdf", ".svg")
 _GRID = 26
 _DEMO, _ROLLOUT, _ELLIPSE = "0.55", "tab:red", "tab:blue"
 _N_SIGMA = 2.0
+_ROOM = 0.12  # of the motion, on each side of it
+_LEAST_SHARE = 0.25  # of the motion that a picture shows across it
 
 
 def draw(path: Path, skill: SkillModel, x: Array, v: Array, lengths: Any, dt_s: float) -> None:
@@ -79,22 +81,24 @@ def draw_plane(axis: Any, skill: SkillModel, x: Array, demos: list[Array], paths
 
     shown = [i, j]
     low, high = x[:, shown].min(axis=0), x[:, shown].max(axis=0)
-    room = 0.12 * (high - low).max()
+    # A motion along an axis has no width across it: the picture then has some of its length.
+    room = _ROOM * max((high - low).max(), _LEAST_SHARE * np.ptp(x, axis=0).max())
     grid = [np.linspace(low[a] - room, high[a] + room, _GRID) for a in range(2)]
     points = np.stack(np.meshgrid(*grid), axis=-1).reshape(-1, 2)
     states = x[cKDTree(x[:, shown]).query(points)[1]].copy()
     states[:, shown] = points
     field = Regressor(skill.mixture).batch(states)[:, shown].reshape(_GRID, _GRID, 2)
-    axis.streamplot(
-        1e3 * grid[0],
-        1e3 * grid[1],
-        field[..., 0],
-        field[..., 1],
-        color="0.86",
-        density=1.2,
-        linewidth=0.7,
-        arrowsize=0.7,
-    )
+    if field.any():  # seen along a straight motion there is nothing that flows
+        axis.streamplot(
+            1e3 * grid[0],
+            1e3 * grid[1],
+            field[..., 0],
+            field[..., 1],
+            color="0.86",
+            density=1.2,
+            linewidth=0.7,
+            arrowsize=0.7,
+        )
     for k, outline in enumerate(1e3 * skill.mixture.outlines(shown, _N_SIGMA)):
         axis.fill(*outline.T, color=_ELLIPSE, alpha=0.12, label="Gaussians (2 sigma)" if k == 0 else None)
         axis.plot(*outline.T, color=_ELLIPSE, lw=0.6, alpha=0.6)
