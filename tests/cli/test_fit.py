@@ -93,3 +93,40 @@ def test_bags_of_different_tasks_are_not_mixed(tmp_path, capsys):
     assert "different tasks (push, reach)" in capsys.readouterr().err
     assert main(["fit", str(tmp_path / "of_"), str(tmp_path / "of_push"), *output]) == 0
     assert load_model(tmp_path / "m.npz").meta["task"] == "push"
+
+
+def write_circles(folder):
+    """Once round, ending a few millimetres from the start: stirring, say."""
+    time_s = np.arange(0.0, 4.0, 1 / 60)
+    s = time_s / time_s[-1]
+    turn = 2 * np.pi * (10 * s**3 - 15 * s**4 + 6 * s**5)
+    for i in range(3):
+        radius = 0.07 + 0.01 * i
+        circle = radius * np.column_stack((np.cos(turn) - 1.0, np.sin(turn), 0.0 * turn))
+        position = [0.4, 0.2, 0.1] + circle + (1 - s)[:, None] * [0.003, 0.002 * i, 0.001]
+        velocity = np.gradient(position, time_s, axis=0)
+        write_demonstration(folder / f"stir_{i}", Demonstration(time_s, position, velocity, [0.4, 0.2, 0.1]))
+
+
+@pytest.mark.parametrize("kind", ["lpv_ds", "seds"])
+def test_a_skill_that_does_not_go_the_way_that_was_shown_is_no_success(kind, tmp_path, capsys):
+    write_circles(tmp_path / "bags")
+    output = tmp_path / "stir.npz"
+    assert main(["fit", str(tmp_path / "bags"), "--model", kind, "-k", "4", "-o", str(output), "--plot", "none"]) == 0
+    text = capsys.readouterr().out
+    assert "% of the way shown" in text
+    for i in range(3):
+        assert f"problem: stir_{i}: from its start the skill goes" in text
+    assert "fit a skill to each part" in text
+    assert main(["inspect", str(output)]) == 0
+    assert "problem      stir_0: from its start" in capsys.readouterr().out
+    assert main(["demos", "check", str(tmp_path / "bags")]) == 1
+    assert "problem: stir_2 ends" in capsys.readouterr().out
+
+
+def test_a_reach_that_is_repeated_has_no_problem(tmp_path, capsys):
+    write_bags(tmp_path / "bags")
+    output = tmp_path / "reach.npz"
+    assert main(["fit", str(tmp_path / "bags"), "-k", "4", "-o", str(output), "--plot", "none"]) == 0
+    assert "problem" not in capsys.readouterr().out
+    assert "problems" not in load_model(output).meta

@@ -15,6 +15,7 @@ def test_a_fit_is_described_with_its_errors_and_its_certificate():
     text = describe_fit(fitted)
     assert f"lpv_ds with 5 Gaussians from 5 demonstrations ({len(fitted.x)} samples)" in text
     assert f"after {3 * max(fitted.lengths) / 30:.1f} s" in text and fitted.skill.model_id in text
+    assert "% of the way shown, and pass every point of it within" in text
     assert "certificate      holds: from everywhere to the attractor" in text
 
 

@@ -64,6 +64,8 @@ def fit(
     fitted = fit_bags(paths, model, _count(components), rate_hz=rate_hz, seed=seed, names=names)
     save_model(output, fitted.skill)
     print(describe_fit(fitted))
+    for problem in fitted.problems:
+        print(f"problem: {problem}")
     print(f"wrote {output}")
     if picture is not None:
         from sac_gmm.report.skill_figure import draw

@@ -50,10 +50,12 @@ def inspect(file: tyro.conf.Positional[Path], json: Path | None = None) -> int:
     if facts["certificate_true"] is not None:
         print(f"  checked      {'true for these numbers' if facts['certificate_true'] else 'FALSE for these numbers'}")
     for name, value in skill.meta.items():
-        if name not in ("task", "frame"):
+        if name not in ("task", "frame", "problems"):
             print(
                 f"  {name:<12} {', '.join(f'{k} {v}' for k, v in value.items()) if isinstance(value, dict) else value}"
             )
+    for problem in skill.meta.get("problems", ()):
+        print(f"  problem      {problem}")
     print(f"\n  prior   mean {' '.join(names)} (mm)          mean velocity (mm/s)        half axes (mm)")
     for component in facts["components"]:
         print(

@@ -20,6 +20,11 @@ MAX_DROPPED_SHARE = 0.01
 MAX_STEP_SPEED_M_S = 2.0
 MIN_PATH_M = 0.02
 MAX_END_SPREAD_M = 0.05
+MIN_CHORD_SHARE = 0.2  # of the way, from its start to its end
+SPLIT_REMEDY = (
+    "a skill is told its position alone, so it cannot come back to where it was: cut a motion that does where it turns "
+    "back (`sac-gmm demos trim --start-s … --end-s …`) and fit a skill to each part"
+)
 
 
 @dataclass(frozen=True)
@@ -185,7 +190,7 @@ def check_set(demonstrations: Sequence[Demonstration]) -> SetReport:
     reports = tuple(check_demonstration(demonstration) for demonstration in demonstrations)
     end_spread = _spread_m([demonstration.relative_m[-1] for demonstration in demonstrations])
     start_spread = _spread_m([demonstration.relative_m[0] for demonstration in demonstrations])
-    problems = []
+    problems = _closed(reports, demonstrations)
     if end_spread > MAX_END_SPREAD_M:
         problems.append(f"the demonstrations end {end_spread * 1e3:.0f} mm apart: do they show the same skill?")
     frames = sorted({demonstration.frame_id for demonstration in demonstrations})
@@ -195,6 +200,17 @@ def check_set(demonstrations: Sequence[Demonstration]) -> SetReport:
     if len(tasks) > 1:
         problems.append(f"the demonstrations are of different tasks: {', '.join(task or 'unknown' for task in tasks)}")
     return SetReport(reports, end_spread, start_spread, tuple(problems))
+
+
+def _closed(reports: Sequence[DemonstrationReport], demonstrations: Sequence[Demonstration]) -> list[str]:
+    """Motions that come back to where they began: good recordings, but no skill repeats them."""
+    chords_m = [float(np.linalg.norm(d.relative_m[-1] - d.relative_m[0])) for d in demonstrations]
+    closed = [
+        f"{report.name} ends {1e3 * chord_m:.0f} mm from its start after {report.path_m:.2f} m of way"
+        for report, chord_m in zip(reports, chords_m, strict=True)
+        if report.path_m >= MIN_PATH_M and chord_m < MIN_CHORD_SHARE * report.path_m
+    ]
+    return [*closed, SPLIT_REMEDY] if closed else []
 
 
 def _spread_m(points: list[npt.NDArray[np.float64]]) -> float:

@@ -5,20 +5,16 @@ from __future__ import annotations
 import numpy as np
 
 from sac_gmm.methods.sac_gmm.fit_bags import FittedSkill
-from sac_gmm.models import Regressor, SkillModel, rollout
+from sac_gmm.models import Regressor, SkillModel
 from sac_gmm.models.fields import metrics
-
-_ROLLOUT_TIME = 3.0  # times the longest demonstration
 
 
 def describe_fit(fitted: FittedSkill) -> str:
     """A few lines on how well a skill follows its demonstrations."""
     skill, x = fitted.skill, fitted.x
     predicted = Regressor(skill.mixture).batch(x)
-    starts = x[np.concatenate([[0], np.cumsum(fitted.lengths)[:-1]])]
-    n_steps = int(_ROLLOUT_TIME * max(fitted.lengths))
-    ends = rollout(skill, starts, 1.0 / fitted.rate_hz, n_steps, integrator="rk4", check_step=False)[-1]
-    miss_mm = 1e3 * np.linalg.norm(ends - skill.attractor, axis=1)
+    likeness = fitted.likeness
+    miss_mm, share = 1e3 * likeness.miss_m, 100.0 * np.minimum(likeness.way_share, 99.0)
     return "\n".join(
         [
             f"{skill.kind} with {skill.mixture.n_components} Gaussians from {len(fitted.lengths)} demonstrations "
@@ -26,7 +22,9 @@ def describe_fit(fitted: FittedSkill) -> str:
             f"  velocity error   {1e3 * metrics.velocity_rmse(predicted, fitted.v):.1f} mm/s (RMSE), "
             f"direction error {metrics.direction_error(predicted, fitted.v):.3f} (0..2)",
             f"  rollouts         end {miss_mm.min():.1f} to {miss_mm.max():.1f} mm from the attractor "
-            f"after {n_steps / fitted.rate_hz:.1f} s",
+            f"after {likeness.duration_s:.1f} s",
+            f"                   go {share.min():.0f} to {share.max():.0f} % of the way shown, and pass every point of it "
+            f"within {1e3 * likeness.off_m.max():.0f} mm",
             f"  certificate      {describe_certificate(skill)}",
             f"  model id         {skill.model_id}",
         ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -52,4 +53,7 @@ def fit_base_skill(task: str, kind: Kind = "lpv_ds", demonstrations: Path = Path
 
     chosen = base_skill(task)
     paths = find_bags((demonstrations / chosen.bags,))
-    return fit_bags(paths, kind, chosen.components, task=task, rate_hz=CONTROL_RATE_HZ).skill
+    fitted = fit_bags(paths, kind, chosen.components, task=task, rate_hz=CONTROL_RATE_HZ)
+    for problem in fitted.problems:
+        print(f"problem of the base skill: {problem}", file=sys.stderr)
+    return fitted.skill

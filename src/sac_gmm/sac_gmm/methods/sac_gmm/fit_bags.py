@@ -12,7 +12,12 @@ import numpy.typing as npt
 
 from sac_gmm.core.errors import UserError
 from sac_gmm.demos import Demonstration, TopicNames, read_demonstration, to_training_set
+from sac_gmm.demos.quality import SPLIT_REMEDY
 from sac_gmm.models import Kind, SkillModel, fit_skill
+from sac_gmm.models.fields.likeness import Likeness, compare_ways
+
+MIN_WAY_SHARE, MAX_WAY_SHARE = 0.75, 2.0  # of a demonstration's length, for a rollout that goes the same way
+MAX_OFF_SHARE = 0.5  # of a demonstration's reach
 
 
 @dataclass(frozen=True)
@@ -25,6 +30,8 @@ class FittedSkill:
         v: (N, 3) velocities, m/s.
         lengths: (n,) samples of each demonstration, in order.
         rate_hz: Samples per second.
+        likeness: How the skill's ways compare with those shown.
+        problems: What a person should know before the skill is used, in sentences; empty when all is well.
     """
 
     skill: SkillModel
@@ -32,6 +39,8 @@ class FittedSkill:
     v: npt.NDArray[np.float64]
     lengths: npt.NDArray[np.int64]
     rate_hz: float
+    likeness: Likeness
+    problems: tuple[str, ...]
 
 
 def fit_bags(
@@ -62,10 +71,34 @@ def fit_bags(
     task = _task(demonstrations) if task is None else task
     x, v, lengths = to_training_set(demonstrations, rate_hz)
     skill = fit_skill(kind, x, v, lengths.tolist(), components, seed)
+    likeness = compare_ways(skill, x, lengths.tolist(), 1.0 / rate_hz)
+    problems = tuple(_way_problems(likeness, demonstrations))
     skill.meta.update(
         task=task, frame=demonstrations[0].frame_id, rate_hz=rate_hz, demonstrations=[path.name for path in paths]
     )
-    return FittedSkill(skill, x, v, lengths, rate_hz)
+    if problems:
+        skill.meta["problems"] = list(problems)
+    return FittedSkill(skill, x, v, lengths, rate_hz, likeness, problems)
+
+
+def _way_problems(likeness: Likeness, demonstrations: Sequence[Demonstration]) -> list[str]:
+    """Which demonstrations the skill does not repeat, though it may well arrive."""
+    problems = []
+    for demonstration, share, off_m, reach_m in zip(
+        demonstrations, likeness.way_share, likeness.off_m, likeness.reach_m, strict=True
+    ):
+        if share < MIN_WAY_SHARE:
+            problems.append(
+                f"{demonstration.name}: from its start the skill goes {100 * share:.0f} % of the way that was shown, and "
+                f"stays up to {1e3 * off_m:.0f} mm away from it"
+            )
+        elif share > MAX_WAY_SHARE or off_m > MAX_OFF_SHARE * reach_m:
+            problems.append(
+                f"{demonstration.name}: from its start the skill goes another way than was shown, "
+                f"{min(share, 99.0):.1f} times as long and up to {1e3 * off_m:.0f} mm away from it: try another number "
+                "of components or kind of model"
+            )
+    return [*problems, SPLIT_REMEDY] if problems else []
 
 
 def _task(demonstrations: Sequence[Demonstration]) -> str:
