@@ -7,6 +7,7 @@ from sac_gmm.cli import fit
 from sac_gmm.cli.main import main
 from sac_gmm.core.errors import UserError
 from sac_gmm.demos import Demonstration, write_demonstration
+from sac_gmm.methods.sac_gmm.base_skill import fit_base_skill
 from sac_gmm.models import certify, load_model
 
 
@@ -130,3 +131,36 @@ def test_a_reach_that_is_repeated_has_no_problem(tmp_path, capsys):
     assert main(["fit", str(tmp_path / "bags"), "-k", "4", "-o", str(output), "--plot", "none"]) == 0
     assert "problem" not in capsys.readouterr().out
     assert "problems" not in load_model(output).meta
+
+
+def test_what_check_objects_to_is_said_by_the_fit_and_kept_in_the_model(tmp_path, capsys):
+    """Centimetres and a jump: each makes a useless skill, whatever its certificate."""
+    time_s = np.arange(0.0, 3.0, 1 / 30)
+    s = (time_s / time_s[-1])[:, None]
+    for i in range(2):
+        position = 100.0 * ([0.4, 0.0, 0.2] + (1 - s) * [0.3, 0.02 * i, -0.1])
+        position[45:] += 5.0 * i
+        write_demonstration(
+            tmp_path / "bags" / f"cm_{i}",
+            Demonstration(time_s, position, np.gradient(position, time_s, axis=0), [40.0, 0.0, 20.0]),
+        )
+    assert main(["demos", "check", str(tmp_path / "bags")]) == 1
+    objected = [line for line in capsys.readouterr().out.splitlines() if line.startswith("problem: ")]
+    assert any("reaches 32 m from its target" in line for line in objected)
+    assert any("jumps" in line for line in objected)
+    output = tmp_path / "cm.npz"
+    assert main(["fit", str(tmp_path / "bags"), "-k", "2", "-o", str(output), "--plot", "none"]) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert [line for line in objected if line not in said] == []
+    assert [f"problem: {text}" for text in load_model(output).meta["problems"]] == [
+        line for line in said if line.startswith("problem: ")
+    ]
+    assert main(["demos", "export", str(tmp_path / "bags"), "-o", str(tmp_path / "cm.csv")]) == 0
+    assert objected[0] in capsys.readouterr().err
+
+
+def test_a_base_skill_says_what_is_wrong_with_its_demonstrations(tmp_path, capsys):
+    write_circles(tmp_path / "peg")
+    skill = fit_base_skill("peg", "lpv_ds", tmp_path)
+    assert "stir_0" in skill.meta["problems"][0]
+    assert "problem of the base skill: stir_0" in capsys.readouterr().err

@@ -92,7 +92,7 @@ def test_stamps_in_bursts_make_no_more_samples_than_the_motion_has(make_demonstr
     i = np.arange(d.n_samples)
     at_s = i // 8 * 8 / 400.0 + i % 8 * apart_s
     bursty = Demonstration(at_s, d.position_m, d.velocity_m_s, d.target_m)
-    x, v, lengths = to_training_set([bursty], 30.0)
+    _, v, lengths = to_training_set([bursty], 30.0)
     assert abs(int(lengths[0]) - int(to_training_set([d], 30.0)[2][0])) <= 2
     assert np.linalg.norm(v, axis=1).max() < 1.2 * np.linalg.norm(d.velocity_m_s, axis=1).max()
 

@@ -44,7 +44,7 @@ def test_there_and_back_arrives_but_is_not_gone():
 
 
 def test_a_way_that_runs_off_gives_numbers():
-    x, v, lengths = samples([reach(k) for k in range(2)])
+    x, _, lengths = samples([reach(k) for k in range(2)])
     away = fit_skill("gmm", x, x * 200.0, lengths, 1)  # e^200 within a second
     likeness = compare_ways(away, x, lengths, DT_S)
     assert np.isfinite(likeness.way_share).all() and np.isfinite(likeness.off_m).all()

@@ -68,6 +68,8 @@ def info(bags: Bags, /, names: Names = OUR_NAMES) -> int:
         target = ", ".join(f"{value:.3f}" for value in demonstration.target_m)
         print(f"{bag}")
         print(f"  task      {demonstration.task or 'unknown'}")
+        if (files := demonstration.meta["files"]) > 1:
+            print(f"  files     {files}, read as the one recording that they are")
         print(f"  operator  {demonstration.meta['operator'] or 'unknown'}")
         print(f"  samples   {demonstration.n_samples} in {demonstration.duration_s:.2f} s")
         print(f"  target    ({target}) m in frame '{demonstration.frame_id}'")
@@ -139,7 +141,7 @@ def plot(bags: Bags, /, output: Annotated[Path, tyro.conf.arg(aliases=["-o"])], 
     """
     from sac_gmm.demos import plot as draw
 
-    draw(output, _read(bags, names))
+    draw(output, _read_and_warn(bags, names))
     print(f"wrote {output}")
     return 0
 
@@ -154,7 +156,7 @@ def export(bags: Bags, /, output: Annotated[Path, tyro.conf.arg(aliases=["-o"])]
     """
     from sac_gmm.demos import export as write
 
-    write(output, _read(bags, names))
+    write(output, _read_and_warn(bags, names))
     print(f"wrote {output}")
     return 0
 
@@ -184,6 +186,16 @@ def _read(bags: tuple[Path, ...], names: TopicNames) -> list[Demonstration]:
     from sac_gmm.demos import find_bags, read_demonstration
 
     return [read_demonstration(bag, names) for bag in find_bags(bags)]
+
+
+def _read_and_warn(bags: tuple[Path, ...], names: TopicNames) -> list[Demonstration]:
+    """What `check` would object to is said to whoever does not ask it."""
+    from sac_gmm.demos import check_set
+
+    demonstrations = _read(bags, names)
+    for problem in check_set(demonstrations).all_problems:
+        print(f"problem: {problem}", file=sys.stderr)
+    return demonstrations
 
 
 def _outputs(bags: list[Path], folder: Path) -> list[tuple[Path, Path]]:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from sac_gmm.core.errors import UserError
-from sac_gmm.demos.demonstration import Demonstration
 from sac_gmm.core.stamps import MAX_GAP_S, is_uneven, usual_period_s
+from sac_gmm.demos.bags.split import LONGEST_SPLIT_GAP_S
+from sac_gmm.demos.demonstration import Demonstration
 
 # What a person is told about; chosen so that a healthy 30 Hz recording is silent.
 MIN_DURATION_S = 0.5
@@ -19,7 +21,9 @@ MIN_RATE_HZ = 10.0
 MAX_DROPPED_SHARE = 0.01
 MAX_STEP_SPEED_M_S = 2.0
 MIN_PATH_M = 0.02
+MAX_REACH_M = 10.0  # from the target; longer than any arm
 MAX_END_SPREAD_M = 0.05
+STILL_M = 0.002  # what an arm at rest moves at most between two samples
 MIN_CHORD_SHARE = 0.2  # of the way, from its start to its end
 SPLIT_REMEDY = (
     "a skill is told its position alone, so it cannot come back to where it was: cut a motion that does where it turns "
@@ -60,7 +64,7 @@ def check_stream(stamps_ns: npt.NDArray[np.int64]) -> StreamReport:
     Args:
         stamps_ns: (n,) header stamps in nanoseconds, as they came.
     """
-    periods_s = np.diff(np.unique(stamps_ns)) * 1e-9
+    periods_s = np.asarray(np.diff(np.unique(stamps_ns)), np.float64) * 1e-9
     if periods_s.size == 0:
         return StreamReport(int(stamps_ns.size), 0.0, 0, 0.0)
     period_s = usual_period_s(periods_s)
@@ -160,6 +164,12 @@ def check_demonstration(demonstration: Demonstration) -> DemonstrationReport:
             f"came in bursts: {in_bursts} of {demonstration.n_samples + in_bursts} samples are stamped at almost the "
             "same time as the next and were left out; stamp them when they are measured, not when they arrive"
         )
+    reach_m = float(np.linalg.norm(demonstration.relative_m, axis=1).max())
+    if reach_m > MAX_REACH_M:
+        problems.append(
+            f"reaches {reach_m:.0f} m from its target: positions must be in metres, are these in millimetres? Or are "
+            "pose and target of two different frames?"
+        )
     spread_m = float(demonstration.meta.get("target_spread_m", 0.0))
     if spread_m > 1e-3:
         problems.append(f"has a target that moved {spread_m * 1e3:.0f} mm; the last one is used")
@@ -193,6 +203,10 @@ def check_set(demonstrations: Sequence[Demonstration]) -> SetReport:
     problems = _closed(reports, demonstrations)
     if end_spread > MAX_END_SPREAD_M:
         problems.append(f"the demonstrations end {end_spread * 1e3:.0f} mm apart: do they show the same skill?")
+    problems += [
+        f"{second} goes on where {first} ends: are they parts of one recording?"
+        for first, second in parts_of_one(demonstrations)
+    ]
     frames = sorted({demonstration.frame_id for demonstration in demonstrations})
     if len(frames) > 1:
         problems.append(f"the demonstrations are given in different frames: {', '.join(frames)}")
@@ -200,6 +214,20 @@ def check_set(demonstrations: Sequence[Demonstration]) -> SetReport:
     if len(tasks) > 1:
         problems.append(f"the demonstrations are of different tasks: {', '.join(task or 'unknown' for task in tasks)}")
     return SetReport(reports, end_spread, start_spread, tuple(problems))
+
+
+def parts_of_one(demonstrations: Sequence[Demonstration]) -> list[tuple[str, str]]:
+    """Names of demonstrations of which the second begins when and where the first ends."""
+    known = sorted((d for d in demonstrations if "start_ns" in d.meta), key=lambda d: d.meta["start_ns"])
+    return [(a.name, b.name) for a, b in pairwise(known) if _goes_on(a, b)]
+
+
+def _goes_on(first: Demonstration, second: Demonstration) -> bool:
+    gap_s = 1e-9 * (second.meta["start_ns"] - first.meta["start_ns"]) - first.duration_s
+    way_m = float(np.linalg.norm(second.position_m[0] - first.position_m[-1]))
+    reach_m = 2.0 * gap_s * float(np.linalg.norm(np.diff(first.position_m[-5:], axis=0), axis=1).sum())
+    moving_s = float(first.time_s[-1] - first.time_s[-5:][0])
+    return 0.0 < gap_s <= LONGEST_SPLIT_GAP_S and way_m <= STILL_M + reach_m / moving_s
 
 
 def _closed(reports: Sequence[DemonstrationReport], demonstrations: Sequence[Demonstration]) -> list[str]:

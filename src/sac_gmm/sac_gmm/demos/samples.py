@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from sac_gmm.core.errors import UserError
-from sac_gmm.demos.demonstration import Demonstration
 from sac_gmm.core.stamps import usual_period_s
+from sac_gmm.demos.demonstration import Demonstration
 
 SMOOTHING_WINDOW_S = 0.3  # hands tremble at 8-12 Hz, demonstrated motions change within half a second
 STANDSTILL_SHARE = 0.05  # of the demonstration's own fast speed

@@ -23,8 +23,8 @@ def describe_fit(fitted: FittedSkill) -> str:
             f"direction error {metrics.direction_error(predicted, fitted.v):.3f} (0..2)",
             f"  rollouts         end {miss_mm.min():.1f} to {miss_mm.max():.1f} mm from the attractor "
             f"after {likeness.duration_s:.1f} s",
-            f"                   go {share.min():.0f} to {share.max():.0f} % of the way shown, and pass every point of it "
-            f"within {1e3 * likeness.off_m.max():.0f} mm",
+            f"                   go {share.min():.0f} to {share.max():.0f} % of the way shown, and pass every point of "
+            f"it within {1e3 * likeness.off_m.max():.0f} mm",
             f"  certificate      {describe_certificate(skill)}",
             f"  model id         {skill.model_id}",
         ]

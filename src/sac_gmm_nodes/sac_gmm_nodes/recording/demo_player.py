@@ -29,7 +29,8 @@ from std_srvs.srv import Trigger
 from sac_gmm.control import DRIVER_TIMEOUT_S, SafetyLimits
 from sac_gmm.control.motion_replay import MotionReplay, ReplaySettings, ReplayState
 from sac_gmm.core.errors import UserError
-from sac_gmm.demos import TopicNames, read_demonstration
+from sac_gmm.demos import TopicNames, check_demonstration, read_demonstration
+from sac_gmm.demos.bags.bag_reader import storage_paths
 from sac_gmm.demos.bags.message_types import COMMAND_TWIST, EPISODE_TOPICS, LATCHED_TOPICS, has_header, typestore
 from sac_gmm_nodes.common.conversions import frame_objection, header, nanoseconds, point_array, stamp_of, twist_message
 from sac_gmm_nodes.common.node import BaseNode, run_node
@@ -92,7 +93,7 @@ class DemoPlayer(BaseNode):
         _refuse_unreadable(self._bag)
         left_out = []
         self._said: dict[str, Publisher] = {}
-        with AnyReader([self._bag], default_typestore=typestore()) as reader:
+        with AnyReader(storage_paths(self._bag), default_typestore=typestore()) as reader:
             for connection in reader.connections:
                 name = connection.topic
                 known = name in _STATE_TOPICS or connection.msgtype in _STATE_TYPES
@@ -134,7 +135,7 @@ class DemoPlayer(BaseNode):
 
     def _say_once(self, executor: Executor) -> int:
         count, start_ns, start_s = 0, 0, time.monotonic()
-        with AnyReader([self._bag], default_typestore=typestore()) as reader:
+        with AnyReader(storage_paths(self._bag), default_typestore=typestore()) as reader:
             chosen = [connection for connection in reader.connections if connection.topic in self._said]
             for connection, log_ns, raw in reader.messages(connections=chosen):
                 start_ns = start_ns or log_ns
@@ -161,6 +162,8 @@ class DemoPlayer(BaseNode):
         self, names: TopicNames, limits: SafetyLimits, settings: ReplaySettings, rate_hz: float, reliable: bool
     ) -> MotionReplay:
         self._demonstration = read_demonstration(self._bag, names)
+        for problem in check_demonstration(self._demonstration).problems:
+            self.get_logger().warning(f"{self._bag} {problem}")
         if self._demonstration.frame_id != self._frame:
             raise UserError(
                 f"{self._bag} was recorded in frame '{self._demonstration.frame_id}', but base_frame is '{self._frame}'"
@@ -309,7 +312,7 @@ def _refuse_unreadable(path: Path) -> None:
     if not path.exists():
         raise UserError(f"{path}: there is no such bag; give a rosbag2 folder or an .mcap file")
     try:
-        with AnyReader([path], default_typestore=typestore()):
+        with AnyReader(storage_paths(path), default_typestore=typestore()):
             pass
     except Exception as error:  # a damaged file can make the parser stumble in any way at all
         raise UserError(f"{path} cannot be read ({error}); try `sac-gmm demos salvage {path}`") from error

@@ -15,10 +15,11 @@ from rosbags.highlevel import AnyReader
 from rosbags.interfaces import Connection
 
 from sac_gmm.core.errors import UserError
+from sac_gmm.core.stamps import last_of_bursts
 from sac_gmm.demos.bags.bag_file import EPISODE_END, SIDECAR
 from sac_gmm.demos.bags.message_types import POSE, STATE_POSE, STATE_TWIST, TARGET_POSE, TWIST, typestore
+from sac_gmm.demos.bags.split import STORAGE_SUFFIXES, is_split, parts_among, storage_files
 from sac_gmm.demos.demonstration import MIN_SAMPLES, Demonstration
-from sac_gmm.core.stamps import last_of_bursts
 
 # Message types that hold what is wanted, and where in them.
 POSITION_IN = {
@@ -57,11 +58,11 @@ def read_demonstration(bag: Path | str, names: TopicNames | None = None) -> Demo
     """Read one episode.
 
     Topics may stand in a namespace (`/lbr/state/pose`). Samples are taken at the stamps of `state/pose`; a state that
-    was published again with the same stamp counts once, and of a burst of stamps the last one counts. The target is the last one said. Without `state/twist` the
-    velocity is the difference quotient of the positions.
+    was published again with the same stamp counts once, and of a burst of stamps the last one counts. The target is
+    the last one said. Without `state/twist` the velocity is the difference quotient of the positions.
 
     Args:
-        bag: A rosbag2 folder, or a bare `.mcap` (or `.db3`) file.
+        bag: A rosbag2 folder, a bare `.mcap` (or `.db3`) file, or a folder with the files of one recording.
         names: Of the topics, where they are not our recorder's.
 
     Raises:
@@ -124,6 +125,8 @@ def read_demonstration(bag: Path | str, names: TopicNames | None = None) -> Demo
         "bag": str(path),
         "operator": str(sidecar.get("operator", "")),
         "in_bursts": in_bursts,
+        "start_ns": int(stamps_ns[0]),
+        "files": len(storage_paths(path)),
         "target_spread_m": float(np.linalg.norm(target_series - target_series[-1], axis=1).max()),
     }
     return Demonstration(time_s, position_m, velocity, target_series[-1], frame_id, str(sidecar.get("task", "")), meta)
@@ -132,8 +135,10 @@ def read_demonstration(bag: Path | str, names: TopicNames | None = None) -> Demo
 def find_bags(paths: Iterable[Path | str]) -> list[Path]:
     """Bags by name: a bag stands for itself, any other folder for the bags directly in it, in order of their names.
 
+    A folder that holds the files of one recording, and no other, is one bag, also without its metadata.
+
     Raises:
-        UserError: There is no path, or one does not exist or holds no bag.
+        UserError: There is no path, one does not exist or holds no bag, or two files are parts of one recording.
     """
     asked = [Path(path) for path in paths]
     if not asked:
@@ -153,6 +158,12 @@ def find_bags(paths: Iterable[Path | str]) -> list[Path]:
         if not inside:
             raise UserError(f"{path} is not a bag and holds none: give a rosbag2 folder or an .mcap file")
         bags += inside
+    if parts := parts_among(bags):
+        first, second = parts
+        raise UserError(
+            f"{second} goes on where {first} ends: they are parts of one recording, not two demonstrations; put the "
+            "files of each recording into a folder of its own and name the folders"
+        )
     return bags
 
 
@@ -160,7 +171,9 @@ def is_bag(path: Path) -> bool:
     """Whether a path is a finished bag."""
     if path.name.startswith("."):  # an unfinished recording
         return False
-    return path.suffix in (".mcap", ".db3") if path.is_file() else (path / "metadata.yaml").exists()
+    if path.is_file():
+        return path.suffix in STORAGE_SUFFIXES
+    return (path / "metadata.yaml").exists() or (path.is_dir() and is_split(path))
 
 
 @contextlib.contextmanager
@@ -168,14 +181,14 @@ def open_bag(path: Path) -> Iterator[AnyReader]:
     """A bag, open for reading.
 
     Args:
-        path: A rosbag2 folder, or a bare `.mcap` (or `.db3`) file.
+        path: A rosbag2 folder, a bare `.mcap` (or `.db3`) file, or a folder with the files of one recording.
 
     Raises:
         UserError: The bag is missing, truncated or damaged; also later, while it is read.
     """
-    storage = _storage_path(path)
+    storage = storage_paths(path)
     try:
-        with AnyReader([storage], default_typestore=typestore()) as reader:
+        with AnyReader(storage, default_typestore=typestore()) as reader:
             yield reader
     except UserError:
         raise
@@ -206,18 +219,22 @@ def deserialise(reader: AnyReader, connection: Connection, raw: bytes) -> Any:
     return reader.deserialize(raw, connection.msgtype)
 
 
-def _storage_path(path: Path) -> Path:
-    """What rosbags shall open: the folder with its metadata, or else the one storage file in it."""
+def storage_paths(path: Path) -> list[Path]:
+    """What rosbags shall open: the folder with its metadata, or else the storage files of the one recording in it.
+
+    Raises:
+        UserError: There is nothing there, or files that do not belong together.
+    """
     if not path.exists():
         raise UserError(f"{path}: there is no such bag; give a rosbag2 folder or an .mcap file")
     if path.is_file() or (path / "metadata.yaml").exists():
-        return path
-    files = sorted(file for file in path.iterdir() if file.suffix in (".mcap", ".db3"))
-    if len(files) != 1:
+        return [path]
+    files = storage_files(path)
+    if len(files) != 1 and not is_split(path):
         raise UserError(
             f"{path} is not a bag: it has no metadata.yaml and {len(files)} .mcap files, expected a rosbag2 folder"
         )
-    return files[0]
+    return files
 
 
 def _read_sidecar(folder: Path) -> dict[str, Any]:
@@ -246,16 +263,16 @@ def _read_streams(path: Path, wanted: list[tuple[str, dict[str, str], bool]]) ->
     """The messages of some topics: each a name, the types it may have, and whether the bag must have it."""
     with open_bag(path) as reader:
         streams: list[_Stream] = []
-        stream_of: dict[int, _Stream] = {}
+        stream_of: dict[str, _Stream] = {}  # by topic: of a recording in several files each has its own numbers
         chosen: list[Connection] = []
         for name, types, required in wanted:
             connections = _find_topic(path, reader.connections, name, types, required)
             field = types[connections[0].msgtype] if connections else ""
             streams.append(_Stream(connections[0].topic if connections else name, field, []))
-            stream_of |= {connection.id: streams[-1] for connection in connections}
+            stream_of |= {connection.topic: streams[-1] for connection in connections}
             chosen += connections
         for connection, _, raw in reader.messages(connections=chosen):
-            stream_of[connection.id].messages.append(deserialise(reader, connection, raw))
+            stream_of[connection.topic].messages.append(deserialise(reader, connection, raw))
         return streams
 
 

@@ -12,7 +12,7 @@ from rosbags.interfaces import Connection, ConnectionExtRosbag2, QosDurability
 
 from sac_gmm.core.errors import UserError
 from sac_gmm.demos.bags.bag_file import SIDECAR, BagFile, Topic
-from sac_gmm.demos.bags.bag_reader import TopicNames, read_demonstration
+from sac_gmm.demos.bags.bag_reader import TopicNames, read_demonstration, storage_paths
 from sac_gmm.demos.bags.bag_writer import header_stamp_ns
 from sac_gmm.demos.bags.message_types import has_header, typestore
 from sac_gmm.demos.samples import motion_span
@@ -60,7 +60,7 @@ def trim(
             f"{path}: {int(kept.sum())} samples lie from {start_s:g} s to {end_s:g} s of its "
             f"{demonstration.duration_s:.2f} s: give a longer span"
         )
-    with AnyReader([path], default_typestore=typestore()) as reader:
+    with AnyReader(storage_paths(path), default_typestore=typestore()) as reader:
         zero_ns, shift_ns = _clocks(reader, (names or TopicNames()).pose_topic)
         low_ns = zero_ns + round(start_s * 1e9) - _TOLERANCE_NS
         high_ns = zero_ns + round(end_s * 1e9) + _TOLERANCE_NS

@@ -15,6 +15,7 @@ from rosbags.highlevel import AnyReader
 from scipy.spatial.transform import Rotation
 
 from sac_gmm.core.errors import UserError
+from sac_gmm.demos.bags.bag_reader import storage_paths
 from sac_gmm.demos.bags.bag_writer import EpisodeBagWriter
 from sac_gmm.demos.bags.message_types import (
     JOINTS,
@@ -93,7 +94,7 @@ def read_hand_track(bag: Path | str) -> tuple[npt.NDArray[np.int64], HandTrack, 
     rows: dict[int, dict[str, Any]] = {}
     target: Array | None = None
     try:
-        with AnyReader([path], default_typestore=typestore()) as reader:
+        with AnyReader(storage_paths(path), default_typestore=typestore()) as reader:
             chosen = [c for c in reader.connections if c.topic in (HAND_POSE, HAND_GRIP, TARGET_POSE)]
             for connection, _, raw in reader.messages(connections=chosen):
                 message: Any = typestore().deserialize_cdr(raw, connection.msgtype)

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from sac_gmm.core.errors import UserError
 from sac_gmm.demos import Demonstration, TopicNames, read_demonstration, to_training_set
-from sac_gmm.demos.quality import SPLIT_REMEDY
+from sac_gmm.demos.quality import SPLIT_REMEDY, check_set, parts_of_one
 from sac_gmm.models import Kind, SkillModel, fit_skill
 from sac_gmm.models.fields.likeness import Likeness, compare_ways
 
@@ -65,14 +65,21 @@ def fit_bags(
         names: Topics of the bags; None for those of our own recorder.
 
     Raises:
-        UserError: A bag is missing or bad, the bags show different tasks, or the fit is impossible.
+        UserError: A bag is missing or bad, the bags show different tasks or are parts of one recording, or the fit is
+            impossible.
     """
     demonstrations = [read_demonstration(path, names or TopicNames()) for path in paths]
     task = _task(demonstrations) if task is None else task
+    for first, second in parts_of_one(demonstrations):
+        raise UserError(
+            f"{second} begins when and where {first} ends: they are parts of one recording, not two demonstrations; "
+            "make one bag of them (`ros2 bag convert`, or their files in one folder without metadata.yaml)"
+        )
     x, v, lengths = to_training_set(demonstrations, rate_hz)
     skill = fit_skill(kind, x, v, lengths.tolist(), components, seed)
     likeness = compare_ways(skill, x, lengths.tolist(), 1.0 / rate_hz)
-    problems = tuple(_way_problems(likeness, demonstrations))
+    of_bags = check_set(demonstrations).all_problems
+    problems = tuple(dict.fromkeys([*of_bags, *_way_problems(likeness, demonstrations)]))  # the remedy once
     skill.meta.update(
         task=task, frame=demonstrations[0].frame_id, rate_hz=rate_hz, demonstrations=[path.name for path in paths]
     )
@@ -89,8 +96,8 @@ def _way_problems(likeness: Likeness, demonstrations: Sequence[Demonstration]) -
     ):
         if share < MIN_WAY_SHARE:
             problems.append(
-                f"{demonstration.name}: from its start the skill goes {100 * share:.0f} % of the way that was shown, and "
-                f"stays up to {1e3 * off_m:.0f} mm away from it"
+                f"{demonstration.name}: from its start the skill goes {100 * share:.0f} % of the way that was shown, "
+                f"and stays up to {1e3 * off_m:.0f} mm away from it"
             )
         elif share > MAX_WAY_SHARE or off_m > MAX_OFF_SHARE * reach_m:
             problems.append(

@@ -1,0 +1,63 @@
+"""One recording in several files, as `ros2 bag record -d` and `-b` split it, without the metadata that would say so."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+
+from rosbags.highlevel import AnyReader
+
+from sac_gmm.demos.bags.message_types import typestore
+
+STORAGE_SUFFIXES = (".mcap", ".db3")
+_NUMBERED = re.compile(r"(.+)_(\d+)$")
+# A recording goes on in its next file with the next message; people need longer between two demonstrations.
+LONGEST_SPLIT_GAP_S = 0.5
+
+
+def storage_files(folder: Path) -> list[Path]:
+    """The storage files directly in a folder, those with a number at the end of their name in its order."""
+    files = [path for path in folder.iterdir() if path.suffix in STORAGE_SUFFIXES and not path.name.startswith(".")]
+    return sorted(files, key=_order)
+
+
+def is_split(folder: Path) -> bool:
+    """Whether a folder without metadata holds the files of one recording, and no other."""
+    files = storage_files(folder)
+    return len(files) > 1 and all(continues(a, b) for a, b in pairwise(files))
+
+
+def parts_among(bags: Sequence[Path]) -> tuple[Path, Path] | None:
+    """Two files among bags of which the second goes on where the first ends; None where there are none."""
+    files = sorted((bag for bag in bags if bag.suffix in STORAGE_SUFFIXES and bag.is_file()), key=_order)
+    return next(((a, b) for a, b in pairwise(files) if continues(a, b)), None)
+
+
+def continues(first: Path, second: Path) -> bool:
+    """Whether the second file goes on with the recording of the first: by its name, and by the times in both."""
+    a, b = _NUMBERED.match(first.stem), _NUMBERED.match(second.stem)
+    if a is None or b is None or a[1] != b[1] or int(b[2]) != int(a[2]) + 1:
+        return False
+    if (first.parent, first.suffix) != (second.parent, second.suffix):
+        return False
+    spans = [_span_ns(path) for path in (first, second)]
+    if spans[0] is None or spans[1] is None:
+        return False
+    gap_s = (spans[1][0] - spans[0][1]) * 1e-9
+    return spans[0][0] < spans[1][0] and abs(gap_s) <= LONGEST_SPLIT_GAP_S
+
+
+def _order(path: Path) -> tuple[str, str, int]:
+    numbered = _NUMBERED.match(path.stem)
+    return (str(path.parent), path.stem, 0) if numbered is None else (str(path.parent), numbered[1], int(numbered[2]))
+
+
+def _span_ns(path: Path) -> tuple[int, int] | None:
+    """When a file begins and ends; None where it holds nothing or cannot be read, which its reader will say."""
+    try:
+        with AnyReader([path], default_typestore=typestore()) as reader:
+            return (reader.start_time, reader.end_time) if reader.message_count else None
+    except Exception:  # a damaged file can make the parser stumble in any way at all
+        return None
