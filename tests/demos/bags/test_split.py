@@ -95,6 +95,14 @@ def test_demonstrations_in_numbered_files_stay_demonstrations(tmp_path, pause_s)
     assert check_set([read_demonstration(bag, NAMES) for bag in bags]).all_problems == []
 
 
+def test_a_recording_that_is_named_twice_is_an_objection(tmp_path):
+    path = write_part(tmp_path, "a", motion(), 0)
+    bags = find_bags([tmp_path, path])
+    assert check_set([read_demonstration(bag, NAMES) for bag in bags]).problems == (
+        f"{path.resolve()} is there 2 times: name each bag once",
+    )
+
+
 def test_a_next_demonstration_that_begins_elsewhere_is_no_part(tmp_path):
     write_part(tmp_path, "a", motion(), 0)
     write_part(tmp_path, "b", motion(), 181)

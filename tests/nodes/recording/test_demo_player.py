@@ -64,6 +64,18 @@ def test_states_are_said_again_as_they_were_and_commands_never(graph, bag):
     assert graph.stop("replay") == 0
 
 
+def test_a_recording_of_two_clocks_is_played_to_its_end(graph, tmp_path):
+    """The first message came before the clock was set."""
+    path = tmp_path / "bag"
+    with EpisodeBagWriter(path, {"/state/pose": EPISODE_TOPICS["/state/pose"]}) as writer:
+        for stamp in (10**9, 17 * 10**17, 17 * 10**17 + 10**8):
+            writer.write("/state/pose", pose_stamped(stamp, FRAME, [0.4, 0, 0.3]))
+    player = graph.start("demo_player", bag=path, pace=100.0)
+    assert player.wait(120.0) == 0
+    output = graph.output("demo_player")
+    assert "a gap of 1699999999 s in the recording is cut to 60 s" in output and "played 3 messages" in output
+
+
 def test_beside_a_robot_it_plays_nothing(graph, bag):
     robot = graph.node.create_publisher(PoseStamped, "state/pose", RELIABLE)
     player = graph.start("demo_player", bag=bag)

@@ -11,6 +11,7 @@ from std_msgs.msg import Header
 from visualization_msgs.msg import Marker, MarkerArray
 
 from sac_gmm.control import Limit, Reason
+from sac_gmm.demos import Demonstration, write_demonstration
 from sac_gmm.models import GaussianMixture, SkillModel, load_model, translate
 from sac_gmm.models.fields.ellipsoids import path_preview
 from sac_gmm.perception.extrinsics import RigidTransform, save_extrinsics
@@ -203,3 +204,21 @@ def test_a_bag_that_is_not_there_is_refused(graph):
     process = graph.start("skill_monitor", demonstrations="nowhere")
     assert process.wait(120.0) == 2
     assert "nowhere: there is no such bag" in graph.output("skill_monitor")
+
+
+def test_it_says_what_is_wrong_with_the_demonstrations_and_thins_long_ones(graph, tmp_path):
+    """A straight way of 5000 samples that jumps at its middle, along one axis alone."""
+    time_s = np.arange(5000) / 1000.0
+    position = np.zeros((5000, 3))
+    position[:, 0] = 0.4 + 0.04 * time_s + 0.2 * (time_s > 2.5)
+    write_demonstration(
+        tmp_path / "push", Demonstration(time_s, position, np.gradient(position, time_s, axis=0), [0.6, 0.0, 0.0])
+    )
+    graph.start("skill_monitor", demonstrations=tmp_path / "push")
+    targets = graph.node.create_publisher(PoseStamped, "target_pose", LATCHED)
+    targets.publish(pose_message(np.array([0.5, 0.0, 0.3]), UPRIGHT, Header(frame_id="base")))
+    seen = Seen(graph)
+    graph.wait(lambda: seen("scene", "demonstrations"), "the demonstration")
+    way = points(seen("scene", "demonstrations")[0])
+    assert 1000 < len(way) <= 2000 and np.allclose(way[0], [0.3, 0.0, 0.3])
+    assert "the demonstrations: push: jumps 200 mm" in graph.output("skill_monitor")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -207,6 +209,8 @@ def check_set(demonstrations: Sequence[Demonstration]) -> SetReport:
         f"{second} goes on where {first} ends: are they parts of one recording?"
         for first, second in parts_of_one(demonstrations)
     ]
+    bags = Counter(str(Path(d.meta["bag"]).resolve()) for d in demonstrations if "bag" in d.meta)
+    problems += [f"{bag} is there {count} times: name each bag once" for bag, count in bags.items() if count > 1]
     frames = sorted({demonstration.frame_id for demonstration in demonstrations})
     if len(frames) > 1:
         problems.append(f"the demonstrations are given in different frames: {', '.join(frames)}")

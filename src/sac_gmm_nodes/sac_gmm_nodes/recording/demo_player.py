@@ -47,6 +47,7 @@ _STATE_TYPES = {
 }
 _STATE_TOPICS = frozenset(EPISODE_TOPICS) - {COMMAND_TWIST}
 _STOP_S = 5.0  # for the arm to come to rest within its limits when the player is asked to end
+_LONGEST_GAP_S = 60.0  # a longer silence of the bag, as where two clocks were mixed, is cut short
 _LISTENERS_S = 4.0  # to find each other before the first message; a DDS participant says every 3 s that it is there
 
 
@@ -134,12 +135,15 @@ class DemoPlayer(BaseNode):
         self.get_logger().info(f"played {count} messages of {self._bag}")
 
     def _say_once(self, executor: Executor) -> int:
-        count, start_ns, start_s = 0, 0, time.monotonic()
+        count, before_ns, due_s = 0, 0, time.monotonic()
         with AnyReader(storage_paths(self._bag), default_typestore=typestore()) as reader:
             chosen = [connection for connection in reader.connections if connection.topic in self._said]
             for connection, log_ns, raw in reader.messages(connections=chosen):
-                start_ns = start_ns or log_ns
-                due_s = start_s + (log_ns - start_ns) * 1e-9 / self._pace
+                gap_s = (log_ns - (before_ns or log_ns)) * 1e-9
+                before_ns = log_ns
+                if gap_s > _LONGEST_GAP_S:
+                    self.get_logger().warning(f"a gap of {gap_s:.0f} s in the recording is cut to {_LONGEST_GAP_S:g} s")
+                due_s += min(gap_s, _LONGEST_GAP_S) / self._pace
                 while not self.stopping.is_set():
                     left_s = due_s - time.monotonic()
                     executor.spin_once(timeout_sec=min(max(left_s, 0.0), 0.1))

@@ -27,7 +27,7 @@ from visualization_msgs.msg import Marker
 
 from sac_gmm.control import Limit, Reason, SafetyLimits
 from sac_gmm.core.errors import UserError
-from sac_gmm.demos import find_bags, read_demonstration
+from sac_gmm.demos import check_set, find_bags, read_demonstration
 from sac_gmm.models import SkillModel, load_model
 from sac_gmm.models.fields.ellipsoids import path_preview
 from sac_gmm.perception.extrinsics import RigidTransform, load_extrinsics
@@ -52,6 +52,7 @@ _LIMITS = ("workspace_min_m", "workspace_max_m", "max_speed_m_s")
 _ASK_S = 1.0  # at which the controller is asked for its limits until it has answered
 _LONGEST_ARROW_M = 0.15  # that of the highest speed allowed
 _TRAIL_POINTS = 3000
+_WAY_POINTS = 2000  # of a demonstration, at most
 _TRAIL_STEP_M = 0.001  # a way is drawn from points at least this far apart
 _PREVIEW_STEP_S = 1 / 15
 _TEXT_WIDTH = 70  # letters in a line
@@ -78,10 +79,11 @@ class SkillMonitor(BaseNode):
         self._controller_name = self.text("controller", "gmm_controller", "node whose limits are shown")
 
         self._base: SkillModel | None = load_model(model_file) if model_file else None
-        self._ways = [
-            demonstration.position_m - demonstration.target_m
-            for demonstration in (read_demonstration(bag) for bag in (find_bags([folder]) if folder else ()))
-        ]
+        demonstrations = [read_demonstration(bag) for bag in (find_bags([folder]) if folder else ())]
+        for problem in check_set(demonstrations).all_problems if demonstrations else ():
+            self.get_logger().warning(f"the demonstrations: {problem}")
+        ways = [demonstration.relative_m for demonstration in demonstrations]
+        self._ways = [way[:: len(way) // _WAY_POINTS + 1] for way in ways]
         self._camera: RigidTransform | None = load_extrinsics(Path(camera_file))[2] if camera_file else None
         self._box: tuple[np.ndarray, np.ndarray] | None = None  # the controller's; None until it has said it
         self._max_speed_m_s = SafetyLimits().max_speed_m_s
