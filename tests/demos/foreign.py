@@ -1,5 +1,6 @@
 """Bags as `ros2 bag record` makes them: other storages, compression, topics and types than our recorder's."""
 
+from rosbags.highlevel import AnyReader
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 from rosbags.typesys import get_types_from_msg
 
@@ -46,4 +47,14 @@ def foreign_bag(path, storage="mcap", samples=90, pose="/ee/pose", twist="/ee/tw
             if custom:
                 grip = store.types[CUSTOM](0.001 * i, "left")
                 writer.write(to["/grip"], stamp, bytes(store.serialize_cdr(grip, CUSTOM)))
+    return path
+
+
+def without_slashes(bag, path):
+    """A copy of a bag whose topics have no leading slash, as those of bags written through an API."""
+    store = typestore()
+    with AnyReader([bag]) as reader, Writer(path, version=9, storage_plugin=StoragePlugin.MCAP) as writer:
+        to = {c.id: writer.add_connection(c.topic[1:], c.msgtype, typestore=store) for c in reader.connections}
+        for connection, log_ns, data in reader.messages():
+            writer.write(to[connection.id], log_ns, bytes(data))
     return path

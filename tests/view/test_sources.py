@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
+from tests.demos.foreign import without_slashes
 from tests.view.conftest import BAG, ROOT, wait
 
 from sac_gmm.core.errors import UserError
+from sac_gmm.demos.bags.bag_reader import open_bag
 from sac_gmm.models import GaussianMixture, SkillModel, save_model
-from sac_gmm.view.bag_source import BagSource
+from sac_gmm.view.bag_source import BagSource, _shown_topics
 from sac_gmm.view.collector import Collector
 from sac_gmm.view.episode_log import ShownLog
 from sac_gmm.view.listener import Listener
@@ -63,6 +65,12 @@ def test_a_bag_is_played_in_its_own_time_and_again():
     wait(lambda: source.snapshot().status.state == "playing", "the bag to play again")
     assert len(source.snapshot().path_m) < len(ended.path_m)
     source.close()
+
+
+def test_a_bag_without_leading_slashes_shows_the_same(tmp_path):
+    bag = without_slashes(BAG, tmp_path / "bag")
+    with open_bag(BAG) as ours, open_bag(bag) as theirs:
+        assert {key[1:]: name for key, name in _shown_topics(ours).items()} == _shown_topics(theirs)
 
 
 def test_a_skill_can_be_given_to_a_bag_without_one(tmp_path):

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import yaml
 from scipy.spatial.transform import Rotation
+from tests.demos.foreign import without_slashes
 
 from sac_gmm.core.errors import UserError
 from sac_gmm.demos import EpisodeInfo, read_demonstration
@@ -72,6 +73,15 @@ def test_what_was_seen_can_be_read_again_and_made_into_another_motion(tmp_path):
     assert track.opening_m[[0, -1]].tolist() == [0.06, 0.01]
     demonstration = read_demonstration(tmp_path / "a")
     assert np.allclose(target, demonstration.position_m[-1]), "without a target it is where the motion ends"
+
+
+def test_what_was_seen_is_read_without_leading_slashes_too(tmp_path):
+    hand = recorder()
+    hand.start(tmp_path / "a")
+    show(hand, range(100))
+    hand.save([0.5, 0.0, 0.2])
+    stamps_ns, _, target = read_hand_track(without_slashes(tmp_path / "a", tmp_path / "b"))
+    assert len(stamps_ns) == 100 and target.tolist() == [0.5, 0.0, 0.2]
 
 
 def test_a_pause_is_cut_out_of_the_motion(tmp_path):

@@ -9,6 +9,7 @@ from geometry_msgs.msg import PoseStamped, TwistStamped
 from rclpy.qos import DurabilityPolicy, ReliabilityPolicy
 from sensor_msgs.msg import JointState
 from std_srvs.srv import Trigger
+from tests.demos.foreign import without_slashes
 from tests.nodes.commands import MANY, Commands
 
 from sac_gmm.demos import EpisodeBagWriter, read_demonstration
@@ -74,6 +75,16 @@ def test_a_recording_of_two_clocks_is_played_to_its_end(graph, tmp_path):
     assert player.wait(120.0) == 0
     output = graph.output("demo_player")
     assert "a gap of 1699999999 s in the recording is cut to 60 s" in output and "played 3 messages" in output
+
+
+def test_a_bag_without_leading_slashes_is_played_under_the_same_names(graph, bag, tmp_path):
+    poses = graph.listen("state/pose", PoseStamped, RELIABLE)
+    targets = graph.listen("target_pose", PoseStamped, LATCHED)
+    graph.start("demo_player", bag=without_slashes(bag, tmp_path / "plain"), loop=True)
+    graph.wait(lambda: len(poses) > 60 and targets, "the recording")
+    assert graph.node.count_publishers("command/twist") == 0
+    assert "no state of the robot: command/twist" in graph.output("demo_player")
+    assert graph.stop("demo_player") == 0
 
 
 def test_beside_a_robot_it_plays_nothing(graph, bag):

@@ -9,6 +9,7 @@ from rosbags.highlevel import AnyReader
 
 from sac_gmm.core.errors import UserError
 from sac_gmm.demos.bags.bag_reader import deserialise, open_bag
+from sac_gmm.demos.bags.topics import absolute
 from sac_gmm.models import load_model
 from sac_gmm.view.collector import Collector
 from sac_gmm.view.demonstrations import relative_paths
@@ -99,8 +100,8 @@ def _shown_topics(reader: AnyReader) -> dict[str, str]:
     """The topics of a bag that can be shown, in a namespace or not, and what they are called here."""
     shown: dict[str, str] = {}
     for name, kind in TOPICS.items():
-        suffix = "/" + name.removeprefix("/")
-        found = [c.topic for c in reader.connections if c.topic.endswith(suffix) and c.msgtype == kind]
+        suffix = absolute(name)
+        found = [c.topic for c in reader.connections if absolute(c.topic).endswith(suffix) and c.msgtype == kind]
         if found:
             shown[min(found, key=len)] = name
     return shown

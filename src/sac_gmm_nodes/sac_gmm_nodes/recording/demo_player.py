@@ -32,6 +32,7 @@ from sac_gmm.core.errors import UserError
 from sac_gmm.demos import TopicNames, check_demonstration, read_demonstration
 from sac_gmm.demos.bags.bag_reader import storage_paths
 from sac_gmm.demos.bags.message_types import COMMAND_TWIST, EPISODE_TOPICS, LATCHED_TOPICS, has_header, typestore
+from sac_gmm.demos.bags.topics import absolute
 from sac_gmm_nodes.common.conversions import frame_objection, header, nanoseconds, point_array, stamp_of, twist_message
 from sac_gmm_nodes.common.node import BaseNode, run_node
 from sac_gmm_nodes.common.optional_messages import message_type
@@ -93,18 +94,21 @@ class DemoPlayer(BaseNode):
     def _prepare_states(self) -> None:
         _refuse_unreadable(self._bag)
         left_out = []
-        self._said: dict[str, Publisher] = {}
+        self._said: dict[str, Publisher] = {}  # by the topic as the bag spells it
+        publishers: dict[str, Publisher] = {}
         with AnyReader(storage_paths(self._bag), default_typestore=typestore()) as reader:
             for connection in reader.connections:
-                name = connection.topic
+                name = absolute(connection.topic)
                 known = name in _STATE_TOPICS or connection.msgtype in _STATE_TYPES
                 if not known or "command" in name or EPISODE_TOPICS.get(name, connection.msgtype) != connection.msgtype:
-                    left_out.append(name)
-                elif name not in self._said:
+                    left_out.append(connection.topic)
+                    continue
+                if name not in publishers:
                     qos = LATCHED if name in LATCHED_TOPICS else QoSProfile(depth=10)
                     self._refuse_where_others_speak(name.removeprefix("/"))
                     kind = message_type(connection.msgtype)
-                    self._said[name] = self.create_publisher(kind, name.removeprefix("/"), qos)
+                    publishers[name] = self.create_publisher(kind, name.removeprefix("/"), qos)
+                self._said[connection.topic] = publishers[name]
         if not self._said:
             raise UserError(f"{self._bag} holds no state that can be shown: it has {', '.join(left_out)}")
         if left_out:
@@ -129,7 +133,7 @@ class DemoPlayer(BaseNode):
             count = self._say_once(executor)
             if not self._loop:
                 break
-        for publisher in self._said.values():
+        for publisher in set(self._said.values()):
             if publisher.get_subscription_count():
                 publisher.wait_for_all_acked(Duration(seconds=1))
         self.get_logger().info(f"played {count} messages of {self._bag}")

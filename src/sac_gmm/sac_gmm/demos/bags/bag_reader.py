@@ -19,6 +19,7 @@ from sac_gmm.core.stamps import last_of_bursts
 from sac_gmm.demos.bags.bag_file import EPISODE_END, SIDECAR
 from sac_gmm.demos.bags.message_types import POSE, STATE_POSE, STATE_TWIST, TARGET_POSE, TWIST, typestore
 from sac_gmm.demos.bags.split import STORAGE_SUFFIXES, is_split, parts_among, storage_files
+from sac_gmm.demos.bags.topics import matching
 from sac_gmm.demos.demonstration import MIN_SAMPLES, Demonstration
 
 # Message types that hold what is wanted, and where in them.
@@ -39,7 +40,7 @@ LONGEST_GAP_S = 3600.0  # between two samples; a person who pauses for longer be
 
 @dataclass(frozen=True)
 class TopicNames:
-    """Where to look in bags that were not made by our recorder.
+    """Where to look in bags that were not made by our recorder; a leading slash makes no difference.
 
     Attributes:
         pose_topic: The end-effector's pose.
@@ -280,9 +281,8 @@ def _find_topic(
     path: Path, connections: list[Connection], wanted: str, types: dict[str, str], required: bool
 ) -> list[Connection]:
     """The connections of a topic, in a namespace or not."""
-    wanted = "/" + wanted.removeprefix("/")
     topics = sorted({connection.topic for connection in connections})
-    matches = [wanted] if wanted in topics else [topic for topic in topics if topic.endswith(wanted)]
+    matches = matching(topics, wanted)
     if len(matches) > 1:
         raise UserError(f"{path}: {' and '.join(matches)} could both be {wanted}: name one of them by an option")
     if not matches:

@@ -15,6 +15,7 @@ from sac_gmm.demos.bags.bag_file import SIDECAR, BagFile, Topic
 from sac_gmm.demos.bags.bag_reader import TopicNames, read_demonstration, storage_paths
 from sac_gmm.demos.bags.bag_writer import header_stamp_ns
 from sac_gmm.demos.bags.message_types import has_header, typestore
+from sac_gmm.demos.bags.topics import matching
 from sac_gmm.demos.samples import motion_span
 
 _LONGEST_S = 1e9  # a demonstration is shorter; beyond, and for inf and NaN, nanoseconds are no whole numbers
@@ -95,9 +96,8 @@ def trim(
 
 def _clocks(reader: AnyReader, pose_topic: str) -> tuple[int, int]:
     """Stamp of the first state in ns, and by how much the bag's own times are ahead of the stamps."""
-    pose_topic = "/" + pose_topic.removeprefix("/")
-    chosen = [c for c in reader.connections if c.topic == pose_topic]
-    chosen = chosen or [c for c in reader.connections if c.topic.endswith(pose_topic)]
+    found = matching([c.topic for c in reader.connections], pose_topic)
+    chosen = [c for c in reader.connections if c.topic in found]
     pairs = [(header_stamp_ns(bytes(data)), log_ns) for _, log_ns, data in reader.messages(connections=chosen)]
     stamps_ns, logs_ns = np.array(pairs, np.int64).T
     return int(stamps_ns[0]), int(np.median(logs_ns - stamps_ns))

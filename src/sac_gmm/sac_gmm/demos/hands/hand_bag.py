@@ -27,6 +27,7 @@ from sac_gmm.demos.bags.message_types import (
     twist_stamped,
     typestore,
 )
+from sac_gmm.demos.bags.topics import absolute
 from sac_gmm.perception.hands import HandPose, HandTrack, ToolMotion
 
 HAND_POSE = "/hand/pose"  # of the point that is followed, in the camera's frame
@@ -95,13 +96,13 @@ def read_hand_track(bag: Path | str) -> tuple[npt.NDArray[np.int64], HandTrack, 
     target: Array | None = None
     try:
         with AnyReader(storage_paths(path), default_typestore=typestore()) as reader:
-            chosen = [c for c in reader.connections if c.topic in (HAND_POSE, HAND_GRIP, TARGET_POSE)]
+            chosen = [c for c in reader.connections if absolute(c.topic) in (HAND_POSE, HAND_GRIP, TARGET_POSE)]
             for connection, _, raw in reader.messages(connections=chosen):
                 message: Any = typestore().deserialize_cdr(raw, connection.msgtype)
                 stamp_ns = message.header.stamp.sec * 10**9 + message.header.stamp.nanosec
-                if connection.topic == TARGET_POSE:
+                if absolute(connection.topic) == TARGET_POSE:
                     target = _position(message.pose)
-                elif connection.topic == HAND_POSE:
+                elif absolute(connection.topic) == HAND_POSE:
                     q = message.pose.orientation
                     row = rows.setdefault(stamp_ns, {})
                     row["position"], row["quaternion"] = _position(message.pose), (q.x, q.y, q.z, q.w)
