@@ -10,7 +10,16 @@ from rosbags.highlevel import AnyReader
 from rosbags.rosbag2 import Writer
 
 from sac_gmm.cli.main import main
-from sac_gmm.demos import Demonstration, read_demonstration, write_demonstration
+from sac_gmm.demos import (
+    Demonstration,
+    EpisodeBagWriter,
+    EpisodeInfo,
+    TopicNames,
+    read_demonstration,
+    trim,
+    write_demonstration,
+)
+from sac_gmm.demos.bags.message_types import POSE, pose_stamped, typestore
 
 RATE_HZ = 30.0
 
@@ -137,3 +146,68 @@ def test_foreign_topics_by_option(tmp_path, capsys):
     assert main(["demos", "info", str(tmp_path / "cut"), *names]) == 0
     assert main(["demos", "info", str(bag), *names[:2], "--target", "1", "2", "3"]) == 0
     assert "(1.000, 2.000, 3.000)" in capsys.readouterr().out
+
+
+def goal_said(path, at_s, goals_m, topic="/goal", kind=POSE, episode_end_s=None):
+    """Two seconds of rest, two of motion, two of rest; a volatile publisher says goals at some times."""
+    info = EpisodeInfo("door", extra={} if episode_end_s is None else {"episode_end_ns": round(episode_end_s * 1e9)})
+    with EpisodeBagWriter(path, {"/tip": POSE, topic: kind}, info, latched=()) as writer:
+        for at, goal in sorted(zip(at_s, goals_m, strict=True)):
+            message = pose_stamped(round(at * 1e9), "base", goal)
+            if kind != POSE:
+                message = typestore().types[kind](message.header, message.pose.position)
+            writer.write(topic, message)
+        for i in range(300):
+            share = np.clip((i / 50 - 2) / 2, 0.0, 1.0)
+            at_m = 0.4 * (10 * share**3 - 15 * share**4 + 6 * share**5)
+            writer.write("/tip", pose_stamped(i * 20_000_000, "base", [at_m, 0.0, 0.0]))
+    return path
+
+
+POINT = "geometry_msgs/msg/PointStamped"
+
+
+@pytest.mark.parametrize(
+    ("topic", "kind", "at_s", "kept"),
+    [
+        ("/goal", POSE, [0.0], 0),
+        ("goal", POSE, [0.1], 0),
+        ("/arm/goal", POSE, [0.0, 1.0], 1),  # named by its end, in a namespace
+        ("/goal", POINT, [0.5], 0),
+        ("/goal", POSE, [0.0, 5.5], 0),  # that of the way is the one said before it
+        ("/goal", POSE, [5.5], 0),
+        ("/goal", POSE, [5.2, 5.5], 1),
+        ("/goal", POSE, [0.0, 3.0], 1),
+    ],
+)
+def test_the_target_of_the_way_is_carried_over_whatever_its_name(tmp_path, topic, kind, at_s, kept):
+    goals = [[0.4, 0.0, 0.001 * i] for i in range(len(at_s))]
+    bag = goal_said(tmp_path / "a", at_s, goals, topic, kind)
+    names = ["--pose-topic", "/tip", "--target-topic", "/goal"]
+    assert main(["demos", "trim", str(bag), "-o", str(tmp_path / "cut"), *names]) == 0
+    trimmed = read_demonstration(tmp_path / "cut" / "a", TopicNames("/tip", target_topic="goal"))
+    assert 1.4 < trimmed.duration_s < 2.4
+    assert trimmed.target_m.tolist() == goals[kept]
+    assert main(["demos", "check", str(tmp_path / "cut"), *names]) == 0
+
+
+def test_a_target_of_the_next_episode_is_carried_over_by_no_trim(tmp_path):
+    bag = goal_said(tmp_path / "a", [4.9, 5.9], [[0.4, 0, 0], [0.9, 0, 0]], episode_end_s=5.0)
+    names = TopicNames("/tip", target_topic="/goal")
+    trim(bag, tmp_path / "cut", names=names)
+    assert read_demonstration(tmp_path / "cut", names).target_m.tolist() == [0.4, 0, 0]
+
+
+@pytest.mark.parametrize("topic", ["/tf_static", "robot_description"])
+def test_what_is_latched_by_convention_is_carried_over_without_profiles(tmp_path, topic):
+    kinds = {"/tf_static": "tf2_msgs/msg/TFMessage", "robot_description": "std_msgs/msg/String"}
+    said = {"/tf_static": [], "robot_description": "<robot/>"}[topic]
+    topics = {"/state/pose": POSE, "/target_pose": POSE, topic: kinds[topic]}
+    with EpisodeBagWriter(tmp_path / "a", topics, latched=()) as writer:
+        writer.write(topic, typestore().types[kinds[topic]](said), log_time_ns=0)
+        writer.write("/target_pose", pose_stamped(0, "base", [1, 0, 0]))
+        for i in range(100):
+            writer.write("/state/pose", pose_stamped(i * 20_000_000, "base", [0.01 * i, 0, 0]))
+    trim(tmp_path / "a", tmp_path / "cut", 1.0, 1.5)
+    with AnyReader([tmp_path / "cut"]) as reader:
+        assert {c.topic: c.msgcount for c in reader.connections}[topic] == 1

@@ -87,6 +87,24 @@ def test_a_bag_without_leading_slashes_is_played_under_the_same_names(graph, bag
     assert graph.stop("demo_player") == 0
 
 
+def test_topics_that_are_named_are_played_as_the_states_that_they_are(graph, tmp_path):
+    """A bag of `ros2 bag record`: its topics have names of their own."""
+    kinds = {"/tip": "geometry_msgs/msg/PoseStamped", "/goal": "geometry_msgs/msg/PoseStamped"}
+    with EpisodeBagWriter(tmp_path / "bag", kinds | {"/state/pose": kinds["/tip"]}) as writer:
+        writer.write("/goal", pose_stamped(10**9, FRAME, [0.6, 0, 0.3]))
+        for i in range(61):
+            writer.write("/tip", pose_stamped(10**9 + i * 33_333_333, FRAME, [0.4, 0, 0.3]))
+            writer.write("/state/pose", pose_stamped(10**9 + i * 33_333_333, FRAME, [0.9, 0, 0.9]))
+    poses = graph.listen("state/pose", PoseStamped, RELIABLE)
+    targets = graph.listen("target_pose", PoseStamped, LATCHED)
+    graph.start("demo_player", bag=tmp_path / "bag", loop=True, pose_topic="tip", target_topic="/goal")
+    graph.wait(lambda: len(poses) > 60 and targets, "the recording")
+    assert {message.pose.position.x for message in poses} == {0.4}, "the topic that was named, and no other"
+    assert point_array(targets[0].pose.position).tolist() == [0.6, 0, 0.3]
+    assert "no state of the robot: /state/pose" in graph.output("demo_player")
+    assert graph.stop("demo_player") == 0
+
+
 def test_beside_a_robot_it_plays_nothing(graph, bag):
     robot = graph.node.create_publisher(PoseStamped, "state/pose", RELIABLE)
     player = graph.start("demo_player", bag=bag)

@@ -31,7 +31,16 @@ from sac_gmm.control.motion_replay import MotionReplay, ReplaySettings, ReplaySt
 from sac_gmm.core.errors import UserError
 from sac_gmm.demos import TopicNames, check_demonstration, read_demonstration
 from sac_gmm.demos.bags.bag_reader import storage_paths
-from sac_gmm.demos.bags.message_types import COMMAND_TWIST, EPISODE_TOPICS, LATCHED_TOPICS, has_header, typestore
+from sac_gmm.demos.bags.message_types import (
+    COMMAND_TWIST,
+    EPISODE_TOPICS,
+    LATCHED_TOPICS,
+    STATE_POSE,
+    STATE_TWIST,
+    TARGET_POSE,
+    has_header,
+    typestore,
+)
 from sac_gmm.demos.bags.topics import absolute
 from sac_gmm_nodes.common.conversions import frame_objection, header, nanoseconds, point_array, stamp_of, twist_message
 from sac_gmm_nodes.common.node import BaseNode, run_node
@@ -80,7 +89,7 @@ class DemoPlayer(BaseNode):
         self._player = None if not motion else self._prepare_motion(names, limits, settings, rate_hz, reliable)
         self._start_at_once = autostart
         if not motion:
-            self._prepare_states()
+            self._prepare_states(names)
 
     def spin(self, executor: Executor) -> None:
         """Play until the end."""
@@ -91,16 +100,27 @@ class DemoPlayer(BaseNode):
 
     # States ----------------------------------------------------------------------------------------------------
 
-    def _prepare_states(self) -> None:
+    def _prepare_states(self, names: TopicNames) -> None:
         _refuse_unreadable(self._bag)
+        named = {
+            absolute(names.pose_topic): STATE_POSE,
+            absolute(names.twist_topic): STATE_TWIST,
+            absolute(names.target_topic): TARGET_POSE,
+        }
         left_out = []
         self._said: dict[str, Publisher] = {}  # by the topic as the bag spells it
         publishers: dict[str, Publisher] = {}
         with AnyReader(storage_paths(self._bag), default_typestore=typestore()) as reader:
             for connection in reader.connections:
-                name = absolute(connection.topic)
-                known = name in _STATE_TOPICS or connection.msgtype in _STATE_TYPES
-                if not known or "command" in name or EPISODE_TOPICS.get(name, connection.msgtype) != connection.msgtype:
+                topic = absolute(connection.topic)
+                name = named.get(topic, topic)
+                replaced = name == topic and name in named.values() and topic not in named
+                known = not replaced and (name in _STATE_TOPICS or connection.msgtype in _STATE_TYPES)
+                if (
+                    not known
+                    or "command" in topic
+                    or EPISODE_TOPICS.get(name, connection.msgtype) != connection.msgtype
+                ):
                     left_out.append(connection.topic)
                     continue
                 if name not in publishers:

@@ -11,14 +11,16 @@ from rosbags.highlevel import AnyReader
 from rosbags.interfaces import Connection, ConnectionExtRosbag2, QosDurability
 
 from sac_gmm.core.errors import UserError
-from sac_gmm.demos.bags.bag_file import SIDECAR, BagFile, Topic
-from sac_gmm.demos.bags.bag_reader import TopicNames, read_demonstration, storage_paths
+from sac_gmm.demos.bags.bag_file import EPISODE_END, SIDECAR, BagFile, Topic
+from sac_gmm.demos.bags.bag_reader import TopicNames, open_bag, read_demonstration
 from sac_gmm.demos.bags.bag_writer import header_stamp_ns
 from sac_gmm.demos.bags.message_types import has_header, typestore
 from sac_gmm.demos.bags.topics import matching
 from sac_gmm.demos.samples import motion_span
 
 _LONGEST_S = 1e9  # a demonstration is shorter; beyond, and for inf and NaN, nanoseconds are no whole numbers
+# Latched by convention: bags without QoS profiles do not say so, and a recorder may have asked for less.
+_SAID_ONCE = ("target_pose", "tf_static", "robot_description")
 _TOLERANCE_NS = 1000  # stamps of a rate that does not divide a second are rounded
 
 
@@ -31,7 +33,9 @@ def trim(
 ) -> tuple[float, float]:
     """Write a new bag with the messages of a span of time.
 
-    Messages count by their header stamps. What was latched before the start (the target) is part of the new bag.
+    Messages count by their header stamps. What was latched before the start is part of the new bag. So is the last
+    target that was said before it, whatever its topic is called and however it was published; where none was said up to
+    the end of the span, the last one of all.
 
     Args:
         bag: The bag; left as it is.
@@ -61,11 +65,13 @@ def trim(
             f"{path}: {int(kept.sum())} samples lie from {start_s:g} s to {end_s:g} s of its "
             f"{demonstration.duration_s:.2f} s: give a longer span"
         )
-    with AnyReader(storage_paths(path), default_typestore=typestore()) as reader:
-        zero_ns, shift_ns = _clocks(reader, (names or TopicNames()).pose_topic)
+    names = names or TopicNames()
+    with open_bag(path) as reader:
+        zero_ns, shift_ns = _clocks(reader, names.pose_topic)
         low_ns = zero_ns + round(start_s * 1e9) - _TOLERANCE_NS
         high_ns = zero_ns + round(end_s * 1e9) + _TOLERANCE_NS
         by_name = {connection.topic: connection for connection in reader.connections}
+        targets = matching(by_name, names.target_topic)
         sidecar = _sidecar(path)
         with_times = {**sidecar, "trimmed": {"from": path.name, "start_s": start_s, "end_s": end_s}}
         file = BagFile(
@@ -76,22 +82,42 @@ def trim(
             keep_partial=False,  # what it is cut from is there
         )
         try:
-            latched: dict[str, bytes] = {}
-            for connection, log_ns, data in reader.messages():
-                stamped = connection.msgtype in typestore().fielddefs and has_header(connection.msgtype)
-                stamp_ns = header_stamp_ns(bytes(data)) if stamped else log_ns - shift_ns
-                if stamp_ns < low_ns and _is_latched(connection):
-                    latched[connection.topic] = bytes(data)
-                elif low_ns <= stamp_ns <= high_ns:
-                    for topic, said in latched.items():
-                        file.write(topic, log_ns, said)
-                    latched = {}
-                    file.write(connection.topic, log_ns, bytes(data))
+            _copy_span(reader, file, (low_ns, high_ns), shift_ns, targets, sidecar.get(EPISODE_END))
             file.close()
         except BaseException:
             file.discard()
             raise
     return start_s, end_s
+
+
+def _copy_span(
+    reader: AnyReader, file: BagFile, span_ns: tuple[int, int], shift_ns: int, targets: list[str], episode_end: object
+) -> None:
+    """Write what is stamped within a span, and what holds there though it was said outside."""
+    before: dict[str, bytes] = {}  # the last of each topic that holds from before the span
+    after: dict[str, bytes] = {}  # the last target that was said behind it
+    written: set[str] = set()
+    at_ns = 0
+    for connection, log_ns, raw in reader.messages():
+        topic, data = connection.topic, bytes(raw)
+        stamped = connection.msgtype in typestore().fielddefs and has_header(connection.msgtype)
+        stamp_ns = header_stamp_ns(data) if stamped else log_ns - shift_ns
+        if span_ns[0] <= stamp_ns <= span_ns[1]:
+            at_ns = log_ns
+            for name, said in before.items():
+                file.write(name, at_ns, said)
+            written |= {topic, *before}
+            before = {}
+            file.write(topic, at_ns, data)
+        elif stamp_ns < span_ns[0] and (topic in targets or _is_latched(connection)):
+            before[topic] = data
+        elif stamp_ns > span_ns[1] and topic in targets:
+            of_the_next_episode = isinstance(episode_end, int) and stamp_ns > episode_end
+            if not of_the_next_episode or topic not in after:
+                after[topic] = data
+    for topic, said in (before | after).items():  # without a target it would be no demonstration
+        if topic not in written:
+            file.write(topic, at_ns, said)
 
 
 def _clocks(reader: AnyReader, pose_topic: str) -> tuple[int, int]:
@@ -112,9 +138,9 @@ def _topic(connection: Connection) -> Topic:
 
 def _is_latched(connection: Connection) -> bool:
     profiles = cast(ConnectionExtRosbag2, connection.ext).offered_qos_profiles
-    known = any(profile.durability == QosDurability.TRANSIENT_LOCAL for profile in profiles)
-    # A target that was recorded from a publisher that is not latched is said once all the same.
-    return known or connection.topic.endswith("target_pose")
+    if any(profile.durability == QosDurability.TRANSIENT_LOCAL for profile in profiles):
+        return True
+    return connection.topic.endswith(_SAID_ONCE)
 
 
 def _sidecar(path: Path) -> dict[str, object]:
