@@ -6,6 +6,7 @@ from pathlib import Path
 
 from sac_gmm.core.errors import UserError
 from sac_gmm.demos.bags.bag_reader import is_bag
+from sac_gmm.demos.bags.other_kinds import explain
 from sac_gmm.view.snapshot import Source
 
 
@@ -31,5 +32,6 @@ def open_source(path: Path, demonstrations: Path = Path("demos"), skill: Path | 
 
         return BagSource(path, skill)
     raise UserError(
-        f"{path} is neither a run (config.json is missing) nor a bag (no metadata.yaml, no .mcap): give one of these"
+        explain(path)
+        or f"{path} is neither a run (config.json is missing) nor a bag (no metadata.yaml, no .mcap): give one of these"
     )

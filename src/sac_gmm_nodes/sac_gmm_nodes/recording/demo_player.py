@@ -23,6 +23,7 @@ from rclpy.executors import Executor
 from rclpy.publisher import Publisher
 from rclpy.qos import QoSProfile
 from rosbags.highlevel import AnyReader
+from rosbags.interfaces import Connection
 from rosgraph_msgs.msg import Clock
 from std_srvs.srv import Trigger
 
@@ -30,7 +31,8 @@ from sac_gmm.control import DRIVER_TIMEOUT_S, SafetyLimits
 from sac_gmm.control.motion_replay import MotionReplay, ReplaySettings, ReplayState
 from sac_gmm.core.errors import UserError
 from sac_gmm.demos import TopicNames, check_demonstration, read_demonstration
-from sac_gmm.demos.bags.bag_reader import storage_paths
+from sac_gmm.demos.bags.bag_file import CDR
+from sac_gmm.demos.bags.bag_reader import open_bag, serialisation, storage_paths
 from sac_gmm.demos.bags.message_types import (
     COMMAND_TWIST,
     EPISODE_TOPICS,
@@ -101,7 +103,6 @@ class DemoPlayer(BaseNode):
     # States ----------------------------------------------------------------------------------------------------
 
     def _prepare_states(self, names: TopicNames) -> None:
-        _refuse_unreadable(self._bag)
         named = {
             absolute(names.pose_topic): STATE_POSE,
             absolute(names.twist_topic): STATE_TWIST,
@@ -110,25 +111,18 @@ class DemoPlayer(BaseNode):
         left_out = []
         self._said: dict[str, Publisher] = {}  # by the topic as the bag spells it
         publishers: dict[str, Publisher] = {}
-        with AnyReader(storage_paths(self._bag), default_typestore=typestore()) as reader:
-            for connection in reader.connections:
-                topic = absolute(connection.topic)
-                name = named.get(topic, topic)
-                replaced = name == topic and name in named.values() and topic not in named
-                known = not replaced and (name in _STATE_TOPICS or connection.msgtype in _STATE_TYPES)
-                if (
-                    not known
-                    or "command" in topic
-                    or EPISODE_TOPICS.get(name, connection.msgtype) != connection.msgtype
-                ):
-                    left_out.append(connection.topic)
-                    continue
-                if name not in publishers:
-                    qos = LATCHED if name in LATCHED_TOPICS else QoSProfile(depth=10)
-                    self._refuse_where_others_speak(name.removeprefix("/"))
-                    kind = message_type(connection.msgtype)
-                    publishers[name] = self.create_publisher(kind, name.removeprefix("/"), qos)
-                self._said[connection.topic] = publishers[name]
+        with open_bag(self._bag) as reader:
+            connections = list(reader.connections)
+        for connection in connections:
+            name = _state_name(connection, named)
+            if not name:
+                left_out.append(connection.topic)
+                continue
+            if name not in publishers:
+                qos = LATCHED if name in LATCHED_TOPICS else QoSProfile(depth=10)
+                self._refuse_where_others_speak(name.removeprefix("/"))
+                publishers[name] = self.create_publisher(message_type(connection.msgtype), name.removeprefix("/"), qos)
+            self._said[connection.topic] = publishers[name]
         if not self._said:
             raise UserError(f"{self._bag} holds no state that can be shown: it has {', '.join(left_out)}")
         if left_out:
@@ -331,19 +325,19 @@ class DemoPlayer(BaseNode):
             self._command.wait_for_all_acked(Duration(seconds=1))
 
 
-def _refuse_unreadable(path: Path) -> None:
-    """Refuse now what cannot be opened.
+def _state_name(connection: Connection, named: dict[str, str]) -> str:
+    """Under which name a topic of a bag is a state that can be shown; empty where it is none, or may be a command.
 
-    Raises:
-        UserError: There is no bag, or it is damaged.
+    Args:
+        connection: The topic.
+        named: Topics that a person named, and which states they are. Others under those states' names are left out.
     """
-    if not path.exists():
-        raise UserError(f"{path}: there is no such bag; give a rosbag2 folder or an .mcap file")
-    try:
-        with AnyReader(storage_paths(path), default_typestore=typestore()):
-            pass
-    except Exception as error:  # a damaged file can make the parser stumble in any way at all
-        raise UserError(f"{path} cannot be read ({error}); try `sac-gmm demos salvage {path}`") from error
+    topic = absolute(connection.topic)
+    name = named.get(topic, topic)
+    if "command" in topic or serialisation(connection) != CDR or (topic not in named and name in named.values()):
+        return ""
+    of_its_type = EPISODE_TOPICS.get(name, connection.msgtype) == connection.msgtype
+    return name if of_its_type and (name in _STATE_TOPICS or connection.msgtype in _STATE_TYPES) else ""
 
 
 def _stamped(data: bytes, stamp_ns: int) -> bytes:

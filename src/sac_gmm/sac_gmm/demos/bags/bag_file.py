@@ -38,6 +38,7 @@ from sac_gmm.core.errors import UserError
 from sac_gmm.core.files import refuse_existing, sync_path
 from sac_gmm.demos.bags.message_types import typestore
 
+CDR = "cdr"  # how ROS 2 serialises messages
 SIDECAR = "episode.yaml"
 EPISODE_END = "episode_end_ns"  # in the sidecar: the stamp after which states are no longer of the episode
 BAG_VERSION: Literal[9] = 9  # of the metadata; what Jazzy writes
@@ -55,6 +56,7 @@ class Topic:
         qos: As it was offered by the publisher.
         definition: The type's own text, where it is not one of ROS 2 Jazzy's.
         type_hash: Of that definition (RIHS01); may be empty where unknown.
+        encoding: Of the messages; only what is in `CDR` can be written.
     """
 
     name: str
@@ -62,6 +64,7 @@ class Topic:
     qos: tuple[Qos, ...] = ()
     definition: str | None = None
     type_hash: str = ""
+    encoding: str = CDR
 
 
 class BagFile:
@@ -79,7 +82,8 @@ class BagFile:
         keep_partial: Whether the partial folder stays when the disk takes no more; a copy of another bag need not.
 
     Raises:
-        UserError: `path` exists, its folder cannot be written to, or a type without a definition is unknown.
+        UserError: `path` exists, its folder cannot be written to, a type without a definition is unknown, or messages
+            are in another encoding.
     """
 
     def __init__(
@@ -98,6 +102,9 @@ class BagFile:
         unknown = [f"{t.name} ({t.msgtype})" for t in topics if t.definition is None and t.msgtype not in known]
         if unknown:
             raise UserError(f"cannot record {', '.join(unknown)}: the message type is not one of ROS 2 Jazzy's own")
+        foreign = [f"{t.name} ('{t.encoding}')" for t in topics if t.encoding != CDR]
+        if foreign:
+            raise UserError(f"{self.path} cannot hold {', '.join(foreign)}: its messages are in '{CDR}'; leave it out")
         refuse_existing(self.path)
         self._lock = threading.Lock()  # between `write` and the thread that keeps what was written safe
         self._stopped = threading.Event()

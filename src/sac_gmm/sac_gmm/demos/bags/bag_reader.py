@@ -6,18 +6,20 @@ import contextlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
 import yaml
 from rosbags.highlevel import AnyReader
-from rosbags.interfaces import Connection
+from rosbags.interfaces import Connection, ConnectionExtRosbag2
 
 from sac_gmm.core.errors import UserError
 from sac_gmm.core.stamps import last_of_bursts
-from sac_gmm.demos.bags.bag_file import EPISODE_END, SIDECAR
+from sac_gmm.demos.bags.bag_file import CDR, EPISODE_END, SIDECAR
 from sac_gmm.demos.bags.message_types import POSE, STATE_POSE, STATE_TWIST, TARGET_POSE, TWIST, typestore
+from sac_gmm.demos.bags.other_kinds import explain, other_encoding
+from sac_gmm.demos.bags.recover import is_complete, is_storage
 from sac_gmm.demos.bags.split import STORAGE_SUFFIXES, is_split, parts_among, storage_files
 from sac_gmm.demos.bags.topics import matching
 from sac_gmm.demos.demonstration import MIN_SAMPLES, Demonstration
@@ -157,7 +159,9 @@ def find_bags(paths: Iterable[Path | str]) -> list[Path]:
                 f"{path} holds unfinished recordings only: make bags of them with `sac-gmm demos salvage {path}`"
             )
         if not inside:
-            raise UserError(f"{path} is not a bag and holds none: give a rosbag2 folder or an .mcap file")
+            raise UserError(
+                explain(path) or f"{path} is not a bag and holds none: give a rosbag2 folder or an .mcap file"
+            )
         bags += inside
     if parts := parts_among(bags):
         first, second = parts
@@ -185,9 +189,12 @@ def open_bag(path: Path) -> Iterator[AnyReader]:
         path: A rosbag2 folder, a bare `.mcap` (or `.db3`) file, or a folder with the files of one recording.
 
     Raises:
-        UserError: The bag is missing, truncated or damaged; also later, while it is read.
+        UserError: The bag is missing, truncated or damaged, of another kind or in another encoding than ROS 2's; also
+            later, while it is read.
     """
     storage = storage_paths(path)
+    if storage[0].suffix == ".bag":  # rosbags would read it, with messages as ROS 1 serialises them
+        raise UserError(explain(path) or f"{path} is not a bag: give a rosbag2 folder or an .mcap file")
     try:
         with AnyReader(storage, default_typestore=typestore()) as reader:
             yield reader
@@ -198,10 +205,21 @@ def open_bag(path: Path) -> Iterator[AnyReader]:
         if refused is not None:
             raise UserError(f"cannot read {refused.filename}: {refused.strerror}") from error
         text = str(error).strip().rstrip(".") or type(error).__name__
-        raise UserError(
-            f"{path} cannot be read: it was cut short (a power cut, a copy that stopped) or is damaged ({text}); "
-            "`sac-gmm demos salvage` recovers what is whole in it"
-        ) from error
+        raise UserError(explain(path) or _damage(path, storage, text)) from error
+
+
+def _damage(path: Path, storage: list[Path], text: str) -> str:
+    """What to say of a bag that should be readable: whether a part is missing, and what the reader said."""
+    files = [file for of in storage for file in ([of] if of.is_file() else of.iterdir()) if is_storage(file)]
+    if files and all(is_complete(file) for file in files):
+        return (
+            f"{path} cannot be read although no end is missing: it is damaged inside, or holds what is not understood "
+            f"({text}); `sac-gmm demos salvage` makes a bag of what can be read"
+        )
+    return (
+        f"{path} cannot be read: it was cut short (a power cut, a copy that stopped) or is damaged ({text}); "
+        "`sac-gmm demos salvage` recovers what is whole in it"
+    )
 
 
 def _refusal(error: BaseException | None) -> OSError | None:
@@ -214,10 +232,22 @@ def _refusal(error: BaseException | None) -> OSError | None:
 
 
 def deserialise(reader: AnyReader, connection: Connection, raw: bytes) -> Any:
-    """A message of a bag. Standard types are read by their known definitions: those in the file may be damaged."""
+    """A message of a bag. Standard types are read by their known definitions: those in the file may be damaged.
+
+    Raises:
+        UserError: It is in another encoding than ROS 2's.
+    """
+    encoding = serialisation(connection)
+    if encoding != CDR:
+        raise UserError(other_encoding(f"topic {connection.topic} of {reader.paths[0]}", [encoding]))
     if connection.msgtype in typestore().fielddefs:
         return typestore().deserialize_cdr(raw, connection.msgtype)
     return reader.deserialize(raw, connection.msgtype)
+
+
+def serialisation(connection: Connection) -> str:
+    """In which encoding the messages are; `cdr` where a bag does not say."""
+    return cast(ConnectionExtRosbag2, connection.ext).serialization_format or CDR
 
 
 def storage_paths(path: Path) -> list[Path]:
@@ -233,7 +263,8 @@ def storage_paths(path: Path) -> list[Path]:
     files = storage_files(path)
     if len(files) != 1 and not is_split(path):
         raise UserError(
-            f"{path} is not a bag: it has no metadata.yaml and {len(files)} .mcap files, expected a rosbag2 folder"
+            explain(path)
+            or f"{path} is not a bag: it has no metadata.yaml and {len(files)} .mcap files, expected a rosbag2 folder"
         )
     return files
 

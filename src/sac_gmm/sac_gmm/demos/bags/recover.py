@@ -26,12 +26,13 @@ from rosbags.rosbag2.metadata import parse_qos
 from rosbags.typesys import Stores, get_types_from_idl, get_types_from_msg, get_typestore
 
 from sac_gmm.core.errors import UserError
-from sac_gmm.demos.bags.bag_file import Topic
+from sac_gmm.demos.bags.bag_file import CDR, Topic
 from sac_gmm.demos.bags.message_types import typestore
 
-_MCAP_MAGIC = b"\x89MCAP0\r\n"
-_ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
-_SCHEMA, _CHANNEL, _MESSAGE, _CHUNK, _DATA_END, _LAST_OPCODE = 0x03, 0x04, 0x05, 0x06, 0x0F, 0x0F
+MCAP_MAGIC = b"\x89MCAP0\r\n"
+ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
+_HEADER, _SCHEMA, _CHANNEL, _MESSAGE, _CHUNK, _DATA_END, _LAST_OPCODE = 0x01, 0x03, 0x04, 0x05, 0x06, 0x0F, 0x0F
+STORAGE_ENDINGS = (".mcap", ".db3", ".mcap.zstd", ".db3.zstd")
 _BLOCK = 1 << 16
 
 
@@ -41,6 +42,7 @@ class Message(NamedTuple):
     topic: Topic
     log_time_ns: int
     data: bytes
+    was_compressed: bool = False  # by itself; `data` is what it was before
 
 
 @dataclass
@@ -85,13 +87,56 @@ def recover(path: Path, loss: Loss) -> Iterator[Message]:
     if scan is None:
         raise UserError(f"{path} is no storage file of a bag: expected .mcap or .db3, or these with .zstd")
     for message in scan(path, loss):
-        if message.data[:4] == _ZSTD_MAGIC:  # no CDR begins like this
+        if message.data[:4] == ZSTD_MAGIC:  # no CDR begins like this
             try:
-                message = message._replace(data=zstd.decompress(message.data))
+                message = message._replace(data=zstd.decompress(message.data), was_compressed=True)
             except zstd.ZstdError as error:
                 loss.damaged.append(f"a message of {message.topic.name} ({error})")
                 continue
         yield message
+
+
+def is_storage(path: Path) -> bool:
+    """Whether a file is called like one that `recover` reads."""
+    return path.name.endswith(STORAGE_ENDINGS) and path.is_file()
+
+
+def is_complete(path: Path) -> bool:
+    """Whether a storage file is as long as it should be. What is inside may be damaged all the same.
+
+    Args:
+        path: As for `recover`.
+    """
+    if path.suffix == ".zstd":
+        loss = Loss()
+        with path.open("rb") as packed:
+            for _ in _unpack(packed, loss):
+                pass
+        return loss.none
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        head = file.read(100)
+        if path.suffix == ".db3":  # https://www.sqlite.org/fileformat.html: size of a page, number of pages
+            if len(head) < 100:
+                return False
+            page, pages = int.from_bytes(head[16:18], "big"), int.from_bytes(head[28:32], "big")
+            return size >= (65536 if page == 1 else page) * pages
+        file.seek(-min(size, len(MCAP_MAGIC)), 2)
+        return size > len(MCAP_MAGIC) and file.read() == MCAP_MAGIC
+
+
+def mcap_profile(path: Path) -> str:
+    """What an mcap file says that it holds; `ros2` is what ROS 2 writes.
+
+    Raises:
+        UserError: It does not say.
+    """
+    with path.open("rb") as file:
+        head = file.read(17)
+        if head[:8] == MCAP_MAGIC and head[8:9] == bytes([_HEADER]):
+            with contextlib.suppress(struct.error, UnicodeDecodeError):
+                return _texts(file.read(int.from_bytes(head[9:], "little")), 0, 1)[0]
+    raise UserError(f"{path} is no mcap file: it does not begin as one")
 
 
 def _unpack(packed: BinaryIO, loss: Loss) -> Iterator[bytes]:
@@ -114,7 +159,7 @@ def _unpack(packed: BinaryIO, loss: Loss) -> Iterator[bytes]:
 def _scan_mcap(path: Path, loss: Loss) -> Iterator[Message]:
     size = path.stat().st_size
     with path.open("rb") as file:
-        if file.read(8) != _MCAP_MAGIC:
+        if file.read(8) != MCAP_MAGIC:
             raise UserError(f"{path} is no mcap file: its first bytes are not those of one")
         known = _Definitions()
         while True:
@@ -126,7 +171,7 @@ def _scan_mcap(path: Path, loss: Loss) -> Iterator[Message]:
             opcode, length = head[0], int.from_bytes(head[1:], "little")
             if opcode == _DATA_END and length == 4:  # behind it is only the index
                 file.seek(-8, 2)
-                loss.unfinished |= file.read() != _MCAP_MAGIC
+                loss.unfinished |= file.read() != MCAP_MAGIC
                 return
             whole = at + 9 + length <= size
             if not 1 <= opcode <= _LAST_OPCODE or not whole:
@@ -227,7 +272,8 @@ class _Definitions:
                 name, encoding = _texts(record, 4, 2)
                 metadata = _metadata(record[12 + len(name.encode()) + len(encoding.encode()) :])
                 msgtype, text = self._schemas[schema]
-                self._topics[number] = _topic(name, msgtype, text, metadata.get("offered_qos_profiles", ""))
+                qos = metadata.get("offered_qos_profiles", "")
+                self._topics[number] = _topic(name, msgtype, text, qos, encoding=encoding)
             elif kind == _MESSAGE:
                 number, _, log_time_ns, _ = struct.unpack_from("<HIQQ", record)
                 return Message(self._topics[number], log_time_ns, record[22:])
@@ -256,10 +302,12 @@ def _metadata(record: bytes) -> dict[str, str]:
     return found
 
 
-def _topic(name: str, msgtype: str, text: str, qos: str, type_hash: str = "") -> Topic:
+def _topic(name: str, msgtype: str, text: str, qos: str, type_hash: str = "", encoding: str = CDR) -> Topic:
     profiles: tuple[Qos, ...] = ()
     with contextlib.suppress(Exception):  # a profile that cannot be read is no reason to lose the messages
         profiles = tuple(parse_qos(qos))
+    if encoding not in ("", CDR):
+        return Topic(name, msgtype, profiles, text, type_hash, encoding)
     # The definitions of ROS 2's own types are known; those in the file may be damaged.
     if msgtype in typestore().fielddefs:
         return Topic(name, msgtype, profiles)
@@ -326,14 +374,15 @@ def _sqlite_topics(connection: sqlite3.Connection) -> dict[int, Topic]:
     columns = {row[1] for row in connection.execute("PRAGMA table_info(topics)")}
     if not columns:
         raise sqlite3.DatabaseError("it has no table `topics`")
-    chosen = [c if c in columns else "''" for c in ("offered_qos_profiles", "type_description_hash")]
+    optional = ("offered_qos_profiles", "type_description_hash", "serialization_format")
+    chosen = [c if c in columns else "''" for c in optional]
     texts: dict[str, str] = {}
     if list(connection.execute("PRAGMA table_info(message_definitions)")):
         rows = connection.execute("SELECT topic_type, encoded_message_definition FROM message_definitions")
         texts = {msgtype: text for msgtype, text in rows}
     return {
-        number: _topic(name, msgtype, texts.get(msgtype, ""), qos or "", type_hash or "")
-        for number, name, msgtype, qos, type_hash in connection.execute(
-            f"SELECT id, name, type, {chosen[0]}, {chosen[1]} FROM topics"
+        number: _topic(name, msgtype, texts.get(msgtype, ""), qos or "", type_hash or "", encoding or "")
+        for number, name, msgtype, qos, type_hash, encoding in connection.execute(
+            f"SELECT id, name, type, {', '.join(chosen)} FROM topics"
         )
     }

@@ -13,10 +13,9 @@ import yaml
 from rosbags.rosbag2 import Reader
 
 from sac_gmm.core.errors import UserError
-from sac_gmm.demos.bags.bag_file import SIDECAR, BagFile, being_written
-from sac_gmm.demos.bags.recover import Loss, recover
-
-_STORAGE = (".mcap", ".db3", ".mcap.zstd", ".db3.zstd")
+from sac_gmm.demos.bags.bag_file import CDR, SIDECAR, BagFile, being_written
+from sac_gmm.demos.bags.other_kinds import explain, other_encoding
+from sac_gmm.demos.bags.recover import STORAGE_ENDINGS, Loss, is_storage, recover
 
 
 @dataclass(frozen=True)
@@ -75,6 +74,8 @@ def find_unfinished(paths: Iterable[Path | str]) -> list[Path]:
             found.append(path)
             continue
         inside = [child for child in sorted(path.iterdir()) if child.is_dir() and _storage_files(child)]
+        if not inside and (said := explain(path)):
+            raise UserError(said)
         done = _salvaged(path)
         left = [child for child in inside if child.name not in done]
         broken = [child for child in left if child.name.endswith(".partial") or not _opens(child)]
@@ -101,8 +102,8 @@ def salvage(source: Path | str, output: Path | str | None = None, *, folder: Pat
         folder: For a bag of that name; by default where the source is.
 
     Raises:
-        UserError: It is still being recorded, is a whole bag, holds no whole message, or the new bag exists or cannot
-            be written.
+        UserError: It is still being recorded, is a whole bag, holds no whole message or none that ROS 2 serialised, or
+            the new bag exists or cannot be written.
     """
     source = Path(source)
     files = [source] if source.is_file() else _storage_files(source)
@@ -127,10 +128,14 @@ def salvage(source: Path | str, output: Path | str | None = None, *, folder: Pat
     types: dict[str, str] = {}
     first_ns, last_ns = None, 0
     skipped: set[str] = set()
+    foreign: Counter[tuple[str, str]] = Counter()  # messages that are not in CDR, by topic and encoding
     try:
         for file in files:
             try:
-                for topic, log_time_ns, data in recover(file, loss):
+                for topic, log_time_ns, data, _ in recover(file, loss):
+                    if topic.encoding != CDR:
+                        foreign[topic.name, topic.encoding] += 1
+                        continue
                     if topic.name not in types:
                         types[topic.name] = topic.msgtype
                         bag.add(topic)
@@ -142,17 +147,27 @@ def salvage(source: Path | str, output: Path | str | None = None, *, folder: Pat
                     first_ns = log_time_ns if first_ns is None else min(first_ns, log_time_ns)
                     last_ns = max(last_ns, log_time_ns)
             except UserError as error:
-                if len(files) == 1 or not bag.is_open:
+                if not bag.is_open:
                     raise
-                missing.append(str(error))
+                said = explain(file) or str(error)
+                if len(files) == 1:
+                    raise UserError(said) from error
+                missing.append(said)
+        if not counts and foreign:
+            name = source.stem if source.is_file() else source.name
+            raise UserError(other_encoding(str(source), {encoding for _, encoding in foreign}, name))
         if not counts:
             raise UserError(f"{source} holds no whole message: there is nothing to salvage")
+        for topic_name, encoding in sorted(foreign):
+            expected.pop(topic_name, None)
+            number = foreign[topic_name, encoding]
+            skipped.add(f"{number} messages of {topic_name}: they are in '{encoding}', and a bag holds '{CDR}'")
         short = any(counts[topic] < count for topic, count in expected.items())
         whole = (
             not source.name.endswith(".partial")  # with all in it and yet without its name, it is still to be had
             and loss.none
             and not short
-            and not missing
+            and not (missing or foreign)
             and source.is_dir()
             and (source / "metadata.yaml").exists()
             and _opens(source)
@@ -190,7 +205,7 @@ def _storage_files(folder: Path) -> list[Path]:
     if folder.name.endswith(".partial"):
         levels += [child for child in folder.iterdir() if child.is_dir()]
     for level in levels:
-        files = [f for f in level.iterdir() if f.name.endswith(_STORAGE)] if level.is_dir() else []
+        files = [f for f in level.iterdir() if is_storage(f)] if level.is_dir() else []
         if files:
             return sorted(files, key=lambda f: [int(t) if t.isdigit() else t for t in re.split(r"(\d+)", f.name)])
     return []
@@ -209,7 +224,7 @@ def _in_folder(source: Path, folder: Path) -> Path:
     if partial:
         name = re.sub(r"(\.\d+)?\.partial$", "", name).removeprefix(".")
     else:
-        for suffix in _STORAGE:
+        for suffix in STORAGE_ENDINGS:
             name = name.removesuffix(suffix)
     if (partial or folder.resolve() != source.parent.resolve()) and not (folder / name).exists():
         return folder / name

@@ -11,8 +11,8 @@ from rosbags.highlevel import AnyReader
 from rosbags.interfaces import Connection, ConnectionExtRosbag2, QosDurability
 
 from sac_gmm.core.errors import UserError
-from sac_gmm.demos.bags.bag_file import EPISODE_END, SIDECAR, BagFile, Topic
-from sac_gmm.demos.bags.bag_reader import TopicNames, open_bag, read_demonstration
+from sac_gmm.demos.bags.bag_file import CDR, EPISODE_END, SIDECAR, BagFile, Topic
+from sac_gmm.demos.bags.bag_reader import TopicNames, open_bag, read_demonstration, serialisation
 from sac_gmm.demos.bags.bag_writer import header_stamp_ns
 from sac_gmm.demos.bags.message_types import has_header, typestore
 from sac_gmm.demos.bags.topics import matching
@@ -131,9 +131,10 @@ def _clocks(reader: AnyReader, pose_topic: str) -> tuple[int, int]:
 
 def _topic(connection: Connection) -> Topic:
     profiles = tuple(cast(ConnectionExtRosbag2, connection.ext).offered_qos_profiles)
-    if connection.msgtype in typestore().fielddefs:
+    encoding = serialisation(connection)
+    if encoding == CDR and connection.msgtype in typestore().fielddefs:
         return Topic(connection.topic, connection.msgtype, profiles)
-    return Topic(connection.topic, connection.msgtype, profiles, connection.msgdef.data, connection.digest)
+    return Topic(connection.topic, connection.msgtype, profiles, connection.msgdef.data, connection.digest, encoding)
 
 
 def _is_latched(connection: Connection) -> bool:

@@ -11,11 +11,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from rosbags.highlevel import AnyReader
 from scipy.spatial.transform import Rotation
 
 from sac_gmm.core.errors import UserError
-from sac_gmm.demos.bags.bag_reader import storage_paths
+from sac_gmm.demos.bags.bag_reader import deserialise, open_bag
 from sac_gmm.demos.bags.bag_writer import EpisodeBagWriter
 from sac_gmm.demos.bags.message_types import (
     JOINTS,
@@ -94,22 +93,19 @@ def read_hand_track(bag: Path | str) -> tuple[npt.NDArray[np.int64], HandTrack, 
     path = Path(bag)
     rows: dict[int, dict[str, Any]] = {}
     target: Array | None = None
-    try:
-        with AnyReader(storage_paths(path), default_typestore=typestore()) as reader:
-            chosen = [c for c in reader.connections if absolute(c.topic) in (HAND_POSE, HAND_GRIP, TARGET_POSE)]
-            for connection, _, raw in reader.messages(connections=chosen):
-                message: Any = typestore().deserialize_cdr(raw, connection.msgtype)
-                stamp_ns = message.header.stamp.sec * 10**9 + message.header.stamp.nanosec
-                if absolute(connection.topic) == TARGET_POSE:
-                    target = _position(message.pose)
-                elif absolute(connection.topic) == HAND_POSE:
-                    q = message.pose.orientation
-                    row = rows.setdefault(stamp_ns, {})
-                    row["position"], row["quaternion"] = _position(message.pose), (q.x, q.y, q.z, q.w)
-                else:
-                    rows.setdefault(stamp_ns, {}).update(zip(message.name, message.position.tolist(), strict=True))
-    except Exception as error:  # a damaged file can make the parser stumble in any way at all
-        raise UserError(f"{path} cannot be read ({error}): `sac-gmm demos salvage` may help") from error
+    with open_bag(path) as reader:
+        chosen = [c for c in reader.connections if absolute(c.topic) in (HAND_POSE, HAND_GRIP, TARGET_POSE)]
+        for connection, _, raw in reader.messages(connections=chosen):
+            message = deserialise(reader, connection, raw)
+            stamp_ns = message.header.stamp.sec * 10**9 + message.header.stamp.nanosec
+            if absolute(connection.topic) == TARGET_POSE:
+                target = _position(message.pose)
+            elif absolute(connection.topic) == HAND_POSE:
+                q = message.pose.orientation
+                row = rows.setdefault(stamp_ns, {})
+                row["position"], row["quaternion"] = _position(message.pose), (q.x, q.y, q.z, q.w)
+            else:
+                rows.setdefault(stamp_ns, {}).update(zip(message.name, message.position.tolist(), strict=True))
     whole = {stamp: row for stamp, row in sorted(rows.items()) if "position" in row and "confidence" in row}
     if not whole:
         raise UserError(f"{path}: topic {HAND_POSE} is missing or empty: was it recorded with hand_demo_recorder?")
