@@ -197,7 +197,7 @@ def install(with_ros: bool) -> None:
     if not index and free_gb < FREE_DISK_GPU_GB:
         say(
             f"{free_gb:.1f} GB are free, and torch with its GPU libraries needs {FREE_DISK_GPU_GB:.0f}; "
-            "without them: make setup TORCH_INDEX_URL=… (README.md)"
+            "without them: make setup TORCH_INDEX_URL=URL (README.md)"
         )
     # To compile all that is installed takes longer than to install it; `build` compiles what is used.
     pip_install("--no-compile", "--requirement", str(requirements), *index)

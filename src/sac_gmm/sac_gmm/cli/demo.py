@@ -297,6 +297,7 @@ def _run_phase(demo: Demo, phase: _Phase, log: EpisodeLog, check_nodes: Callable
         stdout=subprocess.PIPE,
         stdin=subprocess.DEVNULL,
         text=True,
+        errors="replace",
         start_new_session=True,
         preexec_fn=interrupt_with_parent,
     )

@@ -9,6 +9,7 @@ import signal
 import sys
 
 from sac_gmm.core.errors import UserError
+from sac_gmm.core.terminal import take_any_text
 
 # Each command is a module of this package with `main(args) -> int`, imported only when it is asked for.
 COMMANDS = {
@@ -52,6 +53,7 @@ _REMEDIES = {
 def main(argv: list[str] | None = None) -> int:
     """Run one command and return its exit code: 0 done, 2 bad input, 130 interrupted."""
     code = 0
+    take_any_text()
     if argv is None:
         _end_as_by_ctrl_c()
     try:

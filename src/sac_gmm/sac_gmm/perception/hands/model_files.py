@@ -112,7 +112,11 @@ def _download(folder: Path) -> Path:
         command += ["--implementation", "cp", "--abi", abi, "--python-version", f"{abi[2]}.{abi[3:]}"]
         command += ["--platform", "manylinux_2_28_x86_64", "--dest", str(folder), WHEEL]
         done = subprocess.run(
-            [*command, *os.environ.get("PIP_ARGS", "").split()], capture_output=True, text=True, check=False
+            [*command, *os.environ.get("PIP_ARGS", "").split()],
+            capture_output=True,
+            text=True,
+            errors="replace",
+            check=False,
         )
         wheels = sorted(folder.glob("*.whl"))
         if done.returncode == 0 and wheels:
