@@ -21,7 +21,7 @@ from sac_gmm.core.runs import locked_run
 from sac_gmm.methods import Outcome, method, open_skill
 from sac_gmm.methods.sac_gmm.settings import AgentSettings
 from sac_gmm.models import load_model, save_model
-from sac_gmm.rl import load_checkpoint, load_policy
+from sac_gmm.rl import load_checkpoint, load_policy, read_extra
 from sac_gmm.training import run as training
 
 ROOT = Path(__file__).parents[2]
@@ -65,7 +65,7 @@ def test_a_killed_run_that_goes_on_equals_an_unbroken_one(tmp_path, monkeypatch,
         time.sleep(0.02)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
-    assert training.trained_episodes(folder) >= 2
+    assert read_extra(folder / "agent.checkpoint")["episodes"] >= 2
     assert train(folder, 6, "--resume") == 0
     assert "going on after" in capsys.readouterr().out
 

@@ -112,9 +112,9 @@ class PriorKind:
         file: Its name in the folder of a run or skill.
     """
 
-    fit: Callable[[str, Path, str | None], Any]
+    fit: Callable[[str, Path, str | None], Prior]
     save: Callable[[Path, Any], None]
-    load: Callable[[Path], Any]
+    load: Callable[[Path], Prior]
     file: str = "skill.npz"
 
 

@@ -22,7 +22,7 @@ from sac_gmm.core.files import sync_path, write_json
 from sac_gmm.core.provenance import provenance
 from sac_gmm.core.runs import EpisodeLog, check_same_values, locked_run, read_config
 from sac_gmm.methods import Agent, Method, Mode, make_env, method, practise
-from sac_gmm.rl import SyncLearner, read_extra, save_policy
+from sac_gmm.rl import SyncLearner, save_policy
 from sac_gmm.tasks.sensing.sensors import check_groups
 from sac_gmm.training.seeds import seed_bank
 
@@ -300,9 +300,3 @@ class TrainingRun:
         writer.add_scalar(f"{episode.mode}/steps", episode.steps, episode.number)
         for name, value in self.learner.metrics().items():
             writer.add_scalar(f"learner/{name}", value, episode.number)
-
-
-def trained_episodes(folder: Path) -> int:
-    """How many episodes a run's checkpoint has behind it; 0 where there is none."""
-    path = folder / "agent.checkpoint"
-    return int(read_extra(path)["episodes"]) if path.exists() else 0
