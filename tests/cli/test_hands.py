@@ -278,8 +278,11 @@ def test_another_motion_of_no_bag_is_refused(tmp_path, capsys):
 @pytest.mark.skipif(not prepared_path().exists(), reason="the hand model is not prepared: sac-gmm hands prepare")
 def test_real_footage_becomes_a_demonstration_that_a_mixture_fits(tmp_path, capsys):
     assert main(["hands", "track", str(CLIP), "-o", str(tmp_path / "out"), "--palm-width-m", "0.065"]) == 0
-    assert "hand in 325 of 325 frames" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "hand in 325 of 325 frames" in said and "one scale from the palm's width: 0.9" in said
     bag = tmp_path / "out" / "asl_hand.25fps"
+    sidecar = yaml.safe_load((bag / "episode.yaml").read_text())
+    assert sidecar["palm_scale"]["pictures"] == 325 and sidecar["size_from"] == {"palm width": 325}
     assert main(["demos", "check", str(bag)]) == 0
     for kind in ("gmm", "lpv_ds"):
         fit = ["fit", str(bag), "--model", kind, "-k", "6", "--plot", "none", "-o", str(tmp_path / f"{kind}.npz")]

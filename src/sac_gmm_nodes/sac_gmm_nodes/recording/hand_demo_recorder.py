@@ -402,6 +402,7 @@ class HandDemoRecorder(BaseNode):
         elif self._any_picture and not self._was_seen:
             level, text = DiagnosticStatus.WARN, f"{text}: the hand is not seen; move it into view, or give more light"
         values = {"state": self._recorder.state.value, "episode_frames": self._recorder.frames, **live.as_dict()}
+        values.update(self._sight.palm())
         if self._last_saved:
             values["last_saved"] = self._last_saved
         status = DiagnosticStatus(

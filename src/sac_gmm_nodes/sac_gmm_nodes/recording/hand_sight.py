@@ -59,6 +59,11 @@ class HandSight:
         """Whether a depth image makes the distance right; a marker's size does that by itself."""
         return self._backend != "marker"
 
+    def palm(self) -> dict[str, float | int]:
+        """For the diagnostics: the hand's scale by the palm's width, how it scatters, what contradicts it."""
+        scale = None if self._hand is None else self._hand.palm_scale
+        return {} if scale is None else {f"palm_{name}": value for name, value in scale.as_dict().items()}
+
     def setup(self) -> dict[str, object]:
         """What the episodes of a folder must have in common."""
         size = None if self._camera is None else [self._camera.width, self._camera.height]

@@ -33,10 +33,11 @@ from sac_gmm.perception.hands import (
     Retargeting,
 )
 from sac_gmm.perception.hands.marker import MarkerHandTracker
+from sac_gmm.perception.hands.palm_scale import PalmScale, scale_to_palm
 
 _KEEP_EVERY_S = 10.0  # of wall time, what was seen is written down
 _WARM_UP = 15  # pictures looked at again when going on, so that the hand is being followed by then
-_VERSION = 1
+_VERSION = 2
 END_OF_MOTION = "end of the motion"  # what a sidecar says of a target that nobody named
 
 Tracker = Callable[[npt.NDArray[np.uint8], float], HandPose | None]
@@ -114,11 +115,14 @@ class FilmTracker:
             began_s = time.perf_counter()
             seen, looked_at = self._see(film, camera, setup)
         per_s = looked_at / max(time.perf_counter() - began_s, 1e-9)
+        poses, scale = self._scaled(seen.poses)
         extra = {"film": path.name, "film_sha256": setup["film_sha256"], "tracking_frames_per_s": round(per_s, 1)}
+        if scale is not None:
+            extra["palm_scale"] = scale.as_dict()
         recorder.start(bag, EpisodeInfo(task, operator, extra), allow_mixed=True)
         try:
             origin_ns = path.stat().st_mtime_ns
-            for time_s, pose in zip(seen.time_s, seen.poses, strict=True):
+            for time_s, pose in zip(seen.time_s, poses, strict=True):
                 recorder.take(origin_ns + round(time_s * 1e9), pose)
             recording = recorder.save(self._target_m, "--target")
         except BaseException:
@@ -126,6 +130,8 @@ class FilmTracker:
             raise
         self._checkpoint(bag.name).unlink(missing_ok=True)
         notes = [recording.summary(), f"{per_s:.0f} frames/s"]
+        if scale is not None:
+            notes.append(scale.summary())
         if film.declared_frames and len(seen.time_s) < 0.95 * film.declared_frames:
             notes.append(f"the film breaks off: {len(seen.time_s)} of {film.declared_frames} frames could be read")
         if self._camera is None and self._seeing.focal_px is None:
@@ -203,6 +209,12 @@ class FilmTracker:
             close()
         return seen, looked_at
 
+    def _scaled(self, poses: list[HandPose | None]) -> tuple[list[HandPose | None], PalmScale | None]:
+        """The poses with the size of the person's hand, where that is known: one for the whole film."""
+        if self._marker is not None or self._seeing.palm_width_m is None:
+            return poses, None
+        return scale_to_palm(poses, self._seeing.palm_width_m)
+
     def _tracker(self, camera: Camera) -> tuple[Tracker, Callable[[], None]]:
         """What finds the pose in a picture, and what to call in the end."""
         if self._marker is not None:
@@ -210,13 +222,8 @@ class FilmTracker:
         from sac_gmm.perception.hands.tracker import HandTracker
 
         seeing = self._seeing
-        tracker = HandTracker(
-            camera,
-            side=seeing.side,
-            palm_width_m=seeing.palm_width_m,
-            model=seeing.model,
-            min_confidence=seeing.min_confidence,
-        )
+        # In the model's size: the person's is found from the film as a whole, see `_scaled`.
+        tracker = HandTracker(camera, side=seeing.side, model=seeing.model, min_confidence=seeing.min_confidence)
         return tracker.track, tracker.close
 
     def _checkpoint(self, name: str) -> Path:

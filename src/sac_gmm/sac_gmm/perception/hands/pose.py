@@ -2,13 +2,14 @@
 
 One picture fixes where every landmark lies on its line of sight, and the shape of the hand, but not its size: a small
 hand near by looks like a large one further away. The size comes, in this order, from a depth image, from the person's
-measured palm, or, where there is neither, from the model's typical hand.
+measured palm, or, where there is neither, from the model's typical hand. A person's hand has one size: what the
+pictures so far say about it together is taken, because a single one is far off when the hand stands edge on.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import cv2
@@ -28,6 +29,7 @@ from sac_gmm.perception.hands.observation import (
     HandObservation,
     Side,
 )
+from sac_gmm.perception.hands.palm import PalmScale, PalmSize, palm_width_m
 
 Array = npt.NDArray[np.float64]
 SizeFrom = Literal["depth", "palm width", "model", "marker", "recording"]
@@ -37,7 +39,7 @@ _NEAREST_M, _FURTHEST_M = 0.05, 5.0
 _MIN_DEPTH_POINTS = 3  # of the five of the palm
 _MAX_DEPTH_SPREAD = 0.15  # of the distance: more means that something else is in front of the hand
 _GOOD_REPROJECTION = 0.1  # of the hand's size in the picture; confidence halves there
-_REMEMBERED_WIDTHS = 60
+_REMEMBERED_SCALES = 60
 
 
 @dataclass(frozen=True)
@@ -64,9 +66,16 @@ class HandPose:
     @property
     def palm_width_m(self) -> float:
         """Distance between the knuckles of index and little finger; NaN for a marker."""
-        if self.landmarks_m is None:
-            return float("nan")
-        return float(np.linalg.norm(self.landmarks_m[INDEX_KNUCKLE] - self.landmarks_m[LITTLE_KNUCKLE]))
+        return float("nan") if self.landmarks_m is None else palm_width_m(self.landmarks_m)
+
+    def enlarged(self, factor: float) -> HandPose:
+        """A hand so many times as large and as far away, which looks the same to the camera."""
+        return replace(
+            self,
+            position_m=factor * self.position_m,
+            opening_m=factor * self.opening_m,
+            landmarks_m=None if self.landmarks_m is None else factor * self.landmarks_m,
+        )
 
     def at(self, point: HandPoint) -> Array:
         """(3,) a point of the hand: the middle between the tips of thumb and index finger, the palm, or the wrist."""
@@ -94,7 +103,9 @@ class HandPoseEstimator:
             raise UserError(f"the palm width is {palm_width_m} m, expected 0.03 to 0.12 m between the knuckles")
         self._camera = camera
         self._palm_width_m = palm_width_m
-        self._seen_widths_m: deque[float] = deque(maxlen=_REMEMBERED_WIDTHS)
+        self._palm = PalmSize()
+        self._contradicting = 0  # pictures
+        self._measured_scales: deque[float] = deque(maxlen=_REMEMBERED_SCALES)  # by depth: the hand over the model's
 
     def estimate(self, hand: HandObservation, depth_m: npt.NDArray[np.float32] | None = None) -> HandPose | None:
         """Place a hand.
@@ -115,25 +126,39 @@ class HandPoseEstimator:
                 f"the depth image is {depth_m.shape[1]}x{depth_m.shape[0]} but the calibration is for "
                 f"{camera.width}x{camera.height}: publish depth registered to the colour image"
             )
-        width_m = float(np.linalg.norm(hand.shape_m[INDEX_KNUCKLE] - hand.shape_m[LITTLE_KNUCKLE]))
-        known_m = self._palm_width_m
-        size_from: SizeFrom = "palm width" if known_m is not None else "model"
-        if known_m is None and self._seen_widths_m:  # depth has shown how large this hand is
-            known_m, size_from = float(np.median(self._seen_widths_m)), "palm width"
-        shape = hand.shape_m * (known_m / width_m) if known_m is not None and width_m > 1e-3 else hand.shape_m
-        placed = self._place(shape, hand.landmarks_px)
+        self._palm.take(hand.shape_m)
+        scale, size_from = self._scale()
+        placed = self._place(scale * hand.shape_m, hand.landmarks_px)
         if placed is None:
             return None
         landmarks, error_px = placed
         confidence = hand.score / (1.0 + (error_px / (_GOOD_REPROJECTION * max(hand.size_px, 1.0))) ** 2)
-        if depth_m is not None:
-            factor = _depth_factor(landmarks, hand, depth_m)
-            if factor is not None:
-                landmarks, size_from = landmarks * factor, "depth"  # growing about the camera moves no pixel
+        factor = None if depth_m is None else _depth_factor(landmarks, hand, depth_m)
+        if factor is not None:
+            landmarks, size_from = landmarks * factor, "depth"  # growing about the camera moves no pixel
+        elif size_from == "palm width":
+            agreement = self._palm.agreement(hand.shape_m)
+            self._contradicting += agreement < 1.0
+            confidence *= agreement
         pose = _pose_of(landmarks, hand.side, confidence, size_from)
-        if pose is not None and size_from == "depth":
-            self._seen_widths_m.append(pose.palm_width_m)
+        if pose is not None and factor is not None:
+            self._measured_scales.append(scale * factor)
         return pose
+
+    @property
+    def palm_scale(self) -> PalmScale | None:
+        """The scale by the person's palm, over all pictures so far; None without one."""
+        if self._palm_width_m is None or not self._palm.pictures:
+            return None
+        return self._palm.scale_to(self._palm_width_m, self._contradicting)
+
+    def _scale(self) -> tuple[float, SizeFrom]:
+        """The hand's size over the model's, by all pictures so far, and what it rests on."""
+        if self._palm_width_m is not None and self._palm.pictures:
+            return self._palm_width_m / self._palm.width_m, "palm width"
+        if self._palm_width_m is None and self._measured_scales:  # depth has shown how large this hand is
+            return float(np.median(self._measured_scales)), "palm width"
+        return 1.0, "model"
 
     def _place(self, shape_m: Array, landmarks_px: Array) -> tuple[Array, float] | None:
         """Landmarks (21, 3) on their lines of sight, and the RMS reprojection error of the rigid shape in pixels."""

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from sac_gmm.perception.camera import Camera
 from sac_gmm.perception.hands.detector import HandDetector
 from sac_gmm.perception.hands.observation import HandFollower, HandObservation, Side
+from sac_gmm.perception.hands.palm import PalmScale
 from sac_gmm.perception.hands.pose import HandPose, HandPoseEstimator
 
 _ALONE = 10  # pictures in a row with one hand only, until nobody looks for another
@@ -71,6 +72,11 @@ class HandTracker:
             self.observation = self._follower.choose(hands, time_s)
             self._alone = self._alone + 1 if self.observation is not None and len(hands) == 1 else 0
         return None if self.observation is None else self._estimator.estimate(self.observation, depth_m)
+
+    @property
+    def palm_scale(self) -> PalmScale | None:
+        """See `HandPoseEstimator.palm_scale`."""
+        return self._estimator.palm_scale
 
     def close(self) -> None:
         """Free the models."""
