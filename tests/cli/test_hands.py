@@ -241,6 +241,11 @@ def test_the_camera_is_calibrated_from_a_folder_of_pictures(tmp_path, capsys):
     assert main(command) == 2
     assert "a name that ends in .json" in capsys.readouterr().err
 
+    command[command.index("-o") + 1] = str(tmp_path / "exchanged.json")
+    assert main([*command, "--columns", "5", "--rows", "7"]) == 0
+    assert "the board is not --columns 5 --rows 7: what is in the pictures is --columns 7 --rows 5, which was used" in (
+        capsys.readouterr().out
+    )
     command[command.index("-o") + 1] = str(tmp_path / "other.json")
     assert main([*command, "--mounting", "wrist"]) == 2
     assert "the views do not fit together" in capsys.readouterr().err

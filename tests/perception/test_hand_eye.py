@@ -17,11 +17,11 @@ def transform(position, *angles):
     return RigidTransform.of(position, Rotation.from_euler("xyz", angles).as_quat())
 
 
-def render(pose, rng):
-    """The board at a pose in the optical frame, oversampled, blurred, with noise."""
-    drawn = BOARD.picture(60)
+def render(pose, rng, board=BOARD):
+    """A board at a pose in the optical frame, oversampled, blurred, with noise."""
+    drawn = board.picture(60)
     rows, columns = drawn.shape
-    x, y = BOARD.columns * BOARD.square_m, BOARD.rows * BOARD.square_m
+    x, y = board.columns * board.square_m, board.rows * board.square_m
     corners = pose.apply(np.array([[0, 0, 0], [x, 0, 0], [x, y, 0], [0, y, 0]])) @ CAMERA.matrix.T
     source = np.array([[0, 0], [columns, 0], [columns, rows], [0, rows]], np.float32) - 0.5
     target = ((corners[:, :2] / corners[:, 2:] + 0.5) * OVER - 0.5).astype(np.float32)

@@ -199,7 +199,8 @@ def calibrate(
         output: The file to write, for --extrinsics and for the recorder; its name ends in .json.
         camera: The camera's calibration.
         mounting: fixed: the camera stands, the arm carries the board; wrist: the arm carries the camera.
-        columns: Squares of the board along x.
+        columns: Squares of the board along x. Where no such board is in the pictures, columns and rows are exchanged,
+            and the layout of OpenCV before 4.6 is tried; the one that fits is named.
         rows: Squares along y.
         square_m: Side of a square as printed: measure it.
         marker_m: Side of a marker as printed.
@@ -218,7 +219,10 @@ def calibrate(
     if output.suffix != ".json":
         raise UserError(f"{output}: where the camera stands is written as JSON: choose a name that ends in .json")
     printed = CharucoBoard(columns, rows, square_m, marker_m, dictionary)
-    result, skipped = calibrate_folder(folder, load_camera(camera), printed, mounting)
+    found = calibrate_folder(folder, load_camera(camera), printed, mounting)
+    result = found.hand_eye
+    if found.board != printed:
+        print(f"the board is not {printed.name}: what is in the pictures is {found.board.name}, which was used")
     figures = {
         "views": result.views,
         "reprojection_px": round(result.reprojection_px, 4),
@@ -227,7 +231,7 @@ def calibrate(
     save_extrinsics(
         output, base_frame if mounting == "fixed" else flange_frame, camera_frame, result.camera, {"quality": figures}
     )
-    for name in skipped:
+    for name in found.skipped:
         print(f"skipped {name}: the board is not in it")
     print(
         f"{result.views} views, reprojection {result.reprojection_px:.2f} px, the views agree on the board within "

@@ -6,8 +6,9 @@ then both unknown poses are moved until all corners of all views fall where they
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import cv2
@@ -46,6 +47,8 @@ class CharucoBoard:
         square_m: Side of a square as printed.
         marker_m: Side of a marker as printed.
         dictionary: Name of a predefined dictionary.
+        old_layout: Where the number of rows is even, OpenCV before 4.6 (and calib.io) put a marker into the first
+            square, which is black since.
     """
 
     columns: int = 7
@@ -53,6 +56,7 @@ class CharucoBoard:
     square_m: float = 0.035
     marker_m: float = 0.026
     dictionary: str = "DICT_5X5_100"
+    old_layout: bool = False
 
     def __post_init__(self) -> None:
         if self.dictionary not in dictionary_names():
@@ -76,7 +80,27 @@ class CharucoBoard:
     def opencv(self) -> cv2.aruco.CharucoBoard:
         """The same for OpenCV."""
         table = cv2.aruco.getPredefinedDictionary(getattr(cv2.aruco, self.dictionary))
-        return cv2.aruco.CharucoBoard((self.columns, self.rows), self.square_m, self.marker_m, table)
+        board = cv2.aruco.CharucoBoard((self.columns, self.rows), self.square_m, self.marker_m, table)
+        board.setLegacyPattern(self.old_layout)
+        return board
+
+    @property
+    def name(self) -> str:
+        """For messages."""
+        layout = ", of the old layout" if self.old_layout else ""
+        return f"--columns {self.columns} --rows {self.rows}{layout}"
+
+    def alternatives(self) -> list[CharucoBoard]:
+        """What else the board may be: columns and rows exchanged, inner corners counted for squares, the old layout."""
+        sizes = dict.fromkeys(
+            (a + more, b + more) for more in (0, 1) for a, b in ((self.columns, self.rows), (self.rows, self.columns))
+        )
+        boards = []
+        for columns, rows in sizes:
+            for old_layout in (self.old_layout, not self.old_layout) if rows % 2 == 0 else (False,):
+                with contextlib.suppress(UserError):  # more squares than there may be
+                    boards.append(replace(self, columns=columns, rows=rows, old_layout=old_layout))
+        return [board for board in boards if board != self]
 
     def picture(self, pixels_per_square: int = 100) -> npt.NDArray[np.uint8]:
         """The board for printing, without a margin: (rows * p, columns * p) grey.
