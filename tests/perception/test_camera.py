@@ -55,3 +55,27 @@ def test_a_missing_calibration_is_named(arguments, words):
 @pytest.mark.parametrize(("model", "n"), [("", 0), ("plumb_bob", 4), ("plumb_bob", 5), ("rational_polynomial", 8)])
 def test_the_models_that_are_known_are_taken(model, n):
     assert Camera.create(640, 480, K, [0.01] * n, model).distortion.size == n
+
+
+@pytest.mark.parametrize(
+    ("roi", "binning", "size"),
+    [
+        ((0, 0, 0, 0), (0, 0), (640, 480)),
+        ((100, 60, 320, 240), (1, 1), (320, 240)),
+        ((0, 0, 0, 0), (2, 2), (320, 240)),
+        ((64, 32, 512, 384), (4, 2), (128, 192)),
+    ],
+)
+def test_a_region_and_binning_leave_every_point_on_its_pixel(roi, binning, size):
+    full = Camera.create(640, 480, K, [0.01] * 5)
+    sent = full.windowed(roi, binning)
+    assert (sent.width, sent.height) == size and (sent.distortion == full.distortion).all()
+    points = np.array([[0.1, 0.05, 1.0], [-0.2, 0.1, 1.0]])
+    before, after = points @ full.matrix.T, points @ sent.matrix.T
+    wanted = (before[:, :2] - roi[:2]) / np.maximum(binning, 1)
+    assert np.allclose(after[:, :2], wanted)
+
+
+def test_a_region_outside_of_the_picture_is_refused():
+    with pytest.raises(UserError, match=r"region of interest of 320x240 at 400, 0 does not lie within the 640x480"):
+        Camera.create(640, 480, K).windowed((400, 0, 320, 240))

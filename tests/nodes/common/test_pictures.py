@@ -33,3 +33,24 @@ def test_a_camera_says_its_matrix_and_its_distortion():
     np.testing.assert_array_equal(np.reshape(ideal.p, (3, 4)), np.column_stack((matrix, np.zeros(3))))
     bent = pictures.camera_info_message(matrix, 64, 62, Header(), np.arange(5.0))
     assert list(bent.d) == [0.0, 1.0, 2.0, 3.0, 4.0]
+
+
+def test_a_calibration_is_for_the_pictures_that_are_sent():
+    calibration = pictures.Calibration("none has come")
+    with pytest.raises(UserError, match="none has come"):
+        calibration.camera()
+    matrix = np.array([[600.0, 0.0, 320.0], [0.0, 600.0, 240.0], [0.0, 0.0, 1.0]])
+    info = pictures.camera_info_message(matrix, 640, 480, Header())
+    assert calibration.take(info) and not calibration.take(info) and calibration.has_come
+    assert calibration.camera((640, 480)).matrix[0, 2] == 320.0
+    binned = pictures.camera_info_message(matrix, 640, 480, Header())
+    binned.binning_x = binned.binning_y = 2
+    binned.roi.x_offset, binned.roi.y_offset, binned.roi.width, binned.roi.height = 100, 40, 400, 300
+    assert calibration.take(binned)
+    for size in (None, (200, 150)):
+        sent = calibration.camera(size)
+        assert (sent.width, sent.height, sent.matrix[0, 0]) == (200, 150, 300.0)
+        assert sent.matrix[:2, 2].tolist() == [110.0, 100.0]
+    assert calibration.camera((640, 480)).matrix[0, 0] == 600.0, "a driver that bins nothing, whatever it says"
+    with pytest.raises(UserError, match="the image is 320x240 but the calibration is for 200x150"):
+        calibration.camera((320, 240))

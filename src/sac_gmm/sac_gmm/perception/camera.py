@@ -83,6 +83,29 @@ class Camera:
             )
         return cls(int(width), int(height), K, D)
 
+    def windowed(self, roi: tuple[int, int, int, int] = (0, 0, 0, 0), binning: tuple[int, ...] = (0, 0)) -> Camera:
+        """The camera of the pictures that a driver sends of this one, as sensor_msgs/CameraInfo means it.
+
+        Args:
+            roi: x, y, width, height of the region of interest in pixels of this camera; width and height 0 for all.
+            binning: Pixels along x and y that become one; 0 is 1.
+
+        Raises:
+            UserError: The region does not lie within the picture.
+        """
+        x, y, width, height = roi[0], roi[1], roi[2] or self.width - roi[0], roi[3] or self.height - roi[1]
+        if min(x, y, *binning) < 0 or min(width, height) <= 0 or x + width > self.width or y + height > self.height:
+            raise UserError(
+                f"camera calibration: the region of interest of {width}x{height} at {x}, {y} does not lie within the "
+                f"{self.width}x{self.height} of the calibration: publish camera_info with the full size and its region"
+            )
+        across, down = (max(pixels, 1) for pixels in binning)
+        K = self.matrix.copy()
+        K[0, 2], K[1, 2] = K[0, 2] - x, K[1, 2] - y
+        K[0] /= across
+        K[1] /= down
+        return Camera(width // across, height // down, K, self.distortion)
+
 
 def image_array(
     data: bytes | bytearray | memoryview | npt.NDArray[np.uint8], height: int, width: int, step: int, encoding: str

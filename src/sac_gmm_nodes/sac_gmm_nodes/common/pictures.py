@@ -1,4 +1,4 @@
-"""Conversions between image messages and numpy arrays, and a camera's intrinsics as a message."""
+"""Conversions between image messages and numpy arrays, and a camera's calibration to and from a message."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
 
-from sac_gmm.perception import image_array
+from sac_gmm.core.errors import UserError
+from sac_gmm.perception import Camera, image_array
 from sac_gmm_nodes.common.conversions import doubles
 
 Array = NDArray[np.float64]
@@ -72,3 +73,58 @@ def camera_info_message(
         r=np.eye(3).ravel(),
         p=np.column_stack((matrix, np.zeros(3))).ravel(),
     )
+
+
+class Calibration:
+    """The newest calibration of a camera, and what it means for pictures of a size.
+
+    Args:
+        missing: What to say as long as none has come.
+    """
+
+    def __init__(self, missing: str) -> None:
+        self._missing = missing
+        self._message: CameraInfo | None = None
+        self._values: tuple[object, ...] = ()
+
+    @property
+    def has_come(self) -> bool:
+        """Whether there is any, good or bad."""
+        return self._message is not None
+
+    def take(self, message: CameraInfo) -> bool:
+        """Keep a calibration; whether it is another one than before."""
+        roi = message.roi
+        values = (
+            *(message.width, message.height, tuple(message.k), tuple(message.d), message.distortion_model),
+            *(message.binning_x, message.binning_y, roi.x_offset, roi.y_offset, roi.width, roi.height),
+        )
+        changed = values != self._values
+        self._message, self._values = message, values
+        return changed
+
+    def camera(self, size: tuple[int, int] | None = None) -> Camera:
+        """The camera of the pictures: of those that are sent by binning and region of interest, or of all pixels.
+
+        Args:
+            size: Width and height of a picture; None: as the calibration says.
+
+        Raises:
+            UserError: None has come; it is empty, of a model that is not known here, or makes no sense; or the
+                picture has another size.
+        """
+        message = self._message
+        if message is None:
+            raise UserError(self._missing)
+        camera = Camera.create(message.width, message.height, message.k, message.d, message.distortion_model)
+        if size == (camera.width, camera.height):
+            return camera  # a driver may bin, and calibrate what it has binned
+        roi = message.roi
+        window = (roi.x_offset, roi.y_offset, roi.width, roi.height)
+        camera = camera.windowed(window, (message.binning_x, message.binning_y))
+        if size is not None and size != (camera.width, camera.height):
+            raise UserError(
+                f"the image is {size[0]}x{size[1]} but the calibration is for {camera.width}x{camera.height}: publish "
+                "the camera_info of this image size"
+            )
+        return camera

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import deque
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,7 @@ from sac_gmm.perception import Camera, dictionary_names
 from sac_gmm.perception.hands import HandPose, depth_image
 from sac_gmm.perception.hands.marker import MarkerHandTracker
 from sac_gmm_nodes.common.node import BaseNode
-from sac_gmm_nodes.common.pictures import picture_array
+from sac_gmm_nodes.common.pictures import Calibration, picture_array
 
 if TYPE_CHECKING:
     from sac_gmm.perception.hands.tracker import HandTracker
@@ -38,9 +39,8 @@ class HandSight:
         self._dictionary = node.text("dictionary", "DICT_4X4_50", "of the marker", dictionary_names())
         self._marker_id = node.whole("marker_id", 0, 0, 1000, "the marker on the hand or tool")
         self._size_m = node.real("marker_size_m", 0.06, 0.005, 1.0, "m", "side of the marker's black square")
-        self._calibration: tuple[object, ...] = ()
+        self._calibration = Calibration("no calibration has come on camera/camera_info: start the camera's driver")
         self._camera: Camera | None = None
-        self._why_blind = "no calibration has come on camera/camera_info: start the camera's driver"
         probe = Camera.create(64, 64, [64.0, 0.0, 32.0, 0.0, 64.0, 32.0, 0.0, 0.0, 1.0])
         self._hand: HandTracker | None = None
         if self._backend == "marker":  # a marker that does not exist shall be refused now
@@ -52,7 +52,7 @@ class HandSight:
     @property
     def calibrated(self) -> bool:
         """Whether any calibration has come, good or bad."""
-        return bool(self._calibration)
+        return self._calibration.has_come
 
     @property
     def takes_depth(self) -> bool:
@@ -86,20 +86,19 @@ class HandSight:
 
     def calibrate(self, message: CameraInfo) -> None:
         """Take the camera's calibration; one that makes no sense is told with the next picture."""
-        calibration = (message.width, message.height, tuple(message.k), tuple(message.d), message.distortion_model)
-        if calibration == self._calibration:
+        if not self._calibration.take(message):
             return
-        self._calibration = calibration
-        try:
-            self._camera = Camera.create(message.width, message.height, message.k, message.d, message.distortion_model)
-        except UserError as error:
-            self._camera, self._why_blind = None, str(error)
-            return
+        self._camera = None
+        with contextlib.suppress(UserError):
+            self._see_with(self._calibration.camera())
+
+    def _see_with(self, camera: Camera) -> None:
+        self._camera = camera
         if self._backend == "marker":
-            self._marker = MarkerHandTracker(self._dictionary, self._marker_id, self._size_m, self._camera)
+            self._marker = MarkerHandTracker(self._dictionary, self._marker_id, self._size_m, camera)
         else:
             self.close()
-            self._hand = self._make_hand_tracker(self._camera)
+            self._hand = self._make_hand_tracker(camera)
 
     def look(self, message: Image, depth: Image | None) -> HandPose | None:
         """The pose of the hand in a picture, None where there is none.
@@ -109,13 +108,9 @@ class HandSight:
                 is not known; fewer bytes than the size says.
         """
         picture = picture_array(message)
-        if self._camera is None:
-            raise UserError(self._why_blind)
-        if (message.width, message.height) != (self._camera.width, self._camera.height):
-            raise UserError(
-                f"the image is {message.width}x{message.height} but the calibration is for "
-                f"{self._camera.width}x{self._camera.height}: publish the camera_info of this image size"
-            )
+        size = (message.width, message.height)
+        if self._camera is None or size != (self._camera.width, self._camera.height):
+            self._see_with(self._calibration.camera(size))
         time_s = message.header.stamp.sec + message.header.stamp.nanosec * 1e-9
         if self._marker is not None:
             return self._marker.track(picture, time_s)

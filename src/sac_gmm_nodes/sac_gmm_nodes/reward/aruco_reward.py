@@ -48,7 +48,7 @@ from sac_gmm.perception import (
 from sac_gmm_nodes.common import optional_messages as robot_messages
 from sac_gmm_nodes.common.conversions import header, nanoseconds, stamp_of
 from sac_gmm_nodes.common.node import BaseNode, run_node
-from sac_gmm_nodes.common.pictures import image_message, picture_array
+from sac_gmm_nodes.common.pictures import Calibration, image_message, picture_array
 from sac_gmm_nodes.common.polling import take_what_waits
 from sac_gmm_nodes.common.qos import EPISODE, RELIABLE, SENSOR, stream
 
@@ -102,8 +102,8 @@ class ArucoReward(BaseNode):
         cv2.setNumThreads(1)  # a frame takes a millisecond; more threads only disturb the neighbours
 
         self._detector: ArucoDetector | BoardDetector | None = None
-        self._calibration: tuple[object, ...] = ()
-        self._no_detector = "no calibration has come on camera_info yet: start the camera's driver"
+        self._detector_size = (0, 0)  # of the pictures that it is for
+        self._calibration = Calibration("no calibration has come on camera_info yet: start the camera's driver")
         self._previous: MarkerPose | None = None
         self._last_stamp_ns = 0
         self._last_image_s = time.monotonic() + _START_UP_S
@@ -152,15 +152,8 @@ class ArucoReward(BaseNode):
             self._judge.episode_running(message.episode_id, nanoseconds(message.start_stamp))
 
     def _on_camera_info(self, message: CameraInfo) -> None:
-        calibration = (message.width, message.height, tuple(message.k), tuple(message.d), message.distortion_model)
-        if calibration == self._calibration:
-            return
-        self._calibration = calibration
-        try:
-            camera = Camera.create(message.width, message.height, message.k, message.d, message.distortion_model)
-            self._detector = self._make_detector(camera)
-        except UserError as error:
-            self._detector, self._no_detector = None, str(error)
+        if self._calibration.take(message):
+            self._detector = None
 
     def _on_image(self, message: Image) -> None:
         # A node that lags behind finds the new episode and its first picture at once: it must not be judged by what
@@ -209,8 +202,10 @@ class ArucoReward(BaseNode):
 
     def _look(self, picture: np.ndarray) -> Marker | None:
         """Find the marker, or say why nothing can be said about this picture."""
-        if self._detector is None:
-            raise UserError(self._no_detector)
+        size = (picture.shape[1], picture.shape[0])
+        if self._detector is None or size != self._detector_size:
+            self._detector = self._make_detector(self._calibration.camera(size))
+            self._detector_size = size
         now_ns = self.get_clock().now().nanoseconds
         age_s = (now_ns - self._last_stamp_ns) * 1e-9
         if now_ns and abs(age_s) > self._max_age_s:  # 0: simulated time that has not begun
