@@ -97,7 +97,8 @@ def track(
         palm_width_m: From the knuckle of the index finger to that of the little finger, middle to middle. It makes the
             distances right; without it the hand is taken for one of usual size.
         marker: Follow a marker instead of the bare hand: DICTIONARY:ID:SIZE_M, such as DICT_4X4_50:7:0.06.
-        camera: Calibration (camera_calibration's YAML or a CameraInfo). Without it the focal length is guessed.
+        camera: Calibration (camera_calibration's YAML, a CameraInfo, or a file of OpenCV). Without it the focal length
+            is guessed.
         focal_px: Focal length in pixels, where there is no calibration.
         model: A hand_landmarker.task of your own.
         min_confidence: Of the hand model, 0 to 1.
