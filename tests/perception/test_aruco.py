@@ -204,3 +204,30 @@ def test_a_side_that_does_not_divide_is_refused():
 def test_a_picture_of_another_size_than_the_calibration_is_refused(detector):
     with pytest.raises(UserError, match="320x240 but the calibration is for 640x480"):
         detector.detect(np.zeros((240, 320), np.uint8))
+
+
+def printed(bits, margin_modules, background, marker_id=MARKER):
+    """A marker seen from the front, with a margin on a background."""
+    core = marker_image(f"DICT_{bits}X{bits}_250", marker_id, (bits + 4) * 24)[24:-24, 24:-24]
+    margin, side = round(24 * margin_modules), core.shape[0]
+    picture = np.full((CAMERA.height, CAMERA.width), background, np.uint8)
+    picture[120 - margin : 120 + side + margin, 180 - margin : 180 + side + margin] = 255
+    picture[120 : 120 + side, 180 : 180 + side] = core
+    return cv2.GaussianBlur(picture, (0, 0), 0.8)
+
+
+@pytest.mark.parametrize(("bits", "margin", "background"), [(4, 0.6, 0), (5, 0.5, 0), (6, 0.5, 10), (4, 0.5, 60)])
+def test_a_margin_that_is_too_narrow_is_said(bits, margin, background):
+    looks = ArucoDetector(f"DICT_{bits}X{bits}_250", MARKER, SIZE_M, CAMERA)
+    assert looks.detect(printed(bits, margin, background)) is None
+    assert "marker 3 is in the image, but its white margin is narrower than three quarters" in looks.near_miss
+    assert looks.detect(printed(bits, 1.0, background)) is not None and looks.near_miss == ""
+
+
+def test_other_markers_in_its_place_are_said(detector, backgrounds):
+    looks = ArucoDetector("DICT_4X4_250", 7, SIZE_M, CAMERA)
+    assert looks.detect(printed(4, 1.0, 90)) is None
+    assert looks.near_miss == "marker 3 of DICT_4X4_250 is in the image, not 7"
+    for background in backgrounds:
+        detector.detect(background)
+        assert detector.near_miss == "", "clutter is no marker"

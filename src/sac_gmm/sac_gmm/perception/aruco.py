@@ -26,6 +26,7 @@ MIN_SIMILARITY = 0.8  # markers that can be read reach 0.9 but for the steepest 
 _MODULE_PX = 4
 # A marker with smaller modules cannot be read; not trying saves time in clutter.
 _MIN_MODULE_PX = 2.0
+_MOST_OTHERS = 4  # candidates that are looked at to say what is in the marker's place
 # Noise from which on a picture is smoothed before markers are looked for, in grey values, and how much, in pixels. Less
 # noise costs little time, and smoothing costs the smallest markers.
 _SMOOTHING = ((45.0, 1.5), (25.0, 1.0), (7.0, 0.8))
@@ -114,6 +115,9 @@ class MarkerFinder:
         camera: The calibrated camera.
         min_similarity: A candidate less alike the drawn marker than this is not the marker.
 
+    Attributes:
+        near_miss: What was in the last picture in place of the markers; empty where that is nothing or they are found.
+
     Raises:
         UserError: Unknown dictionary or id, or a similarity out of range.
     """
@@ -125,12 +129,12 @@ class MarkerFinder:
             raise UserError(f"min_similarity is {min_similarity}, expected -1 to 1")
         self._camera = camera
         self._min_similarity = min_similarity
-        self._drawn: dict[int, npt.NDArray[np.float32]] = {}
-        for marker_id in marker_ids:
-            table = _dictionary(dictionary, marker_id)
-            modules = table.markerSize + 4  # black border and one quiet module on either side
-            self._drawn[marker_id] = marker_image(dictionary, marker_id, modules * _MODULE_PX).astype(np.float32)
+        self._dictionary = dictionary
+        self._drawn = {marker_id: self._draw(marker_id) for marker_id in marker_ids}
+        table = _dictionary(dictionary, min(self._drawn))
+        modules = table.markerSize + 4  # black border and one quiet module on either side
         self._modules = modules - 2
+        self.near_miss = ""
         smallest_px = _MIN_MODULE_PX * (table.markerSize + 2)
         smallest = 4.0 * smallest_px / max(camera.width, camera.height)
         self._detector = _opencv_detector(table, smallest, _STEP)
@@ -162,28 +166,69 @@ class MarkerFinder:
         contrast = float(cv2.meanStdDev(grey[::8])[1][0, 0])
         detector = self._detector if contrast >= _CONTRAST else self._dim_detector
         corners, ids, _ = detector.detectMarkers(smooth)
+        self.near_miss = ""
         if ids is None:
             return []
         best: dict[int, Sighting] = {}
+        narrow: list[int] = []  # the markers themselves, with too narrow a margin
+        others: list[tuple[int, npt.NDArray[np.float32]]] = []
         for quad, number in zip(corners, map(int, ids.ravel()), strict=True):
             if number not in self._drawn:
+                others.append((number, np.asarray(quad, np.float32)))
                 continue
+            drawn = self._drawn[number]
             points = refine_corners(grey, quad, self._modules)
-            similarity = self._similarity(smooth, points.astype(np.float32), self._drawn[number])
+            patch = self._flattened(smooth, points.astype(np.float32))
+            similarity = _alike(patch, drawn)
             if similarity >= max(self._min_similarity, best[number].similarity if number in best else -1.0):
                 best[number] = Sighting(number, points, similarity)
+            elif _alike(_without_margin(patch), _without_margin(drawn)) >= self._min_similarity:
+                narrow.append(number)
+        if not best:
+            self.near_miss = _too_narrow(narrow[0]) if narrow else self._in_its_place(smooth, others)
         return [best[number] for number in sorted(best)]
 
-    def _similarity(
-        self, grey: npt.NDArray[np.uint8], corners: npt.NDArray[Any], drawn: npt.NDArray[np.float32]
-    ) -> float:
-        """Correlation of the flattened candidate with the drawn marker; blur and light leave it nearly alone."""
-        side = drawn.shape[0]
+    def _flattened(self, grey: npt.NDArray[np.uint8], corners: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+        """A candidate with its quiet zone, seen from the front."""
+        side = (self._modules + 2) * _MODULE_PX
         flatten = cv2.getPerspectiveTransform(corners, self._drawn_corners)
         patch = cv2.warpPerspective(
             grey, flatten, (side, side), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
         )
-        return float(cv2.matchTemplate(patch.astype(np.float32), drawn, cv2.TM_CCOEFF_NORMED)[0, 0])
+        return patch.astype(np.float32)
+
+    def _in_its_place(self, grey: npt.NDArray[np.uint8], others: list[tuple[int, npt.NDArray[np.float32]]]) -> str:
+        """Which other markers are in the picture; what only has the bits of one by chance is none."""
+        found = set()
+        for number, quad in others[:_MOST_OTHERS]:
+            patch = self._flattened(grey, quad.reshape(4, 2))
+            if _alike(patch, self._draw(number)) >= self._min_similarity:
+                found.add(number)
+        if not found:
+            return ""
+        wanted = ", ".join(map(str, sorted(self._drawn)[:5])) + (", ..." if len(self._drawn) > 5 else "")
+        return f"marker {', '.join(map(str, sorted(found)))} of {self._dictionary} is in the image, not {wanted}"
+
+    def _draw(self, marker_id: int) -> npt.NDArray[np.float32]:
+        """A marker with one quiet module, as candidates are compared with it."""
+        modules = _dictionary(self._dictionary, marker_id).markerSize + 4
+        return marker_image(self._dictionary, marker_id, modules * _MODULE_PX).astype(np.float32)
+
+
+def _too_narrow(marker_id: int) -> str:
+    return (
+        f"marker {marker_id} is in the image, but its white margin is narrower than three quarters of a module (a "
+        "bit's width) or covered: print it with a margin of one module"
+    )
+
+
+def _alike(patch: npt.NDArray[np.float32], drawn: npt.NDArray[np.float32]) -> float:
+    """Correlation of a flattened candidate with the drawn marker; blur and light leave it nearly alone."""
+    return float(cv2.matchTemplate(patch, drawn, cv2.TM_CCOEFF_NORMED)[0, 0])
+
+
+def _without_margin(picture: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    return np.ascontiguousarray(picture[_MODULE_PX:-_MODULE_PX, _MODULE_PX:-_MODULE_PX])
 
 
 class ArucoDetector:
@@ -206,6 +251,11 @@ class ArucoDetector:
         self.corners_m = square_corners(size_m)
         self._finder = MarkerFinder(dictionary, [marker_id], camera, min_similarity=min_similarity)
         self._solver = PoseSolver(camera)
+
+    @property
+    def near_miss(self) -> str:
+        """See `MarkerFinder.near_miss`."""
+        return self._finder.near_miss
 
     def detect(self, image: npt.NDArray[np.uint8], previous: MarkerPose | None = None) -> Marker | None:
         """Find the marker.

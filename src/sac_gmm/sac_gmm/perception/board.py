@@ -138,6 +138,11 @@ class BoardDetector:
         self._finder = MarkerFinder(board.dictionary, board.places, camera, min_similarity=min_similarity)
         self._solver = PoseSolver(camera)
 
+    @property
+    def near_miss(self) -> str:
+        """See `MarkerFinder.near_miss`."""
+        return self._finder.near_miss
+
     def detect(self, image: npt.NDArray[np.uint8], previous: MarkerPose | None = None) -> Marker | None:
         """Find the board; like `ArucoDetector.detect`, with the pose of the board."""
         found = self._finder.find(image)

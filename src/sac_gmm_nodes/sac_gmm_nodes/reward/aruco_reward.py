@@ -178,7 +178,7 @@ class ArucoReward(BaseNode):
             value=float(success),
             seen=marker is not None,
             marker_id=self._marker_id if marker is None else marker.marker_id,
-            text=_describe(marker, counts),
+            text=_describe(marker, counts, "" if self._detector is None else self._detector.near_miss),
         )
         if marker is not None and marker.pose is not None:
             answer.marker_pose = _pose_message(marker.pose)
@@ -239,9 +239,12 @@ class ArucoReward(BaseNode):
             self.get_logger().warning(f"no valid reward: {why}")
 
 
-def _describe(marker: Marker | None, counts: bool) -> str:
+def _describe(marker: Marker | None, counts: bool, near_miss: str) -> str:
     if marker is None:
-        return "marker not in the image"
+        return (
+            near_miss
+            or "marker not in the image (one without a white margin of three quarters of a module is not found)"
+        )
     if marker.pose is None:
         return "marker seen, but no pose explains its corners: it does not count"
     tilt = f"{np.degrees(marker.pose.tilt_rad):.0f} degrees"

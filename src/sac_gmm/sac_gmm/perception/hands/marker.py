@@ -31,6 +31,11 @@ class MarkerHandTracker:
         self._previous: MarkerPose | None = None
         self._previous_s = -np.inf
 
+    @property
+    def near_miss(self) -> str:
+        """What was in the last picture in place of the marker, see `MarkerFinder.near_miss`."""
+        return self._detector.near_miss
+
     def track(self, image: npt.NDArray[np.uint8], time_s: float) -> HandPose | None:
         """The pose of the marker in a picture taken at `time_s`; None where it is not seen or no pose explains it.
 
