@@ -177,6 +177,30 @@ def test_messages_from_before_the_last_one_are_counted_and_said(tmp_path):
         assert all("10 messages of /state/pose came with stamps before the newest" in problem for problem in said)
 
 
+@pytest.mark.parametrize(("period_ms", "read"), [(2, 100), (20, 90)])
+def test_a_stamp_that_runs_back_by_a_millisecond_loses_no_recording(tmp_path, period_ms, read):
+    """At 500 Hz it was overtaken and takes its place; at 50 Hz it was stamped wrongly and has none."""
+    recorder = EpisodeRecorder()
+    recorder.start(tmp_path / "a", EpisodeInfo())
+    recorder.take("/target_pose", pose(0))
+    stamps_ms = [period_ms * i for i in range(100)]
+    for i in range(10, 100, 10):
+        if period_ms == 2:
+            stamps_ms[i - 1], stamps_ms[i] = stamps_ms[i], stamps_ms[i - 1]
+        else:
+            stamps_ms[i] = stamps_ms[i - 1] - 1
+    if period_ms == 20:
+        stamps_ms[95] = stamps_ms[94] - 1
+    for stamp_ms in stamps_ms:
+        message = pose_stamped(stamp_ms * 1_000_000, "base", [1e-4 * stamp_ms, 0, 0])
+        recorder.take("/state/pose", bytes(typestore().serialize_cdr(message, POSE)))
+    recording = recorder.stop()
+    assert recording.n_samples == 100 and not any("clock set back" in problem for problem in recording.problems)
+    demonstration = read_demonstration(tmp_path / "a")
+    assert demonstration.n_samples == read
+    assert np.allclose(demonstration.velocity_m_s[:, 0], 0.1, atol=1e-6)
+
+
 def test_a_target_that_is_seldom_said_is_not_counted_as_lost(tmp_path):
     recorder = EpisodeRecorder()
     recorder.start(tmp_path / "a", EpisodeInfo())

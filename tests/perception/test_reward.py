@@ -5,6 +5,8 @@ from hypothesis import strategies as st
 from sac_gmm.core.errors import UserError
 from sac_gmm.perception import RewardDebouncer, RewardJudge
 
+MS = 1_000_000
+
 
 @given(st.lists(st.booleans(), max_size=60), st.integers(1, 5), st.integers(1, 5))
 def test_success_changes_only_after_enough_pictures_in_a_row(pictures, frames_on, frames_off):
@@ -57,6 +59,14 @@ def test_the_same_picture_counts_once():
 
 def test_a_clock_that_is_set_back_starts_anew():
     judge = RewardJudge(RewardDebouncer(2, 2))
-    assert [judge.judge(t, True) for t in (100, 200)] == [False, True]
-    assert not judge.judge(10, True)
-    assert judge.judge(20, True)
+    assert [judge.judge(t, True) for t in (100 * MS, 200 * MS)] == [False, True]
+    assert not judge.judge(10 * MS, True)
+    assert judge.judge(20 * MS, True)
+
+
+def test_a_picture_that_was_overtaken_changes_nothing():
+    judge = RewardJudge(RewardDebouncer(2, 2))
+    assert [judge.judge(t, True) for t in (100 * MS, 200 * MS)] == [False, True]
+    assert judge.judge(199 * MS, False), "it neither counts nor makes a new beginning"
+    assert judge.judge(300 * MS, False)
+    assert not judge.judge(400 * MS, False)

@@ -127,6 +127,22 @@ def test_pictures_from_before_the_last_one_are_counted_and_said(tmp_path):
     assert hand.save().problems == (), "it is counted anew"
 
 
+def test_a_stamp_that_runs_back_by_a_millisecond_is_no_clock_that_was_set_back(tmp_path):
+    hand = recorder()
+    hand.start(tmp_path / "a")
+    for i in range(100):
+        stamp_ns = 10**9 + i * PERIOD_NS
+        hand.take(stamp_ns - PERIOD_NS - 1_000_000 if i % 20 == 7 else stamp_ns, pose_at(i))
+        if i == 50:
+            hand.pause()
+            hand.resume()
+    assert hand.set_back == 0
+    recording = hand.save()
+    assert recording.problems == () and recording.motion.quality.seen == 95
+    again = read_demonstration(tmp_path / "a")
+    assert np.abs(np.diff(again.velocity_m_s, axis=0)).max() < 0.1, "no speed comes out of nothing"
+
+
 @pytest.mark.parametrize(("every", "share"), [(100, 1), (3, 34), (1, None)])
 def test_depth_that_was_asked_for_and_not_used_is_said(tmp_path, every, share):
     hand = HandRecorder(RETARGETING, "palm", use_depth=True)

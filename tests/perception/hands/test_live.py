@@ -24,6 +24,8 @@ def test_what_is_told_while_a_hand_moves():
     assert report.track_ms == pytest.approx(6.0)
     live.update(step * PERIOD_NS, None, 0.006)
     assert live.report().frames == 60, "the same picture again"
+    live.update((step * PERIOD_NS) - 1_000_000, None, 0.006)
+    assert live.report().frames == 60 and live.report().rate_hz > 0, "one that was overtaken forgets nothing"
     live.reset()
     assert live.report().frames == 0 and live.report().rate_hz > 0
     live.update(5, None, 0.006)

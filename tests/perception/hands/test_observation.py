@@ -36,3 +36,9 @@ def test_a_clock_that_is_set_back_begins_anew():
     other = hand(600)
     assert follower.choose([other], 1.0) is other
     assert follower.choose([], 1.1) is None
+
+
+def test_a_stamp_a_millisecond_back_does_not_change_hands():
+    follower = HandFollower()
+    follower.choose([hand(100)], 5.0)
+    assert follower.choose([hand(600, size=150), hand(105)], 4.999).centre_px[0] == 105

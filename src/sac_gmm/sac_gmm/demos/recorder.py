@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sac_gmm.core.errors import UserError
+from sac_gmm.core.late_stamps import is_late
 from sac_gmm.demos.bags.bag_file import EPISODE_END
 from sac_gmm.demos.bags.bag_reader import read_demonstration
 from sac_gmm.demos.bags.bag_writer import EpisodeBagWriter, EpisodeInfo, header_stamp_ns
@@ -220,6 +221,9 @@ class EpisodeRecorder:
         if stamp_ns < begin_ns or (end_ns is not None and stamp_ns > end_ns):
             return
         last_ns = self._last_ns.get(topic, -1)
+        if is_late(stamp_ns, last_ns):
+            self._write(topic, data, last_ns)  # in order of arrival; readers put the stamps in order
+            return
         if stamp_ns <= last_ns:
             if stamp_ns < last_ns:
                 self._set_back[topic] += 1

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sac_gmm.core.errors import UserError
+from sac_gmm.core.late_stamps import is_late
 from sac_gmm.perception.aruco import Marker
 
 
@@ -112,12 +113,14 @@ class RewardJudge:
     def judge(self, stamp_ns: int, seen: bool) -> bool:
         """Whether the task counts as done, given one more picture.
 
-        A picture that was judged before (the same stamp, sent again) is not counted twice; a stamp that jumps back
-        means that the clock was set back, and starts anew.
+        A picture that was judged before (the same stamp, sent again) is not counted twice, nor is one that was
+        overtaken; a stamp that jumps back further than jitter means that the clock was set back, and starts anew.
         """
         if self._resetting or stamp_ns < self._start_ns:
             return False
         if self._last_stamp_ns is not None and stamp_ns < self._last_stamp_ns:
+            if is_late(stamp_ns, self._last_stamp_ns):
+                return self._debouncer.success
             self._debouncer.reset()
         repeated = stamp_ns == self._last_stamp_ns
         self._last_stamp_ns = stamp_ns

@@ -15,6 +15,7 @@ from rosbags.highlevel import AnyReader
 from rosbags.interfaces import Connection, ConnectionExtRosbag2
 
 from sac_gmm.core.errors import UserError
+from sac_gmm.core.late_stamps import in_order, is_late
 from sac_gmm.core.stamps import last_of_bursts
 from sac_gmm.demos.bags.bag_file import CDR, EPISODE_END, SIDECAR
 from sac_gmm.demos.bags.message_types import POSE, STATE_POSE, STATE_TWIST, TARGET_POSE, TWIST, typestore
@@ -333,21 +334,22 @@ def _find_topic(
 
 
 def _series(path: Path, stream: _Stream) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
-    """Stamps (T,) in ns and vectors (T, 3); a stamp that comes again is taken once, one that goes back is refused."""
-    stamps: list[int] = []
-    vectors = []
-    for i, message in enumerate(stream.messages):
-        stamp_ns = _stamp_ns(message)
-        if stamps and stamp_ns <= stamps[-1]:
-            if stamp_ns == stamps[-1]:
-                continue
+    """Stamps (T,) in ns and vectors (T, 3), in order of the stamps; one that goes back further than jitter is refused.
+
+    A stamp that comes again is taken once.
+    """
+    stamps = [_stamp_ns(message) for message in stream.messages]
+    newest = stamps[0]
+    for i, stamp_ns in enumerate(stamps):
+        if stamp_ns < newest and not is_late(stamp_ns, newest):
             raise UserError(
-                f"{path}: the stamp of sample {i} of {stream.topic} lies {(stamps[-1] - stamp_ns) * 1e-9:.3f} s before "
-                "the one before it: the recording mixes clocks or episodes"
+                f"{path}: the stamp of sample {i} of {stream.topic} lies {(newest - stamp_ns) * 1e-9:.3f} s before "
+                "that of an earlier one: the recording mixes clocks or episodes"
             )
-        stamps.append(stamp_ns)
-        vectors.append(_checked(path, stream, i))
-    return np.array(stamps, np.int64), np.array(vectors, np.float64)
+        newest = max(newest, stamp_ns)
+    chosen = in_order(stamps)
+    vectors = [_checked(path, stream, i) for i in chosen]
+    return np.array(stamps, np.int64)[chosen], np.array(vectors, np.float64)
 
 
 def _refuse_long_gap(path: Path, topic: str, time_s: npt.NDArray[np.float64]) -> None:

@@ -15,6 +15,7 @@ import numpy.typing as npt
 import yaml
 
 from sac_gmm.core.errors import UserError
+from sac_gmm.core.late_stamps import in_order, is_late
 from sac_gmm.core.stamps import usual_period_s
 from sac_gmm.demos.bags.bag_file import SIDECAR
 from sac_gmm.demos.bags.bag_reader import read_demonstration
@@ -129,7 +130,8 @@ class HandRecorder:
         self._extra: dict[str, Any] = {"source": "hand", **dict(info.extra), "setup": self.setup}
         self._extra["cleaning"] = asdict(self._cleaning)
         self._writer = EpisodeBagWriter(path, self._topics, EpisodeInfo(info.task, info.operator, self._extra))
-        self._stamps_ns: list[int] = []
+        self._stamps_ns: list[int] = []  # in order of arrival
+        self._newest_ns = 0
         self._set_back = 0
         self._parts: list[int] = []  # of the pauses: how many pictures were before each
         self._rows: list[tuple[Array, Array, float, float]] = []
@@ -144,9 +146,10 @@ class HandRecorder:
         """
         if self.state is not RecorderState.RECORDING or self._writer is None:
             return
-        if self._stamps_ns and stamp_ns <= self._stamps_ns[-1]:
-            self._set_back += stamp_ns < self._stamps_ns[-1]  # the same stamp is a picture that was sent again
+        if self._stamps_ns and stamp_ns <= self._newest_ns and not is_late(stamp_ns, self._newest_ns):
+            self._set_back += stamp_ns < self._newest_ns  # the same stamp is a picture that was sent again
             return
+        self._newest_ns = max(stamp_ns, self._newest_ns) if self._stamps_ns else stamp_ns
         self._stamps_ns.append(stamp_ns)
         if pose is None:
             self._rows.append((np.full(3, np.nan), np.full((3, 3), np.nan), np.nan, 0.0))
@@ -259,11 +262,13 @@ class HandRecorder:
         """All rows, with pauses cut out of the time; the stamp of time 0; what went on in the pauses."""
         if not self._stamps_ns:
             raise UserError("no picture came: is the camera running?")
-        stamps = np.array(self._stamps_ns, np.int64)
-        columns = [np.array(column) for column in zip(*self._rows, strict=True)]
+        order = in_order(self._stamps_ns)
+        stamps = np.array(self._stamps_ns, np.int64)[order]
+        columns = [np.array(column)[order] for column in zip(*self._rows, strict=True)]
         problems = []
         period_ns = round(1e9 * usual_period_s(np.diff(stamps) * 1e-9)) if stamps.size > 1 else 0
-        for first in self._parts:
+        for part in self._parts:
+            first = sum(i < part for i in order)
             if not 0 < first < stamps.size:
                 continue
             stamps[first:] -= stamps[first] - stamps[first - 1] - period_ns

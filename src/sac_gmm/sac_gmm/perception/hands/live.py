@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from sac_gmm.core.late_stamps import is_late
 from sac_gmm.core.stamps import usual_period_s
 
 _RECENT = 60  # pictures that the present rate, speed and jitter are taken from
@@ -71,8 +72,8 @@ class LiveQuality:
             position_m: (3,) where the hand was; None where it was not seen.
             track_s: How long it took to find out.
         """
-        if self._recent and stamp_ns == self._recent[-1][0]:
-            return  # sent again
+        if self._recent and (stamp_ns == self._recent[-1][0] or is_late(stamp_ns, self._recent[-1][0])):
+            return  # sent again, or overtaken
         if self._recent and stamp_ns < self._recent[-1][0]:
             self._recent.clear()  # the clock was set back
         self._frames += 1

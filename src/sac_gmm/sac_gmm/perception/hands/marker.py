@@ -5,10 +5,12 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from sac_gmm.core.late_stamps import JITTER_NS
 from sac_gmm.perception.aruco import ArucoDetector, MarkerPose
 from sac_gmm.perception.camera import Camera
 from sac_gmm.perception.hands.pose import HandPose
 
+_JITTER_S = JITTER_NS * 1e-9
 _FORGET_S = 0.5  # after this long without the marker, its last pose says nothing about the next
 _GOOD_REPROJECTION_PX = 1.0  # confidence halves there
 
@@ -42,7 +44,7 @@ class MarkerHandTracker:
         Raises:
             UserError: The picture has another size than the calibration.
         """
-        if not 0.0 <= time_s - self._previous_s <= _FORGET_S:
+        if not -_JITTER_S <= time_s - self._previous_s <= _FORGET_S:
             self._previous = None
         marker = self._detector.detect(image, self._previous)
         if marker is None or marker.pose is None:

@@ -9,12 +9,15 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from sac_gmm.core.late_stamps import JITTER_NS
+
 Side = Literal["left", "right"]
 N_LANDMARKS = 21
 WRIST, THUMB_TIP, INDEX_KNUCKLE, INDEX_TIP, MIDDLE_KNUCKLE, LITTLE_KNUCKLE = 0, 4, 5, 8, 9, 17
 # The points that hardly move against each other, whatever the fingers do.
 PALM = (WRIST, INDEX_KNUCKLE, MIDDLE_KNUCKLE, 13, LITTLE_KNUCKLE)
 
+_JITTER_S = JITTER_NS * 1e-9
 _FORGET_S = 1.0  # after this long without the hand, any hand may take its place
 _NEAR_HANDS = 2.5  # a hand further than this many of its own sizes from where it was is another one
 
@@ -61,7 +64,7 @@ class HandFollower:
 
     def choose(self, hands: Sequence[HandObservation], time_s: float) -> HandObservation | None:
         """The hand to go on with among those in the picture taken at `time_s`, or None."""
-        if self._last is not None and not 0.0 <= time_s - self._last_s <= _FORGET_S:
+        if self._last is not None and not -_JITTER_S <= time_s - self._last_s <= _FORGET_S:
             self._last = None
         if self._last is None:
             wanted = [hand for hand in hands if self._side in ("any", hand.side)]
