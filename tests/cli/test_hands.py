@@ -14,6 +14,7 @@ from sac_gmm.demos import read_demonstration
 from sac_gmm.demos.hands import film_tracker as hands_track
 from sac_gmm.demos.hands.hand_recorder import HandRecorder
 from sac_gmm.perception.extrinsics import load_extrinsics, save_extrinsics
+from sac_gmm.perception.film_file import Film
 from sac_gmm.perception.hands import CleaningSettings, HandPose, Retargeting
 from sac_gmm.perception.hands.model_files import prepared_path
 from sac_gmm.perception.hands.simulated import SimulatedHand, looking_at
@@ -170,10 +171,42 @@ def test_films_that_cannot_be_used_are_named_and_the_others_are_made(film, tmp_p
     assert hands.main(["track", *films, "-o", str(out), *MARKER]) == 1
     text = capsys.readouterr().out
     assert "broken.mp4 cannot be read as a film" in text
-    assert "no hand was seen in any of 10 pictures" in text
+    assert "no hand was seen in any of 10 pictures: 10 of 10 pictures show nothing but one even colour" in text
     assert "none.mp4: there is no such film" in text
     assert "1 of 4 films are demonstrations now" in text
     assert [path.name for path in out.iterdir() if not path.name.startswith(".")] == ["hand"]
+
+
+def test_what_a_film_without_the_hand_shows_is_said(film, tmp_path, capsys):
+    black = write_film(tmp_path / "black.avi", [np.zeros((480, 640), np.uint8)] * 10)
+    assert hands.main(["track", str(black), "-o", str(tmp_path / "out"), *MARKER]) == 1
+    assert "no hand was seen in any of 10 pictures: 10 of 10 pictures are black" in capsys.readouterr().out
+    other = ["--marker", "DICT_4X4_50:5:0.06", "--focal-px", "600"]
+    assert hands.main(["track", str(film), "-o", str(tmp_path / "out"), *other]) == 1
+    said = capsys.readouterr().out
+    assert "in any of 60 pictures: in 60 of 60 pictures marker 3 of DICT_4X4_50 is in the image, not 5" in said
+
+
+@pytest.mark.skipif(not CLIP.exists(), reason=f"the real footage {CLIP} is not here")
+@pytest.mark.skipif(not prepared_path().exists(), reason="the hand model is not prepared: sac-gmm hands prepare")
+def test_a_hand_of_the_other_side_than_asked_for_is_said(tmp_path, capsys):
+    pictures = []
+    with Film(CLIP) as film:
+        for number, _, picture in film.frames():
+            pictures.append(picture)
+            if number == 14:
+                break
+    writer = cv2.VideoWriter(
+        str(tmp_path / "right.avi"), cv2.VideoWriter_fourcc(*"MJPG"), 25.0, pictures[0].shape[1::-1]
+    )
+    for picture in pictures:
+        writer.write(cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+    writer.release()
+    command = ["track", str(tmp_path / "right.avi"), "-o", str(tmp_path / "out"), "--side", "left"]
+    assert hands.main(command) == 1
+    assert "a right hand was seen in 15 of 15 pictures, a left one in none: set the side to right or any" in (
+        capsys.readouterr().out
+    )
 
 
 @pytest.mark.parametrize(

@@ -90,7 +90,7 @@ class HandDemoRecorder(BaseNode):
         self._began_s = time.monotonic()
         self._last_picture_s = self._began_s + _START_UP_S
         self._last_saved = ""
-        self._why_idle = "no hand was seen"  # where the first hand begins an episode
+        self._why_idle = ""  # where the first hand begins an episode and did not
 
         policy = ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT
         pictures = QoSProfile(depth=_QUEUE, reliability=policy)
@@ -230,7 +230,7 @@ class HandDemoRecorder(BaseNode):
             return
         if self._auto and self._recorder.state is RecorderState.IDLE:
             if self._any_picture:
-                self._end(failed=not self._last_saved, why=self._trouble or self._why_idle)
+                self._end(failed=not self._last_saved, why=self._trouble or self._why_idle or self._no_hand())
                 return
             if time.monotonic() - self._began_s > _PATIENCE_S and not self.count_publishers("camera/image"):
                 self._end(failed=True, why=f"nobody publishes pictures on {topic}")
@@ -375,7 +375,7 @@ class HandDemoRecorder(BaseNode):
                 )
             target, said_by = point_array(self._target.pose.position), self.resolve_topic_name("target_pose")
         self._state.publish(String(data=RecorderState.SAVING.value))
-        recording = self._recorder.save(target, said_by)
+        recording = self._recorder.save(target, said_by, self._sight.unseen.why())
         self._last_saved = recording.summary()
         return recording
 
@@ -400,7 +400,7 @@ class HandDemoRecorder(BaseNode):
         elif self._without_depth >= _QUEUE:
             level, text = DiagnosticStatus.ERROR, f"{text}: {self._why_no_depth}"
         elif self._any_picture and not self._was_seen:
-            level, text = DiagnosticStatus.WARN, f"{text}: the hand is not seen; move it into view, or give more light"
+            level, text = DiagnosticStatus.WARN, f"{text}: the hand is not seen: {self._sight.unseen.why()}"
         values = {"state": self._recorder.state.value, "episode_frames": self._recorder.frames, **live.as_dict()}
         values.update(self._sight.palm())
         if self._last_saved:
@@ -413,6 +413,9 @@ class HandDemoRecorder(BaseNode):
             values=[KeyValue(key=key, value=str(value)) for key, value in values.items()],
         )
         self._diagnostics.publish(DiagnosticArray(header=header(self.get_clock().now().to_msg()), status=[status]))
+
+    def _no_hand(self) -> str:
+        return f"no hand was seen: {self._sight.unseen.why()}"
 
     def _mention_leftovers(self) -> None:
         parent = self._folder / (self._task or "untitled")

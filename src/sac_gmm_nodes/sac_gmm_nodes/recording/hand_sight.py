@@ -12,6 +12,7 @@ from sac_gmm.core.errors import UserError
 from sac_gmm.perception import Camera, dictionary_names
 from sac_gmm.perception.hands import HandPose, depth_image
 from sac_gmm.perception.hands.marker import MarkerHandTracker
+from sac_gmm.perception.hands.unseen import Unseen
 from sac_gmm_nodes.common.node import BaseNode
 from sac_gmm_nodes.common.pictures import Calibration, picture_array
 
@@ -23,6 +24,9 @@ _SECOND_NS = 1_000_000_000
 
 class HandSight:
     """The tracker that the node's parameters ask for.
+
+    Attributes:
+        unseen: What the pictures show since the hand was seen last.
 
     Raises:
         UserError: A parameter is out of range, or the hand model is missing.
@@ -41,6 +45,11 @@ class HandSight:
         self._size_m = node.real("marker_size_m", 0.06, 0.005, 1.0, "m", "side of the marker's black square")
         self._calibration = Calibration("no calibration has come on camera/camera_info: start the camera's driver")
         self._camera: Camera | None = None
+        looks_for_marker = self._backend == "marker"
+        self.unseen = Unseen(
+            "any" if looks_for_marker else self._side,  # type: ignore[arg-type]  # one of the choices
+            f"marker {self._marker_id} of {self._dictionary}" if looks_for_marker else "",
+        )
         probe = Camera.create(64, 64, [64.0, 0.0, 32.0, 0.0, 64.0, 32.0, 0.0, 0.0, 1.0])
         self._hand: HandTracker | None = None
         if self._backend == "marker":  # a marker that does not exist shall be refused now
@@ -113,12 +122,16 @@ class HandSight:
             self._see_with(self._calibration.camera(size))
         time_s = message.header.stamp.sec + message.header.stamp.nanosec * 1e-9
         if self._marker is not None:
-            return self._marker.track(picture, time_s)
+            pose = self._marker.track(picture, time_s)
+            self.unseen.take(picture, placed=pose is not None, near_miss=self._marker.near_miss)
+            return pose
         depth_m = None
         if depth is not None:
             depth_m = depth_image(depth.data, depth.height, depth.width, depth.step, depth.encoding)
         assert self._hand is not None
-        return self._hand.track(picture, time_s, depth_m)
+        pose = self._hand.track(picture, time_s, depth_m)
+        self.unseen.take(picture, placed=pose is not None, sides=self._hand.sides)
+        return pose
 
     def close(self) -> None:
         """Free the models."""

@@ -34,13 +34,14 @@ from sac_gmm.perception.hands import (
 )
 from sac_gmm.perception.hands.marker import MarkerHandTracker
 from sac_gmm.perception.hands.palm_scale import PalmScale, scale_to_palm
+from sac_gmm.perception.hands.unseen import Unseen
 
 _KEEP_EVERY_S = 10.0  # of wall time, what was seen is written down
 _WARM_UP = 15  # pictures looked at again when going on, so that the hand is being followed by then
 _VERSION = 2
 END_OF_MOTION = "end of the motion"  # what a sidecar says of a target that nobody named
 
-Tracker = Callable[[npt.NDArray[np.uint8], float], HandPose | None]
+Tracker = Callable[[npt.NDArray[np.uint8], float, Unseen], HandPose | None]
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,7 @@ class _Seen:
 
     time_s: list[float] = field(default_factory=list)
     poses: list[HandPose | None] = field(default_factory=list)
+    unseen: Unseen = field(default_factory=Unseen)
 
 
 class FilmTracker:
@@ -124,7 +126,7 @@ class FilmTracker:
             origin_ns = path.stat().st_mtime_ns
             for time_s, pose in zip(seen.time_s, poses, strict=True):
                 recorder.take(origin_ns + round(time_s * 1e9), pose)
-            recording = recorder.save(self._target_m, "--target")
+            recording = recorder.save(self._target_m, "--target", seen.unseen.why())
         except BaseException:
             recorder.abandon()
             raise
@@ -186,13 +188,14 @@ class FilmTracker:
         looked_at = 0
         kept_s = time.monotonic()
         total = film.declared_frames or None
+        seen.unseen = Unseen("any" if self._marker else self._seeing.side, self._seeing.marker)
         tracker, close = self._tracker(camera)
         try:
             with tqdm(
                 total=total, initial=done, desc=film.path.name, unit="frame", disable=not sys.stderr.isatty()
             ) as bar:
                 for number, time_s, picture in film.frames(max(done - _WARM_UP, 0)):
-                    pose = tracker(picture, time_s)
+                    pose = tracker(picture, time_s, seen.unseen)
                     looked_at += 1
                     if number < done:
                         continue
@@ -216,15 +219,28 @@ class FilmTracker:
         return scale_to_palm(poses, self._seeing.palm_width_m)
 
     def _tracker(self, camera: Camera) -> tuple[Tracker, Callable[[], None]]:
-        """What finds the pose in a picture, and what to call in the end."""
+        """What finds the pose in a picture and notes what else is in it, and what to call in the end."""
         if self._marker is not None:
-            return MarkerHandTracker(*self._marker, camera).track, lambda: None
+            marker = MarkerHandTracker(*self._marker, camera)
+
+            def follow_marker(picture: npt.NDArray[np.uint8], time_s: float, unseen: Unseen) -> HandPose | None:
+                pose = marker.track(picture, time_s)
+                unseen.take(picture, placed=pose is not None, near_miss=marker.near_miss)
+                return pose
+
+            return follow_marker, lambda: None
         from sac_gmm.perception.hands.tracker import HandTracker
 
         seeing = self._seeing
         # In the model's size: the person's is found from the film as a whole, see `_scaled`.
-        tracker = HandTracker(camera, side=seeing.side, model=seeing.model, min_confidence=seeing.min_confidence)
-        return tracker.track, tracker.close
+        hand = HandTracker(camera, side=seeing.side, model=seeing.model, min_confidence=seeing.min_confidence)
+
+        def follow_hand(picture: npt.NDArray[np.uint8], time_s: float, unseen: Unseen) -> HandPose | None:
+            pose = hand.track(picture, time_s)
+            unseen.take(picture, placed=pose is not None, sides=hand.sides)
+            return pose
+
+        return follow_hand, hand.close
 
     def _checkpoint(self, name: str) -> Path:
         return self._folder / f".{name}.track.npz"

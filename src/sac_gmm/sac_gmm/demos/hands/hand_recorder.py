@@ -187,12 +187,15 @@ class HandRecorder:
         self._expect("resume", RecorderState.PAUSED)
         self.state = RecorderState.RECORDING
 
-    def save(self, target_m: npt.ArrayLike | None = None, target_from: str = "") -> HandRecording:
+    def save(
+        self, target_m: npt.ArrayLike | None = None, target_from: str = "", seen_instead: str = ""
+    ) -> HandRecording:
         """Clean the motion, bring it into the base frame, and complete the bag.
 
         Args:
             target_m: (3,) in the base frame; None: where the motion ends.
             target_from: For the sidecar: who said so.
+            seen_instead: What the pictures show where no hand was seen in any of them.
 
         Raises:
             UserError: No episode is in progress, no hand was seen in it (nothing is kept then), or the disk does not
@@ -213,7 +216,8 @@ class HandRecorder:
             else:
                 writer.discard()
             self._end()
-            raise UserError(f"{writer.path} {kept}: {error}") from error
+            instead = f": {seen_instead}" if seen_instead and self._stamps_ns and not self._sizes else ""
+            raise UserError(f"{writer.path} {kept}: {error}{instead}") from error
         if self._set_back:
             quality = replace(motion.quality, dropped=motion.quality.dropped + self._set_back)
             motion = replace(motion, quality=quality)

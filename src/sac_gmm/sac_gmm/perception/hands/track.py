@@ -140,14 +140,15 @@ def clean(track: HandTrack, settings: CleaningSettings | None = None) -> HandMot
     T = track.time_s.size
     seen = np.isfinite(track.position_m).all(axis=1)
     if not seen.any():
-        raise UserError(f"no hand was seen in any of {T} pictures: is it in view, and well lit?")
-    good = seen & (track.confidence >= settings.min_confidence)
-    good &= ~_outliers(track, good, settings)
+        raise UserError(f"no hand was seen in any of {T} pictures")
+    sure = seen & (track.confidence >= settings.min_confidence)
+    good = sure & ~_outliers(track, sure, settings)
     pieces = _pieces(track, good, settings)
     if not pieces:
         raise UserError(
             f"the hand was seen in {int(seen.sum())} of {T} pictures, but nowhere for {_SHORTEST_PIECE_S} s without a "
-            "gap: keep it in view, with more light or a slower motion"
+            f"gap: {int(seen.sum() - sure.sum())} are too unsure (confidence under {settings.min_confidence:g}), "
+            f"{int(sure.sum() - good.sum())} lie away from those around them"
         )
     piece = max(pieces, key=lambda rows: track.time_s[rows[-1]] - track.time_s[rows[0]])
     periods = np.diff(track.time_s)

@@ -32,6 +32,7 @@ class HandTracker:
 
     Attributes:
         observation: The hand as seen in the last picture; None where it was not.
+        sides: Of all hands that were seen in it.
 
     Raises:
         UserError: The model is missing or damaged, or a setting is out of range.
@@ -52,6 +53,7 @@ class HandTracker:
         self._single = HandDetector(model, max_hands=1, min_confidence=min_confidence)
         self._alone = 0
         self.observation: HandObservation | None = None
+        self.sides: tuple[Side, ...] = ()
 
     def track(
         self,
@@ -64,12 +66,13 @@ class HandTracker:
         Raises:
             UserError: The depth image has another size than the calibration.
         """
-        self.observation = None
+        self.observation, self.sides = None, ()
         if self._alone >= _ALONE:
             self.observation = self._follower.choose(self._single.detect(image, time_s), time_s)
         if self.observation is None:
             hands = self._pair.detect(image, time_s)
             self.observation = self._follower.choose(hands, time_s)
+            self.sides = tuple(hand.side for hand in hands)
             self._alone = self._alone + 1 if self.observation is not None and len(hands) == 1 else 0
         return None if self.observation is None else self._estimator.estimate(self.observation, depth_m)
 
