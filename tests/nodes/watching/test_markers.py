@@ -72,6 +72,43 @@ def test_a_box_has_twelve_edges_of_its_lengths():
     assert set(map(tuple, points)) == {(x, y, z) for x in (0, 1) for y in (0, 2) for z in (0, 3)}
 
 
+@pytest.mark.parametrize("height_m", [0.004, 0.03, 0.5])
+def test_a_text_says_how_wide_its_spaces_are(height_m):
+    """RViz takes the width of a space from scale.x; a text that leaves it at zero is scattered over the screen."""
+    seen = markers.text("said", 3, [0.1, 0.2, 0.3], "15 % of 20", height_m, GREY, HEAD)
+    assert (seen.type, seen.text, seen.scale.z) == (Marker.TEXT_VIEW_FACING, "15 % of 20", height_m)
+    assert seen.scale.x == pytest.approx(0.3 * height_m)
+
+
+THREE = mixture(np.eye(3), [1e-4 * np.eye(3)] * 3, [0.5, 0.3, 0.2])
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        markers.ball("a", np.zeros(3), 0.1, GREY, HEAD),
+        markers.line("a", 0, np.eye(3), 0.01, GREY, HEAD),
+        markers.box("a", np.zeros(3), np.ones(3), 0.01, GREY, HEAD),
+        markers.arrow("a", np.zeros(3), np.ones(3), 0.01, GREY, HEAD),
+        markers.axes("a", np.zeros(3), np.eye(3), 0.1, HEAD),
+        *markers.ellipsoids("a", THREE, np.zeros(3), 2.0, GREY, HEAD),
+        *markers.priors("a", THREE, np.zeros(3), GREY, HEAD),
+    ],
+    ids=lambda marker: f"{marker.type}",
+)
+def test_every_marker_gives_the_scale_that_rviz_reads_for_its_kind(made):
+    """From the marker displays of RViz 2: the parts of `scale` that each kind of marker takes its size from."""
+    read = {
+        Marker.SPHERE: "xyz",
+        Marker.LINE_STRIP: "x",
+        Marker.LINE_LIST: "x",
+        Marker.ARROW: "xy",
+        Marker.TEXT_VIEW_FACING: "xz",
+    }
+    assert all(getattr(made.scale, part) > 0 for part in read[made.type])
+    assert made.color.a > 0
+
+
 def test_axes_are_the_columns_of_the_rotation():
     R = Rotation.from_euler("xyz", [0.3, -0.2, 1.0]).as_matrix()
     seen = markers.axes("marker", np.array([1.0, 2.0, 3.0]), R, 0.1, HEAD)

@@ -25,6 +25,7 @@ Colour = tuple[float, float, float, float]  # red, green, blue, opacity, 0 to 1
 
 _NO_TURN = (0.0, 0.0, 0.0, 1.0)
 _FAINTEST = 0.35  # of a colour's opacity, for a component without weight
+_SPACE = 0.3  # width of a space per height of a letter
 
 
 class MarkerTopic:
@@ -133,6 +134,7 @@ def text(
     """Text that faces the viewer, its capital letters `height_m` high."""
     marker = _marker(namespace, number, Marker.TEXT_VIEW_FACING, colour, head, position_m)
     marker.scale.z = height_m
+    marker.scale.x = _SPACE * height_m  # RViz spreads words and letters apart unless it is told how wide a space is
     marker.text = written
     return marker
 
