@@ -99,6 +99,25 @@ def test_the_first_motion_keeps_to_the_limits_of_all_others():
         assert files.index("robot_arm.yaml") == len(files) - 1
 
 
+def nodes_in(actions):
+    """All nodes of a launch file as it is written, those in groups too."""
+    for action in actions:
+        [(kind, attributes)] = action.items()
+        if kind == "node":
+            yield attributes
+        elif kind == "group":
+            yield from nodes_in(attributes)
+
+
+def test_the_arm_is_seen_while_the_clock_stands():
+    """Without it, robot_state_publisher passes a state on only when its stamp is newer than that of the last one."""
+    nodes = [node for path in FILES for node in nodes_in(yaml.safe_load(path.read_text())["launch"])]
+    publishers = [node for node in nodes if node["exec"] == "robot_state_publisher"]
+    assert publishers
+    for node in publishers:
+        assert {"name": "ignore_timestamp", "value": True} in node["param"]
+
+
 def test_the_configuration_holds_in_every_namespace():
     """A bare name means the root alone: a second robot would go by the defaults, without any error."""
     files = [path for path in (ROOT / "config").glob("**/*.yaml") if "ros__parameters" in path.read_text()]
