@@ -1,11 +1,13 @@
 """CITATION.cff, CHANGELOG.md and the packages agree with each other."""
 
+import os
 import re
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
+import pytest
 import yaml
 
 ROOT = Path(__file__).parent.parent
@@ -43,6 +45,27 @@ def test_the_changelog_begins_with_what_is_not_released_yet():
     headings = re.findall(r"^## (.+)$", CHANGELOG, re.MULTILINE)
     assert headings[0] == "Unreleased"
     assert all(re.fullmatch(r"\d+\.\d+\.\d+", heading) for heading in headings[1:])
+
+
+@pytest.mark.parametrize("plugin", ["launch_testing", "launch_pytest", "launch_ros"])
+def test_pytest_starts_where_an_old_plugin_of_ros_is_installed(tmp_path, plugin):
+    """Those of Jazzy take hooks that a newer pytest calls in another way; a sourced ROS 2 puts them on the path."""
+    site = tmp_path / "site"
+    (site / f"{plugin}-3.4.2.dist-info").mkdir(parents=True)
+    (site / f"{plugin}-3.4.2.dist-info" / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {plugin}\nVersion: 1\n")
+    (site / f"{plugin}-3.4.2.dist-info" / "entry_points.txt").write_text(f"[pytest11]\n{plugin} = old_{plugin}\n")
+    (site / f"old_{plugin}.py").write_text("def pytest_collect_file(path, parent):\n    return None\n")
+    (tmp_path / "test_nothing.py").write_text("def test_nothing():\n    pass\n")
+    command = [sys.executable, "-m", "pytest", "-q", "-c", str(ROOT / "pyproject.toml"), "-p", "no:cacheprovider"]
+    environment = {**os.environ, "PYTHONPATH": f"{site}:{os.environ.get('PYTHONPATH', '')}"}
+    done = subprocess.run(
+        [*command, f"--rootdir={tmp_path}", str(tmp_path / "test_nothing.py")],
+        capture_output=True,
+        text=True,
+        env=environment,
+        cwd=tmp_path,
+    )
+    assert done.returncode == 0 and "1 passed" in done.stdout, done.stdout + done.stderr
 
 
 def test_the_docstring_of_contributing_is_one_that_the_checks_accept(tmp_path):
