@@ -4,6 +4,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from scipy.spatial.transform import Rotation
 
 from sac_gmm.tasks import urdf
 from sac_gmm.tasks.arms.description import describe_iiwa
@@ -60,3 +61,44 @@ def test_every_description_is_a_tree_of_links_that_pybullet_can_read(text):
     children = [joint.find("child").get("link") for joint in robot.findall("joint")]
     assert len(set(links)) == len(links) and sorted(children) == sorted(links[1:])
     assert max(map(len, text.splitlines())) < 4096  # PyBullet reads lines of at most 8 KiB
+
+
+def test_a_capsule_becomes_shapes_that_urdf_has():
+    """Its ends lie where its axis points, whichever way it is turned; other shapes stay as they are."""
+    rpy, xyz = (0.4, -0.7, 1.1), (0.1, 0.2, 0.3)
+    turned = urdf.collision(urdf.capsule(0.02, 0.3), xyz, rpy)
+    seen = urdf.visual(urdf.capsule(0.01, 0.1), RED)
+    text = urdf.robot("r", urdf.link("a", urdf.solid(urdf.box((1, 2, 3)), RED), turned, seen))
+    [link] = ElementTree.fromstring(urdf.standard(text, ())).findall("link")
+    kinds = [(shape.tag, shape.find("geometry")[0].tag) for shape in link]
+    assert kinds == [
+        *(("visual", "box"), ("collision", "box")),
+        *(("collision", "cylinder"), ("collision", "sphere"), ("collision", "sphere")),
+        *(("visual", "cylinder"), ("visual", "sphere"), ("visual", "sphere")),
+    ]
+    body, low, high = link.findall("collision")[1:]
+    assert body.find("geometry/cylinder").attrib == {"radius": "0.02", "length": "0.3"}
+    assert {end.find("geometry/sphere").get("radius") for end in (low, high)} == {"0.02"}
+    np.testing.assert_allclose(numbers(body.find("origin").get("rpy")), rpy)
+    np.testing.assert_allclose(numbers(body.find("origin").get("xyz")), xyz)
+    axis = Rotation.from_euler("xyz", rpy).apply([0, 0, 1])
+    for end, sign in ((low, -1), (high, 1)):
+        np.testing.assert_allclose(numbers(end.find("origin").get("xyz")), xyz + sign * 0.15 * axis, atol=1e-8)
+    assert {shape.find("material").get("name") for shape in link.findall("visual")} == {"red"}
+
+
+def test_only_the_joints_named_move_for_others_and_the_root_weighs_nothing():
+    limit = urdf.Limit(-1, 1, 5, 2)
+    text = urdf.robot(
+        "r",
+        *(urdf.link(name, urdf.inertial(1.0, 0.1)) for name in "abc"),
+        urdf.moving_joint("turn", "revolute", "a", "b", axis=(0, 0, 1), limit=limit),
+        urdf.moving_joint("slide", "prismatic", "b", "c", axis=(0, 1, 0), limit=limit, xyz=(0, 0, 0.5)),
+    )
+    robot = ElementTree.fromstring(urdf.standard(text, ["turn"]))
+    turn, slide = robot.findall("joint")
+    assert (turn.get("type"), slide.get("type")) == ("revolute", "fixed")
+    assert {part.tag for part in turn} == {"origin", "parent", "child", "axis", "limit"}
+    assert {part.tag for part in slide} == {"origin", "parent", "child"}
+    assert slide.find("origin").get("xyz") == "0.0 0.0 0.5"
+    assert [link.get("name") for link in robot.findall("link") if link.find("inertial") is None] == ["a"]

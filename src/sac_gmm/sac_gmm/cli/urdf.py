@@ -27,6 +27,6 @@ def urdf(task: tyro.conf.Positional[str] = "door") -> int:
     from sac_gmm.tasks import make_task
 
     simulated = make_task(task)
-    print(simulated.arm.description.replace('type="prismatic"', 'type="fixed"'))
+    print(simulated.arm.description)
     simulated.close()
     return 0

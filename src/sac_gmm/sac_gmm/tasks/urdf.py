@@ -7,8 +7,12 @@ inertias in kg m^2; an origin is in the axes of the link (shapes, inertia) or of
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
+from xml.etree import ElementTree
+
+import numpy as np
+from scipy.spatial.transform import Rotation
 
 Vector = Sequence[float]
 ZERO = (0.0, 0.0, 0.0)
@@ -49,7 +53,7 @@ def cylinder(radius: float, length: float) -> str:
 
 
 def capsule(radius: float, length: float) -> str:
-    """A capsule along z; `length` is that of its cylinder. PyBullet takes it, although URDF has none."""
+    """A capsule along z; `length` is that of its cylinder. PyBullet takes it; URDF has none: see `standard`."""
     return f'<capsule radius="{radius}" length="{length}"/>'
 
 
@@ -115,6 +119,56 @@ def moving_joint(
 def robot(name: str, *parts: str) -> str:
     """The whole description."""
     return f'<robot name="{name}">\n{"".join(parts)}</robot>\n'
+
+
+# For other programs -----------------------------------------------------------------------------------------------
+
+
+def standard(description: str, moving: Collection[str]) -> str:
+    """A description for PyBullet as other readers of URDF want it.
+
+    URDF has no capsule: one becomes a cylinder and two spheres. The root link gets no inertia, which KDL ignores with a
+    warning. All joints but those in `moving` are fixed, because nobody publishes their state.
+    """
+    robot = ElementTree.fromstring(description)
+    for joint in robot.findall("joint"):
+        if joint.get("name") not in moving:
+            joint.set("type", "fixed")
+            for part in (*joint.findall("axis"), *joint.findall("limit")):
+                joint.remove(part)
+    children = {child.get("link") for child in robot.findall("joint/child")}
+    for link in robot.findall("link"):
+        if link.get("name") not in children:
+            for inertia in link.findall("inertial"):
+                link.remove(inertia)
+        for place, shape in reversed(list(enumerate(link))):
+            geometry = shape.find("geometry/capsule")
+            if geometry is not None:
+                link[place : place + 1] = _without_capsule(shape, geometry)
+    return ElementTree.tostring(robot, encoding="unicode")
+
+
+def _without_capsule(shape: ElementTree.Element, capsule: ElementTree.Element) -> list[ElementTree.Element]:
+    """A visual or collision shape that is a capsule, as its cylinder and the spheres at its ends."""
+    radius, length = float(capsule.get("radius", 0)), float(capsule.get("length", 0))
+    origin = shape.find("origin")
+    xyz, rpy = (
+        np.array((("0 0 0" if origin is None else origin.get(name)) or "0 0 0").split(), dtype=float)
+        for name in ("xyz", "rpy")
+    )
+    to_end = Rotation.from_euler("xyz", rpy).apply([0.0, 0.0, 0.5 * length])
+    parts = []
+    for geometry, centre in (
+        (cylinder(radius, length), xyz),
+        (sphere(radius), xyz - to_end),
+        (sphere(radius), xyz + to_end),
+    ):
+        origin_text = _origin(rounded(centre.tolist()), rounded(rpy.tolist()))
+        part = ElementTree.fromstring(f"<{shape.tag}>{origin_text}<geometry>{geometry}</geometry></{shape.tag}>")
+        part.tail = shape.tail
+        part.extend(shape.findall("material"))
+        parts.append(part)
+    return parts
 
 
 def _joint(name: str, kind: str, parent: str, child: str, rest: str) -> str:

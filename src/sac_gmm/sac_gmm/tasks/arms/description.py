@@ -86,6 +86,14 @@ def describe_iiwa(tool: Tool | None = None, *, mesh_visuals: bool = False) -> st
     return urdf.robot("lbr", *parts, (tool or closed_finger()).description)
 
 
+def describe_for_others(tool: Tool | None = None, *, mesh_visuals: bool = False) -> str:
+    """URDF of the arm and its tool as a real arm's driver publishes it: standard, and only the arm's joints move.
+
+    The arguments are those of `describe_iiwa`.
+    """
+    return urdf.standard(describe_iiwa(tool, mesh_visuals=mesh_visuals), JOINT_NAMES)
+
+
 def _arm_joint(index: int) -> str:
     xyz, rpy, *_ = _LINKS[index - 1]
     limit = JOINT_LIMITS_RAD[index - 1]

@@ -15,7 +15,14 @@ from numpy.typing import NDArray
 from sac_gmm.core.errors import UserError
 from sac_gmm.core.small_algebra import rotation_between, to_quaternion
 from sac_gmm.tasks.arms import arm_kernels as kernels
-from sac_gmm.tasks.arms.description import HOME_RAD, JOINT_LIMITS_RAD, Tool, closed_finger, describe_iiwa
+from sac_gmm.tasks.arms.description import (
+    HOME_RAD,
+    JOINT_LIMITS_RAD,
+    Tool,
+    closed_finger,
+    describe_for_others,
+    describe_iiwa,
+)
 from sac_gmm.tasks.arms.inverse_kinematics import solve_inverse_kinematics
 
 _PACK = struct.Struct("20d").pack_into
@@ -76,7 +83,6 @@ class Iiwa:
         self._client = client
         self.tool = tool = tool or closed_finger()
         self.gains = gains or ImpedanceGains()
-        self.description = describe_iiwa(tool)  # as a real arm's driver publishes it
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "iiwa.urdf"
             path.write_text(describe_iiwa(tool, mesh_visuals=mesh_visuals), encoding="utf-8")
@@ -106,6 +112,11 @@ class Iiwa:
         self._sensed = False  # whether what `refresh_tip` computes is that of the joints as read last
         self.refresh_dynamics()
         self.place_joints(HOME_RAD)
+
+    @property
+    def description(self) -> str:
+        """URDF, as a real arm's driver publishes it."""
+        return describe_for_others(self.tool)
 
     def refresh_dynamics(self) -> None:
         """Read masses and geometry of the links from the engine; call it after a change of a mass.
