@@ -395,7 +395,7 @@ def build_environment(with_ros: bool) -> dict[str, str]:
         name: [entry for entry in os.environ.get(name, "").split(":") if entry and not entry.startswith(f"{ROOT}/")]
         for name in names
     }
-    environment = pip_environment()
+    environment = pip_environment() | {"MAKEFLAGS": make_flags(os.environ.get("MAKEFLAGS", ""))}
     if not with_ros:  # only the wheels may be found, whatever else the shell has
         lists["PYTHONPATH"] = lists["COLCON_PREFIX_PATH"] = []
         lists["AMENT_PREFIX_PATH"] = lists["CMAKE_PREFIX_PATH"] = [str(VENV)]
@@ -405,6 +405,17 @@ def build_environment(with_ros: bool) -> dict[str, str]:
     lists["COLCON_PREFIX_PATH"] = [str(VENV), *lists["COLCON_PREFIX_PATH"]]
     lists["PATH"] = [str(VENV / "bin"), *lists["PATH"]]
     return environment | {name: ":".join(entries) for name, entries in lists.items()}
+
+
+def make_flags(callers: str) -> str:
+    """How many jobs make runs at a time: as many as the caller says, else one for each core.
+
+    Left to itself, colcon also passes `-l`, with which make waits for other programs to finish and, on a machine that
+    is never idle, compiles next to nothing. Of `make setup` itself no more than the number is passed on: a make that
+    it starts in this way cannot share its jobs.
+    """
+    asked = re.search(r"(?:^|\s)(?:-j|--jobs=)\s*(\d+)", callers)
+    return f"-j{asked[1]}" if asked else f"-j{len(os.sched_getaffinity(0))}"
 
 
 # ------------------------------------------------------------------------------------------------------------- small

@@ -52,7 +52,9 @@ def _build(names: list[str]) -> None:
         command += ["--build-base", str(FOLDER / "build"), "--install-base", str(FOLDER / "install")]
         command += ["--base-paths", *(str(SOURCES / name) for name in names), "--packages-select", *names]
         command += ["--cmake-args", "-DBUILD_TESTING=OFF", f"-DPython3_EXECUTABLE={sys.executable}"]
-        done = subprocess.run(command, cwd=FOLDER, capture_output=True, text=True, check=False)
+        # Otherwise colcon has make wait until the load of the machine falls.
+        env = {**os.environ, "MAKEFLAGS": f"-j{len(os.sched_getaffinity(0))}"}
+        done = subprocess.run(command, cwd=FOLDER, env=env, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
         stamp.write_text(wanted)
 

@@ -192,6 +192,47 @@ def test_the_workspace_is_not_its_own_underlay(workspace, monkeypatch):
     assert environment["PYTHONPATH"] == ""
 
 
+@pytest.mark.parametrize(
+    ("callers", "flags"),
+    [
+        ("-j3", "-j3"),
+        ("w -j5 --jobserver-auth=3,4", "-j5"),  # of `make -j5 setup`: the jobs of another make cannot be shared
+        ("--jobs=7 -k", "-j7"),
+        (" -j 2 -l1.5", "-j2"),
+        ("", None),
+        ("w --no-print-directory", None),
+        ("-l2", None),
+    ],
+)
+def test_a_busy_machine_does_not_keep_make_waiting(workspace, monkeypatch, callers, flags):
+    """colcon adds a limit of the load, unless MAKEFLAGS says how many jobs there are; make would wait for hours."""
+    monkeypatch.setenv("MAKEFLAGS", callers)
+    found = workspace.build_environment(False)["MAKEFLAGS"]
+    assert found == (flags or f"-j{len(os.sched_getaffinity(0))}")
+
+
+@pytest.mark.parametrize("with_cpp", [False, True])
+def test_of_the_messages_only_what_is_used_is_compiled(workspace, tmp_path, with_cpp):
+    """ROS 2 from wheels has no C++ program that could use more; where rclcpp is, everything is there for it."""
+    if "include-system-site-packages = true" in (ROOT / ".venv" / "pyvenv.cfg").read_text():
+        pytest.skip("this machine's own ROS 2 has rclcpp")
+    environment = workspace.build_environment(with_ros=False)
+    if with_cpp:
+        packages = tmp_path / "share" / "ament_index" / "resource_index" / "packages"
+        packages.mkdir(parents=True)
+        (packages / "rclcpp").touch()
+        environment["AMENT_PREFIX_PATH"] = f"{tmp_path}:{environment['AMENT_PREFIX_PATH']}"
+    source, build = ROOT / "src" / "sac_gmm_interfaces", tmp_path / "build"
+    options = ["-DBUILD_TESTING=OFF", f"-DPython3_EXECUTABLE={ROOT}/.venv/bin/python"]
+    subprocess.run(["cmake", "-S", source, "-B", build, *options], env=environment, check=True, capture_output=True)
+    listed = subprocess.run(["make", "-C", build, "help"], capture_output=True, text=True, check=True).stdout
+    kinds = set(re.findall(r"sac_gmm_interfaces__(\w+)", listed))
+    used = {"py", "rosidl_generator_type_description", "rosidl_generator_c", "rosidl_generator_py"}
+    used |= {"rosidl_typesupport_c", "rosidl_typesupport_fastrtps_c", "rosidl_typesupport_introspection_c"}
+    assert used < kinds if with_cpp else used == kinds
+    assert ("rosidl_typesupport_cpp" in kinds) == with_cpp
+
+
 def test_sourcing_gives_a_bare_shell_everything():
     script = """
 source install/setup.bash && once="$PATH|$LD_LIBRARY_PATH|$AMENT_PREFIX_PATH"
