@@ -6,6 +6,7 @@ RViz itself comes with ROS 2 from apt alone. What its displays take is written d
 from __future__ import annotations
 
 import itertools
+import struct
 from pathlib import Path
 
 import pytest
@@ -86,6 +87,42 @@ def test_there_is_a_file_for_each_view_of_the_launch_file():
     launch = yaml.safe_load((ROOT / "launch" / "rviz.launch.yaml").read_text())["launch"]
     choices = [choice["value"] for choice in launch[0]["arg"]["choice"]]
     assert [path.stem for path in FILES] == sorted(choices) == sorted(ARGUMENTS)
+
+
+def docks_of(state):
+    """Names of the docks in the state of a window, and width and height of what they leave in its middle, pixels.
+
+    As QMainWindow::saveState of Qt 5 writes them: a dock is 0xfb and its name, the length in bytes first; after all
+    docks come the middle's size, four numbers about corners, and the toolbars.
+    """
+    data = bytes.fromhex(state)
+    magic, version, count = struct.unpack_from(">IIxI", data)
+    assert (magic, version, data[8], count) == (0xFF, 0, 0xFD, 2), "two areas of docks"
+    names, at = [], 13
+    while (at := data.find(b"\xfb", at)) >= 0:
+        [length] = struct.unpack_from(">I", data, at + 1)
+        names.append(data[at + 5 : at + 5 + length].decode("utf-16-be"))
+        at += 5 + length
+    middle = data.rindex(struct.pack(">IIII", 4, 4, 1, 8))
+    return names, struct.unpack_from(">II", data, middle - 8)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+def test_the_window_gives_most_of_itself_to_the_view(path):
+    """Without a state RViz puts all docks beside each other, those of displays that are off too."""
+    tree = yaml.safe_load(path.read_text())
+    window = tree["Window Geometry"]
+    names, (width, height) = docks_of(window["QMainWindow State"])
+    pictures = [d["Name"] for d in tree["Visualization Manager"]["Displays"] if d["Class"].endswith("/Image")]
+    panels = [panel["Name"] for panel in tree["Panels"]]
+    assert sorted(names) == sorted([*pictures, *panels]), "a dock that the state does not know opens anywhere"
+    assert width > 0.7 * window["Width"] and height > 0.8 * window["Height"]
+
+
+@pytest.mark.parametrize("name", ["simulation", "robot"])
+def test_what_the_arm_works_at_is_shown(name):
+    [topic] = [topic for display, _, topic, _ in topics_of(name) if display == "Objects"]
+    assert topic == "/pybullet_bridge/objects"
 
 
 @pytest.mark.slow

@@ -48,6 +48,7 @@ class Scene(gymnasium.Env):
         control_dt_s: Duration of a step.
         elapsed_steps: Steps since the episode began.
         success: Whether the task was done after the last step.
+        meshes: What the scene's mesh files held, OBJ, by file name: the engine remembers no more than the path.
         sensor_rng: Draws the noise of sensors; its own stream, so that reading a sensor changes nothing else.
     """
 
@@ -72,6 +73,7 @@ class Scene(gymnasium.Env):
         self.client = NO_CLIENT
         self.cameras: dict[str, SceneCamera] = {}
         self.sensors: dict[str, Sensor] = {}
+        self.meshes: dict[str, str] = {}
         self.sensor_rng = np.random.default_rng(0)  # renewed by `reset`
         self.context: NDArray[np.float64] = np.zeros(0)
         self.elapsed_steps = 0

@@ -47,6 +47,7 @@ from sac_gmm_nodes.common.conversions import (
 from sac_gmm_nodes.common.node import BaseNode, run_node
 from sac_gmm_nodes.common.pace import PaceListener, decision_steps
 from sac_gmm_nodes.common.qos import COMMAND, EPISODE, LATCHED, RELIABLE, SENSOR, stream
+from sac_gmm_nodes.simulation.scene_markers import SceneMarkers
 from sac_gmm_nodes.simulation.sensor_topics import SensorTopics
 from sac_gmm_nodes.simulation.simulated_lbr import FAULTS, DriverTopics, FriSession
 
@@ -104,6 +105,7 @@ class PybulletBridge(BaseNode):
         self._success = self.create_publisher(Bool, "~/task_success", LATCHED)
         self._true_target = self.create_publisher(PoseStamped, "~/true_target_pose", LATCHED)
         self._camera_pose = self.create_publisher(PoseStamped, "~/fixed_camera_pose", LATCHED)
+        self._objects = SceneMarkers(self, self._task)
         self.create_subscription(TwistStamped, "command/twist", self._on_command, COMMAND)
         self.create_subscription(Reward, "reward", self._on_reward, RELIABLE)
         self._pace = PaceListener(self, self._on_pace)
@@ -342,6 +344,7 @@ class PybulletBridge(BaseNode):
             self._twist.publish(twist_message(velocity, head))
             self._wrench.publish(wrench_message(state["wrench"], head))
             self._pose.publish(pose_message(state["ee_position_m"], arm.orientation_xyzw, head))
+        self._objects.publish(head)
         self._session.step(self._now_ns)
         if self._driver is not None:
             period_s = self._period_ns / 1e9

@@ -41,6 +41,11 @@ class MarkerTopic:
         self._publisher = node.create_publisher(MarkerArray, name, qos)
         self._shown: set[tuple[str, int]] = set()
 
+    @property
+    def is_heard(self) -> bool:
+        """Whether anybody listens."""
+        return self._publisher.get_subscription_count() > 0
+
     def show(self, markers: Sequence[Marker]) -> None:
         """Show these and nothing else: when one of the last time is missing, all are taken away first."""
         wanted = {(marker.ns, marker.id) for marker in markers}
@@ -125,6 +130,38 @@ def axes(namespace: str, position_m: Array, rotation: Array, length_m: float, he
     for axis, colour in enumerate(np.eye(3)):
         marker.points += [_point(position_m), _point(position_m + length_m * rotation[:, axis])]
         marker.colors += [_colour((*colour.tolist(), 1.0))] * 2
+    return marker
+
+
+def solid(
+    namespace: str,
+    number: int,
+    kind: int,
+    size_m: ArrayLike,
+    colour: Colour,
+    head: Header,
+    position_m: ArrayLike,
+    quaternion: ArrayLike = _NO_TURN,
+) -> Marker:
+    """A `Marker.CUBE`, `CYLINDER` (along z) or `SPHERE` with these edges or diameters (3,) at a pose, x y z w."""
+    marker = _marker(namespace, number, kind, colour, head, position_m, quaternion)
+    marker.scale = _vector(size_m)
+    return marker
+
+
+def triangles(
+    namespace: str,
+    number: int,
+    corners_m: Array,
+    colour: Colour,
+    head: Header,
+    position_m: ArrayLike,
+    quaternion: ArrayLike = _NO_TURN,
+) -> Marker:
+    """A surface of triangles with these corners, shape (N, 3, 3), in the axes of the pose."""
+    marker = _marker(namespace, number, Marker.TRIANGLE_LIST, colour, head, position_m, quaternion)
+    marker.scale = _vector([1.0] * 3)
+    marker.points = [_point(corner) for corner in np.asarray(corners_m).reshape(-1, 3)]
     return marker
 
 

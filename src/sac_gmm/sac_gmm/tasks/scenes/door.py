@@ -71,6 +71,7 @@ class DoorTask(Task):
             path = Path(folder) / "door.urdf"
             path.write_text(describe_door(self.latch), encoding="utf-8")
             write_marker_mesh(Path(folder))
+            self.meshes["marker.obj"] = (Path(folder) / "marker.obj").read_text(encoding="utf-8")
             self.door = pb.loadURDF(
                 str(path), useFixedBase=True, flags=pb.URDF_USE_INERTIA_FROM_FILE, physicsClientId=self.client
             )

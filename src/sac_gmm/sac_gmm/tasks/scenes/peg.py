@@ -75,7 +75,8 @@ class PegTask(Task):
         """Create box and cameras."""
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "box.urdf"
-            (Path(folder) / "lid.obj").write_text(lid_mesh(HOLE_RADIUS_M[self.hole]), encoding="utf-8")
+            self.meshes["lid.obj"] = lid_mesh(HOLE_RADIUS_M[self.hole])
+            (Path(folder) / "lid.obj").write_text(self.meshes["lid.obj"], encoding="utf-8")
             (Path(folder) / "lid_hulls.obj").write_text(
                 lid_mesh(HOLE_RADIUS_M[self.hole], HULL_MARGIN_M), encoding="utf-8"
             )
