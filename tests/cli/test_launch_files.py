@@ -118,6 +118,24 @@ def test_the_arm_is_seen_while_the_clock_stands():
         assert {"name": "ignore_timestamp", "value": True} in node["param"]
 
 
+@pytest.mark.parametrize(
+    ("name", "given", "source"),
+    [
+        ("simulation", {"lockstep": "true"}, "robot_state_publisher"),
+        ("simulation", {"lockstep": "false"}, "robot_state_publisher"),
+        ("robot", {"simulate": "true"}, "pybullet_bridge"),
+    ],
+)
+def test_frames_have_one_source(name, given, source):
+    """With `driver: only` the bridge publishes TF, as the robot's driver does; robot_state_publisher must not, then."""
+    nodes = read_launch_file(ROOT / "launch" / f"{name}.launch.yaml", {"model": "m.npz", "monitor": "true"} | given)
+    [bridge] = [parameters_of(node) for node in nodes if node.label == "pybullet_bridge"]
+    assert (bridge.get("driver") == "only") == (source == "pybullet_bridge")
+    actions = yaml.safe_load((ROOT / "launch" / "rviz.launch.yaml").read_text())["launch"]
+    values = {action["let"]["name"]: action["let"]["value"] for action in actions if "let" in action}
+    assert values[f"joints_alone_in_{name}"] == ("false" if source == "pybullet_bridge" else "$(var rviz)")
+
+
 def test_the_configuration_holds_in_every_namespace():
     """A bare name means the root alone: a second robot would go by the defaults, without any error."""
     files = [path for path in (ROOT / "config").glob("**/*.yaml") if "ros__parameters" in path.read_text()]

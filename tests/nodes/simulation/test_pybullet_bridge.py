@@ -10,7 +10,7 @@ from sac_gmm_interfaces.srv import ResetTask, SetFault
 from sensor_msgs.msg import CameraInfo, Image, JointState
 from std_msgs.msg import String
 
-from sac_gmm.control.kinematics import ArmKinematics, FrameTree
+from sac_gmm.control.kinematics import ArmKinematics
 from sac_gmm_nodes.common.conversions import header, nanoseconds, point_array, stamp_of, twist_array, twist_message
 from sac_gmm_nodes.common.pictures import depth_array
 from sac_gmm_nodes.common.qos import COMMAND, EPISODE, LATCHED, RELIABLE
@@ -206,10 +206,8 @@ class TestDriver:
         graph.env |= robot_interfaces.environment()
         driver = Driver(graph, lockstep=False, reliable_state=True, control_rate_hz=120)
         from lbr_fri_idl.msg import LBRJointPositionCommand, LBRState
-        from tf2_msgs.msg import TFMessage
 
         driver.states = graph.listen("lbr/state", LBRState, RELIABLE)
-        driver.frames = graph.listen("/tf", TFMessage, RELIABLE)
         driver.joint_commands = graph.node.create_publisher(
             LBRJointPositionCommand, "lbr/command/joint_position", COMMAND
         )
@@ -218,21 +216,16 @@ class TestDriver:
         graph.wait(lambda: driver.states and driver.states[-1].session_state == 4, "a session that commands")
         return driver
 
-    def test_state_frames_and_description_are_of_one_arm(self, driver):
-        driver.graph.wait(lambda: driver.frames and driver.described, "frames and a description")
+    def test_state_and_description_are_of_one_arm(self, driver):
+        driver.graph.wait(lambda: driver.described, "a description")
+        assert driver.graph.node.count_publishers("/tf") == 0, "frames are robot_state_publisher's here"
         assert [s for s, t in itertools.pairwise(m.session_state for m in driver.states) if s > t] == []
         state = driver.states[-1]
         assert (state.connection_quality, state.safety_state, state.drive_state) == (3, 0, 2)
         assert state.tracking_performance == 1.0
         kinematics = ArmKinematics(driver.described[0].data, "tcp")
         kinematics.update(np.array(state.measured_joint_position))
-        tree = FrameTree()
-        for message in driver.frames[-1].transforms:
-            origin, turn = message.transform.translation, message.transform.rotation
-            xyzw = np.array([turn.x, turn.y, turn.z, turn.w])
-            tree.set(message.header.frame_id, message.child_frame_id, point_array(origin), xyzw, 0)
-        position, _, _ = tree.pose("lbr_link_0", "tcp")
-        np.testing.assert_allclose(position, point_array(driver.poses[-1].pose.position), atol=1e-5)
+        position = point_array(driver.poses[-1].pose.position)
         np.testing.assert_allclose(position, kinematics.position_m, atol=1e-5)
 
     def test_it_takes_the_drivers_twist_and_stops_without_it(self, driver):

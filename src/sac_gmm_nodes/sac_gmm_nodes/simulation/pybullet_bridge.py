@@ -8,7 +8,8 @@ then one picture for each of the agent's decisions, at the pace that the adapter
 arm stops after `command_timeout_s` of simulated time without a command, as the robot's driver does.
 
 It also plays the driver of a KUKA LBR iiwa, with its FRI session and, by `~/set_fault`, its faults. With `driver:=only`
-it offers that driver's topics instead of its own, to rehearse what will run on the robot.
+it offers that driver's topics instead of its own, to rehearse what will run on the robot. Only then it publishes TF:
+beside the plain topics that is robot_state_publisher's, and a frame must have one source.
 """
 
 from __future__ import annotations
@@ -98,7 +99,9 @@ class PybulletBridge(BaseNode):
         self._driver: DriverTopics | None = None
         if driver != "off":
             arm, client = self._task.arm, self._task.client
-            self._driver = DriverTopics(self, arm, client, in_tip_frame, self._on_driver_twist, self._on_driver_joints)
+            self._driver = DriverTopics(
+                self, arm, client, in_tip_frame, driver == "only", self._on_driver_twist, self._on_driver_joints
+            )
             self.create_service(SetFault, "~/set_fault", self._on_set_fault)
         # The truth is below the bridge's own name: to check the reward and for display, never to learn from or decide
         # by. The fixed camera's pose tells it too, because the camera is placed relative to the door.

@@ -17,14 +17,13 @@ from std_msgs.msg import Float64MultiArray, Header, String
 from sac_gmm.control.lbr_state import ConnectionQuality, DriveState, OperationMode, SafetyState, SessionState
 from sac_gmm.tasks.arms.description import JOINT_NAMES
 from sac_gmm.tasks.arms.iiwa import Iiwa
-from sac_gmm_nodes.common.conversions import joint_message, nanoseconds, twist_array, wrench_message
+from sac_gmm_nodes.common.conversions import header, joint_message, nanoseconds, twist_array, wrench_message
 from sac_gmm_nodes.common.optional_messages import LBRJointPositionCommand, LBRState, TFMessage
 from sac_gmm_nodes.common.qos import COMMAND, LATCHED, RELIABLE
 
 FAULTS = ("none", "session", "connection", "safety", "drives", "tracking")
 _TIP_FRAME = "inv_jac_ctrl.twist_in_tip_frame"  # the one parameter of its twist controller that anybody asks for
 _CLIMB_NS = 100_000_000  # that the session stays in each state on its way up
-_LINKS = (*(f"lbr_link_{i}" for i in range(1, 8)), "tcp")
 
 
 class FriSession:
@@ -101,6 +100,7 @@ class DriverTopics:
         arm: The arm.
         client: Of the physics engine.
         in_tip_frame: Whether the driver takes twists in the axes of the tip, and says so when it is asked.
+        with_frames: Whether to publish TF, which nobody else must do then.
         on_twist: Called with each twist commanded, shape (6,), base axes.
         on_joints: Called with each joint positions commanded.
     """
@@ -111,15 +111,17 @@ class DriverTopics:
         arm: Iiwa,
         client: int,
         in_tip_frame: bool,
+        with_frames: bool,
         on_twist: Callable[[np.ndarray], None],
         on_joints: Callable[[np.ndarray], None],
     ) -> None:
         self._on_twist, self._on_joints = on_twist, on_joints
-        self._arm, self._client, self._in_tip_frame = arm, client, in_tip_frame
+        self._arm, self._in_tip_frame = arm, in_tip_frame
+        self._links = ArmFrames(arm, client)
         description = node.create_publisher(String, "lbr/robot_description", LATCHED)
         description.publish(String(data=arm.description))
         self._state = node.create_publisher(LBRState, "lbr/state", RELIABLE) if LBRState else None
-        self._frames = node.create_publisher(TFMessage, "/tf", RELIABLE) if TFMessage else None
+        self._frames = node.create_publisher(TFMessage, "/tf", RELIABLE) if TFMessage and with_frames else None
         self._joints = node.create_publisher(JointState, "lbr/joint_states", RELIABLE)
         self._wrench = node.create_publisher(WrenchStamped, "lbr/force_torque_broadcaster/wrench", RELIABLE)
         node.create_subscription(Twist, "lbr/command/twist", self._on_twist_message, COMMAND)
@@ -150,7 +152,7 @@ class DriverTopics:
             commanded = measured if commanded_rad is None else commanded_rad
             self._state.publish(session.message(arm, commanded, now_ns, period_s))
         if self._frames is not None:
-            self._frames.publish(frames(arm, self._client, head))
+            self._frames.publish(TFMessage(transforms=self._links.transforms(head)))
 
     def _on_twist_message(self, message: Twist) -> None:
         twist = twist_array(message)
@@ -175,19 +177,32 @@ class DriverTopics:
         return response
 
 
-def frames(arm: Iiwa, client: int, head: Header) -> Any:
-    """The arm's links and its fingertip in the frame of `head`, as one message; `tf2_msgs` must be installed."""
-    states = pb.getLinkStates(arm.body, [arm.links[name] for name in _LINKS], 0, 1, client)
-    return TFMessage(
-        transforms=[
-            TransformStamped(
-                header=head,
-                child_frame_id=name,
-                transform=Transform(
-                    translation=Vector3(**dict(zip("xyz", state[4], strict=True))),
-                    rotation=Quaternion(**dict(zip("xyzw", state[5], strict=True))),
-                ),
+class ArmFrames:
+    """The arm's links as TF, each in the link before it: the tree that its description says.
+
+    Args:
+        arm: The arm.
+        client: Of the physics engine.
+    """
+
+    def __init__(self, arm: Iiwa, client: int) -> None:
+        self._body, self._client = arm.body, client
+        self._names = {index: name for name, index in arm.links.items()}
+        self._parents = {index: pb.getJointInfo(arm.body, index, client)[16] for index in self._names}
+
+    def transforms(self, head: Header) -> list[TransformStamped]:
+        """Where the links are now; `head` has the stamp, and the name of the link that stands still."""
+        states = pb.getLinkStates(self._body, list(self._names), 0, 1, self._client)
+        poses = {index: state[4:6] for index, state in zip(self._names, states, strict=True)}
+        poses[-1] = (0.0, 0.0, 0.0), (0.0, 0.0, 0.0, 1.0)
+        made = []
+        for index, name in self._names.items():
+            parent = self._parents[index]
+            before = header(head.stamp, self._names.get(parent, head.frame_id))
+            position, turn = pb.multiplyTransforms(*pb.invertTransform(*poses[parent]), *poses[index])
+            place = Transform(
+                translation=Vector3(**dict(zip("xyz", position, strict=True))),
+                rotation=Quaternion(**dict(zip("xyzw", turn, strict=True))),
             )
-            for name, state in zip(_LINKS, states, strict=True)
-        ]
-    )
+            made.append(TransformStamped(header=before, child_frame_id=name, transform=place))
+        return made
