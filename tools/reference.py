@@ -63,7 +63,7 @@ NODES = {
     "aruco_reward": Kind((), (("publish_tf:=true",),)),
     "episode_manager": Kind(),
     "lifecycle_manager": Kind(("nodes:=[gmm_controller]",)),
-    "pybullet_bridge": Kind((), (("driver:=only",),)),
+    "pybullet_bridge": Kind((), (("driver:=only",), ("task:=lever",), ("task:=peg",))),
     "skill_monitor": Kind(),
     "live_view": Kind(("port:=18481",)),
     "demo_recorder": Kind((), (("follow_episodes:=true",),)),

@@ -136,6 +136,15 @@ def test_frames_have_one_source(name, given, source):
     assert values[f"joints_alone_in_{name}"] == ("false" if source == "pybullet_bridge" else "$(var rviz)")
 
 
+@pytest.mark.parametrize("name", ["teleoperate", "hand_demonstrations"])
+@pytest.mark.parametrize("task", ["door", "peg"])
+def test_nothing_is_recorded_into_the_demonstrations_that_come_with_the_project(name, task):
+    nodes = read_launch_file(ROOT / "launch" / f"{name}.launch.yaml", {"task": task})
+    [operator] = [parameters_of(node) for node in nodes if node.label == "teleoperator"]
+    folder = Path(operator["folder"])
+    assert folder.parts[0] == "runs" and task in folder.name
+
+
 def test_the_configuration_holds_in_every_namespace():
     """A bare name means the root alone: a second robot would go by the defaults, without any error."""
     files = [path for path in (ROOT / "config").glob("**/*.yaml") if "ros__parameters" in path.read_text()]

@@ -43,6 +43,7 @@ ALIVE = LivelinessPolicy.AUTOMATIC
 KEPT = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL, liveliness=ALIVE)
 DESCRIPTION = ("std_msgs/msg/String", KEPT)
 PUBLISHED_BESIDE = {"/robot_description": DESCRIPTION, "/replay/robot_description": DESCRIPTION}
+OF_OTHER_TASKS = {"Depth camera": "lever", "Touch": "peg"}  # displays that are off for the door, and whose they are
 ARGUMENTS = {
     "simulation": ("model:={model}", "adapt:=false"),
     "robot": ("model:={model}", "adapt:=false", "simulate:=true"),
@@ -126,6 +127,18 @@ def test_what_the_arm_works_at_is_shown(name):
 
 
 @pytest.mark.slow
+@pytest.mark.ros
+@pytest.mark.parametrize("display", OF_OTHER_TASKS)
+def test_the_sensors_of_other_tasks_are_published_with_a_qos_that_fits(graph, display):
+    graph.start("pybullet_bridge", task=OF_OTHER_TASKS[display], lockstep=True)
+    [(kind, topic, asked)] = [found[1:] for found in topics_of("simulation") if found[0] == display]
+    graph.wait(lambda: graph.node.get_publishers_info_by_topic(topic), f"a publisher of {topic}")
+    for info in graph.node.get_publishers_info_by_topic(topic):
+        fits, why = qos_check_compatible(info.qos_profile, asked)
+        assert info.topic_type == kind and fits == QoSCompatibility.OK, why
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ARGUMENTS)
 def test_every_topic_is_published_with_its_type_and_a_qos_that_fits(graph, model_file, name):
     graph.env |= robot_interfaces.environment()
@@ -139,7 +152,11 @@ def test_every_topic_is_published_with_its_type_and_a_qos_that_fits(graph, model
         found = graph.node.get_publishers_info_by_topic(topic)
         return [(info.topic_type, info.qos_profile) for info in found]
 
+    on = {display["Name"] for display in displays_of(name) if display["Enabled"]}
     for display, kind, topic, asked in topics_of(name):
+        if display in OF_OTHER_TASKS:
+            assert display not in on and not offers(topic), "nobody publishes what this task has not"
+            continue
         graph.wait(lambda topic=topic: offers(topic), f"a publisher of {topic}")
         for published, offered in offers(topic):
             assert published == kind, f"{display}: {topic} is {published}"

@@ -319,3 +319,15 @@ def test_a_disk_that_takes_no_more_ends_the_recording_with_a_sentence(tmp_path):
     assert "Traceback" not in ended.stderr
     assert not (tmp_path / "bag").exists()
     assert (tmp_path / ".bag.partial" / "bag" / "bag.mcap").stat().st_size > 0
+
+
+@pytest.mark.parametrize("compress", [True, False])
+def test_a_bag_names_the_distribution_of_its_messages(tmp_path, compress):
+    """Beside the file and in it, whichever a tool reads."""
+    topics = {"/state/pose": POSE}
+    with EpisodeBagWriter(tmp_path / "bag", topics, EpisodeInfo("door"), compress=compress) as writer:
+        writer.write("/state/pose", pose_stamped(1, "base", (0.0, 0.0, 0.0)))
+    information = yaml.safe_load((tmp_path / "bag" / "metadata.yaml").read_text())["rosbag2_bagfile_information"]
+    assert information["ros_distro"] == "jazzy"
+    held = (tmp_path / "bag" / information["files"][0]["path"]).read_bytes()
+    assert b"ros_distro: jazzy" in held and b"ros_distro: rosbags" not in held

@@ -222,6 +222,22 @@ def test_an_action_counts_its_episodes_and_refuses_a_second_one(graph):
     assert [message.episode for message in feedback] == [1, 2, 3]
 
 
+def test_no_episodes_and_unknown_modes_are_refused(graph):
+    """A goal that succeeds without an episode would look like practice."""
+    world = World(graph)
+    client = ActionClient(graph.node, AdaptSkill, "adapt_skill")
+    graph.wait(client.server_is_ready, "the action server")
+    for goal, why in (
+        (AdaptSkill.Goal(mode=EpisodeState.MODE_TRAIN, episodes=0), "episodes is 0: ask for at least one"),
+        (AdaptSkill.Goal(mode=9, episodes=1), "mode 9 is not known"),
+    ):
+        future = client.send_goal_async(goal)
+        graph.wait(future.done, "the answer")
+        assert not future.result().accepted
+        graph.wait(lambda why=why: why in graph.output("episode_manager"), "the reason in the log")
+    assert world.requests == []
+
+
 def test_an_episode_begins_only_when_the_arm_may_be_moved(graph):
     world = World(graph)
     world.ready()

@@ -59,12 +59,12 @@ def test_what_the_reward_did_not_approve_of_is_thrown_away(graph, tmp_path):
 
 
 def test_an_existing_bag_ends_the_session_before_it_begins(graph, tmp_path):
-    (tmp_path / "door_00").mkdir()
-    graph.start("pybullet_bridge", lockstep=True)
-    graph.start("demo_recorder", reliable_state=True, follow_episodes=True)
-    operator = graph.start("teleoperator", folder=tmp_path, reliable_state=True)
+    """Also when it is the last one that exists, and before anybody else is there."""
+    (tmp_path / "mine" / "door_02").mkdir(parents=True)
+    operator = graph.start("teleoperator", folder=tmp_path / "mine", episodes=3)
     assert operator.wait(60.0) == 2
-    assert "door_00 exists and is never overwritten" in graph.output("teleoperator")
+    assert "door_02 exists and is never overwritten" in graph.output("teleoperator")
+    assert [path.name for path in (tmp_path / "mine").iterdir()] == ["door_02"]
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,7 @@ from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescri
 from rclpy.clock import Clock, ClockType
 from rclpy.executors import Executor, ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
+from rclpy.parameter import Parameter
 from rclpy.signals import SignalHandlerOptions
 from sac_gmm_interfaces.msg import Heartbeat
 
@@ -65,6 +66,7 @@ class BaseNode(Node):
         # On the steady clock: simulated time may stand still.
         self.steady_clock = Clock(clock_type=ClockType.STEADY_TIME)
         self.create_timer(_HEARTBEAT_S, self._beat, clock=self.steady_clock)
+        self.add_pre_set_parameters_callback(self._as_declared)
 
     @property
     def alive(self) -> bool:
@@ -177,6 +179,8 @@ class BaseNode(Node):
             if isinstance(entry, bool) or not isinstance(entry, int) or not low <= entry <= high:
                 raise UserError(f"parameter {name} = {value!r}: expected a list of whole numbers, {low} to {high}")
         self._declare(name, value, ParameterDescriptor(description=f"{description} [{low} to {high}, a list]"))
+        if not value:  # rclpy takes an empty list for one of bytes
+            self._parameters[name] = Parameter(name, Parameter.Type.INTEGER_ARRAY, [])
         return value
 
     def real(
@@ -232,6 +236,16 @@ class BaseNode(Node):
         for name in self._parameter_overrides:
             if not self.has_parameter(name) and not name.startswith("qos_overrides."):
                 raise UserError(f"there is no parameter {name}: see the node's file in config/ for those there are")
+
+    def _as_declared(self, parameters: list[Parameter]) -> list[Parameter]:
+        """What `ros2 param set` asks for: a number written as 1 stays a real one where one was declared."""
+        real, whole = Parameter.Type.DOUBLE, Parameter.Type.INTEGER
+        return [
+            Parameter(given.name, real, float(given.value))
+            if given.type_ == whole and self.has_parameter(given.name) and self.get_parameter(given.name).type_ == real
+            else given
+            for given in parameters
+        ]
 
     def _given(self, name: str, default: Any) -> Any:
         given = self._parameter_overrides.get(name)

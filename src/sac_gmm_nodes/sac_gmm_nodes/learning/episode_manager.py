@@ -319,10 +319,16 @@ class EpisodeManager(BaseNode):
         return response
 
     def _on_goal(self, goal: AdaptSkill.Goal) -> GoalResponse:
-        if goal.mode not in _MODES or self._busy:
-            self.get_logger().warning(f"adapt_skill refused: {'busy' if self._busy else 'unknown mode'}")
-            return GoalResponse.REJECT
-        return GoalResponse.ACCEPT
+        why = ""
+        if self._busy:
+            why = "other episodes are running"
+        elif goal.mode not in _MODES:
+            why = f"mode {goal.mode} is not known: expected one of {_MODES}"
+        elif goal.episodes == 0:
+            why = "episodes is 0: ask for at least one"
+        if why:
+            self.get_logger().warning(f"adapt_skill refused: {why}")
+        return GoalResponse.REJECT if why else GoalResponse.ACCEPT
 
     def _on_accepted(self, goal_handle: ServerGoalHandle) -> None:
         self._busy = True  # from now on, not only once its coroutine has begun

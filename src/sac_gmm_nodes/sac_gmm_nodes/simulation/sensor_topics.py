@@ -34,13 +34,14 @@ class SensorTopics:
         self._periods = _periods(node)
         present = {*_CAMERAS} & {*task.cameras} | {*_SENSORS} & {*task.sensors}
         self._periods = {name: period for name, period in self._periods.items() if name in present}
-        cameras = (*_CAMERAS, "depth")
+        cameras = [name for name in (*_CAMERAS, "depth") if name in present]
         self._images = {name: node.create_publisher(Image, f"{name}_camera/image", qos) for name in cameras}
         self._infos = {name: node.create_publisher(CameraInfo, f"{name}_camera/camera_info", qos) for name in cameras}
         # Both fingers in one picture, the left one above, and each on its own, as two sensors would send it.
         self._tactile = {
             topic: node.create_publisher(Image, topic, qos)
             for topic in ("tactile/image", "tactile_left/image", "tactile_right/image")
+            if "tactile" in present
         }
         self._readings: dict[str, tuple[int, np.ndarray]] = {}  # of the sensors: simulated time, picture
 

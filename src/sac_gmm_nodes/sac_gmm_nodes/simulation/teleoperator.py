@@ -22,6 +22,7 @@ from sac_gmm_interfaces.srv import ResetTask, StartRecording, StopRecording
 from std_msgs.msg import Bool
 
 from sac_gmm.core.errors import UserError
+from sac_gmm.demos.bags.bag_file import refuse_existing
 from sac_gmm.tasks import TASKS, ScriptedTeleoperator
 from sac_gmm_nodes.common.conversions import header, nanoseconds, pays, point_array, stamp_of, twist_message
 from sac_gmm_nodes.common.node import BaseNode, run_node
@@ -39,8 +40,10 @@ class Teleoperator(BaseNode):
         self._episodes = self.whole("episodes", 5, 1, 1000, "demonstrations to record")
         self._first_seed = self.whole("first_seed", 0, 0, 2**31 - 10_000, "seed of the first scene and motion")
         self._folder = Path(
-            self.text("folder", "demos/door", "where the bags go, as <task>_00, <task>_01, …")
+            self.text("folder", "runs/demos", "where the bags go, as <task>_00, <task>_01, …")
         ).resolve()
+        for number in range(self._episodes):
+            refuse_existing(self._bag(number))  # before anything has moved
         self._noise_m = self.real(
             "target_noise_std_m", 0.0, 0.0, 0.1, "m", "noise on the detected target; a person sees where the target is"
         )
@@ -99,7 +102,7 @@ class Teleoperator(BaseNode):
 
     def _demonstrate(self, executor: Executor, number: int, seed: int) -> bool:
         """Record one demonstration and say whether it was kept."""
-        path = self._folder / f"{self._task}_{number:02d}"
+        path = self._bag(number)
         operator = f"scripted, seed {seed}"
         self._call(
             executor,
@@ -134,6 +137,9 @@ class Teleoperator(BaseNode):
         answer = self._call(executor, self._stop_recording, StopRecording.Request(discard=not approved))
         self.get_logger().info(answer.message if approved else f"seed {seed} did not succeed: shown again")
         return approved
+
+    def _bag(self, number: int) -> Path:
+        return self._folder / f"{self._task}_{number:02d}"
 
     def _over(self) -> bool:
         elapsed_s = (self._last_ns - self._start_ns) / 1e9

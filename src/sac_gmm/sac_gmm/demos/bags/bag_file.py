@@ -130,6 +130,8 @@ class BagFile:
                 self._writer.set_custom_data(key, value)
             self._writer.open()
             self._storage = cast(McapWriter, self._writer.storage)
+            close_storage = self._storage.close
+            cast(Any, self._storage).close = lambda version, metadata: close_storage(version, _of_jazzy(metadata))
             if compress:  # with a checksum, so that damage is noticed by whoever reads it
                 self._storage.compressor = partial(zstd.compress, options=_ZSTD_OPTIONS)
             self._connections = {topic.name: self._add(topic) for topic in topics}
@@ -194,6 +196,8 @@ class BagFile:
             if self._failure is not None:
                 raise self._failure
             self._writer.close()
+            metadata = inner / "metadata.yaml"
+            metadata.write_text(_of_jazzy(metadata.read_text(encoding="utf-8")), encoding="utf-8")
             for file in inner.iterdir():
                 os.replace(file, self._partial / file.name)
                 sync_path(self._partial / file.name)
@@ -327,6 +331,11 @@ def _make_partial(path: Path) -> Path:
             free.mkdir()
             return free
     raise UserError(f"{path.parent} holds a thousand unfinished recordings of {path.name}: remove them")
+
+
+def _of_jazzy(metadata: str) -> str:
+    """A bag's metadata with the distribution whose messages it holds; rosbags puts its own name there."""
+    return metadata.replace("ros_distro: rosbags", "ros_distro: jazzy")
 
 
 def _yaml(value: Mapping[str, Any]) -> str:
