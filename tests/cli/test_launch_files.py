@@ -25,7 +25,7 @@ def parameters_of(node):
     for source in node.parameters:
         tree = yaml.safe_load(source.read_text()) if isinstance(source, Path) else source
         for rule, content in tree.items():
-            if rule in ("/**", f"/**/{node.label}"):
+            if rule in ("/**", f"/**/{node.label}", f"/{node.label}"):
                 found |= content["ros__parameters"]
     return found
 
@@ -134,6 +134,32 @@ def test_frames_have_one_source(name, given, source):
     actions = yaml.safe_load((ROOT / "launch" / "rviz.launch.yaml").read_text())["launch"]
     values = {action["let"]["name"]: action["let"]["value"] for action in actions if "let" in action}
     assert values[f"joints_alone_in_{name}"] == ("false" if source == "pybullet_bridge" else "$(var rviz)")
+
+
+@pytest.fixture
+def rviz(tmp_path, monkeypatch):
+    """A package in the place of RViz, which comes from apt alone."""
+    index = tmp_path / "share" / "ament_index" / "resource_index" / "packages"
+    for path in (index / "rviz2", tmp_path / "lib" / "rviz2" / "rviz2"):
+        path.parent.mkdir(parents=True)
+        path.write_text("#!/bin/sh\n")
+        path.chmod(0o755)
+    monkeypatch.setenv("AMENT_PREFIX_PATH", f"{tmp_path}:{os.environ.get('AMENT_PREFIX_PATH', '')}")
+
+
+@pytest.mark.parametrize("simulate", ["true", "false"])
+@pytest.mark.parametrize(
+    ("name", "given"),
+    [("robot", {"model": "m.npz", "rviz": "true", "start_driver": "false"}), ("rviz", {"view": "robot"})],
+)
+def test_rviz_goes_by_the_clock_of_what_it_shows(rviz, name, given, simulate):
+    """A rehearsal has the simulation's: with another RViz finds no transform for any stamp."""
+    nodes = read_launch_file(ROOT / "launch" / f"{name}.launch.yaml", given | {"simulate": simulate})
+    [shown] = [parameters_of(node) for node in nodes if node.label == "rviz"]
+    assert shown["use_sim_time"] is (simulate == "true")
+    for node in nodes:
+        if node.label == "gmm_controller":
+            assert parameters_of(node)["use_sim_time"] == shown["use_sim_time"]
 
 
 @pytest.mark.parametrize("name", ["teleoperate", "hand_demonstrations"])
