@@ -136,3 +136,12 @@ def test_a_wrong_number_of_joints_is_refused(kinematics):
 def test_not_a_number_stays_not_a_number(kinematics):
     kinematics.update(np.full(7, np.nan))
     assert not np.isfinite(kinematics.position_m).any()
+
+
+def test_the_tree_names_the_frames_it_has_heard_of():
+    frames = FrameTree()
+    assert frames.names == set()
+    frames.set("world", "rail", np.zeros(3), np.array([0.0, 0.0, 0.0, 1.0]), None)
+    frames.set("flange", "tool", np.zeros(3), np.array([0.0, 0.0, 0.0, 1.0]), 5)
+    assert frames.names == {"world", "rail", "flange", "tool"}
+    assert frames.pose("world", "tool") is None

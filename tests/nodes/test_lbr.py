@@ -328,6 +328,53 @@ def test_a_joint_state_said_again_is_as_old_as_before(graph, joints, table):
     table.add("joint states that repeat themselves", "ramps to zero, as for states that stop", "STALE_STATE")
 
 
+def test_a_gripper_that_publishes_on_the_same_topic_does_not_stop_the_arm(graph, joints, table):
+    """Its messages come right after each of the arm's, as from a driver of its own."""
+    _, _, statuses, _ = joints
+    gripper = graph.node.create_publisher(JointState, "joint_states", SENSOR)
+
+    def publish():
+        for jaw in ("left_jaw", "right_jaw"):
+            gripper.publish(JointState(name=[jaw], position=[0.02]))
+
+    graph.node.create_timer(0.002, publish)
+    graph.wait(lambda: statuses and statuses[-1].state == State.ACTIVE, "motion")
+    since = len(statuses)
+
+    def goes_on():
+        """Twenty ticks of motion in a row; a busy machine may hold them up now and then."""
+        states = [status.state for status in statuses[since:]]
+        return any(states[k : k + 20] == [State.ACTIVE] * 20 for k in range(len(states)))
+
+    graph.wait(goes_on, "motion that goes on")
+    graph.wait(lambda: "also carries other joints" in graph.output("gmm_controller"), "a line that names the other")
+    assert "left_jaw" in graph.output("gmm_controller")
+    table.add("another publisher on joint_states", "goes on; it is named in the log", "ACTIVE")
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (
+            lambda m: setattr(m, "name", [f"arm_{name}" for name in m.name]),
+            ["lbr_A1, lbr_A2", "are missing", "arm_lbr_A7"],
+        ),
+        (lambda m: setattr(m, "position", m.position[:4]), ["7 names but 4 positions"]),
+    ],
+)
+def test_joints_that_do_not_match_the_description_are_named(graph, joints, change, words):
+    message, _, statuses, commands = joints
+    change(message)
+
+    def told():
+        return statuses and statuses[-1].reason == Reason.NO_STATE and all(w in statuses[-1].remedy for w in words)
+
+    graph.wait(told, "a remedy that names the joints")
+    assert "/joint_states (published by /listener)" in statuses[-1].remedy
+    graph.wait(lambda: words[0] in graph.output("gmm_controller"), "the same in the log")
+    assert not commands
+
+
 def test_joints_that_are_not_numbers_are_not_commanded(graph, joints, table):
     message, _, statuses, commands = joints
     message.position = [float("nan")] * 7

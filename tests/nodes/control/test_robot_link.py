@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 import pytest
 from geometry_msgs.msg import PoseStamped
@@ -10,7 +12,7 @@ from sac_gmm_interfaces.msg import ControllerStatus
 
 from sac_gmm.control import Reason
 from sac_gmm_nodes.common.conversions import header, pose_message, read_pose, stamp_of
-from sac_gmm_nodes.common.qos import RELIABLE
+from sac_gmm_nodes.common.qos import COMMAND, RELIABLE, SENSOR
 from sac_gmm_nodes.control.robot_link import RobotLink
 
 pytestmark = pytest.mark.ros
@@ -40,6 +42,31 @@ def test_a_state_in_another_frame_is_no_state(graph, delivered):
             assert said(2, frame).stamp_ns == 1
     graph.wait(lambda: said(3, "lbr_link_0").stamp_ns == 3, "another state in the base frame")
     assert [reading.stamp_ns for reading in readings] == ([1, 3] if delivered else [])
+
+
+def test_a_state_is_not_pushed_out_by_what_another_publishes_on_the_topic(graph):
+    link = RobotLink(graph.node, "lbr_link_0", SENSOR)
+    poses = graph.node.create_publisher(PoseStamped, "state/pose", COMMAND)
+    graph.wait(lambda: poses.get_subscription_count() and link._publishers.names, "the link")
+    stamp = 0
+
+    def all_taken():
+        nonlocal stamp
+        stamp += 1
+        for frame in ("lbr_link_0", "map", "map"):
+            poses.publish(pose_message(np.array([0.1, 0.2, 0.3]), NO_TURN, header(stamp_of(stamp), frame)))
+        time.sleep(0.05)  # until all three have arrived
+        reading = link.poll()
+        return reading is not None and reading.stamp_ns == stamp
+
+    graph.wait(all_taken, "the state before the others")
+    complaint = link.complaint(Reason.STALE_STATE)
+    assert "/state/pose is in the frame 'map'" in complaint and "(published by /listener)" in complaint
+    assert link.complaint(Reason.PAUSED) == ""
+
+
+def test_without_a_publisher_that_is_what_is_said(graph):
+    assert "nobody publishes /state/pose" in RobotLink(graph.node, "base", SENSOR).complaint(Reason.NO_STATE)
 
 
 @pytest.mark.slow

@@ -127,6 +127,12 @@ class FrameTree:
         """Put a frame in its parent; `stamp_ns` None for one that never moves."""
         self._parents[child] = (parent, origin_m, xyzw, stamp_ns)
 
+    @property
+    def names(self) -> set[str]:
+        """All frames that have been heard of."""
+        known = dict(self._parents)
+        return {*known, *(entry[0] for entry in known.values())}
+
     def pose(self, base: str, tip: str) -> tuple[Array, Array, int | None] | None:
         """Pose of `tip` in `base`.
 

@@ -15,7 +15,7 @@ from sac_gmm.view.collector import Collector
 from sac_gmm.view.demonstrations import relative_paths
 from sac_gmm.view.listener import TOPICS, Listener
 from sac_gmm.view.playback import InterruptedPlaybackError, Playback
-from sac_gmm.view.robot import iiwa_urdf
+from sac_gmm.view.robot import iiwa_urdf, joint_names
 from sac_gmm.view.snapshot import Snapshot, Status
 
 _LONGEST_GAP_S = 2.0  # a longer silence of the bag is cut short
@@ -71,7 +71,7 @@ class BagSource:
 
     def _play_once(self) -> bool:
         """Take in one message after the other, each at its time; whether all of them."""
-        listener, controls = Listener(self._collector), self.controls
+        listener, controls = Listener(self._collector, joint_names(self.urdf)), self.controls
         says_status = "controller_status" in self._wanted.values()
         self._collector.begin_episode()
         controls.begin()

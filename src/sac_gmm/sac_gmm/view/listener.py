@@ -6,7 +6,7 @@ The messages come from rclpy or from a bag. Nothing here imports ROS: a message 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -34,8 +34,8 @@ TOPICS = {
     "tactile/image": "sensor_msgs/msg/Image",
     "/diagnostics": "diagnostic_msgs/msg/DiagnosticArray",
 }
-# Topics of which every message counts; of the others the newest is enough.
-WHOLE_STREAMS = ("state/pose", "episode_state")
+# Topics of which every message counts, because all matter or several publish there; of the others the newest is enough.
+WHOLE_STREAMS = ("joint_states", "state/pose", "episode_state", "/diagnostics")
 _MODES = ("base", "train", "evaluate")
 # States that a person asked for, or that are as they should be.
 _NO_TROUBLE = (Reason.NONE, Reason.NO_EPISODE, Reason.PAUSED, Reason.STOPPED)
@@ -63,10 +63,13 @@ class Listener:
 
     Args:
         collector: Takes in what they say.
+        joint_names: Joints of the robot that is drawn, in the order of the snapshots.
     """
 
-    def __init__(self, collector: Collector) -> None:
+    def __init__(self, collector: Collector, joint_names: Sequence[str] = ()) -> None:
         self._collector = collector
+        self._joint_numbers = {name: number for number, name in enumerate(joint_names)}
+        self._joints_rad: Array | None = None  # once a message has named joints of the robot
         given = collector.snapshot().base
         self._base_id = "" if given is None else given.model_id
         self.episode_running = False
@@ -92,7 +95,21 @@ class Listener:
         self._handlers[topic](message)
 
     def _on_joints(self, message: Any) -> None:
-        self._collector.change(joints_rad=np.array(message.position, dtype=np.float64))
+        """Put each position where its name belongs: arm and gripper may have drivers of their own on this topic.
+
+        A robot of which no joint has the name of one that is drawn is shown by the order of its joints.
+        """
+        positions = np.array(message.position, dtype=np.float64)
+        numbers = [self._joint_numbers.get(name) for name in message.name]
+        pairs = [(k, value) for k, value in zip(numbers, positions, strict=False) if k is not None]
+        if pairs:
+            joints_rad = np.zeros(len(self._joint_numbers)) if self._joints_rad is None else self._joints_rad.copy()
+            for number, value in pairs:
+                joints_rad[number] = value
+            self._joints_rad = joints_rad
+            self._collector.change(joints_rad=joints_rad)
+        elif self._joints_rad is None and len(positions) >= len(self._joint_numbers):
+            self._collector.change(joints_rad=positions)
 
     def _on_pose(self, message: Any) -> None:
         stamp = message.header.stamp

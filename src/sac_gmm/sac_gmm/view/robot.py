@@ -147,6 +147,15 @@ def _without_collisions(urdf: str) -> bytes:
     return ElementTree.tostring(root)
 
 
+def joint_names(urdf: str) -> list[str]:
+    """The movable joints of a description in the order in which `RobotModel` takes them; none where it is no URDF."""
+    try:
+        joints = ElementTree.fromstring(urdf).findall("joint")
+    except ElementTree.ParseError:
+        return []
+    return [joint.get("name", "") for joint in joints if joint.get("type") != "fixed" and joint.find("mimic") is None]
+
+
 def iiwa_urdf(task: str = "door") -> str:
     """The simulated arm, shown by meshes, with what its gripper carries in a task.
 

@@ -1,4 +1,4 @@
-"""Subscriptions that a loop reads by itself, past the executor."""
+"""Subscriptions that a loop reads by itself, past the executor, and who publishes what they read."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ import time
 from typing import Any
 
 from rclpy.callback_groups import CallbackGroup
+from rclpy.node import Node
 from rclpy.subscription import Subscription
+
+_LOOK_S = 0.9  # between two looks at who publishes
 
 
 class Polled(CallbackGroup):
@@ -44,3 +47,33 @@ def take_what_waits(subscription: Subscription, most: int) -> None:
         if taken is None:
             return
         subscription.callback(taken[0])
+
+
+class Publishers:
+    """Who publishes a topic.
+
+    Args:
+        node: Any node.
+        topic: The topic's full name.
+    """
+
+    def __init__(self, node: Node, topic: str) -> None:
+        self._node, self._topic = node, topic
+        self._names: list[str] = []
+        self._looked_s = -float("inf")
+
+    @property
+    def names(self) -> list[str]:
+        """The nodes' full names, sorted; looked up once a second at most."""
+        now_s = time.monotonic()
+        if now_s - self._looked_s > _LOOK_S:
+            self._looked_s = now_s
+            found = self._node.get_publishers_info_by_topic(self._topic)
+            known = (info for info in found if not info.node_name.startswith("_NODE_NAME_UNKNOWN"))
+            self._names = sorted({f"{info.node_namespace.rstrip('/')}/{info.node_name}" for info in known})
+        return self._names
+
+    @property
+    def words(self) -> str:
+        """The same, to be put after the topic's name; empty where nobody publishes it."""
+        return f" (published by {', '.join(self.names)})" if self.names else ""

@@ -38,8 +38,9 @@ from sac_gmm_nodes.common.conversions import (
 from sac_gmm_nodes.common.node import BaseNode
 from sac_gmm_nodes.common.optional_messages import LBRJointPositionCommand, LBRState, TFMessage
 from sac_gmm_nodes.common.polling import Polled, take
-from sac_gmm_nodes.common.qos import COMMAND, LATCHED, SENSOR
+from sac_gmm_nodes.common.qos import COMMAND, LATCHED, SENSOR, shared
 from sac_gmm_nodes.control.driver_axes import DriverAxes
+from sac_gmm_nodes.control.joint_input import JointInput
 from sac_gmm_nodes.control.robot_link import ArmReading, RobotLink
 from sac_gmm_nodes.control.wrench_input import WrenchInput
 
@@ -104,6 +105,7 @@ class JointLink:
         self._frames.set(self._tip_frame, _TIP, np.array(self._tip.tip_offset_m), np.array([0.0, 0.0, 0.0, 1.0]), None)
         self._reading: ArmReading | None = None
         self._joints_ns = 0  # stamp of the last joint state
+        self._repeats = False  # the last joint state was the one before, said again
         self._reason = Reason.NO_STATE if lbr else Reason.NONE
         self._described = ""
         # Stamp, position, and the orientation where it is not that of the joints.
@@ -118,7 +120,10 @@ class JointLink:
             raise UserError("pose_source is tf, but tf2_msgs is not installed: install it, or take joints")
         group = Polled()
         kind, topic = (LBRState, f"{prefix}state") if lbr else (JointState, f"{prefix}joint_states")
-        self._states = node.create_subscription(kind, topic, _ignore, SENSOR, callback_group=group)
+        # Others may publish on joint_states too, a gripper's driver for one.
+        qos = SENSOR if lbr else shared(SENSOR)
+        self._states = node.create_subscription(kind, topic, _ignore, qos, callback_group=group)
+        self._joints = JointInput(node, self._states.topic_name)
         self._descriptions = node.create_subscription(
             String, f"{prefix}robot_description", _ignore, LATCHED, callback_group=group
         )
@@ -211,17 +216,35 @@ class JointLink:
             self._look_for_description()
         states = take(self._states)
         if states and self.guard is not None:
-            self._take_state(*states[-1])
+            self._take_states(states)
         return self._reading
 
     def hold(self, now_s: float) -> Reason:
         """Why the driver does not let the arm be moved now; called by the loop, on every tick."""
         return self._reason or (self._axes.objection if self._axes else Reason.NONE)
 
+    def complaint(self, reason: Reason) -> str:
+        """What is wrong with the states, and what to do about it; empty where that of the reason says enough."""
+        if reason not in (Reason.NO_STATE, Reason.STALE_STATE):
+            return ""
+        if self.guard is None:
+            topic = self._descriptions.topic_name
+            return f"there is no robot description that can be used: see that {topic} is published, or set urdf_file"
+        if complaint := self._joints.complaint():
+            return complaint
+        if self._source == "tf" and self._frames.pose(self._frame_id, _TIP) is None:
+            known = ", ".join(sorted(self._frames.names - {_TIP})) or "none"
+            return f"TF does not lead from {self._frame_id} to {self._tip_frame}: it has the frames {known}"
+        if self._repeats:
+            return f"the stamps of {self._states.topic_name} stand still: see whether its driver still hears the arm"
+        return ""
+
     def clear(self) -> None:
         """Allow motion again after a stop."""
         if self._judge is not None:
             self._judge.clear()
+            if self._state is not None:  # whoever asks now, before the next state, shall hear what is left
+                self._reason = self._judge.judge(self._state, time.monotonic())
 
     def send(self, twist: np.ndarray, stamp_ns: int) -> None:
         """Command a twist (6,), m/s and rad/s in base axes."""
@@ -287,26 +310,26 @@ class JointLink:
 
     # States ----------------------------------------------------------------------------------------------------
 
-    def _take_state(self, message: Any, arrived_s: float) -> None:
+    def _take_states(self, states: list[tuple[Any, float]]) -> None:
+        kinematics = self._kinematics
+        assert kinematics is not None
+        if self._judge is not None:
+            message, arrived_s = states[-1]
+            self._state = LbrState.of(message)
+            self._reason = self._judge.judge(self._state, arrived_s)
+        picked = self._joints.pick(states, kinematics)
+        if picked is not None:
+            self._take_joints(*picked)
+
+    def _take_joints(self, message: Any, arrived_s: float, joints: np.ndarray) -> None:
         kinematics, guard = self._kinematics, self.guard
         assert kinematics is not None and guard is not None
-        if self._judge is not None:
-            state = LbrState.of(message)
-            self._reason = self._judge.judge(state, arrived_s)
-            self._state = state
-            joints = np.array(message.measured_joint_position, dtype=float)
-            if joints.shape != guard.joints_rad.shape:
-                return
-        else:
-            named = kinematics.in_order(message.name, message.position)
-            if named is None:
-                return  # of another device under the same name
-            joints = named
         position, orientation = np.full(3, np.nan), None
         # The LBR's message has no stamp of our clock: the robot's own clock is not set.
         stamp_ns = self._now_ns() if self._judge is not None else nanoseconds(message.header.stamp)
         if self._judge is None:
-            if stamp_ns and stamp_ns == self._joints_ns:
+            self._repeats = bool(stamp_ns) and stamp_ns == self._joints_ns
+            if self._repeats:
                 return  # said again, it is as old as before
             self._joints_ns = stamp_ns
         known = bool(np.isfinite(joints).all())

@@ -15,8 +15,8 @@ from rclpy.qos import QoSProfile
 from sac_gmm.control import Reason, SafetyLimits
 from sac_gmm.control.safety import JointLimiter
 from sac_gmm_nodes.common.conversions import TwistStampedBytes, frame_objection, nanoseconds, read_pose
-from sac_gmm_nodes.common.polling import Polled, take
-from sac_gmm_nodes.common.qos import COMMAND
+from sac_gmm_nodes.common.polling import Polled, Publishers, take
+from sac_gmm_nodes.common.qos import COMMAND, shared
 
 
 class ArmReading(NamedTuple):
@@ -53,8 +53,10 @@ class RobotLink:
         else:
             # As bytes: deserialising takes longer than the rest of a tick.
             self._poses = node.create_subscription(
-                PoseStamped, "state/pose", self._on_pose, qos, callback_group=Polled(), raw=True
+                PoseStamped, "state/pose", self._on_pose, shared(qos), callback_group=Polled(), raw=True
             )
+        self._publishers = Publishers(node, self._poses.topic_name)
+        self._objection = ""  # to the last state
         self._commands = node.create_publisher(TwistStamped, "command/twist", COMMAND)
         self._rehearsals = None if deliver else node.create_publisher(TwistStamped, "~/rehearsal", COMMAND)
         self._bytes = TwistStampedBytes(frame_id)
@@ -62,6 +64,17 @@ class RobotLink:
     def prepare(self, limits: SafetyLimits, dt_s: float) -> JointLimiter | None:
         """Called when the node is configured; gives the joints' limits, which are not known here."""
         return None
+
+    def complaint(self, reason: Reason) -> str:
+        """What is wrong with the states, and what to do about it; empty where that of the reason says enough."""
+        if reason not in (Reason.NO_STATE, Reason.STALE_STATE):
+            return ""
+        topic, by = self._poses.topic_name, self._publishers.words
+        if not by:
+            return f"nobody publishes {topic}: start the robot's driver or the simulation"
+        if self._objection:
+            return f"{self._objection}{by}"
+        return f"nothing new comes on {topic}{by}: see that its publisher runs and is connected to the arm"
 
     def clear(self) -> None:
         """Allow motion again after a stop."""
@@ -105,7 +118,8 @@ class RobotLink:
             self._deliver(self._reading)
 
     def _take_in(self, frame_id: str, stamp_ns: int, position_m: tuple[float, float, float], arrived_s: float) -> None:
-        if objection := frame_objection(frame_id, self._frame_id, self._poses.topic_name):
-            self._node.get_logger().error(objection, throttle_duration_sec=5.0)
+        self._objection = frame_objection(frame_id, self._frame_id, self._poses.topic_name)
+        if self._objection:
+            self._node.get_logger().error(self._objection, throttle_duration_sec=5.0)
         elif self._reading is None or stamp_ns != self._reading.stamp_ns:
             self._reading = ArmReading(stamp_ns, arrived_s, np.array(position_m))

@@ -13,7 +13,7 @@ from sac_gmm.core.geometry import conjugate, multiply
 from sac_gmm_nodes.common.conversions import wrench_array
 from sac_gmm_nodes.common.node import BaseNode
 from sac_gmm_nodes.common.polling import take
-from sac_gmm_nodes.common.qos import SENSOR
+from sac_gmm_nodes.common.qos import SENSOR, shared
 
 _SILENT_S = 1.0  # without a wrench for so long, the log says so
 
@@ -31,7 +31,7 @@ class WrenchInput:
 
     def __init__(self, node: BaseNode, topic: str, base_frame: str, tip_frame: str, group: CallbackGroup) -> None:
         self._logger, self._base_frame, self._tip_frame = node.get_logger(), base_frame, tip_frame
-        self._wrenches = node.create_subscription(WrenchStamped, topic, _ignore, SENSOR, callback_group=group)
+        self._wrenches = node.create_subscription(WrenchStamped, topic, _ignore, shared(SENSOR), callback_group=group)
         self._last: WrenchStamped | None = None
         self._last_s: float | None = None  # when it came, or was looked for first
 
@@ -42,7 +42,9 @@ class WrenchInput:
             tip_xyzw: Orientation of the tip in the base frame, a unit quaternion.
             max_age_s: An older one is not handed on: under a new stamp it would be a lie.
         """
-        for message, arrived_s in take(self._wrenches):
+        taken = take(self._wrenches)
+        usable = [entry for entry in taken if entry[0].header.frame_id in (self._base_frame, self._tip_frame)]
+        for message, arrived_s in (usable or taken)[-1:]:  # another sensor may publish there too
             self._last, self._last_s = message, arrived_s
         now_s = time.monotonic()
         self._last_s = now_s if self._last_s is None else self._last_s

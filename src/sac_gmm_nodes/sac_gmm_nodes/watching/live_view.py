@@ -32,11 +32,11 @@ from sac_gmm.view.collector import Collector, workspace
 from sac_gmm.view.demonstrations import relative_paths
 from sac_gmm.view.listener import TOPICS, WHOLE_STREAMS, Listener
 from sac_gmm.view.live_page import LOOPBACK, LivePage
-from sac_gmm.view.robot import iiwa_urdf
+from sac_gmm.view.robot import iiwa_urdf, joint_names
 from sac_gmm_nodes.common.node import BaseNode, run_node
 from sac_gmm_nodes.common.optional_messages import message_type
 from sac_gmm_nodes.common.polling import Polled, take
-from sac_gmm_nodes.common.qos import EPISODE, LATCHED, RELIABLE, SENSOR
+from sac_gmm_nodes.common.qos import EPISODE, EVERY, LATCHED, SENSOR
 
 _ANSWER_S = 3.0  # for a service to answer a button
 _LATCHED_TOPICS = ("model", "target_pose", "pybullet_bridge/true_target_pose")
@@ -71,7 +71,7 @@ class LiveView(BaseNode):
                 troubled=True,
             ),
         )
-        self._listener = Listener(self._collector)
+        self._listener = Listener(self._collector, joint_names(self.urdf))
         self._heard_s: dict[str, float] = {}  # when the robot and the controller were last heard of
         polled = Polled()
         self._topics: dict[str, Subscription] = {
@@ -80,7 +80,7 @@ class LiveView(BaseNode):
             )
             for topic, kind in TOPICS.items()
         }
-        self._others_beats = self.create_subscription(Heartbeat, "heartbeat", _unused, RELIABLE, callback_group=polled)
+        self._others_beats = self.create_subscription(Heartbeat, "heartbeat", _unused, EVERY, callback_group=polled)
         self._controller_name = controller
         self.controls = LiveControls(self, controller, lambda: self._listener.episode_running)
         self._box_due_s = 0.0
