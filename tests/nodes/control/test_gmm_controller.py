@@ -50,8 +50,7 @@ class Robot:
         self.now_ns = START_NS
         node.create_timer(0.01, self._stream)
         graph.start("gmm_controller", model_file=model_file, autostart=True, **parameters)
-        in_step = parameters.get("lockstep")  # then it says nothing before an episode
-        graph.wait(lambda: self.models and (self.statuses or in_step), "the controller")
+        graph.wait(lambda: self.models and self.statuses, "the controller")
 
     def _stream(self):
         if self.streaming:
@@ -184,7 +183,7 @@ def test_in_lockstep_the_first_decision_waits_for_the_announcement(graph, model_
     robot.send_state()
     robot.start_episode(1)
     graph.call(SetBool, "gmm_controller/pause", SetBool.Request(data=False))  # its main thread goes on meanwhile
-    assert not robot.twists and not robot.statuses
+    assert not robot.twists and not any(status.decision_due for status in robot.statuses)
     robot.announce(16)
     graph.wait(lambda: robot.statuses and robot.statuses[-1].decision_due, "the first decision to be due")
     assert robot.due_steps()[0] == 0

@@ -191,6 +191,11 @@ class VelocityController:
         self._ramp = 0.0
         self.pipeline = SafetyPipeline(self.limits, self.pipeline.dt_s, self.pipeline.joints)
 
+    @property
+    def faulted(self) -> bool:
+        """Whether a value that was not a number holds the arm until somebody says go on."""
+        return self._fault
+
     def clear_fault(self) -> None:
         """Allow motion again after a value that was not a number."""
         self._fault = False
@@ -236,7 +241,7 @@ class VelocityController:
             self._ramp = 0.0
             publish = self._zeros_left > 0
             self._zeros_left -= publish
-        return Tick(self._twist, publish, _state(reason, at_rest), reason, limit, self.version)
+        return Tick(self._twist, publish, state_of(reason, at_rest), reason, limit, self.version)
 
     @property
     def _newest(self) -> _Layer:
@@ -287,7 +292,8 @@ def _finite(vector: np.ndarray) -> bool:
     return isfinite(x) and isfinite(y) and isfinite(z)
 
 
-def _state(reason: Reason, at_rest: bool) -> State:
+def state_of(reason: Reason, at_rest: bool) -> State:
+    """What the controller is doing where `reason` holds the arm."""
     if reason is Reason.NONE:
         return State.ACTIVE
     if not at_rest:

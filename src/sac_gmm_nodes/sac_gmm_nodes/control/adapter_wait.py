@@ -16,6 +16,9 @@ _SAID_AFTER_S = 10.0  # at which the log says that the adapter is waited for
 class AdapterWait:
     """A bounded wait. An adapter that is there may take its time: it may be learning.
 
+    Attributes:
+        waiting: Whether it waits now.
+
     Args:
         node: The controller.
         news: Notified on every change.
@@ -24,12 +27,20 @@ class AdapterWait:
 
     def __init__(self, node: BaseNode, news: threading.Condition, timeout_s: float) -> None:
         self._node, self._news, self._timeout_s = node, news, timeout_s
+        self.waiting = False
 
     def until(self, settled: Callable[[], bool], ask: Callable[[], None], what: str) -> bool:
         """Wait until `settled()`; false, with a warning that names `what`, where the time is over before.
 
         `ask()` is called again and again: an adapter that the middleware has only just found missed it before.
         """
+        self.waiting = True
+        try:
+            return self._until(settled, ask, what)
+        finally:
+            self.waiting = False
+
+    def _until(self, settled: Callable[[], bool], ask: Callable[[], None], what: str) -> bool:
         begun_s, waited_s = time.monotonic(), 0.0
         while not settled():
             ask()

@@ -148,8 +148,8 @@ class CalibrateSpeed(BaseNode):
         end_s = now_s + _READY_S
         while reading is None or objection:
             if now_s > end_s:
-                raise UserError(f"the robot is not ready after {_READY_S:g} s: {remedy(objection, Limit.NONE)}")
-            why = f"waiting for the robot ({objection.name}): {remedy(objection, Limit.NONE)}"
+                raise UserError(f"the robot is not ready after {_READY_S:g} s: {self._remedy(objection)}")
+            why = f"waiting for the robot ({objection.name}): {self._remedy(objection)}"
             self.get_logger().info(why, throttle_duration_sec=_TELL_EVERY_S)
             now_s, reading, objection = yield rest
         self._check_box(reading.position_m)
@@ -201,9 +201,12 @@ class CalibrateSpeed(BaseNode):
         end_s, reading = now_s + _HEAL_S, None
         while objection:
             if objection not in _HEALING or now_s > end_s:
-                raise UserError(f"stopped ({objection.name}): {remedy(objection, Limit.NONE)}")
+                raise UserError(f"stopped ({objection.name}): {self._remedy(objection)}")
             now_s, reading, objection = yield np.zeros(3)
         return now_s, reading
+
+    def _remedy(self, objection: Reason) -> str:
+        return self.link.complaint(objection) or remedy(objection, Limit.NONE)
 
     # Results ---------------------------------------------------------------------------------------------------
 

@@ -1,19 +1,26 @@
-"""What the controller reports: status on every tick, the model in force, answers to updates, diagnostics."""
+"""What the controller reports: status, the model in force, answers to updates, diagnostics, and the log of reasons."""
 
 from __future__ import annotations
 
+import time
+
+import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from lifecycle_msgs.msg import State as LifecycleState
 from sac_gmm_interfaces.msg import ControllerStatus, MixtureModel, MixtureUpdate, MixtureUpdateAnswer
 
-from sac_gmm.control import Reason, Tick, Verdict, remedy
+from sac_gmm.control import Limit, Reason, State, Tick, Verdict, remedy
 from sac_gmm.models import SkillModel
 from sac_gmm_nodes.common.conversions import header, model_message, stamp_of
 from sac_gmm_nodes.common.node import BaseNode
 from sac_gmm_nodes.common.qos import LATCHED, RELIABLE
 from sac_gmm_nodes.control.control_loop import LoopStatistics
+from sac_gmm_nodes.control.joint_link import JointLink
+from sac_gmm_nodes.control.reason_log import AS_IT_SHOULD_BE, ReasonLog
+from sac_gmm_nodes.control.robot_link import RobotLink
 
-_AS_IT_SHOULD_BE = (Reason.NONE, Reason.NO_EPISODE, Reason.PAUSED, Reason.INACTIVE)
+_IN_STEP = "waiting for the next state"
+_SILENT_S = 1.2  # without a tick for so long, the status is given without one
 _LIFECYCLE = {
     LifecycleState.PRIMARY_STATE_UNCONFIGURED: "unconfigured",
     LifecycleState.PRIMARY_STATE_INACTIVE: "inactive",
@@ -38,20 +45,54 @@ class ControllerReports:
         self._diagnostics = node.create_publisher(DiagnosticArray, "/diagnostics", RELIABLE)
         self.status = ControllerStatus()
         self.status.header.frame_id = frame_id
+        self._reasons = ReasonLog(node.get_logger())
+        self._complaint = (Reason.NONE, "")  # a reason, and what the link says of it in place of the usual remedy
+        self._said: tuple[int, int, str] | None = None  # reason, limit and complaint of the status published last
+        self._ticked_s = -float("inf")
+        self._latest = self.status  # the last one published, on a tick or not
         self._accepted = self._refused = 0
         self._last_refusal = ""
 
     def publish_status(self, tick: Tick, stamp_ns: int) -> None:
         """Publish `status`, the rest of which has been filled in, for one tick."""
-        status, stamp, velocity = self.status, self.status.header.stamp, self.status.velocity
+        self._ticked_s = time.monotonic()
+        self._publish(self.status, tick, stamp_ns)
+
+    def publish_without_tick(self, reason: Reason, state: State, version: int, stamp_ns: int) -> None:
+        """Publish a status where no tick has for a while: nobody who looks shall find nothing, or what is over."""
+        if time.monotonic() - self._ticked_s < _SILENT_S:
+            return
+        ticked = self.status  # left alone: it belongs to the thread that ticks
+        status = ControllerStatus(
+            model_id=ticked.model_id, tick=ticked.tick, episode_id=ticked.episode_id, speed_scale=ticked.speed_scale
+        )
+        status.header.frame_id = self._frame_id
+        self._publish(status, Tick(np.zeros(6), False, state, reason, Limit.NONE, version), stamp_ns)
+
+    def _publish(self, status: ControllerStatus, tick: Tick, stamp_ns: int) -> None:
+        stamp, velocity = status.header.stamp, status.velocity
         stamp.sec, stamp.nanosec = divmod(stamp_ns, 1_000_000_000)
-        if (status.reason, status.limit) != (tick.reason, tick.limit):
-            status.reason, status.limit = int(tick.reason), int(tick.limit)
-            status.remedy = remedy(tick.reason, tick.limit)
+        about, complaint = self._complaint
+        said = (int(tick.reason), int(tick.limit), complaint if about == tick.reason else "")
+        if said != self._said or status is not self._latest:
+            self._said = said
+            status.reason, status.limit = said[:2]
+            status.remedy = said[2] or remedy(tick.reason, tick.limit)
         status.state = int(tick.state)
         status.version = tick.version
         velocity.x, velocity.y, velocity.z = tick.twist[:3].tolist()
         self._status.publish(status)
+        self._latest = status
+        self._reasons.note(tick.reason)
+
+    def complain(self, link: RobotLink | JointLink) -> None:
+        """Ask the link to the arm what it says of the reason that holds the arm now."""
+        reason = Reason(self._latest.reason)
+        self._complaint = reason, link.complaint(reason)
+
+    def tell_reasons(self, link: RobotLink | JointLink) -> None:
+        """Log the reasons that have come since the last call."""
+        self._reasons.tell(lambda reason: words(reason, link))
 
     def publish_model(self, model: SkillModel, model_id: str, version: int, stamp_ns: int) -> None:
         """Publish the model in force."""
@@ -79,12 +120,18 @@ class ControllerReports:
             )
         )
 
-    def diagnose(self, lifecycle_state: int, statistics: LoopStatistics, rate_hz: float, driver: str) -> None:
+    def diagnose(
+        self, lifecycle_state: int, statistics: LoopStatistics, rate_hz: float, driver: str, alive: bool
+    ) -> None:
         """Publish the health of loop, state and updates on /diagnostics."""
-        status, times = self.status, statistics.summary()
-        level, message = DiagnosticStatus.OK, status.remedy or "moving the arm"
-        if status.reason not in _AS_IT_SHOULD_BE:
+        status, times = self._latest, statistics.summary()
+        moving = status.state == State.ACTIVE
+        level, message = DiagnosticStatus.OK, status.remedy or ("moving the arm" if moving else _IN_STEP)
+        if status.reason not in (*AS_IT_SHOULD_BE, Reason.PAUSED):
             level = DiagnosticStatus.ERROR if status.reason == Reason.NOT_A_NUMBER else DiagnosticStatus.WARN
+        if not alive:
+            level, silent_s = DiagnosticStatus.ERROR, time.monotonic() - self._ticked_s
+            message = f"the loop has not ticked for {silent_s:.0f} s: look at the load of the machine"
         values = {
             "lifecycle_state": _LIFECYCLE.get(lifecycle_state, "in a transition"),
             "reason": Reason(status.reason).name,
@@ -112,3 +159,8 @@ class ControllerReports:
         array = DiagnosticArray(status=[entry])
         array.header.stamp = self._node.get_clock().now().to_msg()
         self._diagnostics.publish(array)
+
+
+def words(reason: Reason, link: RobotLink | JointLink) -> str:
+    """What to do about a reason, as the link to the arm knows it or else as it is in general."""
+    return link.complaint(reason) or remedy(reason, Limit.NONE)

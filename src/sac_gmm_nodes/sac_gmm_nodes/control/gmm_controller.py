@@ -40,6 +40,7 @@ from sac_gmm.control import (
     VelocityController,
     Verdict,
 )
+from sac_gmm.control.velocity_controller import state_of
 from sac_gmm.core.errors import UserError
 from sac_gmm.models import SkillModel, load_model
 from sac_gmm_nodes.common.conversions import frame_objection, nanoseconds, point_array, reached, update_of
@@ -49,7 +50,7 @@ from sac_gmm_nodes.common.pace import PaceListener, decision_steps
 from sac_gmm_nodes.common.qos import EPISODE, LATCHED, RELIABLE, stream
 from sac_gmm_nodes.control.adapter_wait import AdapterWait
 from sac_gmm_nodes.control.control_loop import DeadlineLoop, LoopStatistics, claim_processor
-from sac_gmm_nodes.control.controller_reports import ControllerReports
+from sac_gmm_nodes.control.controller_reports import ControllerReports, words
 from sac_gmm_nodes.control.deadman import Deadman
 from sac_gmm_nodes.control.episode import Episode
 from sac_gmm_nodes.control.joint_link import link_of
@@ -58,6 +59,7 @@ from sac_gmm_nodes.control.robot_link import ArmReading
 
 _SWITCH_INTERVAL_S = 0.0002  # how long a callback may keep the loop's thread from running
 _COLLECT_S = 5.0  # between two collections of garbage, while no episode is running
+_TELL_S = 0.2  # between two looks at why the arm is held, for the log
 _STOP_S = 3.0  # for the arm to come to rest and the zero commands to be sent when the node is deactivated
 _STUCK_S = 2.0  # without a tick the loop hangs, and the heartbeat stops
 
@@ -127,8 +129,9 @@ class GmmController(ManagedNode):
         self.create_subscription(PoseStamped, "target_pose", self._on_target, LATCHED)
         self.create_subscription(EpisodeState, "episode_state", self._on_episode, EPISODE)
         self.create_subscription(MixtureUpdate, "model_update", self._on_update, RELIABLE)
-        self._requests = MotionRequests(self, self._go_on, self._roll_back)
+        self._requests = MotionRequests(self, self._go_on, self._roll_back, self._held)
         self.create_timer(1.0, self._report, clock=self.steady_clock)
+        self.create_timer(_TELL_S, lambda: self._reports.tell_reasons(self.link), clock=self.steady_clock)
         self.create_timer(_COLLECT_S, self._collect_garbage, clock=self.steady_clock)
         if self.autostart:
             self.refuse_unknown_parameters()
@@ -243,7 +246,7 @@ class GmmController(ManagedNode):
         if self._rehearsal is not None and reading is not None and target is not None:
             self._rehearsal.clear_fault()
             self._running_episode()
-            hold = self._reason_to_hold(time.monotonic())
+            hold = self._reason_to_hold(time.monotonic(), self._running)
             tick = self._rehearsal.tick(ArmState(reading.position_m, target[1]), hold)
             self.link.rehearse(tick.twist)
 
@@ -318,7 +321,7 @@ class GmmController(ManagedNode):
         stamp_ns = None if reading is None else reading.stamp_ns
         return episode if episode is not None and episode.runs_at(stamp_ns) else None
 
-    def _reason_to_hold(self, now_s: float) -> Reason:
+    def _reason_to_hold(self, now_s: float, running: bool) -> Reason:
         """Why the arm must not move, apart from what the controller finds in the state itself."""
         if not self._moving_allowed:
             return Reason.INACTIVE
@@ -333,7 +336,7 @@ class GmmController(ManagedNode):
         episode, target = self._episode, self._target
         if target is None:
             return Reason.NO_TARGET
-        if not self._running or episode is None:
+        if not running or episode is None:
             return Reason.NO_EPISODE
         return Reason.NONE if target[0] >= episode.start_ns else Reason.NO_TARGET  # where it was in another episode
 
@@ -341,7 +344,7 @@ class GmmController(ManagedNode):
         controller, target = self._controller, self._target
         assert controller is not None
         now_s = self._ticked_s = time.monotonic()
-        hold, age_s, state = self._reason_to_hold(now_s), 0.0, None
+        hold, age_s, state = self._reason_to_hold(now_s, self._running), 0.0, None
         if reading is not None:
             self._last_stamp_ns = reading.stamp_ns
             age_s = now_s - reading.arrived_s
@@ -367,7 +370,9 @@ class GmmController(ManagedNode):
         """In lock-step: hold the tick until the adapter that is expected has announced its pace."""
         if self._expect_adapter and not self._adapter_missed:
             known = self._adapter_wait.until(
-                lambda: self._pace.latest is not None or self._out_of_step, lambda: None, "pace (method_pace)"
+                lambda: self._pace.latest is not None or self._out_of_step,
+                lambda: self._publish_waiting(State.WAITING, due=False),
+                "pace (method_pace)",
             )
             self._adapter_missed = not known
             self._take_pace()
@@ -381,13 +386,12 @@ class GmmController(ManagedNode):
             return  # nothing can follow the last state
         decision = (self._episode_id, self._decision)
         self._last_stamp_ns = reading.stamp_ns
-        waiting = Tick(np.zeros(6), False, State.ACTIVE, Reason.NONE, Limit.NONE, controller.version)
 
         def settled() -> bool:
             return self._answered == decision or self._out_of_step
 
         def ask() -> None:
-            self._publish_status(waiting, True, 0.0, 0.0, 0.0)
+            self._publish_waiting(State.ACTIVE, due=True)
 
         if not self._adapter_missed and (self._expect_adapter or controller.adapter_alive):
             what = f"update for decision {decision[1]} of episode {decision[0]}"
@@ -469,6 +473,12 @@ class GmmController(ManagedNode):
 
     # Publishing ------------------------------------------------------------------------------------------------
 
+    def _publish_waiting(self, state: State, due: bool) -> None:
+        """Publish a status for a tick that is still waited for."""
+        assert self._controller is not None
+        waiting = Tick(np.zeros(6), False, state, Reason.NONE, Limit.NONE, self._controller.version)
+        self._publish_status(waiting, due, 0.0, 0.0, 0.0)
+
     def _publish_status(self, tick: Tick, due: bool, compute_s: float, late_s: float, age_s: float) -> None:
         controller = self._controller
         assert controller is not None
@@ -487,9 +497,31 @@ class GmmController(ManagedNode):
             self._reports.publish_model(self._controller.model, self._base.model_id, version, stamp_ns)
             self._published_version = version
 
+    def _standing_reason(self) -> Reason:
+        """Why the arm is not moved now, whether or not a tick says so."""
+        controller, reading, now_s = self._controller, self._reading, time.monotonic()
+        if controller is None:
+            return Reason.INACTIVE
+        hold = self._reason_to_hold(now_s, self._running_episode() is not None)
+        if controller.faulted:
+            return Reason.NOT_A_NUMBER
+        if hold or self._lockstep or reading is None or now_s - reading.arrived_s <= self._limits.state_timeout_s:
+            return hold
+        return Reason.STALE_STATE
+
+    def _held(self) -> tuple[Reason, str]:
+        reason = self._standing_reason()
+        return reason, words(reason, self.link)
+
     def _report(self) -> None:
-        if self._controller is not None:
-            self._reports.diagnose(self.lifecycle_state, self._statistics, self._rate_hz, self.link.driver)
+        """Say how it stands, once a second, whether or not there are ticks: in lock-step there are none at rest."""
+        if self._loop is None and not self._adapter_wait.waiting:  # these say so themselves
+            reason = self._standing_reason()
+            state = state_of(reason, at_rest=True) if reason else State.WAITING
+            version = 0 if self._controller is None else self._controller.version
+            self._reports.publish_without_tick(reason, state, version, self._last_stamp_ns)
+        self._reports.complain(self.link)
+        self._reports.diagnose(self.lifecycle_state, self._statistics, self._rate_hz, self.link.driver, self.alive)
 
 
 def main() -> None:

@@ -23,13 +23,20 @@ class MotionRequests:
         node: The controller.
         go_on: Called when motion is allowed again.
         roll_back: Goes back one version and gives its number; None where nothing is configured.
+        held: Why the arm is not moved now, and what to do about it; NONE where it is.
     """
 
-    def __init__(self, node: BaseNode, go_on: Callable[[], None], roll_back: Callable[[], int | None]) -> None:
+    def __init__(
+        self,
+        node: BaseNode,
+        go_on: Callable[[], None],
+        roll_back: Callable[[], int | None],
+        held: Callable[[], tuple[Reason, str]],
+    ) -> None:
         self.hold = Reason.NONE
         text = "factor on the speed; may be set while the node runs"
         self.speed_scale = node.real("speed_scale", 1.0, 0.0, 1.0, "", text, tunable=True)
-        self._go_on, self._roll_back = go_on, roll_back
+        self._go_on, self._roll_back, self._held = go_on, roll_back, held
         node.add_on_set_parameters_callback(self._on_parameters)
         node.create_service(SetBool, "~/pause", self._on_pause)
         node.create_service(Trigger, "~/stop", self._on_stop)
@@ -47,10 +54,14 @@ class MotionRequests:
 
     def _on_pause(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
         self.hold = Reason.PAUSED if request.data else Reason.NONE
-        if not request.data:
-            self._go_on()
         response.success = True
-        response.message = "paused" if request.data else "going on"
+        if request.data:
+            response.message = "paused"
+            return response
+        self._go_on()
+        reason, why = self._held()
+        held = f"no longer paused, but something else holds the arm ({reason.name}): {why}"
+        response.message = held if reason else "going on"
         return response
 
     def _on_stop(self, _request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
