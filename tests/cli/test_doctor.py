@@ -53,6 +53,41 @@ def test_processes_that_do_not_find_each_other_are_found_out(tmp_path):
     assert "ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST" in found["dds"]["remedy"]
 
 
+@pytest.mark.parametrize(
+    ("setting", "value", "said"),
+    [
+        ("ROS_DOMAIN_ID", "240", "too high"),
+        ("ROS_DOMAIN_ID", "lab", "not an integral number"),
+        ("ROS_LOG_DIR", "/proc/no/log", "Failed to create log directory"),
+        ("RMW_IMPLEMENTATION", "rmw_connextdds", "rmw_connextdds"),
+    ],
+)
+def test_a_setting_that_stops_every_node_is_judged_first_and_the_probe_is_quoted(tmp_path, setting, value, said):
+    done, ok, found = run(tmp_path, **{setting: value})
+    assert done.returncode == 1 and not ok
+    assert found["ros settings"]["status"] == "fail" and f"{setting}={value}" in found["ros settings"]["found"]
+    assert done.stdout.index("ros settings") < done.stdout.index("\nfail  dds")
+    later = [found[name] for name in ("ros", "dds") if found[name]["status"] == "fail"]
+    assert later and any(said in finding["found"] or setting in finding["found"] for finding in later)
+    for finding in later:
+        assert finding["remedy"] == found["ros settings"]["remedy"], "no other remedy than that of the cause"
+
+
+def test_a_discovery_server_that_nobody_reaches_is_named(tmp_path):
+    _, ok, found = run(tmp_path, ROS_DISCOVERY_SERVER="192.0.2.77:11811")
+    assert found["ros settings"]["status"] == "warn" and "192.0.2.77" in found["ros settings"]["found"]
+    assert ok or "ROS_DISCOVERY_SERVER" in found["dds"]["remedy"]
+
+
+def test_a_package_of_another_python_is_named_and_nothing_else_blamed(tmp_path):
+    (tmp_path / "numpy").mkdir()
+    (tmp_path / "numpy" / "__init__.py").write_text("raise ImportError('built for another Python')")
+    done, ok, found = run(tmp_path, PYTHONPATH=f"{tmp_path}:{os.environ.get('PYTHONPATH', '')}")
+    assert done.returncode == 1 and not ok
+    assert f"numpy is taken from {tmp_path}" in found["packages"]["found"]
+    assert found["pybullet"]["status"] == "fail" and "compiled without" not in done.stdout
+
+
 def test_a_shell_without_the_workspace_is_told_to_source_it(tmp_path):
     done, ok, found = run(tmp_path, AMENT_PREFIX_PATH="/nowhere")
     assert done.returncode == 1 and not ok

@@ -1,4 +1,4 @@
-"""Check this machine, ROS, DDS discovery, cameras, model files and real-time limits, and say what to do about each.
+"""Check this machine, the shell, ROS, DDS discovery, cameras, model files and real-time limits, and say what to do.
 
     sac-gmm doctor
     sac-gmm doctor --json /tmp/doctor.json
@@ -27,6 +27,7 @@ import tyro
 from sac_gmm.core.command_line import help_text
 from sac_gmm.core.errors import UserError
 from sac_gmm.core.processes import stop_program
+from sac_gmm.core.ros_shell import foreign_packages, objections, telling_line
 
 PACKAGES = ("numpy", "scipy", "torch", "numba", "pybullet", "pin", "gymnasium", "rosbags", "tyro")
 _GIB = 2**30
@@ -34,7 +35,10 @@ _MIN_CORES, _MIN_MEMORY_GIB, _MIN_DISK_GIB, _MIN_SHARED_GIB = 2, 4.0, 2.0, 0.06
 _MIN_RECEIVE_BYTES = 2**21  # of a socket: two pictures of 640 x 480
 _SLOW_S = 0.05
 _PROBE_S = 30.0
-_WHICH_ROS = "import rclpy, rclpy.utilities as u; print(rclpy.__file__, u.get_rmw_implementation_identifier())"
+_MODULES = {"pin": "pinocchio"}  # of packages that are imported under another name
+_WHICH_ROS = (
+    "import rclpy, rclpy.utilities as u; rclpy.init(); print(rclpy.__file__, u.get_rmw_implementation_identifier())"
+)
 _FAST_PICTURES = "import sys, pybullet; sys.exit(not pybullet.isNumpyEnabled())"
 _REALTIME = "/etc/security/limits.conf"
 
@@ -96,6 +100,7 @@ def examine(camera: int | None = None) -> Iterator[Finding]:
     checks: list[tuple[str, Callable[[], Iterator[Finding]]]] = [
         ("machine", machine),
         ("python", python),
+        ("ros settings", shell),
         ("workspace", workspace),
         ("dds", discovery),
         ("camera", lambda: cameras(camera)),
@@ -157,10 +162,27 @@ def python() -> Iterator[Finding]:
         f"missing: {', '.join(missing)}" if missing else ", ".join(found),
         "run `make setup`" if missing else "",
     )
+    for objection in foreign_packages([_MODULES.get(name, name) for name in PACKAGES], os.environ):
+        yield Finding("packages", "fail", objection.found, objection.remedy)
     command = [sys.executable, "-c", _FAST_PICTURES]
-    if "pybullet" not in missing and subprocess.run(command, capture_output=True, timeout=60, check=False).returncode:
+    if "pybullet" in missing:
+        return
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    if "Error" in done.stderr:
+        said = f"cannot be imported: {telling_line(done.stderr)}"
+        yield Finding("pybullet", "fail", said, "see packages above; else `make clean ALL=1 setup`")
+    elif done.returncode:
         said = "compiled without NumPy, its camera pictures are slow"
         yield Finding("pybullet", "warn", said, "run `make clean ALL=1 setup`")
+
+
+def shell() -> Iterator[Finding]:
+    """The variables of this shell that stop every node, or keep them from finding each other."""
+    found = objections(os.environ)
+    for objection in found:
+        yield Finding("ros settings", "fail" if objection.fatal else "warn", objection.found, objection.remedy)
+    if not found:
+        yield Finding("ros settings", "ok", "nothing in this shell keeps nodes from running")
 
 
 def workspace() -> Iterator[Finding]:
@@ -169,11 +191,15 @@ def workspace() -> Iterator[Finding]:
 
     done = subprocess.run([sys.executable, "-c", _WHICH_ROS], capture_output=True, text=True, timeout=60, check=False)
     if done.returncode != 0:
-        last = (done.stderr.strip().splitlines() or ["no output"])[-1]
-        yield Finding("ros", "fail", f"rclpy cannot be imported: {last}", "run `source install/setup.bash` first")
+        said = telling_line(done.stderr) or f"rclpy ended with {done.returncode} and said nothing"
+        yield Finding("ros", "fail", said, _mend_first() or "run `source install/setup.bash` first")
         return
     place, middleware = done.stdout.split()[:2]
-    origin = f"from apt ({os.environ['ROS_DISTRO']})" if place.startswith("/opt/ros") else "Jazzy from wheels"
+    origin = (
+        f"from apt ({os.environ.get('ROS_DISTRO', 'which one, it does not say')})"
+        if place.startswith("/opt/ros")
+        else "Jazzy from wheels"
+    )
     surroundings = {
         name: os.environ.get(name, default)
         for name, default in (("ROS_DOMAIN_ID", "0"), ("ROS_AUTOMATIC_DISCOVERY_RANGE", "SUBNET"))
@@ -200,18 +226,19 @@ def discovery() -> Iterator[Finding]:
         return
     name = f"doctor_{os.getpid()}"  # nobody else's
     command = [str(program), "--ros-args", "-r", f"__node:={name}"]
-    quiet = subprocess.DEVNULL
+    quiet, said = subprocess.DEVNULL, ""
     answering = subprocess.Popen([*command, "-p", "role:=answer"], stdout=quiet, stderr=quiet, start_new_session=True)
     try:
         asking = subprocess.run(
             [*command, "-p", "role:=ask"], capture_output=True, text=True, timeout=_PROBE_S, check=False
         )
-        measured = json.loads(asking.stdout.splitlines()[-1]) if asking.stdout else {}
+        said = telling_line(asking.stderr)
+        measured = _measured(asking.stdout)
     except subprocess.TimeoutExpired:
         measured = {}
     finally:
         stop_program(answering, 5.0)
-    yield judge_discovery(measured)
+    yield judge_discovery(measured, said, _mend_first())
     receive = Path("/proc/sys/net/core/rmem_max")
     if receive.is_file():
         size = int(receive.read_text())
@@ -226,15 +253,37 @@ def discovery() -> Iterator[Finding]:
         )
 
 
-def judge_discovery(measured: dict) -> Finding:
-    """What the answer of `discovery_probe` means; an empty one says that it did not answer."""
+def _measured(output: str) -> dict:
+    """The last line of the probe's output; nothing where it is no answer."""
+    try:
+        answer = json.loads(output.splitlines()[-1])
+    except (IndexError, ValueError):
+        return {}
+    return answer if isinstance(answer, dict) else {}
+
+
+def _mend_first() -> str:
+    """What the shell's settings are to be mended by, before anything else is looked for; empty where they are good."""
+    return "; ".join(objection.remedy for objection in objections(os.environ))
+
+
+def judge_discovery(measured: dict, said: str = "", mend_first: str = "") -> Finding:
+    """What the answer of `discovery_probe` means; an empty one says that it did not answer.
+
+    Args:
+        measured: Its answer.
+        said: The line of its error output that says most.
+        mend_first: What to do about the shell's settings; empty where they are good.
+    """
     found_s = measured.get("found_s")
     if found_s is None:
+        found = "two processes on this machine do not find each other"
         return Finding(
             "dds",
             "fail",
-            "two processes on this machine do not find each other",
-            "a firewall or a VPN may stop multicast: try `export ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST`, another "
+            f"{found}: {said}" if said else found,
+            mend_first
+            or "a firewall or a VPN may stop multicast: try `export ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST`, another "
             "ROS_DOMAIN_ID, and look at `ip link show lo`",
         )
     small, large = measured["small"], measured["large"]

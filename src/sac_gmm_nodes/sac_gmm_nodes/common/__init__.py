@@ -1,5 +1,5 @@
 """What nodes share. No node lives here.
 
 Helpers: `node` (start, end, parameters), `lifecycle`, `qos`, `polling`, `pace`, `conversions`, `pictures`,
-`optional_messages`, `keyboard`.
+`optional_messages`, `keyboard`, `early`.
 """

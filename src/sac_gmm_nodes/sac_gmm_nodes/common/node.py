@@ -31,6 +31,7 @@ from sac_gmm_interfaces.msg import Heartbeat
 
 from sac_gmm.core.errors import UserError
 from sac_gmm.core.settings import range_text
+from sac_gmm_nodes.common.early import shell_to_blame
 from sac_gmm_nodes.common.qos import RELIABLE
 
 Settings = TypeVar("Settings")
@@ -263,6 +264,8 @@ def run_node(factory: Callable[[], BaseNode]) -> None:
     node: BaseNode | None = None
     executor: Executor | None = None
     try:
+        for number in (signal.SIGINT, signal.SIGTERM):  # until the node is there to be asked to stop
+            signal.signal(number, signal.default_int_handler)
         _init()
         node = factory()
         node.refuse_unknown_parameters()
@@ -276,8 +279,12 @@ def run_node(factory: Callable[[], BaseNode]) -> None:
     except UserError as error:
         print(f"{getattr(factory, '__name__', 'node')}: {error}", file=sys.stderr, flush=True)
         code = 2
-    except Exception:
-        traceback.print_exc()
+    except Exception as error:
+        if node is None and (found := shell_to_blame(error)):
+            print(f"{getattr(factory, '__name__', 'node')}: {error}: {found}", file=sys.stderr, flush=True)
+            code = 2
+        else:
+            traceback.print_exc()
     finally:
         if node is not None:
             node.stopping.set()
@@ -304,9 +311,10 @@ def _init() -> None:
         rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
     except RuntimeError as error:  # RCLError, which rclpy does not hand out
         said = re.sub(r",? at /\S+:\d+", "", " ".join(str(error).split()))  # places in the sources of rcl
-        raise UserError(
-            f"{said}: mend what comes after --ros-args; a parameter file must be there and be YAML, without tabs"
-        ) from error
+        mend = shell_to_blame(error) or (
+            "mend what comes after --ros-args; a parameter file must be there and be YAML, without tabs"
+        )
+        raise UserError(f"{said}: {mend}") from error
 
 
 def _stop_on_signals(node: BaseNode) -> None:
