@@ -1,5 +1,7 @@
 import pytest
-from lifecycle_msgs.srv import GetState
+import rclpy
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState, GetState
 from sac_gmm_interfaces.msg import Heartbeat
 from std_srvs.srv import SetBool
 
@@ -37,6 +39,55 @@ def test_it_brings_up_and_down_on_request(graph, model_file):
     graph.wait(lambda: state(graph) == "active", "the activation")
     assert graph.stop("lifecycle_manager") == 0
     assert state(graph) == "active", "an operator may start the manager again"
+
+
+def ask(graph, transition):
+    """As `ros2 lifecycle set` does: by the number."""
+    return graph.call(
+        ChangeState, "gmm_controller/change_state", ChangeState.Request(transition=Transition(id=transition))
+    )
+
+
+def test_what_a_person_deactivates_stays_so_until_a_person_says_otherwise(graph, model_file):
+    graph.start("gmm_controller", model_file=model_file)
+    graph.start("lifecycle_manager", nodes="[gmm_controller]")
+    graph.wait(lambda: "all nodes are active" in graph.output("lifecycle_manager"), "the bring-up")
+    assert ask(graph, Transition.TRANSITION_DEACTIVATE).success
+    graph.wait(
+        lambda: "somebody has deactivated /gmm_controller" in graph.output("lifecycle_manager"), "the manager to see it"
+    )
+    graph.wait(lambda: "inactive: call ~/set_active" in graph.output("lifecycle_manager"), "the manager to rest")
+    assert state(graph) == "inactive"
+    assert "is not possible while" not in graph.output("gmm_controller"), "nobody asks for what it is already"
+    assert ask(graph, Transition.TRANSITION_ACTIVATE).success
+    graph.wait(lambda: graph.output("lifecycle_manager").count("all nodes are active") == 2, "the manager to watch")
+    assert state(graph) == "active"
+    assert "lost" not in graph.output("lifecycle_manager")
+
+
+def test_a_transition_that_is_not_possible_is_told_by_its_name(graph, model_file):
+    graph.start("gmm_controller", model_file=model_file)
+    assert not ask(graph, Transition.TRANSITION_DEACTIVATE).success
+    graph.wait(lambda: "deactivate is not possible while unconfigured" in graph.output("gmm_controller"), "its name")
+
+
+def test_it_is_silent_about_what_it_waited_for_when_it_is_stopped(graph):
+    """A node that lives and does not answer, as one that loads a skill."""
+    mute = rclpy.create_node("pet", context=graph.context)  # nobody spins it
+    asked = mute.create_service(GetState, "pet/get_state", lambda _asked, answer: answer)
+    mute.create_service(ChangeState, "pet/change_state", lambda _asked, answer: answer)
+    beats = graph.node.create_publisher(Heartbeat, "heartbeat", RELIABLE)
+    graph.node.create_timer(0.2, lambda: beats.publish(Heartbeat(node="/pet", lifecycle_state=1)))
+    graph.start("lifecycle_manager", nodes="[pet]", transition_timeout_s=600.0)
+
+    def is_asked():
+        _request, header = asked.handle.service_take_request(GetState.Request)
+        return header is not None
+
+    graph.wait(is_asked, "its question")
+    assert graph.stop("lifecycle_manager") == 0
+    assert "in vain" not in graph.output("lifecycle_manager")
+    mute.destroy_node()
 
 
 def test_a_no_while_it_still_waits_is_heard(graph, model_file):

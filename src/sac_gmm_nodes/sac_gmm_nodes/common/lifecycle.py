@@ -9,13 +9,22 @@ import traceback
 from collections.abc import Callable
 from typing import Any
 
-from lifecycle_msgs.msg import State
+from lifecycle_msgs.msg import State, Transition
 from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
 from rclpy.lifecycle.node import LifecycleNodeMixin
 
 from sac_gmm.core.errors import UserError
 from sac_gmm_nodes.common.node import BaseNode
 
+_TRANSITIONS = {
+    Transition.TRANSITION_CONFIGURE: "configure",
+    Transition.TRANSITION_CLEANUP: "cleanup",
+    Transition.TRANSITION_ACTIVATE: "activate",
+    Transition.TRANSITION_DEACTIVATE: "deactivate",
+    Transition.TRANSITION_UNCONFIGURED_SHUTDOWN: "shutdown",
+    Transition.TRANSITION_INACTIVE_SHUTDOWN: "shutdown",
+    Transition.TRANSITION_ACTIVE_SHUTDOWN: "shutdown",
+}
 _SUCCESS = TransitionCallbackReturn.SUCCESS
 
 
@@ -116,13 +125,14 @@ class ManagedNode(LifecycleNodeMixin, BaseNode):
 
     def _never_raising(self, asked: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
         def answer(request: Any, response: Any) -> Any:
-            wanted, now = request.transition.label or request.transition.id, self._state_machine.current_state[1]
+            asked_id, now = request.transition.id, self._state_machine.current_state[1]
+            wanted = request.transition.label or _TRANSITIONS.get(asked_id, f"transition {asked_id}")
             possible = {entry[1]: entry[0] for entry in self._state_machine.available_transitions}
-            if wanted in possible or wanted in possible.values():
+            if wanted in possible or (not request.transition.label and asked_id in possible.values()):
                 try:
                     return asked(request, response)
                 except Exception as error:  # rclpy's own, of a private type
-                    self.get_logger().error(f"transition {wanted} failed while {now}: {error}")
+                    self.get_logger().error(f"{wanted} failed while {now}: {error}")
             else:
                 self.get_logger().error(f"{wanted} is not possible while {now}: possible are {', '.join(possible)}")
             response.success = False

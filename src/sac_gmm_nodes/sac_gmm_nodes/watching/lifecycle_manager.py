@@ -3,8 +3,11 @@
     ros2 run sac_gmm_nodes lifecycle_manager --ros-args -p nodes:="['gmm_controller']" -p watched:="['pybullet_bridge']"
 
 Nothing is configured before all heartbeats are there, and nothing stays active when one stops: the nodes are
-deactivated in reverse order. This is the slow line of defence, against processes that are gone or hang; the controller
-itself stops the arm within a tenth of a second when states stop.
+deactivated in reverse order. What somebody else deactivates (`ros2 lifecycle set`) is no loss: the others are
+deactivated too, and all rest until `~/set_active`, or until all have been activated again.
+
+This is the slow line of defence, against processes that are gone or hang; the controller itself stops the arm within
+a tenth of a second when states stop.
 """
 
 from __future__ import annotations
@@ -34,6 +37,7 @@ _STATES = {
     State.PRIMARY_STATE_ACTIVE: "active",
     State.PRIMARY_STATE_FINALIZED: "finalized",
 }
+_STANDING = (State.PRIMARY_STATE_ACTIVE, State.PRIMARY_STATE_INACTIVE)
 _UP = {
     State.PRIMARY_STATE_UNCONFIGURED: (Transition.TRANSITION_CONFIGURE, "configure"),
     State.PRIMARY_STATE_INACTIVE: (Transition.TRANSITION_ACTIVATE, "activate"),
@@ -62,6 +66,7 @@ class LifecycleManager(BaseNode):
         self._watched = [*watched, *self._names]
         self._beats: dict[str, tuple[float, int]] = {}  # time of the last one, state
         self._wanted = True
+        self._handed_over = False  # somebody else has deactivated a node
         self._active_s = 0.0  # when the last node became active
         self._state = (DiagnosticStatus.STALE, "starting")
         # Not `_clients`, which is rclpy's.
@@ -85,8 +90,10 @@ class LifecycleManager(BaseNode):
                     "inactive: call ~/set_active with data: true to go on", throttle_duration_sec=30.0
                 )
                 executor.spin_once(timeout_sec=0.1)
+                self._wanted = self._wanted or (self._handed_over and self._all_are_active())
             if self.stopping.is_set():
                 return
+            self._handed_over = False
             self._tell(DiagnosticStatus.WARN, "waiting for all nodes")
             self._wait(executor, self._missing, "still missing")
             attempts += 1
@@ -100,12 +107,19 @@ class LifecycleManager(BaseNode):
                 continue
             attempts = 0
             self._tell(DiagnosticStatus.OK, "all nodes are active")
-            while not self.stopping.is_set() and self._wanted and not (lost := self._lost()):
+            lost: list[str] = []
+            while not self.stopping.is_set() and self._wanted and not lost:
                 executor.spin_once(timeout_sec=0.1)
+                lost = self._lost()
+                if not lost and (deactivated := self._deactivated()):
+                    self._wanted, self._handed_over = False, True
             if self.stopping.is_set():
                 return
-            why = f"lost: {', '.join(lost)}" if self._wanted else "asked to"
-            self._tell(DiagnosticStatus.ERROR if self._wanted else DiagnosticStatus.WARN, f"deactivating all: {why}")
+            if lost:
+                self._tell(DiagnosticStatus.ERROR, f"deactivating all: lost: {', '.join(lost)}")
+            else:
+                by = f"somebody has deactivated {', '.join(deactivated)}" if self._handed_over else "asked to"
+                self._tell(DiagnosticStatus.WARN, f"deactivating all: {by}")
             self._bring_down(executor)
             self._wanted = self._wanted and self._reactivate
 
@@ -133,9 +147,20 @@ class LifecycleManager(BaseNode):
             at_s, state = self._beats.get(name, (-1e9, 0))
             if now_s - at_s > self._heartbeat_timeout_s:
                 lost.append(f"{name} has been silent for {self._heartbeat_timeout_s:g} s")
-            elif name in self._names and at_s > self._active_s + _SETTLE_S and state != State.PRIMARY_STATE_ACTIVE:
+            elif name in self._names and at_s > self._active_s + _SETTLE_S and state not in _STANDING:
                 lost.append(f"{name} is {_STATES.get(state, 'in a transition')}")
         return lost
+
+    def _deactivated(self) -> list[str]:
+        """Nodes that are alive and inactive: somebody has asked them to be. One that was restarted is unconfigured."""
+        beats = {name: self._beats.get(name, (-1e9, 0)) for name in self._names}
+        inactive = State.PRIMARY_STATE_INACTIVE
+        return [
+            name for name, (at_s, state) in beats.items() if at_s > self._active_s + _SETTLE_S and state == inactive
+        ]
+
+    def _all_are_active(self) -> bool:
+        return not self._missing() and all(self._beats[name][1] == State.PRIMARY_STATE_ACTIVE for name in self._names)
 
     def _bring_up(self, executor: Executor) -> bool:
         """Take every node to active, in order; false when one was lost on the way, or it is not wanted any more."""
@@ -158,11 +183,16 @@ class LifecycleManager(BaseNode):
     def _bring_down(self, executor: Executor) -> None:
         """Deactivate what is active, last first; what does not answer is left alone."""
         for name in reversed(self._names):
-            if self._change[name].service_is_ready():
+            if self._change[name].service_is_ready() and self._get[name].service_is_ready():
+                if self._state_of(executor, name) != State.PRIMARY_STATE_ACTIVE:
+                    self.get_logger().info(f"{name}: is not active")
+                    continue
                 request = _request(Transition.TRANSITION_DEACTIVATE)
                 answer = self._ask(executor, self._change[name], request, f"{name} to deactivate")
                 if answer is not None:
-                    self.get_logger().info(f"{name}: {'deactivated' if answer.success else 'was not active'}")
+                    self.get_logger().info(
+                        f"{name}: {'deactivated' if answer.success else 'refused to deactivate: see its log'}"
+                    )
 
     def _state_of(self, executor: Executor, name: str) -> int:
         answer = self._ask(executor, self._get[name], GetState.Request(), f"{name} to say its state")
@@ -177,7 +207,8 @@ class LifecycleManager(BaseNode):
         while not future.done():
             if self.stopping.is_set() or time.monotonic() > end_s:
                 client.remove_pending_request(future)
-                self.get_logger().error(f"waited {self._transition_timeout_s:g} s in vain for {what}")
+                if not self.stopping.is_set():
+                    self.get_logger().error(f"waited {self._transition_timeout_s:g} s in vain for {what}")
                 return None
             executor.spin_once(timeout_sec=0.1)
         return future.result()
