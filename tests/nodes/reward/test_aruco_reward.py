@@ -3,7 +3,7 @@ import pytest
 import robot_interfaces
 from geometry_msgs.msg import PoseWithCovarianceStamped
 from rosgraph_msgs.msg import Clock
-from sac_gmm_interfaces.msg import EpisodeState, Reward
+from sac_gmm_interfaces.msg import EpisodeState, Heartbeat, Reward
 from sensor_msgs.msg import CameraInfo, Image
 
 from sac_gmm.perception import Camera
@@ -153,12 +153,32 @@ def test_what_makes_a_reward_invalid_is_said(graph):
 
 def test_silence_is_an_invalid_reward_with_the_last_stamp(graph):
     world = World(graph, calibrated=False, silence_timeout_s=0.3)
-    graph.wait(lambda: world.rewards, "a reward without any image")
+    clock_ns = 0
+
+    def time_goes_on():
+        nonlocal clock_ns
+        clock_ns = max(clock_ns, world.stamp_ns) + STEP_NS
+        world.clocks.publish(Clock(clock=stamp_of(clock_ns)))
+        return True
+
+    graph.wait(lambda: time_goes_on() and world.rewards, "a reward without any image")
     assert not world.rewards[0].valid and "no image on /fixed_camera/image" in world.rewards[0].text
     assert nanoseconds(world.rewards[0].header.stamp) == 0
     world.show(SEEN)
-    graph.wait(lambda: not world.rewards[-1].valid, "a reward after the camera fell silent")
+    clock_ns = world.stamp_ns
+    graph.wait(lambda: time_goes_on() and not world.rewards[-1].valid, "a reward after the camera fell silent")
     assert nanoseconds(world.rewards[-1].header.stamp) == world.stamp_ns, "never a stamp that no image had"
+
+
+def test_where_simulated_time_stands_still_no_image_is_missed(graph):
+    """In lock-step a simulation rests while an agent learns: the camera is well."""
+    world = World(graph, silence_timeout_s=0.05)
+    beats = graph.listen("heartbeat", Heartbeat, RELIABLE)
+    world.show(SEEN)
+    since = len(beats)
+    graph.wait(lambda: len(beats) > since + 4, "two seconds of the wall clock")  # its timer rang many times
+    assert all(reward.valid for reward in world.rewards)
+    assert "no image" not in graph.output("aruco_reward")
 
 
 @pytest.mark.parametrize(

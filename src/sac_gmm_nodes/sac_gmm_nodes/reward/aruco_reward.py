@@ -10,6 +10,7 @@ told which of a square's two possible poses is the right one; the reward says in
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -107,6 +108,7 @@ class ArucoReward(BaseNode):
         self._previous: MarkerPose | None = None
         self._last_stamp_ns = 0
         self._last_image_s = time.monotonic() + _START_UP_S
+        self._last_image_ns: int | None = None  # by the node's clock, which stands still where a simulation does
         self._phase = EpisodeState.PHASE_RUNNING
         self._complaint = ""
 
@@ -159,7 +161,7 @@ class ArucoReward(BaseNode):
         # A node that lags behind finds the new episode and its first picture at once: it must not be judged by what
         # was seen in the episode before.
         take_what_waits(self._episodes, EPISODE.depth)
-        self._last_image_s = time.monotonic()
+        self._last_image_s, self._last_image_ns = time.monotonic(), self.get_clock().now().nanoseconds
         self._last_stamp_ns = nanoseconds(message.header.stamp)
         try:
             picture = picture_array(message)
@@ -216,12 +218,21 @@ class ArucoReward(BaseNode):
         return self._detector.detect(picture, self._previous)
 
     def _on_silence(self) -> None:
-        silence_s = time.monotonic() - self._last_image_s
+        silence_s = min(time.monotonic() - self._last_image_s, self._simulated_silence_s())
         idle = self._phase not in (EpisodeState.PHASE_RUNNING, EpisodeState.PHASE_RESETTING)
         if silence_s < self._silence_s or idle:  # between episodes a simulation may rest
             return
         topic = self.resolve_topic_name("fixed_camera/image")
         self._publish_invalid("", f"no image on {topic} for {self._silence_s:g} s: check the camera and its driver")
+
+    def _simulated_silence_s(self) -> float:
+        """How long no image has come in simulated time, where there is one: in lock-step a simulation may pause."""
+        if not self.get_clock().ros_time_is_active:
+            return math.inf
+        now_ns = self.get_clock().now().nanoseconds
+        if self._last_image_ns is None or now_ns < self._last_image_ns:  # the first look; or the clock was set back
+            self._last_image_ns = now_ns
+        return (now_ns - self._last_image_ns) * 1e-9
 
     def _publish_invalid(self, frame_id: str, why: str) -> None:
         """Answer with the stamp of the last image and the reason, which is logged once."""
