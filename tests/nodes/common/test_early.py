@@ -29,7 +29,8 @@ run_node(node)
 def interrupt(command, number, env):
     """Start a program, send it a signal once it says that it imports; code and all that it has printed."""
     process = subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    assert process.stdout.readline() == "importing\n"
+    while (line := process.stdout.readline()) != "importing\n":
+        assert line, "it ended by itself"
     process.send_signal(number)
     rest, _ = process.communicate(timeout=300)
     return process.returncode, rest

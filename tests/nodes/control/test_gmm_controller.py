@@ -361,6 +361,52 @@ def test_diagnostics_tell_of_loop_state_and_updates(graph, model_file):
     assert found["rate_hz"] == "100"
 
 
+def test_at_rest_in_lockstep_status_and_diagnostics_say_how_it_stands(graph, model_file):
+    """There is no tick then, which used to leave who looked with nothing, or with what was over."""
+    arrays = graph.listen("/diagnostics", DiagnosticArray, RELIABLE)
+    robot = Robot(graph, model_file, lockstep=True)
+    graph.wait(lambda: robot.status(State.WAITING, Reason.NO_STATE), "no state")
+    assert "nobody publishes" not in robot.statuses[-1].remedy
+    robot.send_state()
+    robot.detect(robot.now_ns)
+    graph.wait(lambda: robot.status(State.IDLE, Reason.NO_EPISODE), "no episode")
+    since = len(robot.statuses)
+    graph.wait(lambda: len(robot.statuses) >= since + 2, "the same, said again")
+    assert not robot.twists and {status.tick for status in robot.statuses} == {0}
+    graph.wait(lambda: arrays[-1].status[0].message == robot.statuses[-1].remedy, "the same in the diagnostics")
+    robot.start_episode()
+    robot.send_state()
+    graph.wait(lambda: robot.twists, "a command")
+    robot.episodes.publish(EpisodeState(phase=EpisodeState.PHASE_ENDED, episode_id=1))
+    graph.wait(lambda: robot.status(State.IDLE, Reason.NO_EPISODE), "rest after an episode")
+    graph.wait(lambda: "no episode" in arrays[-1].status[0].message, "and in the diagnostics")
+
+
+def test_before_it_is_configured_it_says_that_it_is_not_active(graph, model_file):
+    statuses = graph.listen("controller_status", ControllerStatus, RELIABLE)
+    graph.start("gmm_controller", model_file=model_file)
+    graph.wait(lambda: len(statuses) >= 2, "statuses")
+    assert {status.reason for status in statuses} == {Reason.INACTIVE} and statuses[-1].remedy
+
+
+def test_what_holds_the_arm_is_logged_and_is_the_answer_to_go_on(graph, model_file):
+    robot = Robot(graph, model_file, rate_hz=100.0)
+    robot.run_episode()
+
+    def pause(wanted):
+        return graph.call(SetBool, "gmm_controller/pause", SetBool.Request(data=wanted))
+
+    assert pause(True).message == "paused"
+    graph.wait(lambda: "the arm is held (PAUSED): paused on request" in graph.output("gmm_controller"), "a warning")
+    assert pause(False).message == "going on"
+    graph.wait(lambda: "no longer held for PAUSED: the arm may move" in graph.output("gmm_controller"), "its end")
+    pause(True)
+    robot.streaming = False
+    graph.wait(lambda: robot.statuses[-1].state_age_s > 0.5, "states that are too old")
+    answer = pause(False)
+    assert answer.success and "something else holds the arm (STALE_STATE): " in answer.message
+
+
 def test_in_a_namespace_it_has_its_configuration_and_a_name_of_its_own(graph, model_file):
     """Else a second robot goes by the defaults, whose box is no box, and its health hides that of the first."""
     arrays = graph.listen("/diagnostics", DiagnosticArray, RELIABLE)

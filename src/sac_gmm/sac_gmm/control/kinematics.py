@@ -128,10 +128,10 @@ class FrameTree:
         self._parents[child] = (parent, origin_m, xyzw, stamp_ns)
 
     @property
-    def names(self) -> set[str]:
+    def names(self) -> frozenset[str]:
         """All frames that have been heard of."""
         known = dict(self._parents)
-        return {*known, *(entry[0] for entry in known.values())}
+        return frozenset((*known, *(entry[0] for entry in known.values())))
 
     def pose(self, base: str, tip: str) -> tuple[Array, Array, int | None] | None:
         """Pose of `tip` in `base`.

@@ -27,7 +27,7 @@ from geometry_msgs.msg import (
     TransformStamped,
     Vector3,
 )
-from rclpy.clock import Clock, ClockType
+from rclpy.clock import Clock, ClockType, ROSClock
 from sac_gmm_interfaces.msg import EpisodeState, Reward
 from scipy.spatial.transform import Rotation
 from sensor_msgs.msg import CameraInfo, Image
@@ -227,9 +227,10 @@ class ArucoReward(BaseNode):
 
     def _simulated_silence_s(self) -> float:
         """How long no image has come in simulated time, where there is one: in lock-step a simulation may pause."""
-        if not self.get_clock().ros_time_is_active:
+        clock = self.get_clock()
+        if not (isinstance(clock, ROSClock) and clock.ros_time_is_active):
             return math.inf
-        now_ns = self.get_clock().now().nanoseconds
+        now_ns = clock.now().nanoseconds
         if self._last_image_ns is None or now_ns < self._last_image_ns:  # the first look; or the clock was set back
             self._last_image_ns = now_ns
         return (now_ns - self._last_image_ns) * 1e-9
