@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import importlib
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol, Self, runtime_checkable
 
@@ -106,10 +106,15 @@ class Algorithm(ABC):
     A learner calls `observe` with every transition and then `update(updates_per_transition)`. An algorithm that learns
     from whole rollouts or episodes returns from `update` at once until it has one; its `updates_per_transition` is 1.
 
+    Attributes:
+        on_progress: Called now and then during what takes long before training or between updates, with what is done
+            in words and the share of it that is done, 0 to 1; None where nobody listens.
+
     Args:
         spec: What to build.
     """
 
+    on_progress: Callable[[str, float], None] | None = None
     name: ClassVar[str]  # its key in `ALGORITHMS`, stored in files
     config_class: ClassVar[type[AlgorithmConfig]]
     metric_names: ClassVar[tuple[str, ...]] = ()  # of `metrics`, beside `COUNTERS`

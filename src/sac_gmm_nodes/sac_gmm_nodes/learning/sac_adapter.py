@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -50,11 +51,39 @@ IMAGE_TOPICS = {None: "", "rgb": "wrist_camera/image", "depth": "depth_camera/im
 _ENCODINGS = {"rgb": "rgb8", "depth": "32FC1", "tactile": "32FC1"}  # metres; the pads one below the other
 _LEARNER_START_S = 120.0  # a start of Python and torch on a busy machine
 _LOOK_S = 2.0  # of wall time; what was missing at the last look too is reported
+_PROGRESS_S = 5.0  # between two lines about what takes long
 
 
 def in_training_steps(steps: int, rate_hz: float) -> int:
     """Control steps as the agent's discount counts them: a robot's rate must not change how far it looks ahead."""
     return max(1, round(steps * CONTROL_RATE_HZ / rate_hz))
+
+
+class Progress:
+    """Tells what takes long, at its begin, every few seconds, and at its end: an adapter that says nothing looks hung.
+
+    Args:
+        say: Takes a line of the log.
+        clock: In seconds.
+    """
+
+    def __init__(self, say: Callable[[str], Any], clock: Callable[[], float] = time.monotonic) -> None:
+        self._say, self._clock = say, clock
+        self._what = ""
+        self._begun_s = self._said_s = 0.0
+
+    def __call__(self, what: str, share: float) -> None:
+        """So much of it is done, 0 to 1."""
+        now_s = self._clock()
+        if what != self._what:
+            self._what, self._begun_s, self._said_s = what, now_s, now_s
+            self._say(f"{what} …")
+        if share >= 1.0:
+            self._say(f"{what}: done in {now_s - self._begun_s:.0f} s")
+            self._what = ""
+        elif now_s - self._said_s >= _PROGRESS_S:
+            self._said_s = now_s
+            self._say(f"{what}: {share:.0%}")
 
 
 class SacAdapter(BaseNode):
@@ -197,9 +226,9 @@ class SacAdapter(BaseNode):
             self.get_logger().info(f"going on from {resume_from}")
         if kind == "sync":
             torch.set_num_threads(1)  # its matrices are too small to be shared among threads
-            if resume_from is not None:
-                return SyncLearner.resume(resume_from, spec)[0]
-            return SyncLearner(spec.build())
+            made = SyncLearner(spec.build()) if resume_from is None else SyncLearner.resume(resume_from, spec)[0]
+            made.algorithm.on_progress = Progress(self.get_logger().info)
+            return made
         learner = AsyncLearner(
             spec, resume_from=resume_from, checkpoint_path=path, checkpoint_interval_s=self._save_every_s
         )

@@ -6,7 +6,9 @@ Haarnoja et al. 2018 (arXiv 1812.05905) with an ensemble of layer-normalised cri
 
 from __future__ import annotations
 
+import itertools
 import math
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -88,6 +90,7 @@ class SacAgent:
             self.optimisers["encoder"] = FlatAdam(self.encoder_parameters, config.encoder_learning_rate)
         self._seen = SeenCache(self.policy.see, self.policy.seen_size)
         self._n_located = 0  # episodes on which the locator was trained last
+        self.on_progress: Callable[[str, float], None] | None = None  # see `Algorithm.on_progress`
 
     @torch.no_grad()
     def update_many(self, replay: Replay, n: int) -> dict[str, float]:
@@ -182,10 +185,21 @@ class SacAgent:
         assert locator is not None
         target_m = replay.vectors(starts)[:, locator.sight.first : locator.sight.first + 3]
         steps = self.config.locator_refit_steps if self._n_located else self.config.locator_steps
-        train_locator(locator, replay.images(starts), target_m, steps, self.rng)
+        on_step = self._counting(f"learning to see from {len(starts)} episodes", steps)
+        train_locator(locator, replay.images(starts), target_m, steps, self.rng, on_step)
         self._n_located = len(starts)
         self._seen.clear()
         self.policy.version += 1
+
+    def _counting(self, what: str, steps: int) -> Callable[[], None]:
+        """What to call on each of so many steps: it tells the progress."""
+        done = itertools.count(1)
+
+        def on_step() -> None:
+            if self.on_progress is not None:
+                self.on_progress(what, next(done) / steps)
+
+        return on_step
 
     def pretrain_encoder(self, images: np.ndarray, steps: int) -> float:
         """Train the autoencoder alone, then set the statistics of the latents from all images.
@@ -201,7 +215,9 @@ class SacAgent:
         if encoder is None or decoder is None:
             raise UserError("this agent's observation has no image, so there is no encoder to pre-train")
         loss = torch.zeros(())
+        on_step = self._counting(f"learning to see from {len(images)} pictures", steps)
         for _ in range(steps):
+            on_step()
             batch = torch.from_numpy(images[self.rng.integers(len(images), size=self.config.batch_size)])
             self.encoder_parameters.clear_gradient()
             loss = decoder.loss(encoder.raw_latent(batch), batch)

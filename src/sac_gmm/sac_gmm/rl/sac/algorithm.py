@@ -46,10 +46,12 @@ class Sac(Algorithm):
 
     def prepare(self) -> None:
         """Train the locator or the encoder, if there is one, on the pictures stored so far."""
+        self.agent.on_progress = self.on_progress
         self.agent.learn_to_see(self.replay)
 
     def update(self, n: int) -> dict[str, float]:
         """Make n gradient updates."""
+        self.agent.on_progress = self.on_progress
         self._losses = self.agent.update_many(self.replay, n)
         return self.metrics()
 
