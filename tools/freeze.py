@@ -1,7 +1,7 @@
-"""Print the lock: every installed distribution as `name==version`, one a line.
+"""Print the lock: every installed distribution as `name==version`, one per line.
 
-`pip freeze` is not enough here: the ROS 2 wheels carry egg-info folders of their own (`rclpy`, `std_msgs`, …) that it
-lists as if they were packages to install, and a CPU build of torch is frozen as `2.13.0+cpu`, which few machines find.
+`pip freeze` is not enough here: the ROS 2 wheels carry egg-info folders (`rclpy`, `std_msgs`, …) that it lists as if
+they were packages to install, and it freezes a CPU build of torch as `2.13.0+cpu`, which few machines can find.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib.metadata
 import re
 
-X86_64_ONLY = {"embreex", "mediapipe"}  # there are no wheels of them for other machines
+X86_64_ONLY = {"embreex", "mediapipe"}  # other machines have no wheels of them
 
 
 def main() -> None:

@@ -1,8 +1,8 @@
-"""The mermaid diagrams of the documentation as pictures, so that the site needs no network to show them.
+"""The documentation's mermaid diagrams as pictures, so that the site shows them without network access.
 
-The site's builder (mkdocs.yml names this file as a hook) puts the picture in the place of each block. `make pictures`
-draws them. A picture is named by the text of its diagram, so that none is ever out of date: where a text was changed
-and not drawn yet, the site shows the text.
+The site builder (mkdocs.yml names this file as a hook) replaces each block with its picture. `make pictures` draws
+them. A picture's file name derives from the diagram's text, so no picture is ever out of date: if a text was changed
+but not drawn yet, the site shows the text.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ FOLDER = "images/diagrams"
 
 
 def diagram_name(text: str) -> str:
-    """The file of a diagram."""
+    """The file name of a diagram."""
     return hashlib.sha256(text.encode()).hexdigest()[:12] + ".svg"
 
 
 def on_page_markdown(markdown: str, page: Any, config: Any, **_: Any) -> str:
-    """Put pictures in the place of the diagrams of a page; MkDocs calls it."""
+    """Replace the diagrams of a page with pictures; called by MkDocs."""
     folder = posixpath.relpath(FOLDER, posixpath.dirname(page.file.src_uri) or ".")
 
     def picture(block: re.Match[str]) -> str:

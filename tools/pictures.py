@@ -5,7 +5,7 @@
     python tools/pictures.py view       docs/images/view: the live page of two training runs and of the simulation
     python tools/pictures.py diagrams   docs/images/diagrams: the mermaid diagrams of the pages as SVG
 
-Without a name all of them are drawn. The report takes some minutes: it trains the door for a hundred episodes.
+Without a name, all are drawn. The report takes some minutes: it trains the door for a hundred episodes.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def concepts() -> None:
 
 
 def field_figure(skill, x, demos) -> Figure:
-    """Demonstrations; who is responsible where; the field and where it leads."""
+    """Demonstrations; which component is responsible where; the field and where it leads."""
     from sac_gmm.report.skill_figure import draw_plane
 
     figure = Figure(figsize=(14.0, 5.2), layout="constrained")
@@ -76,7 +76,7 @@ def field_figure(skill, x, demos) -> Figure:
 
 
 def draw_responsibilities(axes, skill, x) -> None:
-    """Which component answers where, with the ellipses of all."""
+    """Which component is responsible where, with all ellipses."""
     from matplotlib import colormaps
     from scipy.spatial import cKDTree
 
@@ -95,7 +95,7 @@ def draw_responsibilities(axes, skill, x) -> None:
 
 
 def adaptation_figure(skill, x, demos) -> Figure:
-    """The fitted mixture, all of it moved, and its components moved one by one."""
+    """The fitted mixture, the whole of it moved, and single components moved."""
     from sac_gmm.methods.sac_gmm import make_adaptation
     from sac_gmm.report.skill_figure import draw_plane
 
@@ -127,7 +127,7 @@ def adaptation_figure(skill, x, demos) -> Figure:
 
 
 def blend_figure(skill) -> Figure:
-    """A decision in the middle of the motion: the commanded velocity with and without blending."""
+    """A decision in mid-motion: the commanded velocity with and without blending."""
     from sac_gmm.control import ArmState, BlendSettings, VelocityController
     from sac_gmm.models import translate
 
@@ -162,14 +162,14 @@ def rollouts(skill, demos):
 
 
 def label(axes) -> None:
-    """Name what is to the right, and keep the shape."""
+    """Label the axes and keep the aspect ratio."""
     axes.set_xlabel("x relative to the target (mm)")
     axes.set_ylabel("")
     axes.set_aspect("equal")
 
 
 def report() -> None:
-    """Train, measure, report, and photograph the page."""
+    """Train, measure, report, and take a screenshot of the page."""
     run_dir = ROOT / "runs" / "pictures"
     resume = ["--resume"] if (run_dir / "config.json").exists() else []
     sac_gmm("train", "door", "--episodes", "100", "--out", run_dir, *resume)
@@ -183,7 +183,7 @@ def report() -> None:
 
 
 def view() -> None:
-    """Photograph the live page: of two training runs, and of the simulation over ROS 2."""
+    """Take screenshots of the live page: two training runs, and the simulation over ROS 2."""
     door, peg = Path("runs/pictures"), Path("runs/pictures_peg")
     for run_dir, task, episodes in ((door, "door", 100), (peg, "peg", 40)):
         resume = ["--resume"] if (ROOT / run_dir / "config.json").exists() else []
@@ -219,7 +219,7 @@ def view() -> None:
 
 
 def picture_in(page: Path, caption: str) -> bytes:
-    """The PNG of a page whose caption holds these words."""
+    """The PNG on a page whose caption contains these words."""
     found = re.search(
         rf'alt="[^"]*{caption}[^"]*" src="data:image/png;base64,([^"]+)"', page.read_text(encoding="utf-8")
     )
@@ -229,7 +229,7 @@ def picture_in(page: Path, caption: str) -> bytes:
 
 
 def diagrams() -> None:
-    """Draw each mermaid block of the pages as an SVG that is named by its text; needs npm and Chromium."""
+    """Draw each mermaid block of the pages as an SVG named after its text; needs npm and Chromium."""
     folder = IMAGES / "diagrams"
     folder.mkdir(parents=True, exist_ok=True)
     pages = [page.read_text(encoding="utf-8") for page in sorted((ROOT / "docs").rglob("*.md"))]
@@ -257,12 +257,12 @@ mermaid.initialize({startOnLoad: true, theme: "neutral", htmlLabels: false, flow
 
 
 def sac_gmm(*arguments: object) -> None:
-    """Run a command of ours."""
+    """Run a sac-gmm command."""
     subprocess.run([sys.executable, "-m", "sac_gmm.cli.main", *map(str, arguments)], cwd=ROOT, check=True)
 
 
 def photograph(page: Path, picture: Path, width: int, height: int) -> None:
-    """A picture of a page as a browser shows it, `width` x `height` pixels of it from the top, films at their ends."""
+    """Screenshot of the top `width` x `height` pixels of a page in a browser, with films at their last frames."""
     picture.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as work:
         still = Path(work) / "still.html"
@@ -272,7 +272,7 @@ def photograph(page: Path, picture: Path, width: int, height: int) -> None:
 
 
 def last_frame(film: re.Match[str]) -> str:
-    """The last picture of a GIF, both as data URLs."""
+    """The last frame of a GIF, both as data URLs."""
     buffer = io.BytesIO()
     with Image.open(io.BytesIO(base64.b64decode(film[1]))) as frames:
         frames.seek(frames.n_frames - 1)
@@ -281,7 +281,7 @@ def last_frame(film: re.Match[str]) -> str:
 
 
 def chromium(*options: str) -> str:
-    """Run a headless Chromium that reaches no network; return what it printed."""
+    """Run a headless Chromium without network access; return its output."""
     found = shutil.which("chromium") or shutil.which("google-chrome")
     if found is None:
         raise SystemExit("there is no Chromium on this machine: sudo apt install chromium")

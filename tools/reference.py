@@ -1,11 +1,11 @@
 """Write docs/reference: every node with its topics, services and parameters, every message with its fields.
 
     python tools/reference.py            # or `make reference`
-    python tools/reference.py --check    # ends with 1 when the pages are not what the code says
+    python tools/reference.py --check    # exits with 1 if the pages differ from the code
 
-The nodes are made for real, each in a fork of one process that has the packages loaded, and asked what they publish,
-hear, serve and take; they are not set to work. What depends on a parameter is found by making the node again with that
-parameter. The messages are read from src/sac_gmm_interfaces.
+The nodes are created for real, each in a fork of one process that has the packages loaded, and asked what they publish,
+subscribe to, serve and accept; they are not run. Whatever depends on a parameter is found by creating the node again
+with that parameter. The messages are read from src/sac_gmm_interfaces.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "docs" / "reference"
 INTERFACES = ROOT / "src" / "sac_gmm_interfaces"
-_NAMESPACE = "/reference"  # what is named absolutely is not below it
+_NAMESPACE = "/reference"  # absolute names are not below it
 _MADE_BY = "*Written by `make reference` from the code; a test compares the two.*"
 
 _OPENING = """Names are relative to the node's namespace unless they begin with `/`; `~` is the node's own name. QoS:
@@ -41,12 +41,12 @@ how it is offered or asked for, how many messages are kept, and whether they are
 
 @dataclass(frozen=True)
 class Kind:
-    """How a node is made.
+    """How a node is created.
 
     Attributes:
-        given: Parameters without which it does not start.
-        variants: More parameters, one set for each way to run it in which it has more to say.
-        arguments: Of its command line.
+        given: Parameters that it cannot start without.
+        variants: Further sets of parameters, one for each mode with additional topics or parameters.
+        arguments: Command-line arguments.
     """
 
     given: tuple[str, ...] = ()
@@ -80,13 +80,13 @@ NODES = {
 
 
 def module_of(executable: str) -> str:
-    """The module behind an executable of `sac_gmm_nodes`, as the entry points say."""
+    """The module behind an executable of `sac_gmm_nodes`, according to the entry points."""
     (found,) = entry_points(group="console_scripts", name=executable)
     return found.module
 
 
 def main() -> int:
-    """Write the pages, or compare them; returns 1 where they differ."""
+    """Write the pages, or compare them; return 1 if they differ."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--check", action="store_true", help="compare only")
     parser.add_argument("--describe", help=argparse.SUPPRESS)
@@ -145,7 +145,7 @@ def _opening_comment(text: str) -> tuple[str, str]:
 
 
 def _fields(section: str) -> tuple[list[tuple[str, str, str]], list[tuple[str, str, str]]]:
-    """Constants (name, value, comment) and fields (type, name, comment) in their order."""
+    """Constants (name, value, comment) and fields (type, name, comment), in order."""
     constants, fields = [], []
     for line in section.splitlines():
         code, _, comment = line.partition("#")
@@ -160,7 +160,7 @@ def _fields(section: str) -> tuple[list[tuple[str, str, str]], list[tuple[str, s
 
 
 def nodes_page() -> str:
-    """The page about nodes; makes every one of them."""
+    """The page about nodes; creates each of them."""
     parts = ["# Nodes", "", _MADE_BY, ""]
     parts += [_OPENING, ""]
     with tempfile.TemporaryDirectory() as folder:
@@ -173,7 +173,7 @@ def nodes_page() -> str:
 
 
 def _places(folder: Path) -> dict[str, str]:
-    """Files that some nodes do not start without."""
+    """Files that some nodes cannot start without."""
     import cv2
     import numpy as np
 
@@ -254,16 +254,16 @@ def _cell(text: str) -> str:
 
 
 def _making(name: str, variant: tuple[str, ...], places: dict[str, str]) -> list[str]:
-    """A node and the parameters with which it is made."""
+    """A node and the parameters to create it with."""
     changed = {text.split(":=")[0] for text in variant}
     given = [text for text in NODES[name].given if text.split(":=")[0] not in changed]
     return [name, *(text.format(**places) for text in (*given, *variant))]
 
 
 def _ask(makings: list[list[str]], places: dict[str, str]) -> list[dict[str, Any]]:
-    """What nodes say of themselves."""
+    """Collect the descriptions of nodes."""
     sys.path.insert(0, str(ROOT / "tests" / "nodes"))
-    import robot_interfaces  # the message packages of a robot's machine
+    import robot_interfaces  # the message packages on a robot's machine
 
     done = subprocess.run(
         [sys.executable, __file__, "--describe", json.dumps(makings)],
@@ -280,20 +280,20 @@ def _ask(makings: list[list[str]], places: dict[str, str]) -> list[dict[str, Any
 
 
 def describe_all(makings: list[list[str]]) -> list[dict[str, Any]]:
-    """What nodes say of themselves, each made in a fork of this process."""
+    """Describe nodes, each created in a fork of this process."""
     for name in NODES:
-        importlib.import_module(module_of(name))  # once for all: it is most of the time
+        importlib.import_module(module_of(name))  # once for all of them: it takes most of the time
     described = []
     for making in makings:
         print(f"[reference] {' '.join(making)}", file=sys.stderr, flush=True)
         receiver, sender = multiprocessing.Pipe(duplex=False)
         fork = multiprocessing.get_context("fork").Process(target=_describe_to, args=(sender, making))
         fork.start()
-        sender.close()  # so that the end of the fork is an end of file
+        sender.close()  # so that the fork's end is an end of file
         try:
             described.append(receiver.recv())
         except EOFError:
-            sys.exit(1)  # it has said why
+            sys.exit(1)  # it has printed the reason
         fork.join()
     return described
 
@@ -303,7 +303,7 @@ def _describe_to(sender: Connection, making: list[str]) -> None:
 
 
 def describe(name: str, *parameters: str) -> dict[str, Any]:
-    """Make a node in this process and say what it publishes, hears, serves, calls and takes."""
+    """Create a node in this process and describe what it publishes, subscribes to, serves, calls and accepts."""
     import rclpy
     from rclpy.lifecycle.node import LifecycleNodeMixin
 
@@ -342,7 +342,7 @@ def describe(name: str, *parameters: str) -> dict[str, Any]:
 
 
 def _about(doc: str) -> str:
-    """A docstring as Markdown: its examples, which are indented, become blocks."""
+    """A docstring as Markdown: its indented examples become code blocks."""
     paragraphs = [part.strip("\n") for part in re.split(r"\n\s*\n", doc)]
     blocks = [f"```console\n{textwrap.dedent(part)}\n```" if part.startswith("    ") else part for part in paragraphs]
     return "\n\n".join(blocks)
@@ -372,7 +372,7 @@ def _entities(node: Any) -> Any:
 def _entity(what: str, name: str, kind: type, own: str, qos: Any = None) -> dict[str, str] | None:
     package, folder = kind.__module__.split(".")[:2]
     of_every_node = package in ("rcl_interfaces", "type_description_interfaces", "lifecycle_msgs")
-    name = name.removeprefix(f"{_NAMESPACE}/")  # services are named as they were given
+    name = name.removeprefix(f"{_NAMESPACE}/")  # services keep the name that they were given
     own = own.removeprefix(f"{_NAMESPACE}/")
     name = f"~{name.removeprefix(own)}" if name.startswith(f"{own}/") else name
     if (of_every_node and name.startswith("~/")) or name in ("/rosout", "/parameter_events"):

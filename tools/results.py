@@ -1,4 +1,4 @@
-"""Write docs/results.md out of the result files below benchmarks/results: `make docs` runs it."""
+"""Write docs/results.md from the result files below benchmarks/results; run by `make docs`."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ How often skills succeed as fitted is in [Scenes and sensors](gallery.md), what 
 |---|---|---|---|
 """
 
-# Of each result a sentence that the file's values fill.
+# For each result, a sentence filled in from the file's values.
 DEMO = (
     "The whole chain over ROS 2",
     "demo/seed_0.json",
@@ -90,10 +90,10 @@ each (92, 92 and 95 %), and the best is the one below; the door got its critics'
 
 """
 
-# What was promised of SAC-GMM: success after each task's training episodes, for each task the same about the way there.
+# The promises for SAC-GMM: success after each task's training episodes, and the same bounds on the way for every task.
 GOALS = {"door": 0.95, "peg": 0.90, "peg_easy": 0.95, "lever": 0.92}
 EARLY = 0.80  # within 200 training episodes
-REGRET = 0.10  # 25 training episodes in a row may be so far below the skill as fitted
+REGRET = 0.10  # 25 consecutive training episodes may be this far below the fitted skill
 
 PROMISES_HEAD = f"""
 ## Promised and reached
@@ -125,7 +125,7 @@ nothing can be told before the first touch.
 
 
 def _benchmarks() -> Iterator[tuple[str, str, str, str]]:
-    """Of the benchmarks with a sentence: title, result file, command and sentence."""
+    """The benchmarks that have a sentence: title, result file, command and sentence."""
     for name, benchmark in BENCHMARKS.items():
         if name in SENTENCES:
             yield benchmark.title, benchmark.result, command_of(name), SENTENCES[name]
@@ -149,7 +149,7 @@ def _kept(kept: bool) -> str:
 
 
 def promises(table: dict[str, Any]) -> list[str]:
-    """Lines of the tables that say what SAC-GMM was to reach, and how it does elsewhere."""
+    """Lines of the tables with the goals of SAC-GMM, and its results elsewhere."""
     rows = {(row["task"], row["skill"]): row for row in table["rows"] if not row["variant"]}
     tasks = [task for task in GOALS if {(task, "sac_gmm"), (task, "gmm")} <= set(rows)]
     lines = [PROMISES_HEAD]
@@ -177,7 +177,7 @@ def promises(table: dict[str, Any]) -> list[str]:
 
 
 def _against_others(task: str, table: dict[str, Any], rows: dict[Any, Any]) -> str:
-    """Whether SAC-GMM's interval lies above all others' on a task; which it is not above, and which are not known."""
+    """Whether SAC-GMM's interval on a task lies above all others; lists those it is not above, and the unknown ones."""
     low = rows[task, "sac_gmm"]["tests"]["test"]["interval95"][0]
     not_above, missing = [], []
     for skill in METHODS:
@@ -193,7 +193,7 @@ def _against_others(task: str, table: dict[str, Any], rows: dict[Any, Any]) -> s
 
 
 def page() -> str:
-    """The page's text."""
+    """The text of the page."""
     lines = []
     for title, name, command, sentence in (DEMO, *_benchmarks()):
         value = json.loads((RESULTS / name).read_text(encoding="utf-8"))

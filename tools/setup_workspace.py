@@ -1,13 +1,13 @@
-"""Make .venv from the lock, build the ROS 2 packages, and leave `install/setup.bash` ready to be sourced.
+"""Create .venv from the lock, build the ROS 2 packages, and leave `install/setup.bash` ready to be sourced.
 
-Two kinds of machine end in the same place:
+Two kinds of machine give the same result:
 
-* ROS 2 Jazzy is sourced: .venv sees the system's packages, and the lock is installed without its `ros-*` wheels;
-* no ROS 2: the whole lock is installed, real ROS 2 Jazzy from wheels included, and two paths baked into the wheels'
+* ROS 2 Jazzy is sourced: .venv uses the system's packages, and the lock is installed without its `ros-*` wheels;
+* no ROS 2: the whole lock is installed, including real ROS 2 Jazzy from wheels, and two paths baked into the wheels'
   CMake files are replaced with those of this machine.
 
-Each step leaves a stamp (a hash of all it was made from) and is passed over while that hash is unchanged, so that every
-verb of the Makefile can call the set-up first. Standard library only; runs before anything is installed.
+Each step leaves a stamp (a hash of all its inputs) and is skipped while that hash is unchanged, so that every verb of
+the Makefile can call the set-up first. Standard library only; runs before anything is installed.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ BUILD_STAMP = ROOT / "install" / "setup-stamp"
 FREE_DISK_GB = 6.0  # with torch's CPU build the environment takes 3.3 GB, and pip unpacks its downloads beside it
 FREE_DISK_GPU_GB = 14.0  # with torch's GPU libraries
 CMAKE_MINIMUM = (3, 20)
-PYBULLET_WHEEL = (3, 11)  # the one Python that PyBullet has a wheel for
+PYBULLET_WHEEL = (3, 11)  # the only Python that PyBullet has a wheel for
 PYBULLET_TIME = "four minutes on two cores, ten on a busy machine"
-PYBULLET_CFLAGS = "-g0 -Wno-incompatible-pointer-types"  # of NumPy 2's arrays, for which GCC 14 would give up
+PYBULLET_CFLAGS = "-g0 -Wno-incompatible-pointer-types"  # for NumPy 2's arrays, which GCC 14 would reject
 IMPORT_ALL = """
 import importlib, pkgutil, sac_gmm, sac_gmm_nodes
 for package in (sac_gmm, sac_gmm_nodes):
@@ -60,7 +60,7 @@ def main() -> int:
         if read(BUILD_STAMP) != build_wanted:
             build(with_ros)
             BUILD_STAMP.write_text(build_wanted)
-            say("ready. In a shell of your own:  source install/setup.bash")
+            say("ready. In your shell:  source install/setup.bash")
     except SetupError as error:
         print(f"make setup: {error}", file=sys.stderr)
         return 1
@@ -69,13 +69,13 @@ def main() -> int:
         print(f"make setup: `{command} …` failed ({error.returncode}); its last lines above say why", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("\nmake setup: stopped; the next `make setup` goes on from here", file=sys.stderr)
+        print("\nmake setup: stopped; the next `make setup` continues from here", file=sys.stderr)
         return 130
     return 0
 
 
 def say(text: str) -> None:
-    """Tell how far the set-up is."""
+    """Report the progress of the set-up."""
     print(f"[setup] {text}", flush=True)
 
 
@@ -83,7 +83,7 @@ def say(text: str) -> None:
 
 
 def sourced_jazzy() -> bool:
-    """Whether this shell has a ROS 2 Jazzy of its own (from apt, or built from source).
+    """Whether this shell has its own ROS 2 Jazzy (from apt, or built from source).
 
     Raises:
         SetupError: Another ROS distribution is sourced, or Jazzy is but its Python cannot import rclpy.
@@ -94,7 +94,7 @@ def sourced_jazzy() -> bool:
     if distro != "jazzy":
         raise SetupError(
             f"this shell has ROS '{distro}' sourced, and the packages here are for ROS 2 Jazzy.\n"
-            "  Source /opt/ros/jazzy/setup.bash instead, or open a shell with no ROS (Jazzy then comes from wheels)."
+            "  Source /opt/ros/jazzy/setup.bash instead, or open a shell without ROS (Jazzy then comes from wheels)."
         )
     if subprocess.run(["python3", "-c", "import rclpy"], capture_output=True, check=False).returncode != 0:
         raise SetupError(
@@ -105,20 +105,20 @@ def sourced_jazzy() -> bool:
 
 
 def lock_the_workspace() -> None:
-    """Wait until no other set-up works on this checkout; the system frees the lock when this process ends."""
+    """Wait until no other set-up is running on this checkout; the system releases the lock when this process ends."""
     folder = os.open(ROOT, os.O_RDONLY)
     try:
         fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        say("another set-up is at work here; waiting for it")
+        say("another set-up is running here; waiting for it")
         fcntl.flock(folder, fcntl.LOCK_EX)
 
 
 def check_environment(with_ros: bool) -> None:
-    """Refuse an environment that this machine or this mode cannot use.
+    """Reject an environment that this machine or this mode cannot use.
 
     Raises:
-        SetupError: .venv was made for the other kind of machine, or for another Python than the one asked for.
+        SetupError: .venv was made for the other kind of machine, or for another Python than the requested one.
     """
     config = read(VENV / "pyvenv.cfg")
     if not config:
@@ -128,17 +128,17 @@ def check_environment(with_ros: bool) -> None:
         made, hint = "without a sourced ROS 2, and this shell has one", "Open a shell without it"
         if sees_system:
             made, hint = "with a sourced ROS 2, and this shell has none", "Run `source /opt/ros/jazzy/setup.bash`"
-        raise SetupError(f".venv was made {made}.\n  {hint}, or run `make clean ALL=1 setup` to begin anew.")
+        raise SetupError(f".venv was made {made}.\n  {hint}, or run `make clean ALL=1 setup` to start over.")
     version = "{}.{}".format(*sys.version_info)
     if f"version = {version}." not in config:
-        raise SetupError(f".venv is of another Python than {version}.\n  Run `make clean ALL=1 setup` with that one.")
+        raise SetupError(f".venv uses another Python than {version}.\n  Run `make clean ALL=1 setup` with that one.")
 
 
 def check_tools() -> None:
-    """Look for all that the set-up cannot install itself, and name everything that is missing at once.
+    """Look for everything that the set-up cannot install itself, and list all missing items at once.
 
     Raises:
-        SetupError: With one line for each thing missing and the way to get it.
+        SetupError: Something is missing; one line per item says how to get it.
     """
     missing = []
     if not shutil.which("g++") and not shutil.which("clang++"):
@@ -164,7 +164,7 @@ def check_tools() -> None:
 
 
 def cmake_version() -> tuple[int, ...]:
-    """Version of the cmake on the path."""
+    """Version of the cmake on PATH."""
     text = subprocess.run(["cmake", "--version"], capture_output=True, text=True, check=True).stdout
     return tuple(int(part) for part in text.split()[2].split("-")[0].split(".")[:2])
 
@@ -173,17 +173,17 @@ def cmake_version() -> tuple[int, ...]:
 
 
 def install(with_ros: bool) -> None:
-    """Make .venv and install the lock into it. Stopped half-way, the next call goes on."""
+    """Create .venv and install the lock into it. If interrupted, the next call continues."""
     check_tools()
     start = time.monotonic()
     if moved(VENV):
-        say(".venv was made for another folder; making it anew")
+        say(".venv was made for another folder; making it again")
         shutil.rmtree(VENV)
     if not (VENV / "bin" / "pip").exists():
         say(f"making .venv with Python {sys.version.split()[0]}")
         system = ["--system-site-packages"] if with_ros else []
         subprocess.run([sys.executable, "-m", "venv", *system, str(VENV)], check=True)
-    (VENV / "COLCON_IGNORE").touch()  # the wheels bring package.xml files, and a plain `colcon build` must not see them
+    (VENV / "COLCON_IGNORE").touch()  # the wheels contain package.xml files, which a plain `colcon build` must not see
     requirements = LOCK
     if with_ros:
         requirements = VENV / "requirements-without-ros.txt"
@@ -199,7 +199,7 @@ def install(with_ros: bool) -> None:
             f"{free_gb:.1f} GB are free, and torch with its GPU libraries needs {FREE_DISK_GPU_GB:.0f}; "
             "without them: make setup TORCH_INDEX_URL=URL (README.md)"
         )
-    # To compile all that is installed takes longer than to install it; `build` compiles what is used.
+    # Compiling everything installed takes longer than installing it; `build` compiles what is used.
     pip_install("--no-compile", "--requirement", str(requirements), *index)
     if not with_ros:
         mend_baked_paths(VENV)
@@ -208,13 +208,13 @@ def install(with_ros: bool) -> None:
 
 
 def pip_install(*arguments: str, cflags: str = "") -> None:
-    """Run `pip install` in .venv with the options in PIP_ARGS; what it compiles is compiled with `cflags` too."""
+    """Run `pip install` in .venv with the options in PIP_ARGS; compilations use `cflags` too."""
     environment = pip_environment()
     if cflags:
         environment["CFLAGS"] = f"{environment.get('CFLAGS', '')} {cflags}".strip()
     extra = os.environ.get("PIP_ARGS", "").split()
     command = [str(VENV / "bin" / "python"), "-m", "pip", "install", *arguments, *extra]
-    # pip says so for each of two hundred packages that are there already; the count above is enough
+    # pip reports each of two hundred packages that are already installed; the count above is enough
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as pip:
         assert pip.stdout is not None
         for line in pip.stdout:
@@ -225,14 +225,14 @@ def pip_install(*arguments: str, cflags: str = "") -> None:
 
 
 def install_pybullet() -> None:
-    """Where PyBullet has no wheel, compile it beside NumPy.
+    """If PyBullet has no wheel, compile it with NumPy available.
 
-    pip by itself would compile it apart from all other packages. It then knows no NumPy, and each camera picture comes
-    as a tuple of numbers, slowly.
+    pip alone would compile it in isolation from all other packages. It would then lack NumPy support and return each
+    camera picture as a tuple of numbers, slowly.
     """
     if sys.version_info[:2] == PYBULLET_WHEEL:
         return
-    # What pip keeps from an earlier set-up may be without NumPy: then it is compiled once more.
+    # A wheel in pip's cache from an earlier set-up may lack NumPy support: then compile it once more.
     for cache in ((), ("--no-cache-dir", "--force-reinstall")):
         if knows_numpy():
             return
@@ -242,7 +242,7 @@ def install_pybullet() -> None:
 
 
 def knows_numpy() -> bool:
-    """Whether the PyBullet in .venv gives pictures as arrays."""
+    """Whether the PyBullet in .venv returns pictures as arrays."""
     code = "import sys, pybullet; sys.exit(not pybullet.isNumpyEnabled())"
     command = [str(VENV / "bin" / "python"), "-c", code]
     return subprocess.run(command, env=pip_environment(), capture_output=True, check=False).returncode == 0
@@ -254,7 +254,7 @@ def pinned(*names: str) -> list[str]:
 
 
 def prepare_hand_model() -> None:
-    """Put the model for hand tracking into .venv; without it everything else works, and it says what to do."""
+    """Put the hand-tracking model into .venv; if that fails, everything else works, and a message says what to do."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "src" / "sac_gmm")}
     environment.pop("PYTHONHOME", None)
     subprocess.run(
@@ -263,25 +263,25 @@ def prepare_hand_model() -> None:
 
 
 def moved(venv: Path) -> bool:
-    """Whether `venv` stands in another folder than it was made for; its scripts would then run that folder's Python."""
+    """Whether `venv` is in another folder than it was made for; its scripts would then run that folder's Python."""
     command = re.search(r"^command = .* -m venv (?:--\S+ )*(.+)$", read(venv / "pyvenv.cfg"), flags=re.MULTILINE)
     return command is not None and Path(command[1]) != venv
 
 
 def pip_environment() -> dict[str, str]:
-    """The caller's environment without what would lead pip to another Python, or keep Python from compiling."""
+    """The caller's environment minus variables that would lead pip to another Python, or stop Python compiling."""
     without = ("PYTHONPATH", "PYTHONHOME", "PYTHONDONTWRITEBYTECODE", "PIP_ARGS")
     return {k: v for k, v in os.environ.items() if k not in without}
 
 
 def mend_baked_paths(venv: Path) -> int:
-    """Replace the include folders of the machine that built the ROS wheels with those of this one.
+    """Replace the include folders of the machine that built the ROS wheels with those of this machine.
 
     The wheels' CMake files name `/opt/python/cp3XY-cp3XY/include/python3.Y` and numpy's include folder under it, and
     CMake refuses a target whose include folders do not exist.
 
     Returns:
-        How many files were changed.
+        Number of files changed.
     """
     site_packages = venv / "lib" / f"python{sys.version_info[0]}.{sys.version_info[1]}" / "site-packages"
     python_include = sysconfig.get_path("include")
@@ -303,9 +303,9 @@ def mend_baked_paths(venv: Path) -> int:
 
 
 def build_inputs() -> list[str]:
-    """All that the built packages depend on.
+    """Everything that the built packages depend on.
 
-    Python sources, launch and configuration files are linked, not copied: of those only the names count.
+    Python sources, launch and configuration files are linked, not copied: for these only the names count.
     """
     patterns = ["package.xml", "setup.py", "setup.cfg", "CMakeLists.txt", "resource/*", "msg/*", "srv/*", "action/*"]
     made_from = [ROOT / "colcon.meta", *sorted(path for p in patterns for path in (ROOT / "src").glob(f"*/{p}"))]
@@ -314,33 +314,34 @@ def build_inputs() -> list[str]:
 
 
 def colcon_command() -> list[str]:
-    """What builds the packages. Options that any machine shares are in colcon.meta, where a plain colcon finds them."""
+    """The build command. Options common to all machines are in colcon.meta, where a plain colcon finds them."""
     python = VENV / "bin" / "python"
     build = [str(python), "-m", "colcon", "build", "--base-paths", "src", "--symlink-install"]
     return [*build, "--cmake-args", f"-DPython3_EXECUTABLE={python}"]
 
 
 def build(with_ros: bool) -> None:
-    """Run colcon; the result is `install/`."""
+    """Run colcon, which creates `install/`."""
     check_tools()
     start = time.monotonic()
     BUILD_STAMP.unlink(missing_ok=True)
     if built_elsewhere(ROOT / "build"):
-        say("build/ was made for another folder; building anew")
+        say("build/ was made for another folder; building again")
         for folder in ("build", "install"):
             shutil.rmtree(ROOT / folder, ignore_errors=True)
     write_environment_scripts(with_ros)
     say("building the ROS 2 packages with colcon")
     subprocess.run(colcon_command(), cwd=ROOT, env=build_environment(with_ros), check=True)
-    # What is imported is compiled, the kernels too, and kept beside its source. No node's first start has to wait for
-    # that, nor every start where Python may not write what it compiles, as in many containers.
+    # Compile everything that is imported, including the kernels, and keep the result beside the source. Otherwise a
+    # node's first start would wait for it, or every start if Python may not write compiled files, as in many
+    # containers.
     compiled = f"source install/setup.bash && python -c '{IMPORT_ALL}'"
     subprocess.run(["bash", "-c", compiled], cwd=ROOT, env=build_environment(with_ros), check=True)
     say(f"built in {time.monotonic() - start:.0f} s")
 
 
 def environment_script(with_ros: bool) -> str:
-    """The shell lines that put .venv below the ROS 2 packages; sourcing them twice changes nothing."""
+    """The shell lines that put .venv below the ROS 2 packages; sourcing them twice has no further effect."""
     lines = [
         "# Sourced by install/setup.bash: the Python environment below the ROS 2 packages. Made by `make setup`.",
         "_sac_gmm_first() {  # put $2 first in the list named $1, once",
@@ -361,12 +362,12 @@ def environment_script(with_ros: bool) -> str:
 
 
 def wheel_libraries() -> list[Path]:
-    """Folders in which the ROS wheels keep their shared libraries."""
+    """Folders that hold the shared libraries of the ROS wheels."""
     return [VENV / "lib", *sorted((VENV / "lib").glob("python3*/site-packages/ros_*.libs"))]
 
 
 def write_environment_scripts(with_ros: bool) -> None:
-    """Give .venv the scripts that colcon's own `install/setup.bash` sources first, and a `sac-gmm` that needs none."""
+    """Give .venv the scripts that colcon's install/setup.bash sources first, and a `sac-gmm` that works unsourced."""
     for shell in ("sh", "bash", "zsh"):
         (VENV / f"local_setup.{shell}").write_text(environment_script(with_ros))
     command = VENV / "bin" / "sac-gmm"
@@ -380,7 +381,7 @@ def write_environment_scripts(with_ros: bool) -> None:
 
 
 def built_elsewhere(folder: Path) -> bool:
-    """Whether CMake's caches below `folder` belong to another source folder; CMake refuses to go on with such ones."""
+    """Whether CMake's caches below `folder` belong to another source folder; CMake rejects such caches."""
     caches = [cache.read_text(errors="replace") for cache in folder.glob("*/CMakeCache.txt")]
     return any(f"CMAKE_HOME_DIRECTORY:INTERNAL={ROOT}/" not in cache for cache in caches)
 
@@ -388,7 +389,7 @@ def built_elsewhere(folder: Path) -> bool:
 def build_environment(with_ros: bool) -> dict[str, str]:
     """The environment for colcon: what lies below this workspace, and nothing of the workspace itself.
 
-    A shell that has sourced `install/setup.bash` may call `make` too; the workspace must not become its own underlay.
+    A shell that has sourced `install/setup.bash` may run `make` too; the workspace must not become its own underlay.
     """
     names = ("PATH", "PYTHONPATH", "AMENT_PREFIX_PATH", "CMAKE_PREFIX_PATH", "COLCON_PREFIX_PATH", "LD_LIBRARY_PATH")
     lists = {
@@ -422,12 +423,12 @@ def make_flags(callers: str) -> str:
 
 
 def digest(*parts: str) -> str:
-    """Hash of all parts and their order."""
+    """Hash of all parts, in order."""
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 
 def read(path: Path) -> str:
-    """Text of a file, empty where it is missing."""
+    """The text of a file; empty if it is missing."""
     return path.read_text() if path.exists() else ""
 
 

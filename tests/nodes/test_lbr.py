@@ -418,7 +418,7 @@ def test_a_wrench_is_told_in_base_axes_and_only_while_it_is_felt(graph, joints):
 @pytest.mark.parametrize(
     "parameters, words",
     [
-        ({"lockstep": True}, "robot = lbr goes by the wall clock"),
+        ({"lockstep": True}, "robot = lbr runs on the wall clock"),
         ({"joint_margin_rad": 0.9}, "joint_margin_rad = 0.9 is out of range"),
         ({"tip_frame": "tool0", "urdf_file": "URDF"}, "tip_frame 'tool0' is not a link"),
         ({"urdf_file": "/nowhere.urdf"}, "/nowhere.urdf cannot be read"),

@@ -33,7 +33,7 @@ def test_the_page_opens_and_asks_nobody_else(serve, browser):
     served = serve(BagSource(BAG))
     look(browser, served.page.address)
     shows(browser, "door_00")
-    shows(browser, "the bag has come to its end")
+    shows(browser, "the bag has ended")
     assert len(browser.asked) >= 3
     elsewhere = [url for url in browser.asked if urlsplit(url.removeprefix("blob:")).hostname != LOOPBACK]
     assert elsewhere == []
@@ -68,16 +68,16 @@ def test_the_robot_moves_and_the_buttons_hold_it(serve, browser):
     shows(browser, "4 times real time")
     assert served.source.controls.speed == 4.0
     browser.get_by_role("button", name="Resume", exact=True).click()
-    shows(browser, "the bag has come to its end")
+    shows(browser, "the bag has ended")
 
 
 def test_a_layer_of_the_scene_can_be_hidden(serve, browser):
     served = serve(BagSource(BAG))
     look(browser, served.page.address)
-    shows(browser, "the bag has come to its end")
+    shows(browser, "the bag has ended")
     browser.get_by_text("Show and hide").click()
     before = scene(browser)
-    browser.get_by_label("way gone in this episode").click()
+    browser.get_by_label("path in this episode").click()
     wait(lambda: changed(before, scene(browser)) > 30, "the way to be gone")
 
 
@@ -105,6 +105,6 @@ def test_a_port_that_is_taken_is_refused(serve):
 
 def test_an_address_of_another_machine_is_refused():
     source = BagSource(BAG)
-    with pytest.raises(UserError, match=r"cannot listen at 192\.0\.2\.1"):
+    with pytest.raises(UserError, match=r"cannot listen on 192\.0\.2\.1"):
         LivePage(source, "192.0.2.1", free_port())
     source.close()

@@ -235,7 +235,7 @@ def test_a_name_taken_while_recording_is_not_overwritten(tmp_path):
     writer = EpisodeBagWriter(tmp_path / "bag", {"/state/pose": POSE})
     writer.write("/state/pose", pose_stamped(0, "base", [0, 0, 0]))
     (tmp_path / "bag").mkdir()
-    with pytest.raises(UserError, match="come to exist meanwhile; the recording is kept in"):
+    with pytest.raises(UserError, match="was created in the meantime; the recording is kept in"):
         writer.close()
     assert (writer.partial_path / "bag.mcap").exists()
 

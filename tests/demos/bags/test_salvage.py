@@ -252,7 +252,7 @@ def test_a_whole_recording_that_never_got_its_name_is_copied_out(tmp_path, monke
 
     taken = recording("taken")
     (tmp_path / "taken").mkdir()
-    with pytest.raises(UserError, match="come to exist meanwhile"):
+    with pytest.raises(UserError, match="was created in the meantime"):
         taken.close()
     crashed = recording("crashed")
     with monkeypatch.context() as patched:

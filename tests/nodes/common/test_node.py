@@ -21,7 +21,7 @@ def test_a_parameter_file_that_cannot_be_read_is_named(tmp_path, content):
     command = [sys.executable, "-c", NODE, "--ros-args", "--params-file", str(path)]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert ended.returncode == 2
-    assert f"--params-file {path}" in ended.stderr and "must be there and be YAML" in ended.stderr
+    assert f"--params-file {path}" in ended.stderr and "must exist and be YAML" in ended.stderr
     assert "Traceback" not in ended.stderr and ".c:" not in ended.stderr
 
 

@@ -47,7 +47,7 @@ def test_a_driver_that_is_slower_than_it_is_told_is_found_out(graph, start, tmp_
 def test_it_does_not_move_unless_it_is_told_to(graph, start, tmp_path):
     twists = graph.listen("lbr/command/twist", Twist, COMMAND)
     assert ended(graph, start()) == 0
-    assert "say move:=true" in graph.output("calibrate_speed")
+    assert "set move:=true" in graph.output("calibrate_speed")
     assert not twists and not (tmp_path / "speed").exists()
 
 

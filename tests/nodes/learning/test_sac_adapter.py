@@ -135,7 +135,7 @@ def test_modes_transitions_and_checkpoints(graph, model_file, tmp_path, learner)
     assert beside["episodes"] == {"base": 1, "train": 1}
 
     world.start(learner=learner)
-    assert "going on from" in graph.output("sac_adapter")
+    assert "continuing from" in graph.output("sac_adapter")
     world.episode(EpisodeState.MODE_TRAIN)
     world.episode(EpisodeState.MODE_EVALUATE)  # whose decisions come after the end of the one before was taken in
     assert graph.stop("sac_adapter") == 0

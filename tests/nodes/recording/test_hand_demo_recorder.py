@@ -117,10 +117,10 @@ def test_episodes_become_demonstrations_by_services_and_by_words(graph, tmp_path
     man = Cameraman(graph, tmp_path, task="door")
     assert [state.data for state in man.states] == ["idle"]
     answer = man.start()
-    assert not answer.success and "no picture has come on /camera/image" in answer.message
+    assert not answer.success and "no picture has arrived on /camera/image" in answer.message
     man.image.publish(image_message(np.zeros((480, 640, 3), np.uint8), header(stamp_of(1), "eye")))
     graph.wait(
-        lambda: "no calibration has come on /camera/camera_info" in man.start().message, "the missing calibration"
+        lambda: "no calibration has arrived on /camera/camera_info" in man.start().message, "the missing calibration"
     )
     man.show(range(8))
     target = PoseStamped(header=header(stamp_of(0), "lbr_link_0"))
@@ -154,7 +154,7 @@ def test_episodes_become_demonstrations_by_services_and_by_words(graph, tmp_path
     graph.wait(lambda: man.states[-1].data == "idle" and list((tmp_path / "door").glob("*_000")), "its bag")
     assert not man.do("save").success
     man.control.publish(String(data="dance"))
-    graph.wait(lambda: "'dance' is no command" in graph.output("hand_demo_recorder"), "the complaint")
+    graph.wait(lambda: "'dance' is not a command" in graph.output("hand_demo_recorder"), "the complaint")
     assert graph.stop("hand_demo_recorder") == 0
 
 
@@ -213,7 +213,7 @@ def test_a_clock_that_is_set_back_and_a_foreign_camera_are_said(graph, tmp_path)
     answer = man.stop()
     assert answer.success and answer.n_samples == 40 and "was a clock set back?" in answer.message
     assert read_demonstration(tmp_path / "a").frame_id == "base"
-    warning = "the pictures are of 'eye', but extrinsics_file is about 'other_eye'"
+    warning = "the pictures are of 'eye', but extrinsics_file is for 'other_eye'"
     assert graph.output("hand_demo_recorder").count(warning) == 1
 
 
@@ -224,7 +224,7 @@ def test_depth_that_is_asked_for_and_does_not_come_is_said(graph, tmp_path):
         man.send(i, np.zeros((480, 640), np.uint8))
         if i % 8 == 7 and i > 8:
             man.until_looked_at(i - 8)  # eight wait for their depth
-    man.status(DiagnosticStatus.ERROR, "no depth that fits the pictures comes on /camera/depth")
+    man.status(DiagnosticStatus.ERROR, "no depth matching the pictures arrives on /camera/depth")
 
 
 def test_killed_in_the_middle_all_but_the_last_moment_is_there(graph, tmp_path):
@@ -264,7 +264,7 @@ def test_killed_in_the_middle_all_but_the_last_moment_is_there(graph, tmp_path):
         ({"extrinsics_file": "config/hand_camera.json", "base_frame": "base"}, ["'base'", "'lbr_link_0'"]),
         (
             {"camera_position_m": "0,0,0", "camera_quaternion_xyzw": "0,0,0,1", "base_frame": "lbr_link_0"},
-            ["base_frame = 'lbr_link_0'", "nothing says where the camera stands"],
+            ["base_frame = 'lbr_link_0'", "the camera's pose in it is unknown"],
         ),
     ],
 )

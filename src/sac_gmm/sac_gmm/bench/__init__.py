@@ -1,1 +1,1 @@
-"""Benchmarks: ours and a peer measured in the same run, sorted by subject like `benchmarks/results`."""
+"""Benchmarks: our code and a peer measured in the same run, sorted by subject like `benchmarks/results`."""

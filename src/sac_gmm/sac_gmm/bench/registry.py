@@ -1,7 +1,7 @@
-"""The benchmarks by name: the one list of them.
+"""The one list of all benchmarks, by name.
 
-`sac-gmm bench`, docs/results.md (`tools/results.py`) and benchmarks/README.md take from here what they say of a
-benchmark, or are compared with it by a test.
+`sac-gmm bench`, docs/results.md (`tools/results.py`) and benchmarks/README.md take their descriptions from here, or a
+test compares them with it.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Benchmark:
-    """A benchmark and the result that is kept of it.
+    """A benchmark and its stored result.
 
     Attributes:
-        module: Its module below `sac_gmm.bench`, with `main(args) -> int`; imported only when the benchmark is run.
+        module: Its module below `sac_gmm.bench`, with `main(args) -> int`; imported only when the benchmark runs.
         result: Result file, below `benchmarks/results`.
-        title: Names it on a page.
-        text: What it measures, in a line.
-        options: With which the result was made, beside `--json`.
+        title: Its heading on a page.
+        text: What it measures, in one line.
+        options: Options used for the result, besides `--json`.
     """
 
     module: str
@@ -139,5 +139,5 @@ def module_of(name: str) -> str:
 
 
 def command_of(name: str) -> str:
-    """The command that makes a benchmark's result."""
+    """The command that produces a benchmark's result."""
     return " ".join(["sac-gmm bench", name, *filter(None, [BENCHMARKS[name].options]), "--json FILE"])

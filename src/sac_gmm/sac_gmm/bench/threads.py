@@ -1,4 +1,4 @@
-"""How many threads linear algebra may use; apart from the rest, because it must be said before numpy is loaded."""
+"""Limits linear algebra to one thread; a separate module, because that must happen before numpy is loaded."""
 
 from __future__ import annotations
 
@@ -6,6 +6,6 @@ import os
 
 
 def use_one_thread() -> None:
-    """Hold linear algebra to one thread; its libraries read this once, when they are loaded, so call it before."""
+    """Limit linear algebra to one thread. Its libraries read the setting once, on loading, so call this first."""
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ[name] = "1"

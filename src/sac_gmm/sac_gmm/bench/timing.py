@@ -1,4 +1,4 @@
-"""What the benchmarks of the skill models share: clocks for short calls, and where a result file comes from."""
+"""Shared by the benchmarks of the skill models: timers for short calls, and the origin of a result file."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ _PACKAGES = ("numba", "clarabel", "scikit-learn", "gmr")
 
 
 def median_us(call: Callable[[], object], calls: int = 200, batches: int = 50, passes: int = 5) -> float:
-    """Microseconds per call: median over batches of `calls` calls, and of several passes the lowest.
+    """Microseconds per call: the median over batches of `calls` calls; of several passes the lowest.
 
-    The passes keep other programs on the machine from being measured; a slow first call is left out.
+    Several passes keep other programs on the machine out of the result; a slow first call is left out.
     """
     call()
     clock = time.perf_counter
@@ -37,7 +37,7 @@ def median_us(call: Callable[[], object], calls: int = 200, batches: int = 50, p
 
 
 def best_ms(call: Callable[[], object], passes: int = 15) -> float:
-    """Milliseconds of the quickest of several calls, the first left out."""
+    """Milliseconds of the fastest of several calls; the first is left out."""
     call()
     best = np.inf
     for _ in range(passes):
@@ -48,7 +48,7 @@ def best_ms(call: Callable[[], object], passes: int = 15) -> float:
 
 
 def write_result(path: Path | None, name: str, args: list[str], results: dict[str, Any]) -> None:
-    """Write a benchmark's result file: command, origin, machine load, numbers. Nothing without a path."""
+    """Write a benchmark's result file: command, origin, machine load, numbers. Does nothing without a path."""
     if path is None:
         return
     from sac_gmm.core.provenance import provenance  # after the measurement: it loads torch

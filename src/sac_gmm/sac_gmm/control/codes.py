@@ -1,4 +1,4 @@
-"""What the controller is doing and why, as numbers on the wire and in words for a person.
+"""What the controller is doing and why: as numbers on the wire, and in words for the user.
 
 The numbers equal the constants of ControllerStatus.msg and MixtureUpdateAnswer.msg (a test compares them).
 """
@@ -19,7 +19,7 @@ class State(IntEnum):
 
 
 class Reason(IntEnum):
-    """Why the arm is not being moved (ControllerStatus.REASON_*)."""
+    """Why the arm is not moving (ControllerStatus.REASON_*)."""
 
     NONE = 0
     NO_MODEL = 1
@@ -32,7 +32,7 @@ class Reason(IntEnum):
     STOPPED = 8
     INACTIVE = 9
     NO_DEADMAN = 10
-    # What the arm's own driver says: sac_gmm.control.lbr_state.
+    # Reported by the arm's own driver: sac_gmm.control.lbr_state.
     SESSION_LOST = 20
     POOR_CONNECTION = 21
     SAFETY_STOP = 22
@@ -77,24 +77,24 @@ _REASON_REMEDY = {
     Reason.NO_TARGET: "no target has been detected yet: check that target_pose is published, in the base frame",
     Reason.NO_EPISODE: "no episode is running: start one with the episode manager",
     Reason.STALE_STATE: "the arm state is too old: check the connection to the robot; motion resumes with fresh states",
-    Reason.NOT_A_NUMBER: "a state or the skill gave a value that is not a number: mend its source, then resume with "
+    Reason.NOT_A_NUMBER: "a state or the skill gave a value that is not a number: fix its source, then resume with "
     "~/pause data: false or start a new episode",
-    Reason.PAUSED: "paused on request: call ~/pause with data: false to go on",
-    Reason.STOPPED: "stopped on request: call ~/pause with data: false to go on",
+    Reason.PAUSED: "paused on request: call ~/pause with data: false to continue",
+    Reason.STOPPED: "stopped on request: call ~/pause with data: false to continue",
     Reason.INACTIVE: "not activated: the lifecycle manager does that once all nodes are there; by hand, "
     "`ros2 lifecycle set /gmm_controller activate`",
     Reason.NO_DEADMAN: "the deadman is released, or its topic is silent: hold it down to move the arm",
     Reason.SESSION_LOST: "the FRI session is not commanding: start the LBRServer application on the smartPAD and hold "
     "the enabling switch; once it commands, resume with ~/pause data: false",
-    Reason.POOR_CONNECTION: "the FRI connection is poor: use a cable of its own and a real-time kernel, and let "
-    "update_rate fit the send period; motion resumes when the quality is good for a while",
+    Reason.POOR_CONNECTION: "the FRI connection is poor: use a dedicated cable and a real-time kernel, and let "
+    "update_rate fit the send period; motion resumes when the quality has been good for a while",
     Reason.SAFETY_STOP: "the robot's safety controller has stopped it: clear the cause on the smartPAD, then resume "
     "with ~/pause data: false",
     Reason.DRIVES_OFF: "the drives are off: hold the enabling switch and start the application again, then resume "
     "with ~/pause data: false",
     Reason.POOR_TRACKING: "the arm cannot follow the commands: look for contact, lower the limits on speed, "
     "acceleration and jerk; motion resumes when it follows again",
-    Reason.WRONG_DRIVER_SETTING: "the driver has not said that it takes twists in base axes; in those of its tip the "
+    Reason.WRONG_DRIVER_SETTING: "the driver has not reported that it takes twists in base axes; in tip axes the "
     "arm would go the wrong way: set its twist_in_tip_frame to false, as config/lbr_controllers.yaml does, and start "
     "it again",
 }
@@ -112,5 +112,5 @@ _LIMIT_REMEDY = {
 
 
 def remedy(reason: Reason, limit: Limit) -> str:
-    """What a person can do about `reason`, or, when the arm is moving, about `limit`; empty when all is well."""
+    """What the user can do about `reason` or, if the arm is moving, about `limit`; empty if all is well."""
     return _REASON_REMEDY[reason] or _LIMIT_REMEDY[limit]

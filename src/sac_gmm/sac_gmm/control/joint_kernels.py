@@ -34,12 +34,12 @@ def _braked(distance_m, band_m, acceleration, top_m_s, dt_s):
 
 @compiled(_real(_rows, _real, _real, _rows, _vector))
 def posture(jacobian, length_m, damping, inverse, gradient):
-    """The measure of singularity s, its gradient, and the damped inverse of the Jacobian for a tip that does not turn.
+    """Compute the singularity measure s, its gradient, and the damped inverse Jacobian for a tip that does not rotate.
 
     Args:
         jacobian: Shape (6, n), base axes.
         length_m: Weight of the angular rows.
-        damping: Of the inverse, in the unit of s.
+        damping: Damping of the inverse, in the unit of s.
         inverse: Out, joint speeds per speed of the tip, shape (n, 3).
         gradient: Out, ds/dq, shape (n,).
     """
@@ -63,7 +63,7 @@ def posture(jacobian, length_m, damping, inverse, gradient):
     a = U[:3, 0]
     b = U[3:, 0] * length_m
     v = J.T @ U[:, 0] / max(s, 1e-9)
-    # With axes z_k and ways p_k (the columns), dJ_j/dq_k = (z_k x p_j, z_k x z_j) for j >= k, (z_j x p_k, 0) before.
+    # For axes z_k and lever arms p_k (the columns): dJ_j/dq_k = (z_k x p_j, z_k x z_j) if j >= k, else (z_j x p_k, 0).
     before = np.zeros(3)
     after = np.zeros(3)
     for j in range(n):
@@ -89,22 +89,22 @@ def posture(jacobian, length_m, damping, inverse, gradient):
 def allowed_speed(
     velocity, committed, joints, lower, upper, inverse, gradient, s, band, s_stop, s_slow, acceleration, top_m_s, dt_s
 ):
-    """The speed allowed in a direction, and the kind of wall that says so.
+    """Compute the speed allowed in a direction, and which kind of wall limits it.
 
     Args:
-        velocity: Of the tip, shape (3,).
-        committed: Way that the tip will still go, shape (3,).
-        joints: Positions, shape (n,).
-        lower: Their lower limits, margin included, shape (n,).
-        upper: Their upper limits, shape (n,).
-        inverse: As of `posture`.
-        gradient: As of `posture`.
-        s: The measure of singularity.
-        band: Of the joints, rad.
-        s_stop: Where the arm stops.
-        s_slow: Where it begins to slow down.
-        acceleration: That braking may use, m/s^2.
-        top_m_s: The speed at the edge of a band.
+        velocity: Velocity of the tip, shape (3,).
+        committed: Displacement that the tip will still cover, shape (3,).
+        joints: Joint positions, shape (n,).
+        lower: Lower joint limits, margin included, shape (n,).
+        upper: Upper joint limits, margin included, shape (n,).
+        inverse: As computed by `posture`.
+        gradient: As computed by `posture`.
+        s: The singularity measure.
+        band: Width of the slow-down band of the joints, rad.
+        s_stop: Measure at which the arm stops.
+        s_slow: Measure at which it begins to slow down.
+        acceleration: Acceleration available for braking, m/s^2.
+        top_m_s: Speed allowed at the edge of a band.
         dt_s: The control period.
     """
     speed = math.sqrt(velocity[0] ** 2 + velocity[1] ** 2 + velocity[2] ** 2)

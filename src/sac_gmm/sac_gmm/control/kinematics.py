@@ -1,7 +1,7 @@
-"""Where the fingertip is and how it moves with the joints: forward kinematics, Jacobian, a tree of frames.
+"""Forward kinematics of the fingertip, its Jacobian, and a tree of frames.
 
-The arm's URDF is read by Pinocchio (the package `pin`), a rigid-body library without a simulator: a Jacobian and a pose
-take it two microseconds. Shapes and materials are left out before reading, because they cost time and it refuses some.
+Pinocchio (the package `pin`), a rigid-body library without a simulator, reads the arm's URDF; a Jacobian and a pose
+take two microseconds. Shapes and materials are removed first, because they cost time and it rejects some of them.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class ArmKinematics:
     """A chain of revolute and prismatic joints from a base to a tip.
 
     Attributes:
-        joint_names: The movable joints between base and tip, from the base on; all arrays of joints are in this order.
+        joint_names: The movable joints from base to tip; all arrays of joints use this order.
         lower_rad: Lower limits of the joints, shape (n,); metres for a prismatic joint.
         upper_rad: Upper limits, shape (n,).
         max_speed_rad_s: Speed limits, shape (n,).
@@ -30,13 +30,13 @@ class ArmKinematics:
         jacobian: Of the tip after `update`, shape (6, n): linear rows (m/rad), then angular rows, base axes.
 
     Args:
-        urdf: The arm's description, the text of a URDF file.
+        urdf: The arm's description, as URDF text.
         tip_frame: A link that moves with the last joint.
-        base_frame: The link in whose frame poses and the Jacobian are; it must not move.
-        tip_offset_m: From the tip frame's origin to the point that moves, in the tip frame's axes, shape (3,).
+        base_frame: The link whose frame poses and the Jacobian refer to; it must not move.
+        tip_offset_m: Offset of the controlled point from the tip frame's origin, in the tip frame's axes, shape (3,).
 
     Raises:
-        UserError: The text is no URDF, a frame is not in it, or nothing movable lies between them.
+        UserError: The text is not a URDF, it lacks a frame, or no movable joint lies between them.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class ArmKinematics:
                 raise UserError(f"{what} '{name}' is not a link of the robot description; it has {', '.join(links)}")
         chain = set(model.supports[model.frames[model.getFrameId(tip_frame)].parentJoint])
         others = [joint for joint in range(1, model.njoints) if joint not in chain]
-        if others:  # the jaws of a gripper, for one: they do not move the tip
+        if others:  # for example the jaws of a gripper: they do not move the tip
             model = pin.buildReducedModel(model, others, pin.neutral(model))
         base = model.frames[model.getFrameId(base_frame)]
         tip = model.frames[model.getFrameId(tip_frame)]
@@ -84,10 +84,10 @@ class ArmKinematics:
         self.update(np.clip(np.zeros(model.nq), self.lower_rad, self.upper_rad))
 
     def update(self, joints_rad: Array) -> None:
-        """Compute tip and Jacobian at joint positions, shape (n,); not-a-number gives not-a-number.
+        """Compute tip and Jacobian for joint positions, shape (n,); NaN gives NaN.
 
         Raises:
-            UserError: It is not one number for each joint.
+            UserError: There is not one number per joint.
         """
         if joints_rad.shape != (self._model.nq,):
             raise UserError(f"{joints_rad.shape} joint positions, but the arm has {self._model.nq} joints")
@@ -109,7 +109,7 @@ class ArmKinematics:
         return self._pin.Quaternion(self._to_base @ self._data.oMf[self._tip].rotation).coeffs()
 
     def in_order(self, names: Sequence[str], values: Sequence[float]) -> Array | None:
-        """Pick this arm's joints out of a message that names its values; None when one is missing."""
+        """Select this arm's joints from a message that names its values; None if one is missing."""
         index = {name: i for i, name in enumerate(names)}
         try:
             return np.array([values[index[name]] for name in self.joint_names])
@@ -118,13 +118,13 @@ class ArmKinematics:
 
 
 class FrameTree:
-    """The newest transform of each frame to its parent, and poses along the tree: what TF says, without its history."""
+    """The newest transform from each frame to its parent, and poses along the tree: TF without its history."""
 
     def __init__(self) -> None:
         self._parents: dict[str, tuple[str, Array, Array, int | None]] = {}
 
     def set(self, parent: str, child: str, origin_m: Array, xyzw: Array, stamp_ns: int | None) -> None:
-        """Put a frame in its parent; `stamp_ns` None for one that never moves."""
+        """Set the pose of a frame in its parent; `stamp_ns` is None for a frame that never moves."""
         self._parents[child] = (parent, origin_m, xyzw, stamp_ns)
 
     @property
@@ -137,8 +137,8 @@ class FrameTree:
         """Pose of `tip` in `base`.
 
         Returns:
-            Position (3,), unit quaternion xyzw (4,), and the oldest stamp on the way (None when nothing on it moves);
-            None as a whole while a frame between them is not known.
+            Position (3,), unit quaternion xyzw (4,), and the oldest stamp along the path (None if nothing on it
+                moves); None as a whole while a frame between them is unknown.
         """
         up, stamp_up = self._to_root(tip, base)
         if up[0] == base:
@@ -151,7 +151,7 @@ class FrameTree:
         return _turn(inverse, up[1] - down[1]), _product(inverse, up[2]), min(stamps, default=None)
 
     def _to_root(self, frame: str, until: str) -> tuple[tuple[str, Array, Array], int | None]:
-        """Climb from a frame until another or the root; where that is, the pose of the frame in it, oldest stamp."""
+        """Climb from a frame to another one or to the root; return that frame, the pose in it, and the oldest stamp."""
         origin, xyzw, oldest = np.zeros(3), np.array([0.0, 0.0, 0.0, 1.0]), None
         for _ in range(len(self._parents)):
             if frame == until or frame not in self._parents:
@@ -165,7 +165,7 @@ class FrameTree:
 
 
 def _product(a: Array, b: Array) -> Array:
-    """Hamilton product of two quaternions xyzw: first b, then a."""
+    """Hamilton product of two quaternions xyzw: applies b first, then a."""
     (ax, ay, az, aw), (bx, by, bz, bw) = a.tolist(), b.tolist()
     return np.array(
         [
@@ -178,7 +178,7 @@ def _product(a: Array, b: Array) -> Array:
 
 
 def _turn(xyzw: Array, vector: Array) -> Array:
-    """A vector, shape (3,), turned by a unit quaternion."""
+    """Rotate a vector, shape (3,), by a unit quaternion."""
     (x, y, z, w), (a, b, c) = xyzw.tolist(), vector.tolist()
     tx, ty, tz = 2 * (y * c - z * b), 2 * (z * a - x * c), 2 * (x * b - y * a)
     return np.array([a + w * tx + y * tz - z * ty, b + w * ty + z * tx - x * tz, c + w * tz + x * ty - y * tx])

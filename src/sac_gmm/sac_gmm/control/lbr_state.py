@@ -1,8 +1,8 @@
-"""Whether a KUKA LBR iiwa, by what its driver says of it over the Fast Robot Interface (FRI), may be commanded now.
+"""Whether a KUKA LBR iiwa may be commanded now, judging by its driver's Fast Robot Interface (FRI) state.
 
-The driver's message has no header, and goes on at its own rate when the robot is gone. So a state is stale by the time
-of its arrival and also when the robot's own clock in it stands still. Fields that a version of FRI does not have are
-left out of the judgement.
+The driver's message has no header, and keeps coming at its own rate when the robot is gone. A state is therefore stale
+if it arrived too long ago, and also if the robot's own clock in it stands still. Fields that a version of FRI does not
+have are ignored.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from sac_gmm.core.settings import check_settings, number
 
 
 class SessionState(IntEnum):
-    """Of the FRI session (ESessionState)."""
+    """State of the FRI session (ESessionState)."""
 
     IDLE = 0
     MONITORING_WAIT = 1
@@ -27,7 +27,7 @@ class SessionState(IntEnum):
 
 
 class ConnectionQuality(IntEnum):
-    """Of the FRI connection (EConnectionQuality); the robot refuses commands below GOOD."""
+    """Quality of the FRI connection (EConnectionQuality); the robot refuses commands below GOOD."""
 
     POOR = 0
     FAIR = 1
@@ -36,7 +36,7 @@ class ConnectionQuality(IntEnum):
 
 
 class SafetyState(IntEnum):
-    """Of the robot's safety controller (ESafetyState)."""
+    """State of the robot's safety controller (ESafetyState)."""
 
     NORMAL_OPERATION = 0
     SAFETY_STOP_LEVEL_0 = 1
@@ -45,7 +45,7 @@ class SafetyState(IntEnum):
 
 
 class OperationMode(IntEnum):
-    """Of the robot (EOperationMode)."""
+    """Operation mode of the robot (EOperationMode)."""
 
     T1 = 0
     T2 = 1
@@ -53,7 +53,7 @@ class OperationMode(IntEnum):
 
 
 class DriveState(IntEnum):
-    """Of the drives (EDriveState)."""
+    """State of the drives (EDriveState)."""
 
     OFF = 0
     TRANSITIONING = 1
@@ -62,23 +62,23 @@ class DriveState(IntEnum):
 
 @dataclass(frozen=True)
 class LbrSettings:
-    """What is asked of the robot before and while it is commanded."""
+    """What the robot must report before and while it is commanded."""
 
     min_connection_quality: int = number(
         int(ConnectionQuality.GOOD),
         0,
         3,
         "",
-        "least quality of the connection: 0 poor, 1 fair, 2 good, 3 excellent",
+        "lowest acceptable quality of the connection: 0 poor, 1 fair, 2 good, 3 excellent",
     )
     min_tracking_performance: float = number(
-        0.5, 0.0, 1.0, "", "least share of the commanded motion that the arm can follow, by its own account"
+        0.5, 0.0, 1.0, "", "lowest share of the commanded motion that the arm reports it can follow"
     )
     recovery_s: float = number(
-        0.5, 0.0, 10.0, "s", "how long quality and tracking must be good again before motion resumes by itself"
+        0.5, 0.0, 10.0, "s", "how long quality and tracking must have been good again before motion resumes by itself"
     )
     robot_clock_timeout_s: float = number(
-        0.1, 0.01, 5.0, "s", "a robot whose own clock stands still for longer counts as gone"
+        0.1, 0.01, 5.0, "s", "if the robot's own clock stands still for longer, the robot counts as gone"
     )
 
     def __post_init__(self) -> None:
@@ -87,9 +87,9 @@ class LbrSettings:
 
 @dataclass(frozen=True)
 class LbrState:
-    """What is judged of one message; None where this version of FRI does not say.
+    """The judged fields of one message; None for those that this version of FRI does not have.
 
-    The numbers are those of the enumerations above; ones that they do not have are judged as not good.
+    The numbers are those of the enumerations above; unknown numbers count as not good.
     """
 
     session_state: int | None = None
@@ -102,7 +102,7 @@ class LbrState:
 
     @classmethod
     def of(cls, message: Any) -> LbrState:
-        """Read a message `lbr_fri_idl/msg/LBRState`, or anything else with some of its fields."""
+        """Read a message `lbr_fri_idl/msg/LBRState`, or any object with some of its fields."""
         seconds, nanoseconds = getattr(message, "time_stamp_sec", None), getattr(message, "time_stamp_nano_sec", None)
         return cls(
             session_state=getattr(message, "session_state", None),
@@ -131,30 +131,30 @@ class LbrState:
 
 
 class LbrJudge:
-    """Judges one state after the other.
+    """Judges one state after another.
 
-    A session, drives or safety controller that fail after they once were good latch: the arm does not go on by itself
-    when somebody at the robot brings them back, who may have a hand in its way. `clear` lifts that. The quality of the
-    connection and the tracking come and go with the load; with them motion resumes after `recovery_s`.
+    When the session, the drives or the safety controller fail after they were good, that latches: the arm does not
+    resume by itself when someone at the robot restores them, because they may have a hand in its way. `clear` lifts it.
+    Connection quality and tracking vary with the load; after these, motion resumes after `recovery_s`.
 
     Args:
-        settings: What is asked of the robot.
+        settings: What the robot must report.
     """
 
     def __init__(self, settings: LbrSettings | None = None) -> None:
         self.settings = settings or LbrSettings()
         self._was_ready = False
         self._latched = Reason.NONE
-        self._weak = Reason.NONE  # the last of the reasons that heal by themselves
+        self._weak = Reason.NONE  # the last reason that clears by itself
         self._weak_until_s = -math.inf
         self._robot_time_ns: int | None = None
         self._robot_time_s = 0.0  # when it last changed
 
     def judge(self, state: LbrState, now_s: float) -> Reason:
-        """Say why the robot may not be commanded; `Reason.NONE` when it may.
+        """Say why the robot may not be commanded; `Reason.NONE` if it may.
 
         Args:
-            state: Of the newest message.
+            state: The newest state.
             now_s: Time of its arrival on a clock that only goes forward.
         """
         hard = self._hard_reason(state)
@@ -172,11 +172,11 @@ class LbrJudge:
         return self._weak if now_s < self._weak_until_s else Reason.NONE
 
     def clear(self) -> None:
-        """Allow motion again, on somebody's word, once the robot is ready."""
+        """Allow motion again, at the operator's request, once the robot is ready."""
         self._latched = Reason.NONE
 
     def _hard_reason(self, state: LbrState) -> Reason:
-        # The cause before its consequence: a safety stop ends the session as well.
+        # Check the cause before its consequence: a safety stop ends the session as well.
         if state.safety_state not in (None, SafetyState.NORMAL_OPERATION):
             return Reason.SAFETY_STOP
         if state.drive_state not in (None, DriveState.ACTIVE):
@@ -193,7 +193,7 @@ class LbrJudge:
             self._weak = Reason.POOR_TRACKING
         else:
             return
-        # At least until just after now, whatever the recovery, so that a bad state itself never passes.
+        # At least until just after now, whatever the recovery time, so that a bad state itself never passes.
         self._weak_until_s = now_s + max(settings.recovery_s, 1e-6)
 
     def _stands_still(self, state: LbrState, now_s: float) -> bool:

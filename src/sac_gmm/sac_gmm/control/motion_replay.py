@@ -25,16 +25,16 @@ class ReplaySettings:
 
     speed_scale: float = number(0.25, 0.01, 1.0, "", "share of the recorded speed")
     ramp_s: float = number(2.0, 0.1, 30.0, "s", "the speed grows from zero over this time")
-    start_tolerance_m: float = number(0.03, 0.001, 0.3, "m", "further from the start than this, the arm is not moved")
-    max_deviation_m: float = number(0.05, 0.002, 0.5, "m", "further from the recorded path than this, the replay ends")
-    gain_1_s: float = number(1.0, 0.0, 5.0, "1/s", "velocity back to the recorded path, per metre off it")
+    start_tolerance_m: float = number(0.03, 0.001, 0.3, "m", "the arm is not moved if it is further from the start")
+    max_deviation_m: float = number(0.05, 0.002, 0.5, "m", "the replay ends if the arm is further off the path")
+    gain_1_s: float = number(1.0, 0.0, 5.0, "1/s", "velocity back to the recorded path, per metre of deviation")
 
     def __post_init__(self) -> None:
         check_settings(self)
 
 
 class ReplayState(Enum):
-    """What the replay is doing."""
+    """The state of the replay."""
 
     WAITING = "waiting for the start"
     MOVING = "moving"
@@ -47,10 +47,10 @@ class ReplayTick(NamedTuple):
     """The result of one tick. The twist is valid until the next tick."""
 
     twist: npt.NDArray[np.float64]  # (6,) [vx vy vz wx wy wz], m/s and rad/s, base frame
-    publish: bool  # whether to send the twist; false is silence
+    publish: bool  # whether to send the twist; if false, stay silent
     state: ReplayState
     limit: Limit
-    share: float  # of the recorded time that has been replayed, 0 to 1
+    share: float  # replayed share of the recorded time, 0 to 1
     text: str  # why it ended early
 
 
@@ -65,7 +65,7 @@ class MotionReplay:
         settings: How the path is replayed.
 
     Raises:
-        UserError: The recording is too short, is not finite, or leaves the workspace box.
+        UserError: The recording is too short, contains a non-finite number, or leaves the workspace box.
     """
 
     def __init__(
@@ -97,7 +97,7 @@ class MotionReplay:
         self._velocity = np.gradient(self._way_m, self._time_s, axis=0)
         self._state = ReplayState.WAITING
         self._text = ""
-        self._at_s = 0.0  # of the recording
+        self._at_s = 0.0  # time in the recording
         self._ramp = 0.0
         self._zeros_left = 0
         self._commands = False
@@ -106,23 +106,23 @@ class MotionReplay:
 
     @property
     def state(self) -> ReplayState:
-        """What it is doing."""
+        """The state of the replay."""
         return self._state
 
     @property
     def commands(self) -> bool:
-        """Whether it has started to command the arm."""
+        """Whether the replay has started to command the arm."""
         return self._commands
 
     def start(self, position_m: npt.NDArray[np.float64] | None, age_s: float = 0.0) -> None:
-        """Start, if the arm is where the recording began.
+        """Start the replay if the arm is where the recording began.
 
         Args:
-            position_m: (3,) position of the end-effector; None while it is unknown.
+            position_m: (3,) position of the end-effector; None if unknown.
             age_s: Age of that position.
 
         Raises:
-            UserError: It is not, its position is unknown, or the replay has started already.
+            UserError: The arm is elsewhere, its position is unknown, or the replay has already started.
         """
         if self._state is not ReplayState.WAITING:
             raise UserError(f"the replay is {self._state.value}: start the player again")
@@ -141,13 +141,13 @@ class MotionReplay:
         self._commands = True
 
     def stop(self, why: str = "stopped on request") -> None:
-        """Ramp to zero and end; before the first command, end without any: somebody else may command the arm."""
+        """Ramp to zero and end. Before the first command, end without any: someone else may be commanding the arm."""
         if self._state in (ReplayState.WAITING, ReplayState.MOVING):
             self._text = why
             self._state = ReplayState.STOPPING if self._commands else ReplayState.ABORTED
 
     def start_from_rest(self) -> None:
-        """Let the next command start at zero: there was no command for so long that the arm has stopped by itself."""
+        """Start the next command from zero: the arm has stopped by itself after a long time without a command."""
         self._ramp = 0.0
         self._pipeline = SafetyPipeline(self.limits, self.dt_s)
 
@@ -155,7 +155,7 @@ class MotionReplay:
         """Compute one command.
 
         Args:
-            position_m: (3,) position of the end-effector; None while it is unknown.
+            position_m: (3,) position of the end-effector; None if unknown.
             age_s: Age of that position.
 
         Returns:

@@ -1,7 +1,7 @@
 """The compiled loops of `sac_gmm.control.safety`. Importing them compiles them, once per machine.
 
-All numbers that stay from one step to the next, and the limits, are in one flat array, so that a step touches little
-memory: between two steps other programs have the processor, and what is not in its caches takes the most time.
+All state kept between steps, and the limits, are in one flat array, so that a step touches little memory: between two
+steps other programs use the processor, and cache misses then take the most time.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ NO_LIMIT, WORKSPACE, SPEED, ACCELERATION, JERK = map(
 )
 VISIBLE_M_S = 1e-3  # a limit is reported when it changed the command by more than this
 
-# Where each begins in the flat array. The window of the last goals, (n, 3), comes last.
+# Offsets in the flat array. The window of the last goals, (n, 3), comes last.
 LOW, HIGH, BAND, TOP, REACH, BRAKING, DT = 0, 3, 6, 7, 8, 9, 10
 GOAL, BRAKE, VELOCITY, COMMITTED, OLDEST, WINDOW = 11, 14, 17, 20, 23, 24
 
@@ -33,9 +33,9 @@ def _norm(x, y, z):
 
 @compiled(float64(float64, _vector))
 def _outward_speed(distance_m, memory):
-    """The outward speed allowed at a distance from a wall, m/s; infinite where the wall does not matter yet.
+    """The outward speed allowed at a distance from a wall, m/s; infinite if the wall does not matter yet.
 
-    The smaller of a linear slow-down inside the band and the speed v whose stopping distance
+    It is the smaller of a linear slow-down inside the band and the speed v whose stopping distance
     v^2 / (2 a) + v dt fits into the distance.
     """
     if distance_m <= 0.0:
@@ -49,20 +49,20 @@ def _outward_speed(distance_m, memory):
 
 @compiled(int64(_vector, _readonly, boolean, float64, _vector))
 def shape(asked, position_m, bounded, speed_scale, memory):
-    """Cut the velocity asked for by the workspace box and the speed, and scale it.
+    """Cut the requested velocity by the workspace box and the speed limit, and scale it.
 
-    Near each wall its outward part is cut to what can still be braked; BRAKE receives the change of the goal that the
-    wall calls for.
+    Near each wall the outward component is cut to what can still be braked; BRAKE receives the change of the goal that
+    the walls require.
 
     Args:
-        asked: (3,), m/s; changed.
-        position_m: Of the end-effector, (3,).
-        bounded: Whether the box counts.
+        asked: (3,), m/s; modified.
+        position_m: Position of the end-effector, (3,).
+        bounded: Whether the box applies.
         speed_scale: 0 to 1.
         memory: See above.
 
     Returns:
-        The limit that changed it.
+        The limit that changed the velocity.
     """
     limit = NO_LIMIT
     for i in range(3):
@@ -86,9 +86,9 @@ def shape(asked, position_m, bounded, speed_scale, memory):
 
 @compiled(boolean(_vector, _vector))
 def _approach(asked, memory):
-    """Move the goal to `asked`, or by REACH towards it; say whether it fell short. Braking for walls comes first.
+    """Move the goal to `asked`, or by REACH towards it; return whether it fell short. Braking for walls comes first.
 
-    The goal stays in the speed ball: braking shrinks it, and the rest of the way leads to `asked`, inside as well.
+    The goal stays in the speed ball: braking shrinks it, and the rest of the step leads to `asked`, also inside.
     """
     reach = memory[REACH]
     bx, by, bz = memory[BRAKE], memory[BRAKE + 1], memory[BRAKE + 2]
@@ -114,14 +114,14 @@ def _approach(asked, memory):
 
 @compiled(types.Tuple((int64, boolean))(_vector, _vector))
 def advance(asked, memory):
-    """Take the goal towards the velocity asked for, and put the mean of the last goals into VELOCITY.
+    """Move the goal towards the requested velocity, and store the mean of the last goals in VELOCITY.
 
     Args:
         asked: (3,), m/s, in the speed ball.
         memory: See above.
 
     Returns:
-        The limit that held it back, and whether the velocity is zero and stays zero while zero is asked for.
+        The limit that held it back, and whether the velocity is zero and stays zero as long as zero is requested.
     """
     limit = ACCELERATION if _approach(asked, memory) else NO_LIMIT
     n = (memory.shape[0] - WINDOW) // 3
@@ -138,7 +138,7 @@ def advance(asked, memory):
             at_rest &= memory[WINDOW + 3 * k + i] == 0.0
         velocity = total / n
         memory[VELOCITY + i] = velocity
-        # Each goal moves the arm by goal * dt in the end, each command by velocity * dt at once.
+        # In the end each goal moves the arm by goal * dt; each command moves it by velocity * dt at once.
         memory[COMMITTED + i] += (goal - velocity) * memory[DT]
         away += (velocity - goal) ** 2
     if limit == NO_LIMIT and away > VISIBLE_M_S * VISIBLE_M_S:

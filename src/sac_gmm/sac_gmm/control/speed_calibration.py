@@ -1,4 +1,4 @@
-"""How fast an arm really goes when it is told to: the gain and the delay of its answer, from one recorded motion."""
+"""How fast an arm really moves when commanded: gain and delay of its response, from one recorded motion."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sac_gmm.core.settings import check_settings, number
 Array = NDArray[np.float64]
 _LONGEST_DELAY_S = 0.5
 _DELAY_STEP_S = 0.002
-_STEADY = 0.9  # of a stroke's speed, above which it counts as steady
+_STEADY = 0.9  # above this share of a stroke's speed, it counts as steady
 _LEAST_SAMPLES = 20
 
 
@@ -23,8 +23,8 @@ _LEAST_SAMPLES = 20
 class CalibrationSettings:
     """The motion that is measured."""
 
-    speeds_m_s: tuple[float, float, float] = number((0.01, 0.02, 0.04), 0.001, 0.2, "m/s", "of the strokes, one by one")
-    stroke_m: float = number(0.05, -0.3, 0.3, "m", "way out from where the arm is, along the axis; then back")
+    speeds_m_s: tuple[float, float, float] = number((0.01, 0.02, 0.04), 0.001, 0.2, "m/s", "speeds, one per stroke")
+    stroke_m: float = number(0.05, -0.3, 0.3, "m", "distance out from the arm's position, along the axis; then back")
 
     def __post_init__(self) -> None:
         check_settings(self)
@@ -34,11 +34,11 @@ class CalibrationSettings:
 
 @dataclass(frozen=True)
 class Stroke:
-    """One way out or back.
+    """One stroke, out or back.
 
     Attributes:
         commanded_m_s: Mean of the commanded speed while it was steady, signed.
-        executed_m_s: Slope of the measured position over the same time, later by the delay.
+        executed_m_s: Slope of the measured position over the same time, shifted by the delay.
     """
 
     commanded_m_s: float
@@ -47,13 +47,13 @@ class Stroke:
 
 @dataclass(frozen=True)
 class SpeedCalibration:
-    """What one motion along an axis shows.
+    """Result of one motion along an axis.
 
     Attributes:
-        gain: Executed for commanded speed.
-        delay_s: By which the arm follows the command late.
-        residual_m: Standard deviation of the position from what gain and delay explain.
-        strokes: Each way out or back.
+        gain: Ratio of executed to commanded speed.
+        delay_s: Delay of the arm's response to the command.
+        residual_m: Standard deviation of the position from the fit.
+        strokes: The strokes, out and back.
     """
 
     gain: float
@@ -66,12 +66,12 @@ def calibrate(time_s: Array, way_m: Array, position_m: Array) -> SpeedCalibratio
     """Fit position(t) = p0 + gain * way(t - delay) by least squares over gain, p0 and delay.
 
     Args:
-        time_s: Of the samples, rising, shape (N,).
-        way_m: The integral of the velocity commanded along the axis until that time, shape (N,).
-        position_m: Measured along the axis at that time, shape (N,).
+        time_s: Times of the samples, increasing, shape (N,).
+        way_m: Integral of the velocity commanded along the axis up to each time, shape (N,).
+        position_m: Measured position along the axis at each time, shape (N,).
 
     Raises:
-        UserError: There are too few samples, one is not a number, or the arm was hardly told to move.
+        UserError: There are too few samples, one is not finite, or the arm was hardly commanded to move.
     """
     data = np.stack((time_s, way_m, position_m)).astype(float)
     if data.shape[1] < _LEAST_SAMPLES or not np.isfinite(data).all() or not (np.diff(data[0]) > 0).all():
@@ -111,14 +111,14 @@ def _strokes(t: Array, way: Array, p: Array, delay_s: float) -> tuple[Stroke, ..
 
 
 def draw(path: Path, result: SpeedCalibration, time_s: Array, way_m: Array, position_m: Array) -> None:
-    """Write the picture of a calibration: the motion over time, and executed against commanded speed.
+    """Plot a calibration: the motion over time, and executed against commanded speed.
 
     Args:
         path: .png, .pdf or .svg.
-        result: Of `calibrate`.
-        time_s: As given to it, shape (N,).
-        way_m: As given to it, shape (N,).
-        position_m: As given to it, shape (N,).
+        result: The result of `calibrate`.
+        time_s: As passed to `calibrate`, shape (N,).
+        way_m: As passed to `calibrate`, shape (N,).
+        position_m: As passed to `calibrate`, shape (N,).
     """
     import matplotlib
 
@@ -132,7 +132,7 @@ def draw(path: Path, result: SpeedCalibration, time_s: Array, way_m: Array, posi
     over_time.plot(time_s - time_s[0], 1e3 * way_m, color="0.6", linestyle="--", label="commanded")
     over_time.plot(time_s - time_s[0], 1e3 * fitted, color="tab:red", linewidth=1, label="gain and delay")
     over_time.set_xlabel("time (s)")
-    over_time.set_ylabel("way along the axis (mm)")
+    over_time.set_ylabel("distance along the axis (mm)")
     over_time.legend(frameon=False)
     commanded = 1e3 * np.array([stroke.commanded_m_s for stroke in result.strokes])
     executed = 1e3 * np.array([stroke.executed_m_s for stroke in result.strokes])

@@ -1,4 +1,4 @@
-"""Which updates of the model the controller accepts: DESIGN 4 as one function, in the order of its checks."""
+"""Decides which model updates the controller accepts, with all checks in order."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ _SYMMETRY_TOLERANCE = 1e-9
 
 @dataclass(frozen=True)
 class UpdateBounds:
-    """How far an update may take the model from the base model, per component."""
+    """How far an update may move the model from the base model, per component."""
 
     max_position_change_m: float = number(0.06, 0.0, 1.0, "m", "largest shift of a component's mean position")
     max_velocity_change_m_s: float = number(
-        0.1, 0.0, 1.0, "m/s", "largest change of a component's velocity, over its Gaussian"
+        0.1, 0.0, 1.0, "m/s", "largest change of a component's velocity within its Gaussian"
     )
     max_prior_change: float = number(0.3, 0.0, 1.0, "", "largest change of a component's prior")
     max_covariance_ratio: float = number(
@@ -36,13 +36,13 @@ class UpdateBounds:
 
 @dataclass(frozen=True)
 class ModelUpdate:
-    """An update as it comes over the wire: nothing in it has been checked.
+    """An update as it arrives over the wire, unchecked.
 
     Attributes:
         model_id: The skill it belongs to.
-        base_version: The version that the sender believes to be in force.
-        new_version: The number of the version that it proposes.
-        episode_id: The episode that it was decided in.
+        base_version: The version that the sender believes to be active.
+        new_version: The number of the proposed version.
+        episode_id: The episode in which it was decided.
         priors: K numbers.
         means: K x 2d numbers, row-major, m and m/s.
         covariances: K x 2d x 2d numbers, row-major.
@@ -63,7 +63,7 @@ class ModelUpdate:
 
 @dataclass(frozen=True)
 class Verdict:
-    """The gate's answer: whether, why, in which words, and the model to put in force when accepted."""
+    """The gate's answer: accepted or not, the reason as code and text, and the model to activate if accepted."""
 
     accepted: bool
     answer: Answer
@@ -72,11 +72,11 @@ class Verdict:
 
 
 class UpdateGate:
-    """Judges updates of one base model.
+    """Judges updates to one base model.
 
     Args:
-        base: The base model, against which changes are bounded.
-        limits: Holds the workspace box that the attractor must stay inside.
+        base: The base model, from which changes are measured.
+        limits: Their workspace box must contain the attractor.
         bounds: How far an update may go.
     """
 
@@ -97,10 +97,10 @@ class UpdateGate:
         """Judge one update; nothing in it can make this raise.
 
         Args:
-            update: What came.
-            version: The number of the version in force.
-            target_m: Detected position of the target in the base frame, shape (3,); None while unknown.
-            episode_id: The episode in progress; None when none is running.
+            update: The update.
+            version: The number of the active version.
+            target_m: Detected position of the target in the base frame, shape (3,); None if unknown.
+            episode_id: The current episode; None if none is running.
         """
         try:
             with np.errstate(all="ignore"):
@@ -172,7 +172,7 @@ class UpdateGate:
         shift = np.linalg.norm((means - base.means)[:, :d], axis=1).max()
         shift = max(shift, np.linalg.norm(attractor - self.base.attractor))
         gains, noise = self._motion(covariances)
-        bend = gains - self._gains  # what it does to the velocity, over the component's own Gaussian
+        bend = gains - self._gains  # the effect on the velocity within the component's own Gaussian
         squares = np.einsum("kij,kjl,kil->k", bend, self._positions(base.covariances), bend)
         speed = np.sqrt((np.square((means - base.means)[:, d:]).sum(axis=1) + squares).max())
         prior = np.abs(priors - base.priors).max()
@@ -183,11 +183,11 @@ class UpdateGate:
             ("a prior changes by", prior, bounds.max_prior_change, ""),
             ("a variance changes by a factor of", ratio, bounds.max_covariance_ratio, ""),
         ):
-            if not value <= allowed * (1 + 1e-9):  # an overflow that became not-a-number is too large as well
+            if not value <= allowed * (1 + 1e-9):  # an overflow that became NaN is also too large
                 raise _RefusedError(Answer.CHANGE_TOO_LARGE, f"{what} {value:.4g}{unit}; allowed is {allowed:g}{unit}")
 
     def _positions(self, covariances: np.ndarray) -> np.ndarray:
-        """Of the positions alone: (K, d, d)."""
+        """The position blocks: (K, d, d)."""
         d = self.base.state_dim
         return covariances[:, :d, :d]
 
@@ -205,7 +205,7 @@ class UpdateGate:
             )
 
     def _certified(self, model: SkillModel) -> Verdict:
-        """Keep the certificate, or take the nearest model that holds it, which must pass the same bounds."""
+        """Keep the certificate, or take the nearest model that has one and check it against the same bounds."""
         certificate = certify(model)
         if certificate.holds:
             return Verdict(True, Answer.ACCEPTED, "", replace(model, certificate=certificate))

@@ -26,12 +26,12 @@ _KEPT_VERSIONS = 8
 
 @dataclass(frozen=True)
 class ArmState:
-    """What the controller knows of the arm, in the base frame.
+    """What the controller knows about the arm, in the base frame.
 
     Attributes:
-        position_m: Of the end-effector, shape (3,).
+        position_m: Position of the end-effector, shape (3,).
         target_m: Detected position of the target, shape (3,).
-        age_s: How old the position is now.
+        age_s: Present age of the position.
     """
 
     position_m: np.ndarray
@@ -40,22 +40,22 @@ class ArmState:
 
 
 class Tick(NamedTuple):
-    """What came of one tick. The twist is valid until the next tick."""
+    """The result of one tick. The twist is valid until the next tick."""
 
     twist: np.ndarray  # (6,) [vx vy vz wx wy wz], m/s and rad/s, base frame
-    publish: bool  # whether to send the twist; false is silence
+    publish: bool  # whether to send the twist; if false, stay silent
     state: State
     reason: Reason
     limit: Limit
-    version: int  # of the model in force
+    version: int  # of the active model
 
 
 @dataclass(frozen=True)
 class BlendSettings:
-    """How a new version of the model takes over, and what happens when no more come."""
+    """How a new version of the model takes over, and what happens when updates stop."""
 
-    blend_s: float = number(0.3, 0.0, 2.0, "s", "time over which the old model's velocity gives way to the new one's")
-    adapter_timeout_s: float = number(2.0, 0.05, 600.0, "s", "time without an update before the return to the base")
+    blend_s: float = number(0.3, 0.0, 2.0, "s", "time over which the new model's velocity replaces the old one's")
+    adapter_timeout_s: float = number(2.0, 0.05, 600.0, "s", "time without an update until the return to the base")
     adapter_return_s: float = number(1.0, 0.0, 10.0, "s", "time over which the base model then takes over")
 
     def __post_init__(self) -> None:
@@ -69,7 +69,7 @@ class _Version(NamedTuple):
 
 
 class _Layer:
-    """A model taking over from those below it: its weight rises from 0 to 1."""
+    """A model that takes over from those below it: its weight rises from 0 to 1."""
 
     def __init__(self, version: _Version, blend_s: float) -> None:
         self.version = version
@@ -105,11 +105,11 @@ class VelocityController:
         self._base = _Version(0, model, Regressor(model.mixture))
         self._layers = [_Layer(self._base, 0.0)]
         self._history: deque[_Version] = deque([self._base], maxlen=_KEPT_VERSIONS)
-        self._lock = threading.Lock()  # between `swap` and the start of a tick
+        self._lock = threading.Lock()  # shared by `swap` and the start of a tick
         self._pending: _Layer | None = None
         self._since_update_s = float("inf")
         self._ramp = 0.0
-        self._zeros_left = 0  # nothing was commanded yet, so there is nothing to stop
+        self._zeros_left = 0  # nothing has been commanded yet, so there is nothing to stop
         self._fault = False
         self._x = np.empty(3)
         self._asked = np.zeros(3)
@@ -123,12 +123,12 @@ class VelocityController:
 
     @property
     def version(self) -> int:
-        """Number of the version that is in force, or will be from the next tick on."""
+        """Number of the version that is active, or will be from the next tick on."""
         return self._newest.version.number
 
     @property
     def model(self) -> SkillModel:
-        """The model that is in force, or will be from the next tick on."""
+        """The model that is active, or will be from the next tick on."""
         return self._newest.version.model
 
     @property
@@ -137,10 +137,10 @@ class VelocityController:
         return self._since_update_s < self.blend.adapter_timeout_s
 
     def swap(self, model: SkillModel, version: int) -> int:
-        """Put another version in force from the next tick on; may be called from another thread.
+        """Activate another version from the next tick on; may be called from another thread.
 
         Returns:
-            The number of the tick from which it is in force.
+            The number of the first tick that uses it.
         """
         new = _Version(version, model, Regressor(model.mixture))
         with self._lock:
@@ -150,28 +150,28 @@ class VelocityController:
             return self.ticks + 1
 
     def roll_back(self) -> int:
-        """Go back to the version before the one in force, blending as always.
+        """Return to the version before the active one, blending as always.
 
         Returns:
-            Its number; 0, the base, when no older one is kept.
+            Its number; 0, the base, if no older one is kept.
         """
         with self._lock:
             if self._history[-1] is not self._base:
                 self._history.pop()
-            if not self._history:  # all that are kept are undone
+            if not self._history:  # all kept versions are undone
                 self._history.append(self._base)
             older = self._history[-1]
             self._pending = _Layer(older, self.blend.blend_s)
             return older.number
 
     def reset(self, *, moving: bool = False) -> None:
-        """Begin an episode: the base model in force, no fault, the speed allowed growing from zero.
+        """Start an episode: the base model active, no fault, the allowed speed growing from zero.
 
         Call it from the thread that ticks.
 
         Args:
-            moving: The arm may still be following the last command, so that the next one must go on from it. Without
-                it the arm is taken to have been put to rest, as a simulation does between two episodes.
+            moving: The arm may still be following the last command, so the next one must continue from it. If false,
+                the arm is taken to be at rest, as after a simulation's reset.
         """
         with self._lock:
             self._pending = None
@@ -184,7 +184,7 @@ class VelocityController:
             self.start_from_rest()
 
     def start_from_rest(self) -> None:
-        """Have the next command begin at zero: no command came for so long that the arm has stopped by itself.
+        """Start the next command from zero: the arm has stopped by itself after a long time without a command.
 
         Call it from the thread that ticks.
         """
@@ -204,12 +204,12 @@ class VelocityController:
         """Compute one command.
 
         Args:
-            state: The arm and the target now; None while either is unknown.
-            hold: A reason of the caller's not to move (paused, no episode, …): the arm is ramped to zero.
+            state: The present state of arm and target; None if either is unknown.
+            hold: The caller's reason not to move (paused, no episode, …): the arm is ramped to zero.
 
         Returns:
-            The command and what shaped it. Whatever comes in, the command is finite and within the limits on
-            speed, acceleration and jerk.
+            The command and what shaped it. Whatever the input, the command is finite and within the limits on speed,
+                acceleration and jerk.
         """
         with self._lock:
             self.ticks += 1
@@ -256,12 +256,12 @@ class VelocityController:
             return Reason.NO_STATE
         if not (_finite(state.position_m) and _finite(state.target_m)):
             return Reason.NOT_A_NUMBER
-        if not state.age_s <= self.limits.state_timeout_s:  # an age that is not a number is too old
+        if not state.age_s <= self.limits.state_timeout_s:  # a NaN age is too old
             return Reason.STALE_STATE
         return Reason.NONE
 
     def _follow(self, state: ArmState) -> None:
-        """Set `_asked` to the velocity of the models in force, blended, under the ramp of the start."""
+        """Set `_asked` to the blended velocity of the active models, under the start ramp."""
         dt_s, ramp_s = self.pipeline.dt_s, self.limits.start_ramp_s
         self._return_to_base_without_adapter(dt_s)
         np.subtract(state.position_m, state.target_m, out=self._x)
@@ -276,7 +276,7 @@ class VelocityController:
             self._asked += self._layer_velocity
             if layer.weight == 1.0:
                 done = index
-        del layers[:done]  # what lies below a layer of weight 1 is no longer heard
+        del layers[:done]  # layers below one of weight 1 no longer contribute
         self._ramp = min(1.0, self._ramp + dt_s / ramp_s) if ramp_s > 0 else 1.0
         self._asked *= self._ramp
 
@@ -288,7 +288,7 @@ class VelocityController:
 
 
 def _finite(vector: np.ndarray) -> bool:
-    x, y, z = vector.tolist()  # of three numbers Python's own functions are quicker than numpy's
+    x, y, z = vector.tolist()  # for three numbers, plain Python is faster than numpy
     return isfinite(x) and isfinite(y) and isfinite(z)
 
 

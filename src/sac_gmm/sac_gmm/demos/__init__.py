@@ -1,4 +1,4 @@
-"""Demonstrations: recorded motions with the target they were made for, in rosbag2 files; needs no ROS."""
+"""Demonstrations: recorded motions and the target each was made for, stored in rosbag2 files. Needs no ROS."""
 
 from sac_gmm.demos.bags.bag_reader import TopicNames, find_bags, read_demonstration
 from sac_gmm.demos.bags.bag_writer import EpisodeBagWriter, EpisodeInfo, header_stamp_ns, write_demonstration

@@ -1,4 +1,4 @@
-"""One demonstration, checked when it is made."""
+"""One demonstration, checked on construction."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ MIN_SAMPLES = 3  # fewer do not make a motion
 
 @dataclass(frozen=True)
 class Demonstration:
-    """A motion of the end-effector and the target it was made for. All in the axes of `frame_id`, SI units.
+    """A motion of the end-effector and the target it was made for, in the axes of `frame_id` and SI units.
 
     Attributes:
         time_s: (T,) seconds, increasing.
         position_m: (T, 3) end-effector position.
         velocity_m_s: (T, 3) measured velocity.
-        target_m: (3,) target as detected.
+        target_m: (3,) detected target.
         frame_id: The base frame.
-        task: Name of the task, empty where unknown.
-        meta: What else is known: `name` for messages to people, operator, bag path.
+        task: Name of the task; empty if unknown.
+        meta: What else is known: `name` for messages to the user, operator, bag path.
 
     Raises:
         UserError: Shapes disagree, fewer than three samples, a number is not finite, or time does not increase.
@@ -67,7 +67,7 @@ class Demonstration:
 
     @property
     def name(self) -> str:
-        """How to call this demonstration in a message to a person."""
+        """The name of this demonstration in messages to the user."""
         return str(self.meta.get("name", "demonstration"))
 
     @property
@@ -77,7 +77,7 @@ class Demonstration:
 
     @property
     def duration_s(self) -> float:
-        """From the first sample to the last."""
+        """Time from the first sample to the last."""
         return float(self.time_s[-1] - self.time_s[0])
 
     @property

@@ -1,4 +1,4 @@
-"""Demonstrations as arrays, tables and pictures, for whoever does not read bags."""
+"""Exports demonstrations as arrays, tables and plots, for tools that do not read bags."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ _COLUMNS = (
 
 
 def export(path: Path | str, demonstrations: Sequence[Demonstration]) -> None:
-    """Write demonstrations to a new file: `.npz` (arrays) or `.csv` (a row for each sample).
+    """Write demonstrations to a new file: `.npz` (arrays) or `.csv` (one row per sample).
 
     The npz holds, for all samples one after the other, `index` (N,), `time_s` (N,), `position_m`, `velocity_m_s` and
     `relative_m` (N, 3); and for each of the n demonstrations `target_m` (n, 3), `name`, `task` and `frame_id` (n,).
 
     Raises:
-        UserError: There is no demonstration, another ending, or the file exists.
+        UserError: There is no demonstration, the extension is another one, or the file exists.
     """
     path = Path(path)
     if not demonstrations:
@@ -61,7 +61,7 @@ def export(path: Path | str, demonstrations: Sequence[Demonstration]) -> None:
 
 
 def plot(path: Path | str, demonstrations: Sequence[Demonstration]) -> None:
-    """Draw demonstrations relative to their targets into a new picture: over time, speed, from above and from the side.
+    """Plot demonstrations relative to their targets into a new picture: over time, speed, top view and side view.
 
     Raises:
         UserError: There is no demonstration, or the file exists or is no .png, .svg or .pdf.

@@ -1,4 +1,4 @@
-"""How good a recording is: of one stream of stamps, of one demonstration, and of a set of them."""
+"""Quality of recordings: of one stream of stamps, of one demonstration, and of a set of demonstrations."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from sac_gmm.core.stamps import MAX_GAP_S, is_uneven, usual_period_s
 from sac_gmm.demos.bags.split import LONGEST_SPLIT_GAP_S
 from sac_gmm.demos.demonstration import Demonstration
 
-# What a person is told about; chosen so that a healthy 30 Hz recording is silent.
+# Warning thresholds; chosen so that a healthy 30 Hz recording raises none.
 MIN_DURATION_S = 0.5
 MIN_RATE_HZ = 10.0
 MAX_DROPPED_SHARE = 0.01
@@ -35,13 +35,13 @@ SPLIT_REMEDY = (
 
 @dataclass(frozen=True)
 class StreamReport:
-    """One topic's stamps.
+    """Statistics of one topic's stamps.
 
     Attributes:
-        count: Messages.
-        rate_hz: One over the median period, or count over duration where stamps come in bursts; 0 with fewer than two
+        count: Number of messages.
+        rate_hz: One over the median period, or count over duration if stamps come in bursts; 0 with fewer than two
             messages.
-        dropped: Messages that are missing, if they should come at that rate.
+        dropped: Messages missing at that rate.
         longest_gap_s: Longest time between two messages.
     """
 
@@ -51,7 +51,7 @@ class StreamReport:
     longest_gap_s: float
 
     def as_dict(self) -> dict[str, Any]:
-        """For YAML and JSON, rounded for people."""
+        """Rounded values for YAML and JSON."""
         return {
             "count": self.count,
             "rate_hz": round(self.rate_hz, 3),
@@ -61,10 +61,10 @@ class StreamReport:
 
 
 def check_stream(stamps_ns: npt.NDArray[np.int64]) -> StreamReport:
-    """Count what is missing in a stream that should be periodic.
+    """Count the messages missing from a stream that should be periodic.
 
     Args:
-        stamps_ns: (n,) header stamps in nanoseconds, as they came.
+        stamps_ns: (n,) header stamps in nanoseconds, in order of arrival.
     """
     periods_s = np.asarray(np.diff(np.unique(stamps_ns)), np.float64) * 1e-9
     if periods_s.size == 0:
@@ -77,20 +77,20 @@ def check_stream(stamps_ns: npt.NDArray[np.int64]) -> StreamReport:
 
 @dataclass(frozen=True)
 class DemonstrationReport:
-    """One demonstration.
+    """Quality of one demonstration.
 
     Attributes:
-        name: Its name.
-        n_samples: Samples.
-        duration_s: From first to last sample.
+        name: The demonstration's name.
+        n_samples: Number of samples.
+        duration_s: Time from the first to the last sample.
         rate_hz: As in `StreamReport`.
         dropped: Samples missing at that rate.
-        longest_gap_s: Longest time between samples.
+        longest_gap_s: Longest time between two samples.
         jitter_s: Standard deviation of the period.
-        path_m: Length of the way.
+        path_m: Length of the path.
         top_speed_m_s: Fastest sample-to-sample speed.
         end_m: (3,) last position relative to the target.
-        problems: What a person should know, in sentences; empty when all is well.
+        problems: What the user should know, in sentences; empty if all is well.
     """
 
     name: str
@@ -112,13 +112,13 @@ class DemonstrationReport:
 
 @dataclass(frozen=True)
 class SetReport:
-    """Several demonstrations of one skill.
+    """Quality of several demonstrations of one skill.
 
     Attributes:
-        demonstrations: Their own reports.
+        demonstrations: The report on each.
         end_spread_m: Root mean square distance of the end points from their mean.
-        start_spread_m: The same of the first points.
-        problems: About the set as a whole.
+        start_spread_m: The same for the first points.
+        problems: Problems of the set as a whole.
     """
 
     demonstrations: tuple[DemonstrationReport, ...]
@@ -128,7 +128,7 @@ class SetReport:
 
     @property
     def all_problems(self) -> list[str]:
-        """Of the set and of each demonstration, each with its name."""
+        """Problems of the set, then those of each demonstration with its name."""
         return [f"{report.name}: {text}" for report in self.demonstrations for text in report.problems] + list(
             self.problems
         )
@@ -139,7 +139,7 @@ class SetReport:
 
 
 def check_demonstration(demonstration: Demonstration) -> DemonstrationReport:
-    """Measure a demonstration and say what looks wrong with it."""
+    """Measure a demonstration and list what looks wrong."""
     steps_m = np.linalg.norm(np.diff(demonstration.position_m, axis=0), axis=1)
     periods_s = np.diff(demonstration.time_s)
     stream = check_stream(np.rint(demonstration.time_s * 1e9).astype(np.int64))
@@ -195,7 +195,7 @@ def check_set(demonstrations: Sequence[Demonstration]) -> SetReport:
     """Measure several demonstrations of one skill.
 
     Raises:
-        UserError: There is none.
+        UserError: There are none.
     """
     if not demonstrations:
         raise UserError("there is no demonstration to check: name one bag or more")
@@ -246,6 +246,6 @@ def _closed(reports: Sequence[DemonstrationReport], demonstrations: Sequence[Dem
 
 
 def _spread_m(points: list[npt.NDArray[np.float64]]) -> float:
-    """Root mean square distance from the mean of (3,) points."""
+    """Root mean square distance of (3,) points from their mean."""
     array = np.array(points)
     return float(np.sqrt(np.mean(np.sum((array - array.mean(axis=0)) ** 2, axis=1))))

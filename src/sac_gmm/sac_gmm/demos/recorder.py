@@ -1,4 +1,4 @@
-"""What goes into an episode's bag and what does not: the recorder without its topics and services."""
+"""Decides what goes into an episode's bag: the recorder without its topics and services."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from sac_gmm.demos.bags.message_types import (
 )
 from sac_gmm.demos.quality import DemonstrationReport, StreamReport, check_demonstration
 
-RECENT = 50  # messages of a topic that may come before the word that their episode runs
-RECENT_BULKY = 10  # the same of pictures, which are a thousand times as large
+RECENT = 50  # messages per topic that may arrive before the news that their episode is running
+RECENT_BULKY = 10  # the same for pictures, which are a thousand times larger
 
 
 @dataclass(frozen=True)
@@ -32,10 +32,10 @@ class Recording:
 
     Attributes:
         path: The bag.
-        n_samples: States in it.
-        streams: Rate, gaps and drops by topic; what came after a clock was set back is among the drops.
-        report: The demonstration's quality; None when it cannot be read as one.
-        problems: What a person should know, in sentences.
+        n_samples: Number of states in it.
+        streams: Rate, gaps and drops by topic; messages left out after a clock was set back count as drops.
+        report: The demonstration's quality; None if the bag cannot be read as one.
+        problems: What the user should know, in sentences.
     """
 
     path: Path
@@ -45,8 +45,8 @@ class Recording:
     problems: tuple[str, ...]
 
     def summary(self) -> str:
-        """One line for a person."""
-        # A target is said when it is detected and a command while somebody commands: their silence is no loss.
+        """The recording in one line."""
+        # A target comes only on detection and a command only while someone commands: their silence is no loss.
         said_at_will = {*LATCHED_TOPICS, COMMAND_TWIST}
         dropped = sum(stream.dropped for topic, stream in self.streams.items() if topic not in said_at_will)
         measured = ""
@@ -57,20 +57,20 @@ class Recording:
 
 
 class EpisodeRecorder:
-    """Takes serialised messages as they come and writes one bag per episode.
+    """Takes serialised messages as they arrive and writes one bag per episode.
 
-    A message that comes again with the same stamp (a simulation at rest repeats its state) is written once. The last
-    latched message (the target) is part of every episode, however long before it was said.
+    A message repeated with the same stamp (a simulation at rest repeats its state) is written once. The last latched
+    message (the target) is part of every episode, however early it came.
 
     Args:
-        follow_episodes: Write only what is stamped within the episode that is announced as running, whatever the order
-            in which the topics arrive; otherwise everything between `start` and `stop`.
-        topics: Topic -> message type; those of an episode by default.
-        latched: Those of them that are said once and kept (transient local).
-        compress: Compress what is stored.
+        follow_episodes: Write only what is stamped within the episode announced as running, in whatever order the
+            topics arrive; otherwise write everything between `start` and `stop`.
+        topics: Topic -> message type; by default those of an episode.
+        latched: The topics among them that are published once and kept (transient local).
+        compress: Compress the stored data.
 
     Raises:
-        UserError: A message type is not one of ROS 2 Jazzy's.
+        UserError: A message type is not one of ROS 2 Jazzy's own.
     """
 
     def __init__(
@@ -88,14 +88,14 @@ class EpisodeRecorder:
         self._recent: dict[str, deque[bytes]] = {
             topic: deque(maxlen=self._kept_before(topic, follow_episodes)) for topic in self.topics
         }
-        # Stamps in ns between which messages are written, the end open while an episode is running; None: nothing is.
+        # Stamps in ns between which messages are written; no end while an episode is running; None: write nothing.
         self._window: tuple[int, int | None] | None = None if follow_episodes else (0, None)
         self._end_ns: int | None = None  # of the episode in the bag, once it has ended
         self._writer: EpisodeBagWriter | None = None
         self._finished = False
-        self._failure = ""  # why the last recording ended by itself
+        self._failure = ""  # why the last recording ended on its own
         self._last_ns: dict[str, int] = {}
-        self._set_back: Counter[str] = Counter()  # by topic, messages left out because an earlier one has a later stamp
+        self._set_back: Counter[str] = Counter()  # by topic: messages left out because an earlier one has a later stamp
 
     @property
     def recording(self) -> bool:
@@ -104,16 +104,16 @@ class EpisodeRecorder:
 
     @property
     def caught_up(self) -> bool:
-        """Whether the states have come up to the end of the episode that was announced as ended."""
+        """Whether the states have reached the end of the episode that was announced as ended."""
         if self._finished or self._window is None or self._window[1] is None:
             return self._finished
         return self._last_ns.get(STATE_POSE, -1) >= self._window[1]
 
     def start(self, path: Path | str, info: EpisodeInfo) -> None:
-        """Begin a recording.
+        """Start a recording.
 
         Raises:
-            UserError: One is in progress already, or `path` exists or cannot be written.
+            UserError: One is already in progress, or `path` exists or cannot be written.
         """
         if self._writer is not None:
             raise UserError(f"{self._writer.path} is being recorded: stop that recording first")
@@ -124,13 +124,13 @@ class EpisodeRecorder:
         self._last_ns = {}
         self._set_back.clear()
         if self._window is not None and self._window[1] is not None:
-            self._window = None  # of the episode before, whose last state a simulation at rest goes on repeating
+            self._window = None  # the previous episode's, whose last state a simulation at rest keeps repeating
 
     def stop(self, discard: bool = False) -> Recording | None:
-        """End the recording, complete its bag and look at what is in it; None when it was thrown away.
+        """End the recording, complete its bag and check its content; None if it was discarded.
 
         Raises:
-            UserError: No recording is in progress, or nothing was recorded, or the disk does not take it.
+            UserError: No recording is in progress, nothing was recorded, or the disk refuses the data.
         """
         if self._writer is None:
             raise UserError(self._failure or "no recording is in progress: start one first")
@@ -139,7 +139,7 @@ class EpisodeRecorder:
             writer.discard()
             return None
         if self._end_ns is not None:
-            # States that came before the word that the episode was over are in the bag; readers leave them out.
+            # States that came before the news that the episode was over are in the bag; readers leave them out.
             writer.info = replace(writer.info, extra={**writer.info.extra, EPISODE_END: self._end_ns})
         path = writer.close()
         report = None
@@ -158,7 +158,7 @@ class EpisodeRecorder:
         return Recording(path, writer.counts.get(STATE_POSE, 0), streams, report, tuple(problems))
 
     def abandon(self) -> Path | None:
-        """Stop without completing; says where what was recorded so far lies."""
+        """Stop without completing the bag; return where the data so far is."""
         if self._writer is None:
             return None
         writer, self._writer = self._writer, None
@@ -166,12 +166,12 @@ class EpisodeRecorder:
         return writer.partial_path
 
     def episode_waiting(self) -> None:
-        """The scene is being put back, or no episode is running: nothing is written."""
+        """The scene is being reset, or no episode is running: write nothing."""
         self._finished = self._finished or bool(self._last_ns)  # a bag holds one episode
         self._window = None
 
     def episode_running(self, start_ns: int) -> None:
-        """An episode runs since `start_ns`; states that came before this word are not lost."""
+        """An episode has been running since `start_ns`; states that arrived before this call are not lost."""
         if self._window is None or self._window[0] != start_ns:
             self._finished = self._finished or bool(self._last_ns)
             self._window = (start_ns, None)
@@ -180,7 +180,7 @@ class EpisodeRecorder:
                     self._take(topic, data)
 
     def episode_ended(self, end_ns: int) -> None:
-        """The episode ended at `end_ns`; what is stamped up to then may still come."""
+        """The episode ended at `end_ns`; messages stamped up to then may still arrive."""
         if self._window is not None:
             self._window = (self._window[0], end_ns)
             if self._last_ns and not self._finished:
@@ -190,13 +190,13 @@ class EpisodeRecorder:
         """Take one serialised message of one of the topics.
 
         Raises:
-            UserError: The disk does not take it; the recording has ended then and what there is was kept.
+            UserError: The disk refuses the data. The recording has then ended, and everything so far is kept.
         """
         self._recent[topic].append(data)
         self._take(topic, data)
 
     def _kept_before(self, topic: str, follow_episodes: bool) -> int:
-        """How many messages to keep of what comes while nothing is written."""
+        """How many messages to buffer while nothing is written."""
         if topic in self._latched:
             return 1
         if not follow_episodes:
@@ -208,12 +208,12 @@ class EpisodeRecorder:
             return
         begin_ns, end_ns = self._window
         if topic in self._latched:
-            # A target that is said after the end is where the scene was put back to for the next episode.
+            # A target that comes after the end is where the scene was reset for the next episode.
             late = end_ns is not None and self._has_header[topic] and header_stamp_ns(data) > end_ns
             if self._last_ns and not late:
                 self._write(topic, data, max(self._last_ns.values()))
             return
-        if not self._has_header[topic]:  # it belongs where it came among the others
+        if not self._has_header[topic]:  # without a header, its place is in order of arrival
             if self._last_ns:
                 self._write(topic, data, max(self._last_ns.values()))
             return
@@ -240,11 +240,11 @@ class EpisodeRecorder:
         try:
             self._writer.write(topic, data, log_time_ns=log_time_ns)
         except UserError as error:
-            self._writer = None  # it has been left as it is; further messages must not repeat the complaint
+            self._writer = None  # it has stopped; further messages must not repeat the error
             self._failure = str(error)
             raise
 
 
 def set_back_problem(count: int, what: str) -> str:
-    """What a person should know about messages that are older than one that came before them."""
+    """Describe messages that are older than an earlier one, for the user."""
     return f"{count} {what} came with stamps before the newest and were left out: was a clock set back?"

@@ -1,4 +1,4 @@
-"""From demonstrations to the samples that a skill is fitted to."""
+"""Turns demonstrations into the samples that a skill is fitted to."""
 
 from __future__ import annotations
 
@@ -25,20 +25,21 @@ def to_training_set(
     *,
     velocity: Literal["position", "twist"] = "position",
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.int64]]:
-    """Resample at a common rate, cut off standstill at both ends, and take the velocity.
+    """Resample at a common rate, cut off standstill at both ends, and compute the velocity.
 
     Args:
         demonstrations: One or more, in the same frame.
-        rate_hz: Samples a second of the result.
+        rate_hz: Sampling rate of the result.
         velocity: "position": smoothing derivative (Savitzky-Golay, third order, no lag) of the measured position, so
-            that the samples agree with the way really gone; "twist": the measured velocity, smoothed alike.
+            that the samples agree with the path really taken; "twist": the measured velocity, smoothed in the same
+            way.
 
     Returns:
-        x (N, 3): position relative to the detected target, base axes, m; v (N, 3): velocity, m/s; lengths (n,): how
-        many samples belong to each demonstration, in order.
+        x (N, 3): position relative to the detected target, base axes, m; v (N, 3): velocity, m/s; lengths (n,): number
+        of samples of each demonstration, in order.
 
     Raises:
-        UserError: No demonstration, a bad rate, different frames, or a demonstration that never moves.
+        UserError: There is no demonstration, the rate is invalid, frames differ, or a demonstration never moves.
     """
     if not demonstrations:
         raise UserError("there is no demonstration to fit: name one bag or more")
@@ -53,7 +54,7 @@ def to_training_set(
 
 
 def motion_span(demonstration: Demonstration, rate_hz: float = 30.0) -> tuple[float, float]:
-    """When the motion begins and ends, in seconds from the first sample: what is cut off is standstill.
+    """When the motion begins and ends, in seconds from the first sample; the rest is standstill.
 
     Raises:
         UserError: The end-effector never moves.
@@ -78,7 +79,7 @@ def _smooth(
     demonstration: Demonstration, rate_hz: float, velocity: str
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """Times (G,), positions (G, 3) and velocities (G, 3) on an even grid at the recording's own rate or faster."""
-    from scipy.signal import savgol_filter  # takes a second to load, which whoever only reads bags need not wait for
+    from scipy.signal import savgol_filter  # takes a second to load; code that only reads bags need not wait
 
     time_s = demonstration.time_s - demonstration.time_s[0]
     step_s = max(min(usual_period_s(np.diff(time_s)), 1.0 / rate_hz), 1.0 / MAX_RATE_HZ)
@@ -118,5 +119,5 @@ def _moving(
 def _interpolate(
     at_s: npt.NDArray[np.float64], time_s: npt.NDArray[np.float64], values: npt.NDArray[np.float64]
 ) -> npt.NDArray[np.float64]:
-    """Linear, each column of (T, 3) by itself."""
+    """Interpolate each column of (T, 3) linearly."""
     return np.column_stack([np.interp(at_s, time_s, column) for column in values.T])

@@ -1,4 +1,4 @@
-"""Seeing: square markers and the reward they pay. Pictures come in as arrays; nothing here knows ROS or a task."""
+"""Perception: square markers and the reward they trigger. Pictures are arrays; nothing here knows ROS or a task."""
 
 from sac_gmm.perception.aruco import ArucoDetector, Marker, Sighting, dictionary_names, marker_image
 from sac_gmm.perception.board import BoardDetector, MarkerBoard, load_board

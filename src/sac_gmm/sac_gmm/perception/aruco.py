@@ -1,8 +1,8 @@
-"""Square ArUco markers: drawing them, finding them in a picture, and the pose of one in the camera's optical frame.
+"""Square ArUco markers: drawing them, finding them in a picture, and estimating the pose in the optical frame.
 
-Two things beyond OpenCV's detector make it fit to pay rewards: a candidate with the right id is compared with the drawn
-marker, quiet zone included, at four times the resolution of its bits (clutter and markers of other dictionaries can
-match 16 bits by chance, but not the picture), and every pose is checked (`marker_pose`).
+Two additions make OpenCV's detector reliable enough to pay rewards. A candidate with the right id is compared with the
+drawn marker, quiet zone included, at four times the resolution of its bits: clutter and markers of other dictionaries
+can match 16 bits by chance, but not the picture. And every pose is checked (`marker_pose`).
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ from sac_gmm.perception.camera import Camera
 from sac_gmm.perception.corners import refine_corners
 from sac_gmm.perception.marker_pose import MarkerPose, PoseSolver
 
-MIN_SIMILARITY = 0.8  # markers that can be read reach 0.9 but for the steepest and the most blurred
+MIN_SIMILARITY = 0.8  # readable markers reach 0.9, except the steepest and the most blurred
 
-# Pixels per module (one bit of the marker) of the picture that a candidate is compared with.
+# Pixels per module (one bit of the marker) in the picture that candidates are compared with.
 _MODULE_PX = 4
 # A marker with smaller modules cannot be read; not trying saves time in clutter.
 _MIN_MODULE_PX = 2.0
 _MOST_OTHERS = 4  # candidates that are looked at to say what is in the marker's place
-# Noise from which on a picture is smoothed before markers are looked for, in grey values, and how much, in pixels. Less
-# noise costs little time, and smoothing costs the smallest markers.
+# Above this noise (in grey values) a picture is smoothed before the search for markers, by this much (in pixels).
+# Less noise costs little time, and smoothing loses the smallest markers.
 _SMOOTHING = ((45.0, 1.5), (25.0, 1.0), (7.0, 0.8))
-# How much darker than its surroundings a pixel must be to be taken for black, in grey values. In a picture with
-# contrast (standard deviation of its grey values) a marker's edges are steep, and the larger step leaves less than half
-# of the specks that little noise makes; in a dim one it would leave nothing of the marker.
+# A pixel counts as black if it is this much darker than its surroundings, in grey values. In a picture with contrast
+# (standard deviation of its grey values) the edges of a marker are steep, and the larger step leaves less than half of
+# the specks caused by slight noise. In a dim picture it would leave nothing of the marker.
 _CONTRAST, _STEP, _DIM_STEP = 40.0, 12.0, 7.0
 
 
@@ -46,9 +46,9 @@ def marker_image(dictionary: str, marker_id: int, pixels: int, quiet_modules: in
 
     Args:
         dictionary: Name of a predefined dictionary.
-        marker_id: Which marker of it.
-        pixels: Side of the picture, quiet zone included: a multiple of the number of modules along it, so that every
-            module has the same size. A 4x4 marker with one quiet module has 4 + 2 (black border) + 2 = 8.
+        marker_id: Id of the marker within the dictionary.
+        pixels: Side of the picture, quiet zone included: a multiple of the number of modules along it, so that all
+            modules have the same size. A 4x4 marker with one quiet module has 4 + 2 (black border) + 2 = 8.
         quiet_modules: Width of the quiet zone in modules.
 
     Returns:
@@ -56,7 +56,7 @@ def marker_image(dictionary: str, marker_id: int, pixels: int, quiet_modules: in
         `(bits + 2) / (bits + 2 + 2 * quiet_modules)` of the side: 0.75 for 4x4 and one quiet module.
 
     Raises:
-        UserError: Unknown dictionary or id, or a side that does not divide.
+        UserError: Unknown dictionary or id, or a side that is not such a multiple.
     """
     table = _dictionary(dictionary, marker_id)
     if quiet_modules < 1:
@@ -74,10 +74,10 @@ def marker_image(dictionary: str, marker_id: int, pixels: int, quiet_modules: in
 
 @dataclass(frozen=True)
 class Sighting:
-    """A marker found in a picture, before its pose.
+    """A marker found in a picture, before its pose is known.
 
     Attributes:
-        marker_id: Which one.
+        marker_id: Its id.
         corners_px: (4, 2) top left, top right, bottom right, bottom left as printed.
         similarity: Correlation with the drawn marker, -1 to 1.
     """
@@ -89,11 +89,11 @@ class Sighting:
 
 @dataclass(frozen=True)
 class Marker(Sighting):
-    """A marker, or a board of them (the best seen stands for it), as seen in one picture.
+    """A marker as seen in one picture, or a board of markers (represented by the best one seen).
 
     Attributes:
-        pose: None when no pose explains the corners.
-        sightings: All markers that the pose was found from.
+        pose: None if no pose explains the corners.
+        sightings: All markers used for the pose.
     """
 
     pose: MarkerPose | None
@@ -101,13 +101,13 @@ class Marker(Sighting):
 
     @classmethod
     def of(cls, sightings: Sequence[Sighting], pose: MarkerPose | None) -> Marker:
-        """From what was seen, and the pose it has."""
+        """Combine sightings with the pose found from them."""
         best = max(sightings, key=lambda sighting: sighting.similarity)
         return cls(best.marker_id, best.corners_px, best.similarity, pose, tuple(sightings))
 
 
 class MarkerFinder:
-    """Looks for some markers of one dictionary in pictures of one size.
+    """Looks for markers of one dictionary in pictures of one size.
 
     Args:
         dictionary: Name of a predefined dictionary.
@@ -139,7 +139,7 @@ class MarkerFinder:
         smallest = 4.0 * smallest_px / max(camera.width, camera.height)
         self._detector = _opencv_detector(table, smallest, _STEP)
         self._dim_detector = _opencv_detector(table, smallest, _DIM_STEP)
-        edge = _MODULE_PX - 0.5  # corner of the black square; pixel centres lie on whole numbers
+        edge = _MODULE_PX - 0.5  # corner of the black square; pixel centres are at whole numbers
         far = (modules - 1) * _MODULE_PX - 0.5
         self._drawn_corners = np.array([[edge, edge], [far, edge], [far, far], [edge, far]], np.float32)
 
@@ -150,7 +150,7 @@ class MarkerFinder:
             image: (H, W, 3) RGB or (H, W) grey, uint8, of the calibrated size.
 
         Returns:
-            What is in the picture, at most one for each id: the one most alike the drawn marker. In order of the ids.
+            The markers found, in order of their ids; at most one per id, the one most similar to the drawn marker.
 
         Raises:
             UserError: The picture has another size than the calibration.
@@ -262,10 +262,10 @@ class ArucoDetector:
 
         Args:
             image: (H, W, 3) RGB or (H, W) grey, uint8, of the calibrated size.
-            previous: Pose in the picture before; decides between the two poses when they are equally good.
+            previous: Pose in the previous picture; decides between two poses that fit equally well.
 
         Returns:
-            The marker, or None where it is not in the picture. Of several, the one most alike the drawn marker.
+            The marker, or None if it is not in the picture. Of several, the one most similar to the drawn marker.
 
         Raises:
             UserError: The picture has another size than the calibration.
@@ -277,7 +277,7 @@ class ArucoDetector:
 
 
 def square_corners(size_m: float) -> npt.NDArray[np.float64]:
-    """Corners (4, 3) of a marker's black square in its own frame, in the order in which they are found.
+    """Corners (4, 3) of a marker's black square in its own frame, in detection order.
 
     Raises:
         UserError: The size is out of range.
@@ -289,20 +289,20 @@ def square_corners(size_m: float) -> npt.NDArray[np.float64]:
 
 
 def noise_std(grey: npt.NDArray[np.uint8]) -> float:
-    """Standard deviation of the noise of a grey picture, in grey values: robust, from second differences in rows."""
+    """Standard deviation of the noise of a grey picture, in grey values; robust, from second differences along rows."""
     rows = grey[::8].astype(np.int16)
     differences = np.abs(rows[:, :-2] - 2 * rows[:, 1:-1] + rows[:, 2:]).ravel()
-    # The median by counting: of so few values it is twice as fast as by sorting.
+    # The median by counting: for so few distinct values it is twice as fast as sorting.
     up_to = np.cumsum(np.bincount(differences))
     middle = np.searchsorted(up_to, [(len(differences) - 1) // 2, len(differences) // 2], side="right")
     return float(middle.mean()) / 0.6745 / np.sqrt(6.0)
 
 
 def _without_specks(grey: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    """Smooth as much as the noise calls for.
+    """Smooth as much as the noise requires.
 
-    Each speck that the thresholding leaves becomes a contour to be followed: ten thousand of them took 10 ms, and a
-    marker was not found more often for it.
+    Every speck left by thresholding becomes a contour to follow. Ten thousand of them took 10 ms without finding the
+    marker any more often.
     """
     noise = noise_std(grey)
     for least, sigma_px in _SMOOTHING:
@@ -312,17 +312,17 @@ def _without_specks(grey: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
 
 
 def _opencv_detector(table: cv2.aruco.Dictionary, smallest: float, step: float) -> cv2.aruco.ArucoDetector:
-    """OpenCV's detector for markers whose perimeter is at least this share of the picture's longer side."""
+    """OpenCV's detector for markers whose perimeter is at least `smallest` times the picture's longer side."""
     parameters = cv2.aruco.DetectorParameters()
-    parameters.cornerRefinementMethod = cv2.aruco.CORNER_REFINE_NONE  # `refine_corners` does it
-    parameters.adaptiveThreshWinSizeStep = 20  # windows of 3 and 23 px find as much as all three do, a third faster
+    parameters.cornerRefinementMethod = cv2.aruco.CORNER_REFINE_NONE  # `refine_corners` does that
+    parameters.adaptiveThreshWinSizeStep = 20  # windows of 3 and 23 px find as much as all three, a third faster
     parameters.minMarkerPerimeterRate = smallest
     parameters.adaptiveThreshConstant = step
     return cv2.aruco.ArucoDetector(table, parameters)
 
 
 def _dictionary(name: str, marker_id: int) -> cv2.aruco.Dictionary:
-    """Look a dictionary up and check that it holds the marker."""
+    """Look up a dictionary and check that it has the marker."""
     if name not in dictionary_names():
         raise UserError(f"there is no marker dictionary '{name}'; choose one of: {', '.join(dictionary_names())}")
     table = cv2.aruco.getPredefinedDictionary(getattr(cv2.aruco, name))

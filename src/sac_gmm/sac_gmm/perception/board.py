@@ -1,4 +1,4 @@
-"""Several markers that are fixed to each other: seen better than one, from more sides, and with less doubt about tilt.
+"""Several markers fixed to each other: visible more often and from more sides than one, with a more certain tilt.
 
 A board is a YAML file, in metres and in the board's own frame (x right, y up, z out of the board):
 
@@ -8,7 +8,7 @@ A board is a YAML file, in metres and in the board's own frame (x right, y up, z
     - {id: 0, position_m: [-0.03, 0.0, 0.0]}
     - {id: 1, position_m: [0.03, 0.0, 0.0], rpy_rad: [0.0, 0.5, 0.0]}
 
-or, for a sheet of markers in rows (the origin is its centre, ids count up row by row from the top left):
+or, for a sheet of markers in rows (origin at its centre, ids ascending row by row from the top left):
 
     dictionary: DICT_4X4_50
     marker_size_m: 0.04
@@ -36,7 +36,7 @@ Array = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class MarkerBoard:
-    """Markers of one dictionary and size, and where they are on the board.
+    """Markers of one dictionary and size, and their places on the board.
 
     Attributes:
         dictionary: Name of a predefined dictionary.
@@ -52,7 +52,7 @@ class MarkerBoard:
     def grid(
         cls, dictionary: str, size_m: float, columns: int, rows: int, gap_m: float, first_id: int = 0
     ) -> MarkerBoard:
-        """A sheet of markers, the first id in the top left corner."""
+        """A sheet of markers, with the first id in the top left corner."""
         step = size_m + gap_m
         places = {
             first_id + row * columns + column: (
@@ -74,7 +74,7 @@ def load_board(path: Path | str) -> MarkerBoard:
     """Read a board's file.
 
     Raises:
-        UserError: The file is missing, is no YAML, or lacks or misspells something. The message names it.
+        UserError: The file is missing, is not YAML, or lacks or misspells something, which the message names.
     """
     path = Path(path)
     try:
@@ -88,7 +88,7 @@ def load_board(path: Path | str) -> MarkerBoard:
     if ("markers" in content) == ("grid" in content):
         raise UserError(f"{where}: give either `markers`, a list, or `grid`")
     size_m = _number(where, "marker_size_m", content["marker_size_m"])
-    square_corners(size_m)  # its range
+    square_corners(size_m)  # checks its range
     if "grid" in content:
         grid = _mapping(f"{where}, grid", content["grid"], {"columns", "rows", "gap_m"}, {"first_id"})
         first_id = grid.get("first_id", 0)
@@ -120,8 +120,8 @@ class BoardDetector:
     Args:
         board: The board.
         camera: The calibrated camera.
-        min_markers: Fewer markers of it in a picture do not count.
-        min_similarity: A candidate less alike a drawn marker than this is not the marker.
+        min_markers: With fewer of its markers in view, the board does not count as seen.
+        min_similarity: A candidate less similar to a drawn marker is rejected.
 
     Raises:
         UserError: Unknown dictionary or id, or a number out of range.
@@ -144,7 +144,7 @@ class BoardDetector:
         return self._finder.near_miss
 
     def detect(self, image: npt.NDArray[np.uint8], previous: MarkerPose | None = None) -> Marker | None:
-        """Find the board; like `ArucoDetector.detect`, with the pose of the board."""
+        """Find the board; like `ArucoDetector.detect`, but with the pose of the board."""
         found = self._finder.find(image)
         if len(found) < self._min_markers:
             return None
@@ -153,18 +153,18 @@ class BoardDetector:
             seen = np.concatenate([sighting.corners_px for sighting in found])
             return Marker.of(found, self._solver.solve(points, seen, previous))
         position, rotation = self._board.places[found[0].marker_id]
-        if previous is not None:  # the pose of this marker that the board's pose before would give
+        if previous is not None:  # the pose of this marker according to the board's previous pose
             previous = _moved(previous, position, rotation)
         pose = self._solver.solve(self._square_m, found[0].corners_px, previous)
         return Marker.of(found, pose and _moved(pose, -rotation.T @ position, rotation.T))
 
 
 def _moved(pose: MarkerPose, position_m: Array, rotation: Array) -> MarkerPose:
-    """The pose of something that stands at a place in the frame of what `pose` is the pose of."""
+    """Given the pose of a frame, the pose of something at a fixed place in that frame."""
     arm = pose.rotation @ position_m
     x, y, z = arm.tolist()
     J = np.eye(6)
-    J[:3, 3:] = -np.array([[0.0, -z, y], [z, 0.0, -x], [-y, x, 0.0]])  # a turn d moves the end of the arm by d x arm
+    J[:3, 3:] = -np.array([[0.0, -z, y], [z, 0.0, -x], [-y, x, 0.0]])  # a turn d moves the arm's end by d x arm
     return replace(
         pose,
         position_m=pose.position_m + arm,

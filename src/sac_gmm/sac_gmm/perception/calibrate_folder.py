@@ -1,4 +1,4 @@
-"""`sac-gmm hands calibrate`: from a folder of pictures and poses to the pose of the camera."""
+"""`sac-gmm hands calibrate`: computes the camera's pose from a folder of pictures and flange poses."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def calibrate_folder(folder: Path, camera: Camera, board: CharucoBoard, mounting
     """Calibrate, with the board that was said or, where that is not in the pictures, with the likeliest other one.
 
     Raises:
-        UserError: A file is missing or wrong, or the pictures do not suffice.
+        UserError: A file is missing or invalid, or there are too few usable pictures.
     """
     entries = _entries(folder / POSES)
     names, poses = _named_poses(folder, entries)

@@ -1,4 +1,4 @@
-"""A calibrated camera, and pictures out of raw bytes."""
+"""A calibrated camera, and decoding of raw image bytes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from sac_gmm.core.errors import UserError
 
-# Bytes per pixel and the order that turns the pixel into RGB (None: a single grey channel).
+# Bytes per pixel, and the channel order that gives RGB (None: a single grey channel).
 _ENCODINGS: dict[str, tuple[int, tuple[int, int, int] | None]] = {
     "rgb8": (3, (0, 1, 2)),
     "bgr8": (3, (2, 1, 0)),
@@ -18,7 +18,7 @@ _ENCODINGS: dict[str, tuple[int, tuple[int, int, int] | None]] = {
     "bgra8": (4, (2, 1, 0)),
     "mono8": (1, None),
 }
-_MODELS = ("plumb_bob", "rational_polynomial")  # of the distortion, by the names that ROS gives them
+_MODELS = ("plumb_bob", "rational_polynomial")  # distortion models, by their ROS names
 
 
 @dataclass(frozen=True)
@@ -26,8 +26,8 @@ class Camera:
     """Pin-hole camera with plumb-bob distortion, as in sensor_msgs/CameraInfo.
 
     Attributes:
-        width: Picture width in pixels that the calibration belongs to.
-        height: Picture height in pixels.
+        width: Width in pixels of the calibrated picture size.
+        height: Its height in pixels.
         matrix: (3, 3) intrinsic matrix K in pixels, float64.
         distortion: (0,), (4,), (5,) or (8,) coefficients D, float64; empty or zero for a rectified picture.
     """
@@ -46,20 +46,20 @@ class Camera:
         distortion: npt.ArrayLike = (),
         model: str = "",
     ) -> Camera:
-        """Check the calibration and keep it.
+        """Check a calibration and build the camera from it.
 
         Args:
             width: Picture width in pixels.
             height: Picture height in pixels.
             matrix: (3, 3) or (9,) intrinsic matrix, row-major, pixels.
             distortion: Distortion coefficients.
-            model: Name of the distortion model; empty where nobody says.
+            model: Name of the distortion model; empty if unknown.
 
         Raises:
-            UserError: The calibration is empty (all zero, as uncalibrated drivers publish), of a model that is not
-                known here, or makes no sense.
+            UserError: The calibration is empty (all zero, as uncalibrated drivers publish), uses an unsupported model,
+                or makes no sense.
         """
-        if model and model not in _MODELS:  # a fish-eye's coefficients may be as many as ours and mean something else
+        if model and model not in _MODELS:  # a fish-eye model may have as many coefficients with another meaning
             raise UserError(
                 f"camera calibration: the distortion model is '{model}', expected {' or '.join(_MODELS)}: undistort "
                 "the pictures first and give the calibration of those, or calibrate the camera with plumb_bob"
@@ -110,20 +110,20 @@ class Camera:
 def image_array(
     data: bytes | bytearray | memoryview | npt.NDArray[np.uint8], height: int, width: int, step: int, encoding: str
 ) -> npt.NDArray[np.uint8]:
-    """View the bytes of a sensor_msgs/Image as a picture; nothing is copied where the channel order allows it.
+    """View the bytes of a sensor_msgs/Image as a picture; nothing is copied if the channel order allows it.
 
     Args:
         data: At least `step * height` bytes, row by row.
         height: Rows.
         width: Columns.
-        step: Bytes from one row to the next, padding included.
+        step: Bytes per row, padding included.
         encoding: rgb8, bgr8, rgba8, bgra8 or mono8.
 
     Returns:
         (height, width, 3) RGB, or (height, width) for mono8; uint8.
 
     Raises:
-        UserError: Unknown encoding, or fewer bytes than the size says.
+        UserError: Unknown encoding, or fewer bytes than the size requires.
     """
     if encoding not in _ENCODINGS:
         raise UserError(f"image encoding '{encoding}' is not supported: publish one of {', '.join(_ENCODINGS)}")

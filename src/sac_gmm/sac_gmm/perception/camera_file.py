@@ -13,7 +13,7 @@ import yaml
 from sac_gmm.core.errors import UserError
 from sac_gmm.perception.camera import Camera
 
-FIELD_OF_VIEW_RAD = np.radians(65.0)  # along the longer side; of a telephone's main camera when it films
+FIELD_OF_VIEW_RAD = np.radians(65.0)  # along the longer side; typical for the main camera of a phone when filming
 _RATIONAL = 8  # coefficients of OpenCV's rational model
 
 
@@ -26,7 +26,7 @@ def load_camera(path: Path | str) -> Camera:
             OpenCV's FileStorage writes (YAML, XML or JSON).
 
     Raises:
-        UserError: The file is missing, of another kind, or is no calibration.
+        UserError: The file is missing or of another kind, or the calibration is invalid.
     """
     try:
         text = Path(path).read_text(encoding="utf-8")
@@ -47,7 +47,7 @@ def load_camera(path: Path | str) -> Camera:
 
 
 def guess_camera(width: int, height: int, focal_px: float | None = None) -> Camera:
-    """A camera that nobody calibrated: square pixels, the axis in the middle, the focal length given or guessed."""
+    """An uncalibrated camera: square pixels, centred axis, focal length given or guessed."""
     if focal_px is None:
         focal_px = 0.5 * max(width, height) / float(np.tan(0.5 * FIELD_OF_VIEW_RAD))
     if not (np.isfinite(focal_px) and focal_px > 0.0):

@@ -1,8 +1,8 @@
-"""Corners of a black square to a few hundredths of a pixel: straight lines through its edges, and where they meet.
+"""Corners of a black square to a few hundredths of a pixel: fits straight lines to its edges and intersects them.
 
-A blurred corner is rounded, which draws a corner found by itself inward; a blurred edge stays where it was. Where an
-edge lies is read off the grey values across it: the further out it lies, the more of the profile is dark. That is
-linear in the grey values, so that noise does not pull it anywhere.
+Blur rounds a corner, so a corner located on its own is drawn inward; a blurred edge stays in place. The position of an
+edge is read from the grey values across it: the further out the edge, the more of the profile is dark. That is linear
+in the grey values, so noise causes no bias.
 """
 
 from __future__ import annotations
@@ -15,30 +15,30 @@ Array = npt.NDArray[np.float64]
 
 _SAMPLES = 24  # profiles across each edge
 _PROFILE = 15  # grey values in a profile
-_REACH_MODULES = 0.7  # of a profile to either side: the black border and the quiet zone are one module wide
+_REACH_MODULES = 0.7  # how far a profile reaches to either side: black border and quiet zone are one module wide
 _REACH_PX = (1.0, 5.0)
-_MARGIN = 0.12  # of an edge left out at either end, where the corner is rounded
+_MARGIN = 0.12  # share of an edge left out at either end, where the corner is rounded
 _MIN_CONTRAST = 10.0  # grey values between inside and outside
-_MAX_RESIDUAL_PX = 0.7  # of the edge points about their line
+_MAX_RESIDUAL_PX = 0.7  # RMS distance of the edge points from their line
 _PASSES = 6
 _SETTLED_PX = 0.05
-# What every pass needs, made once: this runs several times for every marker in every picture.
-_SHARE = np.linspace(_MARGIN, 1.0 - _MARGIN, _SAMPLES)  # of the edge, for each profile
-_ACROSS = np.linspace(-1.0, 1.0, _PROFILE)  # of the reach, for each grey value
+# Constants of every pass, computed once: this runs several times per marker and picture.
+_SHARE = np.linspace(_MARGIN, 1.0 - _MARGIN, _SAMPLES)  # position along the edge of each profile
+_ACROSS = np.linspace(-1.0, 1.0, _PROFILE)  # position in the reach of each grey value
 _NEXT, _OPPOSITE, _LAST = np.array([1, 2, 3, 0]), np.array([2, 3, 0, 1]), np.array([3, 0, 1, 2])
 _CLOCKWISE = np.array([1.0, -1.0])
 
 
 def refine_corners(grey: npt.NDArray[np.uint8], corners_px: npt.ArrayLike, modules: int) -> Array:
-    """Move the corners of a marker to where its edges meet.
+    """Move the corners of a marker to the intersections of its edges.
 
     Args:
         grey: (H, W) picture, not smoothed.
-        corners_px: (4, 2) clockwise as seen, within about two pixels of the truth.
-        modules: Along the marker's side, border included: 6 for a 4x4 marker.
+        corners_px: (4, 2) clockwise in the picture, within about two pixels of the truth.
+        modules: Modules along the marker's side, border included: 6 for a 4x4 marker.
 
     Returns:
-        (4, 2) corners; those that were given, refined one by one, where an edge cannot be made out.
+        (4, 2) corners. If an edge cannot be made out, the given corners, each refined on its own.
     """
     given = np.array(corners_px, np.float32).reshape(4, 1, 2)
     given = given.clip(0, np.array([grey.shape[1] - 1, grey.shape[0] - 1], np.float32))
@@ -48,7 +48,7 @@ def refine_corners(grey: npt.NDArray[np.uint8], corners_px: npt.ArrayLike, modul
     start = np.asarray(cv2.cornerSubPix(grey, given.copy(), (window, window), (-1, -1), criteria), np.float64)
     start = start.reshape(4, 2)
     corners, move_px = start, np.inf
-    for _ in range(_PASSES):  # the next time the profiles are centred on the edges
+    for _ in range(_PASSES):  # each pass centres the profiles on the edges found so far
         refined = _intersections(grey, corners, modules)
         if refined is None:
             return start
@@ -62,19 +62,19 @@ def refine_corners(grey: npt.NDArray[np.uint8], corners_px: npt.ArrayLike, modul
 
 
 def _intersections(grey: npt.NDArray[np.uint8], corners: Array, modules: int) -> Array | None:
-    """Where the lines through the four edges meet, (4, 2); None where an edge cannot be made out."""
+    """Intersections (4, 2) of the lines through the four edges; None if an edge cannot be made out."""
     ends = corners[_NEXT]
     along = ends - corners
     length = np.sqrt((along * along).sum(axis=1, keepdims=True))
     along = along / length
-    outward = along[:, ::-1] * _CLOCKWISE  # y points down and the corners go round clockwise
-    # How far a profile may reach: a module is as wide as the marker across this edge, seen from the side, allows.
+    outward = along[:, ::-1] * _CLOCKWISE  # y points down, and the corners run clockwise
+    # Reach of a profile: the width of a module across this edge, allowing for the perspective.
     across = ((corners - corners[_OPPOSITE]) * outward).sum(axis=1)
     across = np.minimum(across, ((ends - ends[_OPPOSITE]) * outward).sum(axis=1))
     reach_px = np.clip(_REACH_MODULES * across / modules, *_REACH_PX)
     offset = reach_px[:, None] * _ACROSS  # (4, T)
     feet = corners[:, None, :] + _SHARE[None, :, None] * (ends - corners)[:, None, :]  # (4, S, 2)
-    # (4, S, T) where each grey value is read, its columns and its rows.
+    # (4, S, T) positions at which grey values are read: columns and rows.
     columns, rows = (
         (feet[:, :, None, axis] + (offset * outward[:, None, axis])[:, None, :]).astype(np.float32) for axis in (0, 1)
     )
@@ -89,11 +89,11 @@ def _intersections(grey: npt.NDArray[np.uint8], corners: Array, modules: int) ->
     if contrast.min() < _MIN_CONTRAST:
         return None
     white = (profile - inside[:, None, None]) / contrast[:, None, None]
-    white[:, :, [0, -1]] *= 0.5  # trapezoids
+    white[:, :, [0, -1]] *= 0.5  # trapezoidal rule
     step_px = 2.0 * reach_px / (_PROFILE - 1)
     edge = reach_px[:, None] - white.sum(axis=2) * step_px[:, None]  # (4, S) offset of the edge from the assumed one
     at = _SHARE * length  # (4, S) along the edge
-    # A line for each edge: offset = a + b * at, once with all points, once without those that lie off.
+    # Fit a line to each edge, offset = a + b * at: once with all points, then without the outliers.
     weight = np.ones_like(edge)
     for _ in range(2):
         total = weight.sum(axis=1)

@@ -1,4 +1,4 @@
-"""Where one frame stands in another, and the file that says so."""
+"""The pose of one frame in another, and the file that stores it."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class RigidTransform:
 
     @property
     def quaternion_xyzw(self) -> Array:
-        """(4,) the rotation, with w not negative."""
+        """(4,) the rotation as a quaternion with w >= 0."""
         return np.asarray(Rotation.from_matrix(self.rotation).as_quat(canonical=True), np.float64)
 
     @property
@@ -58,14 +58,14 @@ class RigidTransform:
         return RigidTransform(self.apply(other.position_m), self.rotation @ other.rotation)
 
     def apply(self, points_m: Array) -> Array:
-        """Points (..., 3) of B as seen from A."""
+        """Transform points (..., 3) from B to A."""
         return np.asarray(points_m @ self.rotation.T + self.position_m, np.float64)
 
 
 def save_extrinsics(
     path: Path | str, parent_frame: str, child_frame: str, pose: RigidTransform, meta: Mapping[str, Any] | None = None
 ) -> None:
-    """Write where `child_frame` stands in `parent_frame`; an older file is replaced."""
+    """Write the pose of `child_frame` in `parent_frame`; an existing file is replaced."""
     write_json(
         path,
         {
@@ -81,10 +81,10 @@ def save_extrinsics(
 
 
 def load_extrinsics(path: Path | str) -> tuple[str, str, RigidTransform]:
-    """Parent frame, child frame and pose of a file of `save_extrinsics`.
+    """Read a file written by `save_extrinsics`: parent frame, child frame and pose.
 
     Raises:
-        UserError: The file is missing or is not of this kind.
+        UserError: The file is missing or of another kind.
     """
     content = read_json(path)
     if not isinstance(content, dict) or content.get("format") != _FORMAT or content.get("version") != _VERSION:
@@ -99,7 +99,7 @@ def load_extrinsics(path: Path | str) -> tuple[str, str, RigidTransform]:
 
 
 def _numbers(values: npt.ArrayLike) -> Array:
-    """As an array; empty where they are something else."""
+    """Convert to an array; empty if the values are not numbers."""
     try:
         return np.array(values, np.float64)
     except (TypeError, ValueError, OverflowError):

@@ -1,4 +1,4 @@
-"""Film files as phones and cameras write them: rotated, with an uneven frame rate, or truncated."""
+"""Reads film files as phones and cameras write them: rotated, with an uneven frame rate, or truncated."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 
-os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # a broken file is reported by us, once
+os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # we report a broken file ourselves, once
 
 import cv2
 import numpy as np
@@ -15,14 +15,14 @@ import numpy.typing as npt
 
 from sac_gmm.core.errors import UserError
 
-_NOMINAL_HZ = 30.0  # of a film that does not state its rate
+_NOMINAL_HZ = 30.0  # for a film that does not state its rate
 
 
 class Film:
-    """Reads a film from its beginning; close it, or use it in a `with` statement.
+    """Reads a film from its beginning; call `close`, or use it in a `with` statement.
 
     Args:
-        path: Any file that OpenCV's ffmpeg reads. A film that a phone has marked as rotated is rotated.
+        path: Any file that OpenCV's ffmpeg reads. A film marked as rotated by a phone is turned upright.
 
     Attributes:
         path: The file.
@@ -53,9 +53,9 @@ class Film:
         self.declared_frames = int(count) if np.isfinite(count) and 0 < count < 1e9 else 0
 
     def frames(self, start: int = 0) -> Iterator[tuple[int, float, npt.NDArray[np.uint8]]]:
-        """Number, time in seconds from the first picture, and picture (H, W, 3) RGB of every picture from `start` on.
+        """Yield number, time in seconds from the first picture, and picture (H, W, 3) RGB, from picture `start` on.
 
-        Times increase: where the file's own do not, the nominal rate is used. May be called once.
+        Times always increase: if the file's own do not, the nominal rate is used. May be called once.
         """
         picture, at_ms, last_s = self._first, self._first_ms, -1.0
         number = 0
@@ -66,7 +66,7 @@ class Film:
             last_s = time_s
             if number >= start:
                 if picture.shape[:2] != (self.height, self.width):
-                    return  # a stream whose size changes is damaged from here on
+                    return  # a stream whose size changes is damaged from that point
                 yield number, time_s, np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), np.uint8)
             ok, following = self._capture.read()
             if not ok or following is None:

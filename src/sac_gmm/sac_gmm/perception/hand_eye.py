@@ -1,7 +1,7 @@
-"""Where a camera stands: hand-eye calibration with a ChArUco board, the camera fixed beside the arm or carried by it.
+"""Hand-eye calibration with a ChArUco board, for a camera fixed beside the arm or mounted on it.
 
-A closed form (Park and Martin, IEEE Trans. Robotics and Automation 10(5), 1994, and others in OpenCV) gives the start;
-then both unknown poses are moved until all corners of all views fall where they were seen (least squares in pixels).
+A closed form (Park and Martin, IEEE Trans. Robotics and Automation 10(5), 1994, and others in OpenCV) gives the initial
+guess. Then least squares in pixels adjusts both unknown poses to all corners of all views.
 """
 
 from __future__ import annotations
@@ -27,14 +27,15 @@ Mounting = Literal["fixed", "wrist"]
 
 MIN_VIEWS = 5
 MIN_CORNERS = 6
-MIN_TURN_RAD = 0.15  # about a second axis: without it the calibration is not determined
+MIN_TURN_RAD = 0.15  # rotation about a second axis; without it the calibration is undetermined
 _METHODS = (cv2.CALIB_HAND_EYE_PARK, cv2.CALIB_HAND_EYE_DANIILIDIS, cv2.CALIB_HAND_EYE_TSAI, cv2.CALIB_HAND_EYE_HORAUD)
-# An arm that is off by a millimetre and a sixth of a degree makes half of both; poses that are not the pictures' make
-# five times the first. It is an angle, so that it holds for pictures of any size: 6 px at a focal length of 600 px.
+# An arm that is off by a millimetre and a sixth of a degree causes half of both limits; poses that belong to other
+# pictures cause five times the first. It is an angle, so it holds for pictures of any size: 6 px at 600 px focal
+# length.
 _MAX_REPROJECTION_RAD = 0.01
 _MAX_SPREAD_M = 0.01
-_OUTLIER_PX = 1.0  # residuals beyond count less than quadratically
-_MOST_STEPS = 100  # poses that are the pictures' take five; wrong ones could go on for a minute
+_OUTLIER_PX = 1.0  # larger residuals count less than quadratically
+_MOST_STEPS = 100  # poses that belong to the pictures take five; wrong ones could iterate for a minute
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ class CharucoBoard:
 
     @property
     def opencv(self) -> cv2.aruco.CharucoBoard:
-        """The same for OpenCV."""
+        """The same board for OpenCV."""
         table = cv2.aruco.getPredefinedDictionary(getattr(cv2.aruco, self.dictionary))
         board = cv2.aruco.CharucoBoard((self.columns, self.rows), self.square_m, self.marker_m, table)
         board.setLegacyPattern(self.old_layout)
@@ -105,7 +106,7 @@ class CharucoBoard:
     def picture(self, pixels_per_square: int = 100) -> npt.NDArray[np.uint8]:
         """The board for printing, without a margin: (rows * p, columns * p) grey.
 
-        OpenCV's own drawing fails for some ratios of marker and square.
+        OpenCV's own drawing fails for some ratios of marker to square.
         """
         p = pixels_per_square
         board = self.opencv
@@ -123,13 +124,13 @@ class CharucoBoard:
 
 @dataclass(frozen=True)
 class BoardView:
-    """The board as one picture shows it.
+    """The board as seen in one picture.
 
     Attributes:
-        points_m: (n, 3) corners that were seen, in the board's axes.
+        points_m: (n, 3) visible corners in the board's axes.
         corners_px: (n, 2) where they were seen.
-        pose: The board in the optical frame.
-        reprojection_px: RMS distance of the projected from the seen corners.
+        pose: Pose of the board in the optical frame.
+        reprojection_px: RMS distance between projected and seen corners.
     """
 
     points_m: Array
@@ -140,14 +141,14 @@ class BoardView:
 
 @dataclass(frozen=True)
 class HandEye:
-    """The result.
+    """Result of a hand-eye calibration.
 
     Attributes:
         camera: Pose of the optical frame: in the base frame for a fixed camera, in the flange for one on the wrist.
         board: Pose of the board: in the flange for a fixed camera, in the base frame for one on the wrist.
         reprojection_px: RMS over all corners of all views.
-        spread_m: RMS distance by which the views disagree on where the board is.
-        views: How many were used.
+        spread_m: RMS disagreement of the views about the board's position.
+        views: Number of views used.
     """
 
     camera: RigidTransform
@@ -162,11 +163,11 @@ def find_board(image: npt.NDArray[np.uint8], board: CharucoBoard, camera: Camera
 
     Args:
         image: (H, W, 3) RGB or (H, W) grey, uint8, of the calibrated size.
-        board: What to look for.
+        board: The board to look for.
         camera: The calibrated camera.
 
     Returns:
-        The view, or None where fewer than six corners are seen, or corners of one row alone.
+        The view; None if fewer than six corners are visible, or only corners of one row.
 
     Raises:
         UserError: The picture has another size than the calibration.
@@ -185,7 +186,7 @@ def find_board(image: npt.NDArray[np.uint8], board: CharucoBoard, camera: Camera
     points, seen = drawn.matchImagePoints(corners, ids)  # type: ignore[call-overload]  # OpenCV's stubs want a list
     points_m, corners_px = (np.asarray(a, np.float64).reshape(len(ids), -1) for a in (points, seen))
     if np.linalg.matrix_rank(points_m - points_m.mean(axis=0), tol=1e-6) < 2:
-        return None  # corners along one line do not say how the board is turned about it
+        return None  # corners on one line leave the rotation about that line open
     found, vector, translation = cv2.solvePnP(
         points_m, corners_px, camera.matrix, camera.distortion, flags=cv2.SOLVEPNP_IPPE
     )
@@ -202,23 +203,23 @@ def find_board(image: npt.NDArray[np.uint8], board: CharucoBoard, camera: Camera
 def calibrate_hand_eye(
     views: Sequence[BoardView], flange_poses: Sequence[RigidTransform], camera: Camera, mounting: Mounting
 ) -> HandEye:
-    """Find where the camera stands.
+    """Find the pose of the camera.
 
     Args:
         views: The board in each picture.
         flange_poses: Pose of the flange in the base frame when each picture was taken.
         camera: The calibrated camera.
-        mounting: `fixed`: the camera stands, the arm carries the board; `wrist`: the other way round.
+        mounting: `fixed`: the camera is fixed and the arm carries the board; `wrist`: the other way round.
 
     Raises:
-        UserError: Too few views, or views between which the arm has hardly turned, or views that do not fit together.
+        UserError: There are too few views, the arm hardly rotated between them, or they are inconsistent.
     """
     if len(views) != len(flange_poses):
         raise UserError(f"there are {len(views)} views and {len(flange_poses)} poses of the flange: one for each")
     if len(views) < MIN_VIEWS:
         raise UserError(f"the board was seen in {len(views)} pictures, expected {MIN_VIEWS} or more, better 15")
     _check_turns(flange_poses)
-    # What carries the board or the camera, as seen from where the other one is at rest.
+    # Poses of what the arm carries (board or camera), seen from where the other one is fixed.
     carried = [pose.inverse if mounting == "fixed" else pose for pose in flange_poses]
     starts = [start for method in _METHODS if (start := _closed_form(carried, views, method)) is not None]
     if not starts:
@@ -248,13 +249,13 @@ def calibrate_hand_eye(
             f"the views do not fit together: the corners are missed by {rms:.1f} px (at most {most_px:.1f}) and the "
             f"views disagree on the board by {spread * 1e3:.0f} mm (at most {_MAX_SPREAD_M * 1e3:.0f}). Are the poses "
             "those of the flange in the base frame (not the inverse), in metres, each with its own picture, is the "
-            "mounting (fixed, wrist) right, and the board as large as said?"
+            "mounting (fixed, wrist) right, and the size of the board correct?"
         )
     return HandEye(eye, board, rms, spread, len(views))
 
 
 def _closed_form(carried: Sequence[RigidTransform], views: Sequence[BoardView], method: int) -> Array | None:
-    """Both poses as twelve numbers, from OpenCV; None where it fails."""
+    """Both poses as twelve numbers, from OpenCV; None if it fails."""
     try:
         rotation, translation = cv2.calibrateHandEye(
             [pose.rotation for pose in carried],

@@ -1,9 +1,9 @@
-"""Where a flat pattern of known points is, from where its points are seen: both answers, checked, with a covariance.
+"""Pose of a flat pattern of known points from where they are seen: both solutions, checked, with a covariance.
 
-IPPE_SQUARE gives the two poses that a seen square can have, and NaN or a wrong one when the marker faces the camera
-exactly (it happens in simulation). Every pose is therefore checked by its reprojection error, and SQPNP stands in where
-it is better (Collins and Bartoli, "Infinitesimal Plane-based Pose Estimation", 2014; Terzakis and Lourakis, "A
-Consistently Fast and Globally Optimal Solution to the Perspective-n-Point Problem", 2020).
+IPPE_SQUARE gives the two poses that an observed square can have. When the marker faces the camera exactly (which
+happens in simulation) it gives NaN or a wrong pose. Every pose is therefore checked by its reprojection error, and
+SQPNP replaces it where it is better (Collins and Bartoli, "Infinitesimal Plane-based Pose Estimation", 2014; Terzakis
+and Lourakis, "A Consistently Fast and Globally Optimal Solution to the Perspective-n-Point Problem", 2020).
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from sac_gmm.perception.camera import Camera
 
 Array = npt.NDArray[np.float64]
 
-# The corners may miss their reprojection by this share of the pattern's size, but one pixel is always allowed.
+# Allowed reprojection error of the corners, as a share of the pattern's size; one pixel is always allowed.
 _MAX_REPROJECTION_SHARE = 0.03
-# No corner is located better than this, so two poses whose errors differ by less are equally good.
+# No corner is located better than this, so two poses whose errors differ by less fit equally well.
 _CORNER_NOISE_PX = 0.05
-# How well a corner is located in a real picture at best; the covariance is never smaller than this makes it.
+# The best accuracy of a corner in a real picture; a lower bound for the covariance.
 _CORNER_STD_PX = 0.2
-# From this ratio of the errors on, the second pose may be the right one.
+# Above this ratio of the errors, the second pose may be the right one.
 AMBIGUOUS = 0.6
 
 
@@ -33,17 +33,17 @@ AMBIGUOUS = 0.6
 class MarkerPose:
     """Pose of a marker or a board in the optical frame (x right, y down, z forward).
 
-    A marker's own axes: x to the right along its top edge, y up, z out of the marker, origin in its centre.
+    A marker's own axes: x right along its top edge, y up, z out of the marker, origin at its centre.
 
     Attributes:
         position_m: (3,) its origin.
         rotation: (3, 3) marker to camera.
-        reprojection_px: Root mean square distance of the projected from the seen corners.
-        ambiguity: Reprojection error of the better pose over that of the other one, near 1 when both explain the
-            picture equally well and the tilt must not be trusted; 0 when there is no second pose.
-        covariance: (6, 6) of position [m] and of a small turn about the camera's axes [rad], in this order, as in
-            geometry_msgs/PoseWithCovariance; zeros where it was not asked for.
-        other: The second pose, where there is one that explains the corners too.
+        reprojection_px: Root mean square distance between projected and seen corners.
+        ambiguity: Reprojection error of the better pose divided by that of the other one: near 1 if both explain the
+            picture equally well and the tilt must not be trusted; 0 if there is no second pose.
+        covariance: (6, 6) of position [m] and of a small rotation about the camera's axes [rad], in this order, as in
+            geometry_msgs/PoseWithCovariance; zeros if it was not requested.
+        other: The second pose, if there is one that also explains the corners.
     """
 
     position_m: Array
@@ -61,32 +61,32 @@ class MarkerPose:
 
     @property
     def ambiguous(self) -> bool:
-        """Whether the other pose may as well be the right one."""
+        """Whether the other pose is as likely to be right."""
         return self.other is not None and self.ambiguity > AMBIGUOUS
 
     @property
     def largest_tilt_rad(self) -> float:
-        """The tilt, or the larger of the two where nobody can tell which pose is right."""
+        """The tilt, or the larger of the two if it is unclear which pose is right."""
         return max(self.tilt_rad, self.other.tilt_rad) if self.ambiguous and self.other else self.tilt_rad
 
 
 class PoseSolver:
-    """Finds the pose of known points in pictures of one camera."""
+    """Estimates the pose of known points in pictures of one camera."""
 
     def __init__(self, camera: Camera) -> None:
         self._camera = camera
 
     def solve(self, points_m: Array, seen_px: Array, previous: MarkerPose | None = None) -> MarkerPose | None:
-        """The best pose that explains what is seen.
+        """The best pose that explains the seen points.
 
         Args:
             points_m: (n, 3) the pattern in its own frame, n >= 4; for n = 4 a square in the order top left, top right,
                 bottom right, bottom left around its origin.
             seen_px: (n, 2) where they are seen.
-            previous: Pose in the picture before; decides between two poses that are equally good.
+            previous: Pose in the previous picture; decides between two poses that fit equally well.
 
         Returns:
-            The pose, or None when none explains the corners.
+            The pose, or None if none explains the corners.
         """
         size_px = float(np.linalg.norm(seen_px.max(axis=0) - seen_px.min(axis=0)))
         limit_px = max(1.0, _MAX_REPROJECTION_SHARE * size_px / np.sqrt(2.0))
@@ -98,7 +98,7 @@ class PoseSolver:
             both = []
         check = self.candidates(points_m, seen_px, cv2.SOLVEPNP_SQPNP)
         if check and (not both or check[0].reprojection_px < 0.5 * both[0].reprojection_px):
-            both = check + both  # IPPE went wrong, as it does when the marker faces the camera exactly
+            both = check + both  # IPPE failed, as it does when the marker faces the camera exactly
         poses = [pose for pose in both if pose.reprojection_px <= limit_px]
         if not poses:
             return None
@@ -106,7 +106,7 @@ class PoseSolver:
         return replace(chosen, covariance=self.covariance(chosen, points_m))
 
     def candidates(self, points_m: Array, seen_px: Array, method: int) -> list[MarkerPose]:
-        """All finite poses in front of the camera that a method of OpenCV finds, the best first."""
+        """All finite poses in front of the camera that an OpenCV method finds, best first."""
         camera = self._camera
         try:
             _, rotations, translations, _ = cv2.solvePnPGeneric(
@@ -129,7 +129,7 @@ class PoseSolver:
     def covariance(self, pose: MarkerPose, points_m: Array) -> Array:
         """Covariance (6, 6) of a pose, to first order: s^2 (J^T J)^-1 with the corners' standard deviation s.
 
-        Where the other pose may be the right one, half the turn between the two is added to the rotation's part: the
+        If the other pose may be the right one, half the rotation between the two is added to the rotational part: the
         spread of a coin flip between them.
         """
         camera = self._camera
@@ -147,7 +147,7 @@ class PoseSolver:
 
 
 def _choose(poses: list[MarkerPose], previous: MarkerPose | None) -> MarkerPose:
-    """The pose with the smaller error, unless both are about equal and the other one is nearer to the last pose."""
+    """The pose with the smaller error; if both are about equal, the one nearer to the last pose."""
     if len(poses) == 1:
         return poses[0]
     first, second = poses[:2]
@@ -158,12 +158,12 @@ def _choose(poses: list[MarkerPose], previous: MarkerPose | None) -> MarkerPose:
 
 
 def _turn(a: MarkerPose, b: MarkerPose) -> float:
-    """Falls with the trace: the smaller, the nearer the two rotations."""
+    """Trace-based distance of two rotations: smaller is nearer."""
     return -float(np.trace(a.rotation.T @ b.rotation))
 
 
 def _left_jacobian(vector: npt.NDArray[Any]) -> Array:
-    """Of SO(3): a small change dr of a rotation vector r turns by J dr about the fixed axes (Sola et al., 2018)."""
+    """Left Jacobian of SO(3): a change dr of a rotation vector r turns by J dr about fixed axes (Sola et al., 2018)."""
     angle = float(np.linalg.norm(vector))
     x, y, z = vector.tolist()
     skew = np.array([[0.0, -z, y], [z, 0.0, -x], [-y, x, 0.0]])

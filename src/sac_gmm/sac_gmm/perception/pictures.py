@@ -1,4 +1,4 @@
-"""Sensors' readings as pictures that a person can look at."""
+"""Sensor readings as pictures for display."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Picture = NDArray[np.uint8]
 
 
 def sensor_pictures(group: str, reading: NDArray[Any]) -> list[tuple[str, Picture]]:
-    """What a sensor read, as titled pictures that a person can look at.
+    """Convert a sensor reading to titled pictures for display.
 
     Args:
         group: `rgb`, `depth` or `tactile`.
@@ -35,7 +35,7 @@ def sensor_pictures(group: str, reading: NDArray[Any]) -> list[tuple[str, Pictur
 
 
 def sensor_picture(group: str, reading: NDArray[Any]) -> tuple[str, Picture]:
-    """The same as one titled picture: what has several parts, side by side."""
+    """The same as a single titled picture: several parts are placed side by side."""
     titles, parts = zip(*sensor_pictures(group, reading), strict=True)
     gap = np.full((parts[0].shape[0], max(parts[0].shape[1] // 16, 1), 3), 255, np.uint8)
     joined = [part for picture in parts for part in (picture, gap)][:-1]
@@ -43,6 +43,6 @@ def sensor_picture(group: str, reading: NDArray[Any]) -> tuple[str, Picture]:
 
 
 def _coloured(share: NDArray[Any]) -> Picture:
-    """Numbers from 0 (dark) to 1 (bright) as colours."""
+    """Map numbers from 0 (dark) to 1 (bright) to colours."""
     grey = (255 * np.clip(share, 0.0, 1.0)).astype(np.uint8)
     return cv2.cvtColor(cv2.applyColorMap(grey, cv2.COLORMAP_VIRIDIS), cv2.COLOR_BGR2RGB)

@@ -1,4 +1,4 @@
-"""Pictures of a marker whose pose is known, to measure detection with: a planar warp, no lens distortion."""
+"""Renders pictures of a marker at a known pose, to measure detection: a planar warp without lens distortion."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ def facing_rotation(tilt_rad: float, axis_rad: float = 0.0, roll_rad: float = 0.
     """Rotation (3, 3) of a marker that faces the camera, tilted about an axis in the picture plane.
 
     Args:
-        tilt_rad: 0 faces the camera exactly; pi/2 is seen edge-on.
+        tilt_rad: 0 faces the camera exactly; at pi/2 it is seen edge-on.
         axis_rad: Direction of the tilt axis in the picture.
-        roll_rad: Turn about the marker's own normal.
+        roll_rad: Rotation about the marker's own normal.
     """
     facing = np.diag([1.0, -1.0, -1.0])  # marker x right, y up, z towards the camera
     axis = np.array([np.cos(axis_rad), np.sin(axis_rad), 0.0])
@@ -37,7 +37,7 @@ def render_marker(
     """Paste a marker with its quiet zone into a grey picture.
 
     Args:
-        background: (H, W) grey picture of the camera's size; left as it is.
+        background: (H, W) grey picture of the camera's size; left unchanged.
         camera: The camera; its distortion is not applied.
         dictionary: Name of a predefined dictionary.
         marker_id: Marker to draw.
@@ -49,17 +49,17 @@ def render_marker(
         (H, W) uint8, four times oversampled.
     """
     drawn = _smallest_marker(dictionary, marker_id)
-    outer = size_m / 2.0 * drawn.shape[0] / (drawn.shape[0] - 2 * _QUIET_PX)  # half the side with its quiet zone
+    outer = size_m / 2.0 * drawn.shape[0] / (drawn.shape[0] - 2 * _QUIET_PX)  # half the side, quiet zone included
     corners_m = np.array([[-outer, outer, 0], [outer, outer, 0], [outer, -outer, 0], [-outer, -outer, 0]])
     points = (corners_m @ rotation.T + np.asarray(position_m, np.float64)) @ camera.matrix.T
     corners_px = points[:, :2] / points[:, 2:]
-    # Only the part of the picture that the marker covers is drawn, so that many can be drawn quickly.
+    # Only the part that the marker covers is drawn, for speed.
     size = np.array([camera.width, camera.height])
     low = np.clip(np.floor(corners_px.min(axis=0)).astype(int) - 1, 0, size)
     high = np.clip(np.ceil(corners_px.max(axis=0)).astype(int) + 2, 0, size)
     picture = background.copy()
     if (high <= low).any():
-        return picture  # it lies outside
+        return picture  # the marker is outside the picture
     over = 4
     side = drawn.shape[0]
     source = np.array([[0, 0], [side, 0], [side, side], [0, side]], np.float32) - 0.5
@@ -70,7 +70,7 @@ def render_marker(
     marker = cv2.warpPerspective(drawn, warp, large, flags=cv2.INTER_NEAREST)
     mask = cv2.warpPerspective(np.full_like(drawn, 255), warp, large, flags=cv2.INTER_NEAREST)
     share = cv2.resize(mask, (width, height), interpolation=cv2.INTER_AREA).astype(np.float32) / 255.0
-    pasted = cv2.resize(marker, (width, height), interpolation=cv2.INTER_AREA).astype(np.float32)  # times its share
+    pasted = cv2.resize(marker, (width, height), interpolation=cv2.INTER_AREA).astype(np.float32)  # times `share`
     covered = picture[low[1] : high[1], low[0] : high[0]]
     covered[:] = np.clip(np.rint(covered * (1.0 - share) + pasted), 0, 255).astype(np.uint8)
     return picture
@@ -116,12 +116,12 @@ def degrade(
     """Darken, blur and add noise, as a camera would.
 
     Args:
-        image: (H, W) grey picture; left as it is.
-        rng: Of the noise and of the direction of the motion.
+        image: (H, W) grey picture; left unchanged.
+        rng: Source of the noise and of the motion's direction.
         blur_px: Standard deviation of a Gaussian blur, in pixels.
         motion_px: Length of a motion blur in a random direction, in pixels.
         noise: Standard deviation of Gaussian noise, in grey values.
-        gain: Light, 1 as it is.
+        gain: Brightness factor; 1 leaves the picture unchanged.
 
     Returns:
         (H, W) uint8.
@@ -147,6 +147,6 @@ _QUIET_PX = 8
 
 
 def _smallest_marker(dictionary: str, marker_id: int) -> npt.NDArray[np.uint8]:
-    """The marker with one quiet module, at 8 pixels a module."""
+    """The marker with one quiet module, at 8 pixels per module."""
     side = cv2.aruco.getPredefinedDictionary(getattr(cv2.aruco, dictionary)).markerSize + 4
     return marker_image(dictionary, marker_id, side * _QUIET_PX)

@@ -1,4 +1,4 @@
-"""From "the marker is in this picture" to a reward that may be trusted: debounced, and never of another episode."""
+"""Turns "the marker is in this picture" into a trustworthy reward: debounced, and never from another episode."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from sac_gmm.perception.aruco import Marker
 
 @dataclass(frozen=True)
 class MarkerGate:
-    """Whether a marker that is seen counts as the sign of success.
+    """Decides whether a visible marker counts as success.
 
     Args:
-        max_tilt_rad: Turned further from the camera it does not count. Where two poses are equally likely, neither
-            may be turned further.
-        tilt_hysteresis_rad: Once it counts as done, it may turn this much further, so that a marker that rests at the
-            limit does not make the reward flicker.
+        max_tilt_rad: A marker tilted further from the camera does not count. If two poses are equally likely, neither
+            may be tilted further.
+        tilt_hysteresis_rad: Once the task counts as done, the marker may tilt this much further, so that a marker
+            resting at the limit does not make the reward flicker.
 
     Raises:
         UserError: A number is out of range.
@@ -38,7 +38,7 @@ class MarkerGate:
         """Judge one picture.
 
         Args:
-            marker: What was found in it.
+            marker: The marker found in the picture.
             success: Whether the task counts as done so far.
         """
         if marker is None or marker.pose is None:
@@ -48,7 +48,7 @@ class MarkerGate:
 
 
 class RewardDebouncer:
-    """Success after `frames_on` pictures in a row with the marker, failure after `frames_off` in a row without."""
+    """Success after `frames_on` consecutive pictures with the marker, failure after `frames_off` without it."""
 
     def __init__(self, frames_on: int, frames_off: int) -> None:
         for name, frames in (("frames_on", frames_on), ("frames_off", frames_off)):
@@ -61,10 +61,10 @@ class RewardDebouncer:
     def reset(self) -> None:
         """Forget everything: the next success needs `frames_on` pictures again."""
         self.success = False
-        self._run = 0  # pictures in a row that contradict `success`
+        self._run = 0  # consecutive pictures that contradict `success`
 
     def update(self, seen: bool) -> bool:
-        """Take one picture into account and return whether the task counts as done."""
+        """Take one picture into account; return whether the task counts as done."""
         self._run = self._run + 1 if seen != self.success else 0
         if self._run >= (self._frames_off if self.success else self._frames_on):
             self.success = not self.success
@@ -73,9 +73,9 @@ class RewardDebouncer:
 
 
 class RewardJudge:
-    """Debounces within one episode: what was seen before an episode began is never paid in it.
+    """Debounces within one episode: nothing seen before an episode began is paid in it.
 
-    Without any word about episodes every picture counts, so that the reward can be used on its own.
+    If nobody announces episodes, every picture counts, so that the reward can be used on its own.
     Stamps are nanoseconds of the clock that stamps the pictures.
     """
 
@@ -93,17 +93,17 @@ class RewardJudge:
 
     @property
     def episode_id(self) -> int:
-        """The episode last heard of, in which pictures are judged; 0 before there was any."""
+        """The last announced episode, in which pictures are judged; 0 before the first."""
         return self._episode_id or 0
 
     def episode_resetting(self, episode_id: int) -> None:
-        """The scene is being put back: forget the past, and let nothing count until the episode runs."""
+        """The scene is being reset: forget the past, and let nothing count until the episode runs."""
         self._debouncer.reset()
         self._episode_id = episode_id
         self._resetting = True
 
     def episode_running(self, episode_id: int, start_ns: int) -> None:
-        """The episode runs since `start_ns`; only pictures from then on count."""
+        """The episode has been running since `start_ns`; only pictures from then on count."""
         if episode_id != self._episode_id or self._resetting:
             self._debouncer.reset()
         self._episode_id = episode_id
@@ -111,7 +111,7 @@ class RewardJudge:
         self._resetting = False
 
     def judge(self, stamp_ns: int, seen: bool) -> bool:
-        """Whether the task counts as done, given one more picture.
+        """Judge one more picture; return whether the task counts as done.
 
         A picture that was judged before (the same stamp, sent again) is not counted twice, nor is one that was
         overtaken; a stamp that jumps back further than jitter means that the clock was set back, and starts anew.

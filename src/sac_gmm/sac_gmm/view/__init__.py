@@ -1,7 +1,7 @@
-"""The live page: what a robot, a bag or a training run does, in any browser on this machine.
+"""The live page: shows what a robot, a bag or a training run is doing, in any browser on this machine.
 
-A source yields snapshots, the page shows them: `LivePage(source).run(stopping)`. No source knows the page, and the page
-knows no source.
+A source provides snapshots, and the page shows them: `LivePage(source).run(stopping)`. Sources and page do not know
+each other.
 """
 
 from sac_gmm.view.snapshot import Controls, EpisodeRow, Snapshot, Source, Status

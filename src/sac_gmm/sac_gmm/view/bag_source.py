@@ -1,4 +1,4 @@
-"""A bag, played: what was recorded of an episode or of a whole session, in its own time."""
+"""Plays a bag in its own time: a recorded episode, or a whole session."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from sac_gmm.view.playback import InterruptedPlaybackError, Playback
 from sac_gmm.view.robot import iiwa_urdf, joint_names
 from sac_gmm.view.snapshot import Snapshot, Status
 
-_LONGEST_GAP_S = 2.0  # a longer silence of the bag is cut short
+_LONGEST_GAP_S = 2.0  # longer silences in the bag are cut short
 _TELL_S = 0.1
 
 
 class BagSource:
-    """Plays a bag; nothing of it is kept in memory but what is shown.
+    """Plays a bag; only what is currently shown is kept in memory.
 
     Args:
         path: A rosbag2 folder, or a bare `.mcap` or `.db3` file.
-        skill: The skill as fitted, for a bag in which it was not recorded.
-        demonstrations: Bags that are drawn beside it.
+        skill: The fitted skill, for a bag that does not contain it.
+        demonstrations: Bags to draw beside it.
 
     Raises:
-        UserError: The bag is missing or damaged, or holds nothing that the page could show.
+        UserError: The bag is missing or damaged, or holds nothing that the page can show.
     """
 
     def __init__(self, path: Path, skill: Path | None = None, demonstrations: Path | None = None) -> None:
@@ -51,11 +51,11 @@ class BagSource:
         self._thread.start()
 
     def snapshot(self) -> Snapshot:
-        """What there is to see now."""
+        """What is visible now."""
         return self.controls.marked(self._collector.snapshot())
 
     def close(self) -> None:
-        """Leave the bag."""
+        """Close the bag."""
         self.controls.close()
         self._thread.join(5.0)
 
@@ -63,14 +63,14 @@ class BagSource:
         while not self.controls.ended:
             try:
                 if self._play_once():
-                    self._tell("ended", "the bag has come to its end", "Reset plays it again.")
+                    self._tell("ended", "the bag has ended", "Reset plays it again.")
                     self.controls.idle()
             except UserError as error:
                 self._tell("failed", str(error))
                 self.controls.idle()
 
     def _play_once(self) -> bool:
-        """Take in one message after the other, each at its time; whether all of them."""
+        """Process one message after another, each at its time; return whether the end was reached."""
         listener, controls = Listener(self._collector, joint_names(self.urdf)), self.controls
         says_status = "controller_status" in self._wanted.values()
         self._collector.begin_episode()
@@ -97,7 +97,7 @@ class BagSource:
 
 
 def _shown_topics(reader: AnyReader) -> dict[str, str]:
-    """The topics of a bag that can be shown, in a namespace or not, and what they are called here."""
+    """The topics of a bag that can be shown, with or without a namespace, and their names here."""
     shown: dict[str, str] = {}
     for name, kind in TOPICS.items():
         suffix = absolute(name)

@@ -1,4 +1,4 @@
-"""A headless Chromium that looks at the page: for pictures of it, and to measure and test it."""
+"""A headless Chromium that opens the page, for pictures, measurements and tests."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ from sac_gmm.core.files import atomic_file
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
-# WebGL without a graphics card; and no word to anybody while it runs.
+# WebGL without a graphics card, and no network traffic of its own.
 _FLAGS = ("--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--disable-background-networking")
 _NAMES = ("chromium", "chromium-browser", "google-chrome")
 _PATIENCE_MS = 60_000  # a busy machine draws slowly
-SIZE = (1500, 900)  # of the window, pixels
+SIZE = (1500, 900)  # window size, pixels
 
 
 def find_chromium() -> str | None:
-    """The browser's executable; None where there is none."""
+    """The browser's executable; None if there is none."""
     return next((path for name in _NAMES if (path := shutil.which(name))), None)
 
 
 @contextlib.contextmanager
 def open_browser(size: tuple[int, int] = SIZE) -> Iterator[Page]:
-    """An empty page of a headless Chromium, closed in the end.
+    """An empty page of a headless Chromium, closed on exit.
 
     Args:
-        size: Of the window in pixels; without a graphics card a small one is drawn much sooner.
+        size: Window size in pixels; without a graphics card a small window is drawn much faster.
 
     Raises:
-        UserError: There is no Chromium, or nothing that drives it.
+        UserError: Chromium or the package that drives it is missing.
     """
     executable = find_chromium()
     if executable is None:
@@ -52,7 +52,7 @@ def open_browser(size: tuple[int, int] = SIZE) -> Iterator[Page]:
         try:
             page = browser.new_page(viewport={"width": size[0], "height": size[1]})
             page.set_default_timeout(_PATIENCE_MS)
-            # Now, not when the page is opened, it starts what draws: a person's browser has been running for long.
+            # Start the renderer now, not when the page is opened: a user's browser has been running for long.
             page.evaluate("document.createElement('canvas').getContext('webgl2')")
             yield page
         finally:
@@ -60,7 +60,7 @@ def open_browser(size: tuple[int, int] = SIZE) -> Iterator[Page]:
 
 
 def wait_for_page(address: str, serving: Callable[[], bool] = lambda: True, timeout_s: float = 60.0) -> None:
-    """Wait until somebody listens at an address.
+    """Wait until someone listens at an address.
 
     Raises:
         UserError: Nobody does in time, or `serving()` has become false.
@@ -74,16 +74,16 @@ def wait_for_page(address: str, serving: Callable[[], bool] = lambda: True, time
 
 
 def look(page: Page, address: str) -> None:
-    """Open the live page and wait until it has come whole."""
+    """Open the live page and wait until it has loaded completely."""
     page.goto(address)
     page.get_by_role("button", name="Stop", exact=True).wait_for()
 
 
 def take_picture(page: Page, path: Path) -> None:
-    """Write what the browser shows as .png, without the notes that it is drawn without a graphics card."""
+    """Save what the browser shows as .png, without the notes about software rendering."""
     for note in page.locator(".mantine-Notification-closeButton").all():
         note.click()
-    page.mouse.move(1, 1)  # else a hint may be shown
+    page.mouse.move(1, 1)  # otherwise a tooltip may be visible
     page.wait_for_timeout(500)
     with atomic_file(path) as partial:
         page.screenshot(path=partial, type="png")

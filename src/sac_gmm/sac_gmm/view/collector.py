@@ -1,4 +1,4 @@
-"""Gathers what a source hears, piece by piece, into snapshots; keeps no more than can be looked at."""
+"""Gathers what a source reports, piece by piece, into snapshots; keeps no more than can be displayed."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from numpy.typing import ArrayLike
 
 from sac_gmm.view.snapshot import Array, EpisodeRow, Picture, Rollout, Snapshot, Ticks
 
-_PATH_POINTS = 600  # then every other one is left out
-_STEP_M = 0.001  # a tip that moved less has not moved
+_PATH_POINTS = 600  # beyond this, every other point is dropped
+_STEP_M = 0.001  # a smaller movement of the tip is ignored
 _ROLLOUTS = 10
 _TICKS = 600
 _EPISODES = 20_000
 
 
 class Collector:
-    """May be filled by one thread and read by another."""
+    """Collects fields of a snapshot; one thread may write while another reads."""
 
     def __init__(self, **known: Any) -> None:
         self._lock = threading.Lock()
@@ -48,13 +48,13 @@ class Collector:
                 del self._path[1::2]
 
     def begin_episode(self) -> None:
-        """The path of the tip begins anew."""
+        """Start a new path of the tip."""
         with self._lock:
             self._path.clear()
             self._path_changed = True
 
     def end_episode(self, success: bool) -> None:
-        """The path of the tip becomes a rollout."""
+        """Turn the path of the tip into a rollout."""
         with self._lock:
             target = self._now.target_m
             if target is not None and len(self._path) > 1:
@@ -64,26 +64,26 @@ class Collector:
             self._path_changed = True
 
     def add_episodes(self, *rows: EpisodeRow) -> None:
-        """Episodes that have ended, in their order."""
+        """Add episodes that have ended, in order."""
         if rows:
             with self._lock:
                 self._episodes.extend(rows)
                 self._now = dataclasses.replace(self._now, episodes=tuple(self._episodes))
 
     def picture(self, sensor: str, title: str, rgb: Array) -> None:
-        """What a sensor sees, RGB (H, W, 3)."""
+        """Set the picture of a sensor, RGB (H, W, 3)."""
         with self._lock:
             pictures = {**self._now.pictures, sensor: Picture(title, rgb)}
             self._now = dataclasses.replace(self._now, pictures=pictures)
 
     def tick(self, time_s: float, compute_s: float, late_s: float) -> None:
-        """A control tick."""
+        """Add a control tick."""
         with self._lock:
             self._ticks.append((time_s, 1e3 * compute_s, 1e3 * late_s))
             self._ticks_changed = True
 
     def snapshot(self) -> Snapshot:
-        """What has been gathered so far."""
+        """Everything gathered so far."""
         with self._lock:
             if self._path_changed:
                 self._path_changed = False
@@ -95,5 +95,5 @@ class Collector:
 
 
 def workspace(low_m: ArrayLike, high_m: ArrayLike) -> Array:
-    """The corners of a box as a snapshot has them, (2, 3)."""
+    """The corners of a box in the form that a snapshot uses, (2, 3)."""
     return np.array([low_m, high_m], dtype=np.float64)

@@ -1,4 +1,4 @@
-"""Demonstrations as they are drawn."""
+"""Loads demonstrations for display."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from sac_gmm.demos import find_bags, read_demonstration
 from sac_gmm.view.snapshot import Array
 
 _MOST = 20
-_POINTS = 200  # of one demonstration
+_POINTS = 200  # points per demonstration
 
 
 def relative_paths(folder: Path | None) -> tuple[Array, ...]:
-    """The demonstrations in a folder of bags as paths (T, 3) relative to their targets; none where there is none.
+    """The demonstrations in a folder of bags as paths (T, 3) relative to their targets; empty if there are none.
 
     Raises:
         UserError: A bag in it cannot be read.

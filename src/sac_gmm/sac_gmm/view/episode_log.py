@@ -1,4 +1,4 @@
-"""The log of a run, as the live page shows it."""
+"""The episode log of a run, for the live page."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sac_gmm.view.snapshot import EpisodeRow
 
 
 class ShownLog:
-    """Follows `episodes.jsonl` of `sac-gmm train` or `sac-gmm demo`.
+    """Follows the `episodes.jsonl` of `sac-gmm train` or `sac-gmm demo`.
 
     Args:
         path: The file; it may appear later.
@@ -27,7 +27,7 @@ class ShownLog:
         self.rows: tuple[EpisodeRow, ...] = ()
 
     def read(self) -> bool:
-        """Read what was added since the last call; return whether `rows` has changed.
+        """Read what was added since the last call; return whether `rows` changed.
 
         Raises:
             UserError: The file is not a log of episodes.

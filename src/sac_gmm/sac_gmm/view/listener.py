@@ -19,7 +19,7 @@ from sac_gmm.perception.pictures import sensor_picture
 from sac_gmm.view.collector import Collector
 from sac_gmm.view.snapshot import Array, EpisodeRow, Status
 
-# Every topic that is read, by its relative name, with its type.
+# Every topic that is read: relative name and type.
 TOPICS = {
     "joint_states": "sensor_msgs/msg/JointState",
     "state/pose": "geometry_msgs/msg/PoseStamped",
@@ -37,9 +37,9 @@ TOPICS = {
 # Topics of which every message counts, because all matter or several publish there; of the others the newest is enough.
 WHOLE_STREAMS = ("joint_states", "state/pose", "episode_state", "/diagnostics")
 _MODES = ("base", "train", "evaluate")
-# States that a person asked for, or that are as they should be.
+# States that the user asked for, or that are normal.
 _NO_TROUBLE = (Reason.NONE, Reason.NO_EPISODE, Reason.PAUSED, Reason.STOPPED)
-# Which entries of the controller's statistics in /diagnostics are shown, and under which name.
+# The entries of the controller's statistics in /diagnostics that are shown, and their labels.
 _DIGEST = {
     "ticks": "control ticks",
     "ticks_on_time": "of these on time",
@@ -56,13 +56,13 @@ _DIGEST = {
 
 
 class Listener:
-    """Makes snapshots of messages.
+    """Turns messages into snapshots.
 
     Attributes:
         episode_running: Whether an episode is being reset or is running.
 
     Args:
-        collector: Takes in what they say.
+        collector: Receives the content of the messages.
         joint_names: Joints of the robot that is drawn, in the order of the snapshots.
     """
 
@@ -91,7 +91,7 @@ class Listener:
         }
 
     def take_in(self, topic: str, message: Any) -> None:
-        """A message of one of `TOPICS` has come."""
+        """Process a message of one of `TOPICS`."""
         self._handlers[topic](message)
 
     def _on_joints(self, message: Any) -> None:
@@ -135,7 +135,7 @@ class Listener:
             self._base_id = message.model_id
             fields["base"] = model
         elif message.model_id != self._base_id:
-            fields["base"] = None  # the one known is another skill's
+            fields["base"] = None  # the stored one belongs to another skill
         self._collector.change(**fields)
 
     def _on_status(self, message: Any) -> None:
@@ -179,14 +179,14 @@ class Listener:
             self._collector.picture(sensor, f"{sensor} camera", _rgb(message))
             return
         reading = _metres(message)
-        if sensor == "tactile":  # both fingers, one above the other
+        if sensor == "tactile":  # both fingers, stacked vertically
             reading = reading.reshape(2, -1, reading.shape[1])
         self._collector.picture(sensor, *sensor_picture(sensor, reading))
 
     def _on_diagnostics(self, message: Any) -> None:
         for status in message.status:
             values = {entry.key: entry.value for entry in status.values}
-            if "ticks_on_time" in values:  # the controller's
+            if "ticks_on_time" in values:  # from the controller
                 shown = tuple((name, values[key]) for key, name in _DIGEST.items() if values.get(key))
                 self._collector.change(timing=shown)
 
@@ -215,7 +215,7 @@ def _rgb(message: Any) -> Array:
     """
     channels = {"rgb8": 3, "bgr8": 3, "mono8": 1}.get(message.encoding)
     if channels is None:
-        raise UserError(f"pictures coded as {message.encoding} cannot be shown: publish rgb8, bgr8 or mono8")
+        raise UserError(f"pictures encoded as {message.encoding} cannot be shown: publish rgb8, bgr8 or mono8")
     rows = _bytes(message.data).reshape(message.height, message.step)
     picture = rows[:, : message.width * channels].reshape(message.height, message.width, channels)
     if channels == 1:
@@ -231,7 +231,7 @@ def _metres(message: Any) -> Array:
     """
     kinds = {"32FC1": ("f4", 1.0), "16UC1": ("u2", 1e-3)}
     if message.encoding not in kinds:
-        raise UserError(f"distances coded as {message.encoding} cannot be shown: publish 32FC1 or 16UC1")
+        raise UserError(f"distances encoded as {message.encoding} cannot be shown: publish 32FC1 or 16UC1")
     kind, metres = kinds[message.encoding]
     order = (">" if message.is_bigendian else "<") + kind
     values = np.frombuffer(message.data, dtype=order).reshape(message.height, -1)[:, : message.width]

@@ -17,24 +17,24 @@ from sac_gmm.view.scene import SkillScene
 from sac_gmm.view.snapshot import Source
 
 LOOPBACK = "127.0.0.1"
-_ROBOT_VIEW_M = (1.9, -1.6, 1.15), (0.33, 0.0, 0.38)  # where the camera is, and what it looks at
+_ROBOT_VIEW_M = (1.9, -1.6, 1.15), (0.33, 0.0, 0.38)  # camera position, and the point it looks at
 _FIELD_OF_VIEW_RAD = 0.7
 _PANEL_PX = 384
-_SKILL_VIEW_M = np.array([0.24, -0.44, 0.26])  # the camera, relative to the target
+_SKILL_VIEW_M = np.array([0.24, -0.44, 0.26])  # camera position relative to the target
 
 
 class LivePage:
     """Serves a source to browsers.
 
-    The browser loads everything from this server and nothing from elsewhere.
+    The browser loads everything from this server and nothing from anywhere else.
 
     Args:
-        source: What is shown.
-        host: Address to listen at. Everybody who can reach it can press the buttons.
-        port: To listen at.
+        source: The source to show.
+        host: Address to listen on. Everyone who can reach it can press the buttons.
+        port: Port to listen on.
 
     Raises:
-        UserError: The port is taken, or the address is not this machine's.
+        UserError: The port is taken, or the address does not belong to this machine.
     """
 
     def __init__(self, source: Source, host: str = LOOPBACK, port: int = 8080) -> None:
@@ -81,7 +81,7 @@ class LivePage:
             client.camera.position, client.camera.look_at = position, look_at
 
     def close(self) -> None:
-        """Close the page."""
+        """Shut the page down."""
         with contextlib.redirect_stdout(io.StringIO()):
             self._server.stop()
 
@@ -95,5 +95,5 @@ def _check_free(host: str, port: int) -> None:
     except (OSError, OverflowError) as error:
         text = getattr(error, "strerror", None) or str(error)
         raise UserError(
-            f"cannot listen at {host}, port {port} ({text}): another page may be open there; choose another --port"
+            f"cannot listen on {host}, port {port} ({text}): another page may be open there; choose another --port"
         ) from error

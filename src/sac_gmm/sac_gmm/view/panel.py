@@ -1,4 +1,4 @@
-"""What stands beside the scene: status, buttons, pictures, curves, tables."""
+"""The side panel of the page: status, buttons, pictures, curves, tables."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from sac_gmm.core.errors import UserError
 from sac_gmm.view.scene import LAYERS, SkillScene
 from sac_gmm.view.snapshot import Array, Controls, EpisodeRow, Picture, Snapshot, Status, Ticks
 
-LOST_S = 2.5  # without news from the robot
-_TEXT_S = 0.2  # between two changes of numbers that a person reads
+LOST_S = 2.5  # silence after which the robot counts as lost
+_TEXT_S = 0.2  # between two updates of text that people read
 _PICTURE_S = 0.2
 _PLOT_S = 1.0
 _BEAT_S = 1.0
-_PAGE_LOST_S = 4.0  # without a beat
-_WINDOW = 20  # episodes of the moving average
-_FEWEST = 5  # below that an average says nothing
-_ROWS = 12  # of the table of episodes
-_PICTURE_PX = (320, 180)  # what a picture is sent to fit in; a small one is enlarged so that its pixels can be seen
+_PAGE_LOST_S = 4.0  # silence after which the browser counts the page as lost
+_WINDOW = 20  # episodes in the moving average
+_FEWEST = 5  # with fewer, an average is meaningless
+_ROWS = 12  # rows in the table of episodes
+_PICTURE_PX = (320, 180)  # pictures are scaled to fit; a small one is enlarged so that its pixels are visible
 VIEWS = ("robot", "skill")
 _GREY, _GREEN, _AMBER, _RED = "#6b7280", "#1a7f37", "#b45309", "#b91c1c"
 _BLUE_LINE, _ORANGE_LINE, _GREEN_LINE = "#4682c8", "#d97706", "#1a7f37"
@@ -37,11 +37,11 @@ class Panel:
     """The page's side panel.
 
     Args:
-        gui: Of the page.
-        title: What is looked at.
-        controls: What the buttons do.
-        scene: Whose layers it shows and hides.
-        look: Called with a browser and the one of `VIEWS` from which it wants to look.
+        gui: The page's GUI.
+        title: Describes what is shown.
+        controls: The actions of the buttons.
+        scene: The scene whose layers can be hidden.
+        look: Called with a browser and the view (one of `VIEWS`) that it selects.
     """
 
     def __init__(
@@ -87,7 +87,7 @@ class Panel:
         self.show(Snapshot())
 
     def show(self, snapshot: Snapshot) -> None:
-        """Show what has changed, each kind no more often than it can be read."""
+        """Show what has changed, each kind no more often than people can read it."""
         now_s, before = time.monotonic(), self._shown
         if self._is_due("beat", now_s, _BEAT_S):
             self._page_lost.content = _page_lost_html(now_s)
@@ -96,12 +96,12 @@ class Panel:
             _put(self._status, _status_html(self._title, snapshot.status, lost_s))
             _put(self._numbers, _numbers_html(snapshot))
         scale = snapshot.status.speed_scale
-        if scale is not None and scale != before.status.speed_scale:  # by another hand, or the one found at the start
+        if scale is not None and scale != before.status.speed_scale:  # changed elsewhere, or the value at the start
             self._speed.value = scale
         if snapshot.pictures is not before.pictures and self._is_due("pictures", now_s, _PICTURE_S):
             self._show_pictures(before.pictures, snapshot.pictures)
         else:
-            snapshot = replace(snapshot, pictures=before.pictures)  # still to be shown
+            snapshot = replace(snapshot, pictures=before.pictures)  # still waiting to be shown
         if snapshot.episodes is not before.episodes:
             self._curve.data, self._curve.visible = _curve(snapshot.episodes), True
             _put(self._table, _table_html(snapshot.episodes))
@@ -148,12 +148,12 @@ class Panel:
         self._answer = gui.add_html("")
 
     def _on_speed(self, event: viser.GuiEvent) -> None:
-        if event.client is not None:  # a person moved it, not `show`
+        if event.client is not None:  # moved by the user, not by `show`
             speed = float(self._speed.value)
             self._ask("Speed", lambda: self._controls.set_speed(speed))
 
     def _ask(self, name: str, action: Callable[[], str]) -> None:
-        """Do what a button says; runs in a thread of its own."""
+        """Run the action of a button; runs in a separate thread."""
         try:
             text, colour = action(), _GREY
         except UserError as error:
@@ -196,10 +196,10 @@ def _line(label: str, colour: str) -> uplot.Series:
 
 
 def _status_html(title: str, status: Status, lost_s: float) -> str:
-    """State, reason and remedy; a lost connection before all else, since what is shown then is old."""
+    """State, reason and remedy; a lost connection comes first, because everything shown is then old."""
     if lost_s > LOST_S:
         head = f"connection lost: nothing heard for {lost_s:.0f} s"
-        body = "What is shown is old, and the buttons may reach nobody. Check that robot or simulation still run."
+        body = "What is shown is old, and the buttons may do nothing. Check that robot or simulation is still running."
         colour = _RED
     else:
         head, body = status.state, status.reason
@@ -213,8 +213,8 @@ def _status_html(title: str, status: Status, lost_s: float) -> str:
 
 
 def _page_lost_html(now_s: float) -> str:
-    """Shows itself when it is not replaced in time: the browser alone can say that it hears nothing any more."""
-    text = "<b>This page has lost its server.</b> What is shown is old, and the buttons reach nobody."
+    """A banner that appears unless it is replaced in time: only the browser can tell that it hears nothing any more."""
+    text = "<b>This page has lost its server.</b> What is shown is old, and the buttons do nothing."
     hidden = f"max-height:0;overflow:hidden;animation:page-lost 0s linear {_PAGE_LOST_S:g}s forwards"
     style = "<style>@keyframes page-lost{to{max-height:10em}}</style>"
     return f'{style}<div id="page-lost" data-beat="{now_s:.0f}" style="{hidden}">{_box(text, _RED)}</div>'
@@ -230,7 +230,7 @@ def _note(text: str) -> str:
 
 
 def _legend_html() -> str:
-    """The colours of the scene."""
+    """The colour legend of the scene."""
     swatch = (
         "display:inline-block;width:0.8em;height:0.8em;border-radius:2px;margin-right:0.5em;background:rgb({},{},{})"
     )
@@ -274,7 +274,7 @@ def _rows_html(rows: list[tuple[str, str]]) -> str:
 
 
 def _table_html(episodes: tuple[EpisodeRow, ...]) -> str:
-    """The last episodes, newest first."""
+    """The latest episodes, newest first."""
     style = f'style="text-align:left;font-weight:600;color:{_GREY};padding-right:0.9em"'
     head = "".join(f"<th {style}>{name}</th>" for name in ("episode", "what for", "seed", "outcome", "time"))
     rows = []
@@ -292,7 +292,7 @@ def _table_html(episodes: tuple[EpisodeRow, ...]) -> str:
 
 
 def _curve(episodes: tuple[EpisodeRow, ...]) -> tuple[Array, ...]:
-    """Success over the last episodes of the same kind, in percent, one line per kind; NaN where it is another's."""
+    """Success over the last episodes of the same kind, in percent, one line per kind; NaN for other kinds."""
     modes = np.array([row.mode for row in episodes])
     success = np.array([100.0 * row.success for row in episodes])
     lines = []
@@ -311,7 +311,7 @@ def _tick_data(ticks: Ticks) -> tuple[Array, ...]:
 
 
 def _to_size(rgb: Array) -> Array:
-    """A picture at the size at which it is sent."""
+    """Scale a picture to the size that is sent."""
     height, width = rgb.shape[:2]
     scale = min(_PICTURE_PX[0] / width, _PICTURE_PX[1] / height)
     way = cv2.INTER_NEAREST if scale > 1 else cv2.INTER_AREA

@@ -1,4 +1,4 @@
-"""The buttons of a source that plays something: halt it, go on, begin again, faster or slower."""
+"""The buttons of a source that plays something: pause, resume, restart, faster or slower."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from sac_gmm.view.snapshot import Snapshot
 
 
 class InterruptedPlaybackError(Exception):
-    """What is being played is to begin again, or to end."""
+    """What is being played should restart or end."""
 
 
 class Playback:
-    """Paces a thread that plays, and is what the page's buttons act on.
+    """Paces a thread that plays something, and carries out the page's buttons.
 
     Args:
-        what: What is played, in words.
+        what: What is played, in words; used in messages.
     """
 
     def __init__(self, what: str) -> None:
@@ -40,16 +40,16 @@ class Playback:
         return self._ended
 
     def begin(self) -> None:
-        """Something new begins to play."""
+        """Start playing something new."""
         with self._news:
             self._restart = False
             self._due_s = time.monotonic()
 
     def wait(self, dt_s: float) -> float:
-        """Wait until `dt_s` more have been played; how late that comes, s.
+        """Wait until `dt_s` more have been played; return how late that is, s.
 
         Raises:
-            InterruptedPlaybackError: It is to begin again, or to end.
+            InterruptedPlaybackError: It should restart or end.
         """
         with self._news:
             while not (self._restart or self._ended):
@@ -59,19 +59,19 @@ class Playback:
                     continue
                 left_s = self._due_s + dt_s / self.speed - time.monotonic()
                 if left_s <= 0.0:
-                    # What comes much too late is not made up for.
+                    # A long delay is not made up for.
                     self._due_s = max(self._due_s + dt_s / self.speed, time.monotonic() - 0.5)
                     return -left_s
                 self._news.wait(left_s)
             raise InterruptedPlaybackError
 
     def idle(self, timeout_s: float | None = None) -> None:
-        """Wait for `timeout_s` or for ever, unless it is to begin again or to end."""
+        """Wait for `timeout_s`, or forever, unless it should restart or end."""
         with self._news:
             self._news.wait_for(lambda: self._restart or self._ended, timeout_s)
 
     def marked(self, snapshot: Snapshot) -> Snapshot:
-        """The snapshot, whose status says so while what is played is halted."""
+        """The snapshot; while playback is halted, its status says so."""
         if self._halt_state is None or snapshot.status.state in ("ended", "failed"):
             return snapshot
         return replace(snapshot, status=replace(snapshot.status, state=self._halt_state, remedy="Resume goes on."))
@@ -79,7 +79,7 @@ class Playback:
     # The page's buttons ----------------------------------------------------------------------------------------
 
     def speed_range(self) -> tuple[float, float]:
-        """From a tenth of real time to eight times as fast."""
+        """From a tenth of real time to eight times real time."""
         return 0.1, 8.0
 
     def pause(self) -> str:
@@ -102,7 +102,7 @@ class Playback:
         return "from the start"
 
     def set_speed(self, speed: float) -> str:
-        """Play so many times as fast as real time."""
+        """Play at `speed` times real time."""
         with self._news:
             self.speed = speed
             self._news.notify_all()

@@ -1,4 +1,4 @@
-"""A robot in the scene, drawn from its description."""
+"""Draws a robot in the scene from its description."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _NO_COLOUR = (0.7, 0.7, 0.72, 1.0)
 
 
 class _Joint:
-    """A joint that moves, and the frame that moves with it."""
+    """A movable joint, and the frame that moves with it."""
 
     def __init__(self, frame: viser.FrameHandle, number: int, pose: Array, axis: Array, prismatic: bool) -> None:
         self.number = number
@@ -31,7 +31,7 @@ class _Joint:
         self._at = 0.0
 
     def move(self, to: float) -> None:
-        """Move it to a position, rad or m; what nobody could see is left undone."""
+        """Move it to a position, rad or m; invisibly small changes are skipped."""
         if abs(to - self._at) < _STILL:
             return
         self._at = to
@@ -42,12 +42,12 @@ class _Joint:
 
 
 class RobotModel:
-    """The visuals of a URDF. Each link is a frame below that of the link before it, so that only joints are moved.
+    """The visuals of a URDF. Each link's frame is a child of the previous link's, so that only joints are moved.
 
     Args:
-        scene: Where it is drawn, below `/robot`.
-        urdf: The description as text. Meshes are files; `package://` is looked for in `folder`.
-        folder: Where meshes with relative names are.
+        scene: The scene; the robot is drawn below `/robot`.
+        urdf: The description as text. Meshes are files; `package://` is resolved in `folder`.
+        folder: The folder for meshes with relative names.
 
     Raises:
         UserError: The description, or a mesh in it, cannot be read.
@@ -62,14 +62,14 @@ class RobotModel:
                 load_meshes=False,
                 build_collision_scene_graph=False,
             )
-        except Exception as error:  # parser and mesh readers raise what they like
+        except Exception as error:  # parser and mesh readers can raise anything
             raise UserError(f"the robot's description cannot be drawn: {error}") from error
         robot = self._urdf.robot
         self.joint_names: tuple[str, ...] = tuple(self._urdf.actuated_joint_names)
         self._colours = {material.name: material.color for material in robot.materials}
         joint_to = {joint.child: joint for joint in robot.joints}
         self._joints: list[_Joint] = []
-        self._visuals: list[tuple[Any, float | None]] = []  # and their opacity
+        self._visuals: list[tuple[Any, float | None]] = []  # with their opacities
         for link in robot.links:
             path = _path(link.name, joint_to)
             joint = joint_to.get(link.name)
@@ -82,13 +82,13 @@ class RobotModel:
                 self._draw(scene, f"{path}/visual_{number}", visual)
 
     def show(self, joints_rad: Array) -> None:
-        """Move it to joint positions (rad or m) in the order of `joint_names`; what is missing at the end stays."""
+        """Move it to joint positions (rad or m) in the order of `joint_names`; joints without a value stay."""
         for joint in self._joints:
             if joint.number < len(joints_rad):
                 joint.move(float(joints_rad[joint.number]))
 
     def see_through(self, wanted: bool) -> None:
-        """Draw it so that what is behind it can be seen, or as it is."""
+        """Make the robot translucent, or opaque again."""
         for handle, opacity in self._visuals:
             handle.opacity = _GHOST_OPACITY if wanted else opacity
 
@@ -130,7 +130,7 @@ class RobotModel:
 
 
 def _path(link: str, joint_to: dict[str, Any]) -> str:
-    """The name in the scene of a link: below that of the link before it, with which it moves."""
+    """The name of a link in the scene: below that of the previous link, with which it moves."""
     return f"{_path(joint_to[link].parent, joint_to)}/{link}" if link in joint_to else f"/robot/{link}"
 
 
@@ -139,7 +139,7 @@ def _wxyz(pose: Array) -> Array:
 
 
 def _without_collisions(urdf: str) -> bytes:
-    """What is not drawn need not be understood: capsules are not part of URDF, though PyBullet takes them."""
+    """Remove collision shapes, which are not drawn: PyBullet accepts capsules, but they are not part of URDF."""
     root = ElementTree.fromstring(urdf)
     for link in root.iter("link"):
         for collision in link.findall("collision"):
@@ -157,7 +157,7 @@ def joint_names(urdf: str) -> list[str]:
 
 
 def iiwa_urdf(task: str = "door") -> str:
-    """The simulated arm, shown by meshes, with what its gripper carries in a task.
+    """The simulated arm with meshes, and whatever its gripper carries in a task.
 
     Raises:
         UserError: There is no such task.

@@ -1,6 +1,6 @@
-"""A training run in its folder, without ROS: its log as it grows, and episodes of its newest policy.
+"""Shows a training run from its folder, without ROS: its growing log, and episodes of its newest policy.
 
-The run may be going on: lines that are added to the log appear, and a policy that is written anew is played next.
+The run may still be in progress: new lines in the log appear, and a newly written policy is played next.
 """
 
 from __future__ import annotations
@@ -30,28 +30,28 @@ from sac_gmm.view.playback import InterruptedPlaybackError, Playback
 from sac_gmm.view.robot import iiwa_urdf
 from sac_gmm.view.snapshot import EpisodeRow, Snapshot, Status
 
-if TYPE_CHECKING:  # they load torch, which takes seconds: the page opens first
+if TYPE_CHECKING:  # they load torch, which takes seconds, and the page should open first
     from sac_gmm.methods import Decoder, MacroEnv
     from sac_gmm.methods.episodes import Act
 
 State = dict[str, NDArray[np.float64]]
 
-_LOG_S = 0.5  # between two looks at the log
-_PICTURE_STEPS = 6  # control steps from picture to picture
-_AGAIN = 10  # the last episodes of the log are played in turn
+_LOG_S = 0.5  # between two reads of the log
+_PICTURE_STEPS = 6  # control steps per picture
+_AGAIN = 10  # number of the log's last episodes that are played in turn
 _REST_S = 1.5  # between two episodes
-_RATE_HZ = 30.0  # of control steps
+_RATE_HZ = 30.0  # control steps per second
 
 
 class RunSource:
-    """Plays and follows a run of `sac-gmm train` or `sac-gmm demo`.
+    """Follows a run of `sac-gmm train` or `sac-gmm demo`, and plays its episodes.
 
     Args:
-        folder: With `config.json`, `skill.npz`, `episodes.jsonl` and, once there is one, `policy.bin`.
-        demonstrations: Folder with one folder of bags per task; they are left out where it is missing.
+        folder: The run's `config.json`, `skill.npz`, `episodes.jsonl` and, once it exists, `policy.bin`.
+        demonstrations: Folder with one folder of bags per task; if missing, none are shown.
 
     Raises:
-        UserError: There is no run in the folder, or a file of it cannot be read.
+        UserError: The folder holds no run, or one of its files cannot be read.
     """
 
     def __init__(self, folder: Path, demonstrations: Path = Path("demos")) -> None:
@@ -75,17 +75,17 @@ class RunSource:
             episodes=self._log.rows,
         )
         self._base = base
-        self._stepped_s = 0.0  # when the last control step was over
+        self._stepped_s = 0.0  # end of the last control step
         self._threads = [threading.Thread(target=work, daemon=True) for work in (self._follow, self._play)]
         for thread in self._threads:
             thread.start()
 
     def snapshot(self) -> Snapshot:
-        """What there is to see now."""
+        """What is visible now."""
         return self.controls.marked(self._collector.snapshot())
 
     def close(self) -> None:
-        """Leave the simulation."""
+        """Close the simulation."""
         self.controls.close()
         for thread in self._threads:
             thread.join(5.0)
@@ -107,7 +107,7 @@ class RunSource:
         try:
             for row in self._episodes():
                 while not self._play_episode(row) and not self.controls.ended:
-                    pass  # it was asked for again
+                    pass  # a restart was requested
                 self.controls.idle(_REST_S / self.controls.speed)
         except UserError as error:
             self._tell(Status("failed", str(error), troubled=True))
@@ -116,7 +116,7 @@ class RunSource:
             self._tell(Status("failed", "the simulation has ended with an error; see the terminal", troubled=True))
 
     def _episodes(self) -> Iterator[EpisodeRow]:
-        """The newest of the log, then those before it, in turn; a newer one comes first."""
+        """The newest episode of the log, then the earlier ones in turn; a newer one comes first."""
         newest, turn = -1, 0
         while not self.controls.ended:
             rows = self._log.rows[-_AGAIN:] or (EpisodeRow(0, "base", 0, False),)
@@ -125,7 +125,7 @@ class RunSource:
             yield rows[-1 - turn]
 
     def _play_episode(self, row: EpisodeRow) -> bool:
-        """Play an episode again, with the newest policy; whether it was played to its end."""
+        """Play an episode again with the newest policy; return whether it was played to its end."""
         from sac_gmm.methods import run_episode
 
         env, policy, by = self._open_policy()
@@ -149,14 +149,14 @@ class RunSource:
         return True
 
     def _open_policy(self) -> tuple[MacroEnv, Act, str]:
-        """The simulation, the policy as it is now, and what to call it."""
+        """The simulation, the policy as it is now, and its name."""
         import torch
 
         from sac_gmm.methods import make_env, method, open_skill
         from sac_gmm.methods.episodes import still
         from sac_gmm.methods.registry import UNNAMED
 
-        torch.set_num_threads(1)  # a training run beside it wants its cores
+        torch.set_num_threads(1)  # leave the cores to a training run in progress
         options = dict(self._config.get("task_options", {}))
         if not (self._folder / "policy.bin").exists():
             chosen = method(method(self._config.get("skill", UNNAMED)).as_fitted)
@@ -169,10 +169,10 @@ class RunSource:
         return env, make_act(), f"policy after {found.about['episodes_trained']} training episodes"
 
     def _on_state(self, task: Task, decoder: Decoder, doing: str, state: State) -> None:
-        """A control step was taken: tell of it, and wait until it is time for the next one."""
+        """Report a control step, and wait until the next one is due."""
         compute_s = time.perf_counter() - self._stepped_s
         controls, collector = self.controls, self._collector
-        controller = getattr(decoder, "controller", None)  # a skill without a mixture has none
+        controller = getattr(decoder, "controller", None)  # a skill without a mixture has no controller
         fields: dict[str, Any] = {"joints_rad": state["joint_position_rad"].copy()}
         if task.elapsed_steps == 0:
             fields["target_m"], fields["true_target_m"] = state["target_m"].copy(), task.true_target_m.copy()

@@ -1,4 +1,4 @@
-"""What is drawn in space: the robot, the skill about its target, and the ways that were gone and are to come."""
+"""The 3-D scene: the robot, the skill around its target, and past and predicted paths."""
 
 from __future__ import annotations
 
@@ -14,32 +14,32 @@ from sac_gmm.view.robot import RobotModel
 from sac_gmm.view.snapshot import Array, Snapshot
 
 N_SIGMA = 2.0
-_PREVIEW_S = 8.0  # ahead of the tip
+_PREVIEW_S = 8.0  # prediction ahead of the tip
 _PREVIEW_STEP_S = 0.1
-_PREVIEW_PERIOD_S = 0.5  # it takes longer to compute than all the rest
+_PREVIEW_PERIOD_S = 0.5  # the preview takes longer to compute than everything else
 
 Colour = tuple[int, int, int]
-# What is drawn, in the order of the legend: its colour and its name.
+# What is drawn, in the order of the legend: colour and label.
 LAYERS: dict[str, tuple[Colour, str]] = {
     "base": ((70, 130, 200), f"skill as fitted, {N_SIGMA:g} σ"),
     "current": ((245, 140, 30), f"skill in force, {N_SIGMA:g} σ"),
     "demonstrations": ((90, 90, 105), "demonstrations"),
     "succeeded": ((40, 160, 60), "last episodes that succeeded"),
     "failed": ((205, 45, 45), "last episodes that failed"),
-    "path": ((20, 20, 20), "way gone in this episode"),
+    "path": ((20, 20, 20), "path in this episode"),
     "preview": ((245, 140, 30), "way ahead"),
     "target": ((200, 0, 160), "target as detected"),
-    "true_target": ((0, 165, 185), "target as it is (simulation)"),
+    "true_target": ((0, 165, 185), "true target (simulation)"),
     "workspace": ((150, 150, 150), "workspace of the tip"),
 }
 
 
 class SkillScene:
-    """Keeps the scene as the last snapshot has it; what is the same object as before is not drawn again.
+    """Keeps the scene in the state of the last snapshot; an object identical to the previous one is not redrawn.
 
     Args:
-        scene: Of the page.
-        urdf: The robot.
+        scene: The page's scene.
+        urdf: The robot's description.
     """
 
     def __init__(self, scene: viser.SceneApi, urdf: str) -> None:
@@ -54,11 +54,11 @@ class SkillScene:
         scene.configure_default_lights(cast_shadow=False)
         scene.add_grid("/floor", 4.0, 4.0, cell_size=0.1, section_size=0.5, position=(0.0, 0.0, -0.001))
         self._robot = RobotModel(scene, urdf)
-        # All that a skill says is relative to the target, so it hangs below it and moves with it.
+        # Everything about a skill is relative to the target, so it is attached to the target and moves with it.
         self._at_target = scene.add_frame("/at_target", show_axes=False, visible=False)
 
     def see_through_robot(self, wanted: bool) -> None:
-        """Draw the robot so that the skill behind it can be seen."""
+        """Make the robot translucent, so that the skill behind it is visible."""
         self._robot.see_through(wanted)
 
     def hide(self, layer: str, hidden: bool) -> None:
@@ -95,7 +95,7 @@ class SkillScene:
         self._preview()
 
     def _preview(self) -> None:
-        """The way ahead; where it begins moves with the tip, so it is drawn anew as long as the tip moves."""
+        """The predicted path. It starts at the tip, so it is redrawn as long as the tip moves."""
         now = self._shown
         given = (now.tip_m, now.target_m, now.current)
         if now.tip_m is None or now.target_m is None or now.current is None or time.monotonic() < self._preview_due_s:
@@ -163,7 +163,7 @@ class SkillScene:
 
 
 def _segments(paths: tuple[Array, ...]) -> Array:
-    """The pieces (N, 2, 3) that some paths (T, 3) are made of."""
+    """The segments (N, 2, 3) of some paths (T, 3)."""
     pieces = [np.stack((path[:-1], path[1:]), axis=1) for path in paths if len(path) > 1]
     return np.concatenate(pieces) if pieces else np.zeros((0, 2, 3))
 

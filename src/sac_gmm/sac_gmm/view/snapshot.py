@@ -1,4 +1,4 @@
-"""What there is to see at one moment, whichever source it comes from."""
+"""What is visible at one moment, whatever source it comes from."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True)
 class Status:
-    """What moves the arm, or why nothing does."""
+    """What moves the arm, or why it does not move."""
 
-    state: str  # in one word: active, paused, …
-    reason: str = ""  # why the arm is not being moved, or which limit shapes its motion
-    remedy: str = ""  # what a person can do about it
-    troubled: bool = False  # the reason is none that a person asked for
+    state: str  # one word: active, paused, …
+    reason: str = ""  # why the arm is not moving, or which limit shapes its motion
+    remedy: str = ""  # what the user can do about it
+    troubled: bool = False  # whether the reason is an unwanted one
     episode: str = ""  # the episode in a few words
     speed_m_s: float | None = None  # commanded
     speed_scale: float | None = None
-    version: int = 0  # of the model in force; 0 for the skill as fitted
+    version: int = 0  # of the active model; 0 for the fitted skill
 
 
 class Picture(NamedTuple):
     """What a camera or another sensor sees."""
 
-    title: str  # with the range and the unit of what is shown in colours
+    title: str  # with range and unit if colours encode values
     rgb: Array  # (H, W, 3)
 
 
@@ -48,7 +48,7 @@ class EpisodeRow:
 
 @dataclass(frozen=True)
 class Rollout:
-    """The way that the tip took in an episode, (T, 3), relative to the target as detected."""
+    """The path of the tip in an episode, (T, 3), relative to the detected target."""
 
     path_m: Array
     success: bool
@@ -56,7 +56,7 @@ class Rollout:
 
 @dataclass(frozen=True)
 class Ticks:
-    """How long control ticks took: (T,) each, the newest last."""
+    """Durations of control ticks: (T,) each, newest last."""
 
     time_s: Array
     compute_ms: Array
@@ -65,66 +65,66 @@ class Ticks:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """All there is to see. What has not changed since the last snapshot is the same object as there.
+    """Everything there is to show. A part that has not changed is the same object as in the previous snapshot.
 
-    Positions are in metres, base frame; what a source does not know is None or empty.
+    Positions are in metres, base frame; unknown parts are None or empty.
     """
 
-    time_s: float | None = None  # by the robot's clock
-    heard_s: float | None = None  # by time.monotonic, when the source last heard of the robot; None: it needs no link
+    time_s: float | None = None  # on the robot's clock
+    heard_s: float | None = None  # time.monotonic when the source last heard from the robot; None: it needs no link
     joints_rad: Array | None = None
     tip_m: Array | None = None  # (3,)
     target_m: Array | None = None  # (3,), as detected
     true_target_m: Array | None = None  # (3,), where it really is; only a simulation knows
     workspace_m: Array | None = None  # (2, 3), lower and upper corner of the box that the tip stays in
-    base: SkillModel | None = None  # the skill as fitted
-    current: SkillModel | None = None  # the skill in force, relative to the target
-    path_m: Array = field(default_factory=lambda: np.zeros((0, 3)))  # of the tip in this episode
+    base: SkillModel | None = None  # the fitted skill
+    current: SkillModel | None = None  # the active skill, relative to the target
+    path_m: Array = field(default_factory=lambda: np.zeros((0, 3)))  # path of the tip in this episode
     rollouts: tuple[Rollout, ...] = ()
     demonstrations: tuple[Array, ...] = ()  # (T, 3) each, relative to the target
     pictures: Mapping[str, Picture] = field(default_factory=dict)  # by sensor
     episodes: tuple[EpisodeRow, ...] = ()
     status: Status = Status("waiting")
     ticks: Ticks | None = None
-    timing: tuple[tuple[str, str], ...] = ()  # a digest of all ticks: names with units, and values
+    timing: tuple[tuple[str, str], ...] = ()  # a summary of all ticks: labels with units, and values
 
 
 class Controls(Protocol):
-    """What the buttons do. Each answers in a sentence.
+    """The actions of the buttons. Each answers in a sentence.
 
     Raises:
-        UserError: What was asked for was refused, or nobody answered.
+        UserError: The request was refused, or nobody answered.
     """
 
     @property
     def names(self) -> Mapping[str, str]:
-        """What pause, resume, stop, reset and speed are for this source, one line each."""
+        """What pause, resume, stop, reset and speed mean for this source, one line each."""
 
     def speed_range(self) -> tuple[float, float]:
-        """The smallest and the largest speed that `set_speed` takes."""
+        """The smallest and the largest speed that `set_speed` accepts."""
 
     def pause(self) -> str:
-        """Halt; `resume` goes on."""
+        """Halt until `resume`."""
 
     def resume(self) -> str:
         """Go on."""
 
     def stop(self) -> str:
-        """Halt until told otherwise."""
+        """Halt until resumed explicitly."""
 
     def reset(self) -> str:
-        """Put everything back to the start of an episode."""
+        """Return everything to the start of an episode."""
 
     def set_speed(self, speed: float) -> str:
-        """Multiply the speed."""
+        """Set the speed factor."""
 
 
 class Source(Protocol):
-    """Where snapshots come from."""
+    """Provides snapshots."""
 
     @property
     def title(self) -> str:
-        """What is looked at."""
+        """Describes what is shown."""
 
     @property
     def urdf(self) -> str:
@@ -132,10 +132,10 @@ class Source(Protocol):
 
     @property
     def controls(self) -> Controls:
-        """What the buttons do."""
+        """The actions of the buttons."""
 
     def snapshot(self) -> Snapshot:
-        """What there is to see now; called often, so it must not wait."""
+        """What is visible now; called often, so it must not block."""
 
     def close(self) -> None:
-        """End what it has begun."""
+        """End what the source has started."""

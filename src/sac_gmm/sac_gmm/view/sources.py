@@ -1,4 +1,4 @@
-"""Finds out what a path is and opens it."""
+"""Determines what a path is, and opens it."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from sac_gmm.view.snapshot import Source
 
 
 def open_source(path: Path, demonstrations: Path = Path("demos"), skill: Path | None = None) -> Source:
-    """The source for the folder of a run or for a bag.
+    """Open the source for a run folder or a bag.
 
     Args:
-        path: The folder, or the bag.
+        path: The folder of the run, or the bag.
         demonstrations: Folder with one folder of bags per task.
-        skill: For a bag in which the skill was not recorded.
+        skill: The skill, for a bag that does not contain it.
 
     Raises:
-        UserError: It is neither, or cannot be read.
+        UserError: It is neither, or it cannot be read.
     """
     if not path.exists():
-        raise UserError(f"there is no {path}: give the folder of a run, a bag, or nothing for what runs over ROS 2")
+        raise UserError(f"{path} does not exist: give the folder of a run, a bag, or nothing for what runs over ROS 2")
     if (path / "config.json").exists():
         from sac_gmm.view.run_source import RunSource
 

@@ -3,8 +3,8 @@
     ros2 run sac_gmm_nodes discovery_probe --ros-args -p role:=answer
     ros2 run sac_gmm_nodes discovery_probe --ros-args -p role:=ask
 
-The one that asks sends small messages and some as large as a picture, one after the other, waits for each to come back,
-prints what it measured as one line of JSON, and ends. On two machines it tells whether they hear each other.
+The asking node sends small messages and some as large as a picture, one after another, and waits for each to come back.
+It prints its measurements as one line of JSON, and exits. Across two machines it shows whether they hear each other.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ from sac_gmm_nodes.common.node import BaseNode, run_node
 from sac_gmm_nodes.common.qos import RELIABLE
 
 SMALL_BYTES, LARGE_BYTES = 64, 640 * 480 * 3
-_SMALL, _LARGE = 20, 5  # how many of each
-_ANSWER_S = 1.0  # after which a message counts as lost
+_SMALL, _LARGE = 20, 5  # number of each
+_ANSWER_S = 1.0  # after this long, a message counts as lost
 
 
 class DiscoveryProbe(BaseNode):
-    """Asks, or answers."""
+    """Asks or answers, depending on its role."""
 
     def __init__(self) -> None:
         super().__init__("discovery_probe")
         self._asks = self.text("role", "answer", "whether it asks or answers", ("ask", "answer")) == "ask"
-        self._timeout_s = self.real("timeout_s", 10.0, 0.5, 600.0, "s", "for the other one to be found")
+        self._timeout_s = self.real("timeout_s", 10.0, 0.5, 600.0, "s", "time to find the other node")
         topics = ("~/question", "~/answer")
         said, heard = topics if self._asks else reversed(topics)
         self._said = self.create_publisher(UInt8MultiArray, said, RELIABLE)
@@ -39,7 +39,7 @@ class DiscoveryProbe(BaseNode):
         self._back: UInt8MultiArray | None = None
 
     def spin(self, executor: Executor) -> None:
-        """Answer until asked to stop; or ask, print, and end."""
+        """Answer until asked to stop; or ask, print, and exit."""
         if not self._asks:
             super().spin(executor)
             return
@@ -52,7 +52,7 @@ class DiscoveryProbe(BaseNode):
         return min(self._said.get_subscription_count(), self.count_publishers("~/answer"))
 
     def _ask(self, executor: Executor, size: int, number: int) -> float | None:
-        """Seconds until a message came back, None when it did not."""
+        """Seconds until a message came back; None if it did not."""
         self._back = None
         self._said.publish(UInt8MultiArray(data=array.array("B", [number]) * size))
         return self._wait(

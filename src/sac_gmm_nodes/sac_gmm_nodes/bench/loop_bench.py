@@ -2,9 +2,9 @@
 
     python -m sac_gmm_nodes.bench.loop_bench --seconds 20 --rates 100 250
 
-A robot in this process sends a state at every deadline and takes the commands that come back; the controller is a
-process of its own, and so is a learner that never rests. The peer is the same controller on an rclpy timer, its states
-through the executor, as such nodes are usually written.
+A robot in this process sends a state at every deadline and receives the commands. The controller runs in its own
+process, as does a learner that never rests. The peer is the same controller on an rclpy timer, with its states
+delivered by the executor, as such nodes are usually written.
 """
 
 from __future__ import annotations
@@ -52,12 +52,12 @@ _TIMER = "sac_gmm_nodes.bench.loop_bench"
 
 
 class TimerController(GmmController):
-    """The peer: ticks in an rclpy timer of the executor, which takes the states as well."""
+    """The peer: ticks in an rclpy timer of the executor, which also delivers the states."""
 
     states_by_executor = True
 
     def configure(self) -> None:
-        """Start the timer in place of the loop's thread."""
+        """Start the timer instead of the loop's thread."""
         super().configure()
         assert self._loop is not None and self._thread is not None
         self._loop.end()
@@ -71,19 +71,19 @@ class TimerController(GmmController):
         super().cleanup()
 
     def deactivate(self) -> None:
-        """Stop at once: a transition, in the executor too, cannot wait for ticks."""
+        """Stop at once: a transition, which also runs in the executor, cannot wait for ticks."""
         self._moving_allowed = False
         self._send_zero()
 
     def _on_timer(self) -> None:
-        # A timer that is late leaves deadlines out; those that it left out count as missed.
+        # A late timer skips deadlines; the skipped ones count as missed.
         passed_s = time.monotonic() - self._begun_s
         self._number = max(self._number + 1, int(passed_s / self._period_s))
         self._wall_tick(max(passed_s - self._number * self._period_s, 0.0))
 
 
 class _Robot:
-    """Sends states at absolute deadlines and notes when the command that answers each arrived."""
+    """Sends states at absolute deadlines, and notes when the command for each arrived."""
 
     def __init__(self, node: Node, rate_hz: float, priority: int) -> None:
         self._priority, self._logger = priority, node.get_logger()
@@ -119,7 +119,7 @@ class _Robot:
 
 
 def measure(rate_hz: float, module: str, model: Path, seconds: float, priority: int) -> dict[str, Any]:
-    """Run one controller for a while; times in milliseconds and microseconds.
+    """Run one controller for a while; return times in milliseconds and microseconds.
 
     Raises:
         UserError: The controller did not move the arm.
@@ -188,16 +188,16 @@ def _spin(executor: SingleThreadedExecutor, seconds: float, controller: subproce
     end_s = time.monotonic() + seconds
     while (left_s := end_s - time.monotonic()) > 0:
         if controller.poll() is not None:
-            raise UserError(f"the controller ended with exit code {controller.returncode}; its output is above")
+            raise UserError(f"the controller exited with code {controller.returncode}; its output is above")
         executor.spin_once(timeout_sec=left_s)
 
 
 def _ignore(_message: TwistStamped) -> None:
-    """Commands are taken by the robot's own loop."""
+    """Commands are received by the robot's own loop."""
 
 
 def _skill(path: Path) -> None:
-    """A skill of seven components in three dimensions, the size of a real one."""
+    """A skill of seven components in three dimensions: the size of a real one."""
     rng = np.random.default_rng(0)
     means = np.hstack([rng.normal(scale=0.1, size=(7, 3)), rng.normal(scale=0.05, size=(7, 3))])
     spread = rng.normal(size=(7, 6, 6)) * 0.05
@@ -207,7 +207,7 @@ def _skill(path: Path) -> None:
 
 @contextlib.contextmanager
 def _learner(wanted: bool) -> Iterator[None]:
-    """A learner at work without a pause, in a process of its own, started as the adapter starts it."""
+    """A learner that works without pause in its own process, started as the adapter starts it."""
     if not wanted:
         yield
         return
@@ -251,7 +251,7 @@ def learn() -> None:
 
 
 def main() -> int:
-    """Measure, or play one of the parts."""
+    """Measure, or run one of the other processes."""
     if os.environ.get("SAC_GMM_TIMER_CONTROLLER") and "--ros-args" in sys.argv:
         run_node(TimerController)
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
@@ -272,7 +272,7 @@ def main() -> int:
         _skill(model)
         for priority, rate_hz in itertools.product(options.priorities, options.rates):
             if priority and not realtime_allowed():
-                print(f"priority {priority} is left out: the system does not allow it", file=sys.stderr)
+                print(f"priority {priority} is skipped: the system does not allow it", file=sys.stderr)
                 continue
             ours = measure(rate_hz, _DEADLINE, model, options.seconds, priority)
             peer = measure(rate_hz, _TIMER, model, options.seconds, priority)

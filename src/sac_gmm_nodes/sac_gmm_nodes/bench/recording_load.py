@@ -27,23 +27,23 @@ from sac_gmm_nodes.common.node import BaseNode, run_node
 from sac_gmm_nodes.common.qos import LATCHED
 
 _PATIENCE_S = 30.0
-_DIFFERENT = 8  # pictures of each stream, sent in turn
-_ROBOT_STEPS = 4  # states of the robot between two pictures
-_SETTLE_S = 0.5  # for what is still under way when the last message has been sent
+_DIFFERENT = 8  # different pictures per stream, sent in turn
+_ROBOT_STEPS = 4  # robot states between two pictures
+_SETTLE_S = 0.5  # for messages still in transit after the last one was sent
 
 
 class RecordingLoad(BaseNode):
-    """Sends for some seconds, then ends."""
+    """Sends for some seconds, then exits."""
 
     def __init__(self) -> None:
         super().__init__("recording_load")
         self._seconds = self.real("seconds", 10.0, 0.5, 3600.0, "s", "how long to send")
-        self._rate_hz = self.real("rate_hz", 30.0, 1.0, 1000.0, "Hz", "of the pictures")
+        self._rate_hz = self.real("rate_hz", 30.0, 1.0, 1000.0, "Hz", "rate of the pictures")
         cameras = self.whole("cameras", 2, 0, 8, "each with a colour and a depth stream")
-        width = self.whole("width", 640, 8, 4096, "of the pictures in pixels")
-        height = self.whole("height", 480, 8, 4096, "of the pictures in pixels")
+        width = self.whole("width", 640, 8, 4096, "width of the pictures, px")
+        height = self.whole("height", 480, 8, 4096, "height of the pictures, px")
         reliable = self.flag("reliable", True, "offer the pictures reliably, as most drivers do")
-        self._path = self.text("path", "", "of the bag")
+        self._path = self.text("path", "", "path of the bag")
         self._result_file = Path(self.text("result_file", "", "where to write what was sent"))
         qos = QoSProfile(
             depth=10, reliability=ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT
@@ -64,7 +64,7 @@ class RecordingLoad(BaseNode):
         self._sent: Counter[str] = Counter()
 
     def spin(self, executor: Executor) -> None:
-        """Have it recorded."""
+        """Send everything while the recorder records."""
         everything = [self._pose, self._twist, self._joints, self._target, *(p for p, _ in self._pictures)]
         self._wait(executor, lambda: all(p.get_subscription_count() for p in everything), "the recorder")
         self._wait(executor, lambda: self._start.service_is_ready() and self._stop.service_is_ready(), "its services")
@@ -84,7 +84,7 @@ class RecordingLoad(BaseNode):
         self._result_file.write_text(json.dumps(result), encoding="utf-8")
 
     def _send_all(self) -> float:
-        """Send at absolute deadlines; returns by how much the latest was late."""
+        """Send at absolute deadlines; return the largest delay."""
         start_s, late_s, start_ns = time.monotonic(), 0.0, time.time_ns()
         for step in range(round(self._seconds * self._rate_hz * _ROBOT_STEPS)):
             due_s = start_s + step / (self._rate_hz * _ROBOT_STEPS)
@@ -92,7 +92,7 @@ class RecordingLoad(BaseNode):
             late_s = max(late_s, time.monotonic() - due_s)
             if self.stopping.is_set():
                 break
-            # The time it was due, so that the recorder's count of drops counts nothing else.
+            # The due time, so that the recorder's count of drops includes nothing else.
             stamp = header(stamp_of(start_ns + round(1e9 * (due_s - start_s))), "base")
             pose = PoseStamped(header=stamp)
             pose.pose.position.x = 0.1 * step / (self._rate_hz * _ROBOT_STEPS)
@@ -127,12 +127,12 @@ class RecordingLoad(BaseNode):
             if self.stopping.is_set():
                 raise KeyboardInterrupt
             if time.monotonic() > end_s:
-                raise UserError(f"{what} did not come within {_PATIENCE_S:g} s: is demo_recorder running?")
+                raise UserError(f"{what} did not arrive within {_PATIENCE_S:g} s: is demo_recorder running?")
             executor.spin_once(timeout_sec=0.05)
 
 
 def _pictures(rng: np.random.Generator, width: int, height: int, encoding: str, size: int) -> list[Image]:
-    """Pictures with a smooth scene and noise in the lowest bits, so that they compress as those of a camera do."""
+    """Pictures of a smooth scene with noise in the lowest bits, so that they compress like those of a camera."""
     y, x = np.mgrid[0:height, 0:width]
     pictures = []
     for i in range(_DIFFERENT):

@@ -1,4 +1,4 @@
-"""What nodes share. No node lives here.
+"""Code shared by nodes. No node lives here.
 
 Helpers: `node` (start, end, parameters), `lifecycle`, `qos`, `polling`, `pace`, `conversions`, `pictures`,
 `optional_messages`, `keyboard`, `early`.

@@ -20,33 +20,33 @@ from sac_gmm.models import GaussianMixture, SkillModel
 
 Array = NDArray[np.float64]
 _SECOND_NS = 1_000_000_000
-_PLAIN_CDR = b"\0\1\0\0"  # what the bytes of a message begin with
+_PLAIN_CDR = b"\0\1\0\0"  # the first bytes of every message
 _TWIST = struct.Struct("<4s6d")
-STAMP_TOLERANCE_NS = 1000  # stamps of a rate that does not divide a second are rounded
+STAMP_TOLERANCE_NS = 1000  # stamps are rounded if the rate does not divide a second
 
 
 def nanoseconds(stamp: Time) -> int:
-    """A stamp as one whole number, so that stamps can be compared and subtracted without rounding."""
+    """A stamp as one integer, so that stamps can be compared and subtracted without rounding."""
     return stamp.sec * _SECOND_NS + stamp.nanosec
 
 
 def stamp_of(nanoseconds_: int) -> Time:
-    """The stamp of a number of nanoseconds."""
+    """The stamp for a number of nanoseconds."""
     return Time(sec=nanoseconds_ // _SECOND_NS, nanosec=nanoseconds_ % _SECOND_NS)
 
 
 def reached(stamp_ns: int, end_ns: int) -> bool:
-    """Whether a stamp is at an end or past it, up to rounding."""
+    """Whether a stamp is at or past an end, up to rounding."""
     return stamp_ns >= end_ns - STAMP_TOLERANCE_NS
 
 
 def is_judged_in(episode_id: int, reward: Reward) -> bool:
-    """Whether a reward is of an episode. A judge that does not follow episodes says 0; then the stamp decides."""
+    """Whether a reward belongs to an episode. A judge that does not follow episodes says 0; then the stamp decides."""
     return reward.episode_id in (0, episode_id)
 
 
 def pays(reward: Reward, episode_id: int, start_ns: int) -> bool:
-    """Whether a reward says that the episode which began at `start_ns` has succeeded."""
+    """Whether a reward says that the episode that began at `start_ns` has succeeded."""
     of_this_episode = is_judged_in(episode_id, reward) and nanoseconds(reward.header.stamp) >= start_ns
     return bool(reward.valid and reward.success and of_this_episode)
 
@@ -57,20 +57,20 @@ def header(stamp: Time, frame_id: str = "") -> Header:
 
 
 def frame_objection(frame_id: str, base_frame: str, topic: str) -> str:
-    """Why the numbers of a topic cannot be taken for those of the base frame, with the remedy; empty where they can.
+    """Why a topic's numbers cannot be used as base-frame numbers, with the remedy; empty if they can.
 
-    An empty frame is as bad as a wrong one: it is not known where the arm would be driven.
+    An empty frame is as bad as a wrong one: nobody knows where the arm would be driven.
     """
     if frame_id == base_frame:
         return ""
     return (
-        f"{topic} is in the frame {frame_id!r}, not in the base frame {base_frame!r}: it is left out; "
+        f"{topic} is in the frame {frame_id!r}, not in the base frame {base_frame!r}: it is ignored; "
         f"transform it to {base_frame!r} where it is published, or set base_frame to the robot's own"
     )
 
 
 def doubles(values: NDArray[np.floating]) -> array.array:
-    """A numeric array as rclpy takes it without looking at every element."""
+    """A numeric array that rclpy accepts without checking every element."""
     return array.array("d", np.ascontiguousarray(values, dtype=np.float64).tobytes())
 
 
@@ -80,10 +80,10 @@ def point_array(point: Point | Vector3) -> Array:
 
 
 def read_pose(cdr: bytes) -> tuple[str, int, tuple[float, float, float]]:
-    """Frame, stamp in nanoseconds and position in metres of a serialised PoseStamped, without making the message of it.
+    """Read frame, stamp in nanoseconds and position in metres from a serialised PoseStamped, without deserialising it.
 
-    Plain CDR: four bytes that name the encoding, then stamp, frame_id and pose, each number aligned to its own size.
-    Any other encoding is left to the middleware.
+    Plain CDR: four bytes for the encoding, then stamp, frame_id and pose, each number aligned to its own size. Any
+    other encoding is left to the middleware.
     """
     if cdr[0] != 0 or cdr[1] > 1:
         message = deserialize_message(cdr, PoseStamped)
@@ -92,15 +92,15 @@ def read_pose(cdr: bytes) -> tuple[str, int, tuple[float, float, float]]:
     order = "<" if cdr[1] else ">"
     seconds, nanoseconds_, length = struct.unpack_from(f"{order}iII", cdr, 4)
     begin = 4 + -(-(12 + length) // 8) * 8
-    frame_id = cdr[16 : 15 + length].decode(errors="replace")  # a zero ends it
+    frame_id = cdr[16 : 15 + length].decode(errors="replace")  # zero-terminated
     return frame_id, seconds * _SECOND_NS + nanoseconds_, struct.unpack_from(f"{order}3d", cdr, begin)
 
 
 class TwistStampedBytes:
-    """Writes serialised TwistStamped messages of one frame, without making a message first.
+    """Serialises TwistStamped messages of one frame directly, without creating a message.
 
-    When the loop wakes up to send, the processor's caches are cold: filling a message and serialising it takes about
-    60 µs then. Plain little-endian CDR, which every middleware reads.
+    When the loop wakes up to send, the processor's caches are cold, and filling and serialising a message then takes
+    about 60 µs. This writes plain little-endian CDR, which every middleware reads.
     """
 
     def __init__(self, frame_id: str) -> None:
@@ -109,18 +109,18 @@ class TwistStampedBytes:
         self._layout = struct.Struct(f"<4siII{len(self._frame)}s{-before % 8}x6d")
 
     def __call__(self, twist: Array, stamp_ns: int) -> bytes:
-        """A twist (6,) [vx vy vz wx wy wz] with its stamp."""
+        """Serialise a twist (6,) [vx vy vz wx wy wz] with its stamp."""
         seconds, rest = divmod(stamp_ns, _SECOND_NS)
         return self._layout.pack(_PLAIN_CDR, seconds, rest, len(self._frame), self._frame, *twist.tolist())
 
 
 def twist_bytes(twist: Array) -> bytes:
-    """A serialised Twist (6,) [vx vy vz wx wy wz]; see `TwistStampedBytes`."""
+    """Serialise a Twist (6,) [vx vy vz wx wy wz]; see `TwistStampedBytes`."""
     return _TWIST.pack(_PLAIN_CDR, *twist.tolist())
 
 
 def twist_message(twist: Array, header_: Header) -> TwistStamped:
-    """A twist (6,) [vx vy vz wx wy wz]."""
+    """A message from a twist (6,) [vx vy vz wx wy wz]."""
     vx, vy, vz, wx, wy, wz = twist.tolist()
     return TwistStamped(
         header=header_, twist=Twist(linear=Vector3(x=vx, y=vy, z=vz), angular=Vector3(x=wx, y=wy, z=wz))
@@ -135,7 +135,7 @@ def twist_array(message: TwistStamped | Twist) -> Array:
 
 
 def pose_message(position: Array, quaternion_xyzw: Array, header_: Header) -> PoseStamped:
-    """A pose from a position (3,) and a quaternion (4,)."""
+    """A message from a position (3,) and a quaternion (4,)."""
     x, y, z = position.tolist()
     qx, qy, qz, qw = quaternion_xyzw.tolist()
     return PoseStamped(
@@ -144,7 +144,7 @@ def pose_message(position: Array, quaternion_xyzw: Array, header_: Header) -> Po
 
 
 def wrench_message(wrench: Array, header_: Header) -> WrenchStamped:
-    """A wrench (6,) [N, Nm]."""
+    """A message from a wrench (6,) [N, Nm]."""
     fx, fy, fz, tx, ty, tz = wrench.tolist()
     return WrenchStamped(
         header=header_, wrench=Wrench(force=Vector3(x=fx, y=fy, z=fz), torque=Vector3(x=tx, y=ty, z=tz))
@@ -158,12 +158,12 @@ def wrench_array(message: WrenchStamped) -> Array:
 
 
 def joint_message(names: list[str], positions: Array, header_: Header) -> JointState:
-    """Joint positions in radians."""
+    """A message from joint positions in radians."""
     return JointState(header=header_, name=names, position=doubles(positions))
 
 
 def model_message(model: SkillModel, model_id: str, version: int, header_: Header) -> MixtureModel:
-    """A skill in force; `model_id` is that of its base."""
+    """A message about the active skill; `model_id` is that of its base."""
     mixture = model.mixture
     return MixtureModel(
         header=header_,
@@ -181,10 +181,10 @@ def model_message(model: SkillModel, model_id: str, version: int, header_: Heade
 
 
 def model_of(message: MixtureModel) -> SkillModel:
-    """The skill that a message says is in force, without a certificate.
+    """The skill that a message reports as active, without a certificate.
 
     Raises:
-        UserError: The numbers do not make a skill.
+        UserError: The numbers do not form a skill.
     """
     k, d = message.n_components, message.state_dim
     try:
@@ -199,7 +199,7 @@ def model_of(message: MixtureModel) -> SkillModel:
 def update_message(
     model: SkillModel, model_id: str, base_version: int, new_version: int, episode_id: int, decision: int, stamp: Time
 ) -> MixtureUpdate:
-    """The proposal to put `model` in force as `new_version` of the skill `model_id`."""
+    """A proposal to activate `model` as `new_version` of the skill `model_id`."""
     mixture = model.mixture
     return MixtureUpdate(
         header=header(stamp),
@@ -217,7 +217,7 @@ def update_message(
 
 
 def update_of(message: MixtureUpdate) -> ModelUpdate:
-    """What the gate judges."""
+    """Convert a message to what the gate judges."""
     return ModelUpdate(
         model_id=message.model_id,
         base_version=message.base_version,

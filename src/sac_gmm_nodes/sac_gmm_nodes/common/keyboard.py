@@ -1,4 +1,4 @@
-"""Single key presses from the terminal that a node was started in; no node depends on them."""
+"""Single key presses from the terminal in which a node was started; no node depends on them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _POLL_S = 0.1
 
 
 class Keyboard:
-    """Collects the keys that are pressed; the terminal is as it was after `close`."""
+    """Collects pressed keys; `close` restores the terminal."""
 
     def __init__(self) -> None:
         self.keys: queue.SimpleQueue[str] = queue.SimpleQueue()
@@ -23,7 +23,7 @@ class Keyboard:
         self._thread: threading.Thread | None = None
 
     def start(self) -> bool:
-        """Begin to listen; false where there is no terminal, as under a launch file."""
+        """Start listening; false if there is no terminal, as under a launch file."""
         if not sys.stdin.isatty():
             return False
         self._before = termios.tcgetattr(sys.stdin)
@@ -44,7 +44,7 @@ class Keyboard:
         descriptor = sys.stdin.fileno()
         while not self._stopping.is_set():
             if select.select([descriptor], [], [], _POLL_S)[0]:
-                pressed = os.read(descriptor, 32)  # past Python's buffer, which `select` does not know of
+                pressed = os.read(descriptor, 32)  # bypasses Python's buffer, which `select` cannot see
                 if not pressed:
                     return
                 for key in pressed.decode(errors="ignore"):

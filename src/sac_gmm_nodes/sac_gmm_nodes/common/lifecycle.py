@@ -1,6 +1,6 @@
 """A lifecycle node whose transitions report what went wrong.
 
-rclpy's own swallows the exceptions of a transition, and ends the node on a transition that is not possible.
+rclpy's own class swallows exceptions in a transition, and terminates the node on an impossible one.
 """
 
 from __future__ import annotations
@@ -31,18 +31,18 @@ _SUCCESS = TransitionCallbackReturn.SUCCESS
 class ManagedNode(LifecycleNodeMixin, BaseNode):
     """A node that is configured, activated, deactivated and cleaned up from outside.
 
-    Override `configure`, `activate`, `deactivate` and `cleanup`. A `UserError` raised in one refuses the transition
-    with its sentence in the log; anything else is logged with its traceback, and the node is cleaned up.
+    Override `configure`, `activate`, `deactivate` and `cleanup`. A `UserError` raised in one of them refuses the
+    transition and is logged as one sentence; anything else is logged with its traceback, and the node is cleaned up.
 
     Attributes:
-        autostart: The parameter of that name; a node that has it set ends its constructor with `start_by_itself`.
+        autostart: The parameter of that name; if it is set, the node's constructor ends with `start_by_itself`.
     """
 
     def __init__(self, name: str) -> None:
         BaseNode.__init__(self, name)
         LifecycleNodeMixin.__init__(self)
         self.autostart = self.flag("autostart", False, "configure and activate without a lifecycle manager")
-        self._refusal = ""  # why the last transition did not happen
+        self._refusal = ""  # why the last transition failed
         asked = self._service_change_state.callback
         self._service_change_state.callback = self._never_raising(asked)
 
@@ -67,19 +67,19 @@ class ManagedNode(LifecycleNodeMixin, BaseNode):
                 raise UserError(self._refusal)
 
     def configure(self) -> None:
-        """Get ready: load, open, check."""
+        """Prepare: load, open, check."""
 
     def activate(self) -> None:
-        """Begin to act."""
+        """Start acting."""
 
     def deactivate(self) -> None:
         """Stop acting and leave everything at rest."""
 
     def cleanup(self) -> None:
-        """Undo `configure`. Called in any state but active, also when `configure` has only half succeeded."""
+        """Undo `configure`. Called in any state but active, also after a `configure` that failed half-way."""
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Configure; what had been begun is undone when it fails."""
+        """Configure; if that fails, undo what was done."""
         result = self._carry_out(self.configure)
         if result != _SUCCESS:
             self._carry_out(self.cleanup, keep_refusal=True)
@@ -104,7 +104,7 @@ class ManagedNode(LifecycleNodeMixin, BaseNode):
         return self._carry_out(self.cleanup)
 
     def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Back to the beginning after a bug in a transition."""
+        """Return to the unconfigured state after a bug in a transition."""
         if state.state_id == State.PRIMARY_STATE_ACTIVE:
             self._carry_out(self.deactivate, keep_refusal=True)
         return self._carry_out(self.cleanup, keep_refusal=True)
@@ -131,7 +131,7 @@ class ManagedNode(LifecycleNodeMixin, BaseNode):
             if wanted in possible or (not request.transition.label and asked_id in possible.values()):
                 try:
                     return asked(request, response)
-                except Exception as error:  # rclpy's own, of a private type
+                except Exception as error:  # rclpy's own error, of a private type
                     self.get_logger().error(f"{wanted} failed while {now}: {error}")
             else:
                 self.get_logger().error(f"{wanted} is not possible while {now}: possible are {', '.join(possible)}")

@@ -36,14 +36,14 @@ from sac_gmm_nodes.common.qos import RELIABLE
 
 Settings = TypeVar("Settings")
 
-_SPIN_S = 0.1  # longest time until the main thread notices a signal
+_SPIN_S = 0.1  # longest delay before the main thread notices a signal
 _HEARTBEAT_S = 0.5
 
 
 class Turn:
-    """Awaited in a coroutine callback, it lets the executor run what else is ready, for at most `_SPIN_S`.
+    """Awaited in a coroutine callback, it lets the executor run other ready callbacks for at most `_SPIN_S`.
 
-    The callback's group must be a reentrant one, else nothing else of that group runs until the callback has ended.
+    The callback's group must be reentrant; otherwise nothing else in that group runs until the callback has ended.
     """
 
     def __await__(self) -> Generator[None, None, None]:
@@ -51,12 +51,12 @@ class Turn:
 
 
 class BaseNode(Node):
-    """A node that ends cleanly: `stopping` is set on Ctrl-C, and `close` runs while publishing still works.
+    """A node that shuts down cleanly: `stopping` is set on Ctrl-C, and `close` runs while publishing still works.
 
-    It publishes a heartbeat as long as its callbacks run and `alive` is true.
+    It publishes a heartbeat while its callbacks run and `alive` is true.
     """
 
-    end_timeout_s = 8.0  # a node that takes longer prints where it hangs and is ended
+    end_timeout_s = 8.0  # a node that takes longer prints where it hangs and is terminated
 
     def __init__(self, name: str) -> None:
         super().__init__(name)
@@ -71,21 +71,21 @@ class BaseNode(Node):
 
     @property
     def alive(self) -> bool:
-        """Whether the node does its work; the heartbeat stops when it does not."""
+        """Whether the node does its work; otherwise the heartbeat stops."""
         return True
 
     @property
     def lifecycle_state(self) -> int:
-        """One of lifecycle_msgs/State; 0 for a node without a life cycle."""
+        """One of lifecycle_msgs/State; 0 for a node without a lifecycle."""
         return 0
 
     @property
     def name_below_root(self) -> str:
-        """Namespace and name, which tell two robots' nodes apart in the diagnostics."""
+        """Namespace and name, which distinguish the nodes of two robots in the diagnostics."""
         return self.get_fully_qualified_name().lstrip("/")
 
     def count_publishers(self, topic_name: str) -> int:
-        """How many publish on a topic, under the name it is remapped to; rclpy's own method ignores remapping."""
+        """The number of publishers on a topic under its remapped name; rclpy's own method ignores remapping."""
         return super().count_publishers(self.resolve_topic_name(topic_name))
 
     def _beat(self) -> None:
@@ -104,7 +104,7 @@ class BaseNode(Node):
             executor.spin_once(timeout_sec=_SPIN_S)
 
     def run_thread(self, target: Callable[[], None]) -> threading.Thread:
-        """Run `target` in a thread of its own; when it raises, its traceback is logged and the node ends.
+        """Run `target` in its own thread; if it raises, its traceback is logged and the node ends.
 
         `target` must return soon after `stopping` is set.
         """
@@ -123,15 +123,15 @@ class BaseNode(Node):
         return thread
 
     def join_threads(self, timeout_s: float = 5.0) -> None:
-        """Wait for the threads of `run_thread`."""
+        """Wait for the threads started with `run_thread`."""
         for thread in self._threads:
             thread.join(timeout_s)
 
     def close(self) -> None:
         """Leave everything at rest. Called once, after the last callback."""
 
-    # Parameters. Dynamic typing lets a person write 30 where 30.0 is meant. The range is checked here, because rclpy's
-    # own sentence does not name it well; the descriptor carries it for `ros2 param describe`.
+    # Parameters. Dynamic typing lets users write 30 where 30.0 is meant. The range is checked here, because rclpy's own
+    # message does not state it well; the descriptor carries it for `ros2 param describe`.
 
     def text(self, name: str, default: str, description: str, choices: Sequence[str] = ()) -> str:
         """Declare a text parameter and return its value.
@@ -147,7 +147,7 @@ class BaseNode(Node):
         return value
 
     def texts(self, name: str, default: Sequence[str], description: str) -> list[str]:
-        """Declare a parameter that is a list of texts and return its value; an empty text in it does not count."""
+        """Declare a parameter that is a list of texts and return its value; empty texts in it are ignored."""
         value = [entry for entry in self._given(name, list(default)) if entry is not None]  # rclpy reads [] as [None]
         if not all(isinstance(entry, str) for entry in value):
             raise UserError(f"parameter {name} = {value!r}: expected a list of texts")
@@ -189,7 +189,7 @@ class BaseNode(Node):
     ) -> float:
         """Declare a number parameter within [low, high] and return its value.
 
-        A `tunable` one may be set while the node runs; the node hears of that by itself.
+        A `tunable` parameter may be set while the node runs; the node handles the change itself.
         """
         value = self._given(name, default)
         wanted = f"{low:g} to {high:g} {unit}".rstrip()
@@ -200,12 +200,12 @@ class BaseNode(Node):
         return float(value)
 
     def settings(self, kind: type[Settings], without: Collection[str] = ()) -> Settings:
-        """Declare one parameter for each field of a settings class of `sac_gmm.control` and return it filled in.
+        """Declare one parameter per field of a settings class of `sac_gmm.control`; return an instance with the values.
 
-        Fields named in `without` are no parameters and keep their defaults.
+        Fields named in `without` are not declared and keep their defaults.
 
         Raises:
-            UserError: A value is out of its range.
+            UserError: A value is out of range.
         """
         fields = [field for field in dataclasses.fields(kind) if field.name not in without]  # type: ignore[arg-type]
         values: dict[str, Any] = {}
@@ -236,7 +236,7 @@ class BaseNode(Node):
         """
         for name in self._parameter_overrides:
             if not self.has_parameter(name) and not name.startswith("qos_overrides."):
-                raise UserError(f"there is no parameter {name}: see the node's file in config/ for those there are")
+                raise UserError(f"there is no parameter {name}: see the node's file in config/ for the valid ones")
 
     def _as_declared(self, parameters: list[Parameter]) -> list[Parameter]:
         """What `ros2 param set` asks for: a number written as 1 stays a real one where one was declared."""
@@ -302,15 +302,15 @@ def run_node(factory: Callable[[], BaseNode]) -> None:
 
 
 def _init() -> None:
-    """Start ROS 2 with the arguments of the command line.
+    """Start ROS 2 with the command-line arguments.
 
     Raises:
-        UserError: One of them, or a parameter file that it names, cannot be used.
+        UserError: An argument, or a parameter file that it names, is unusable.
     """
     try:
         rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
-    except RuntimeError as error:  # RCLError, which rclpy does not hand out
-        said = re.sub(r",? at /\S+:\d+", "", " ".join(str(error).split()))  # places in the sources of rcl
+    except RuntimeError as error:  # RCLError, which rclpy does not export
+        said = re.sub(r",? at /\S+:\d+", "", " ".join(str(error).split()))  # source locations in rcl
         mend = shell_to_blame(error) or (
             "mend what comes after --ros-args; a parameter file must be there and be YAML, without tabs"
         )
@@ -321,7 +321,7 @@ def _stop_on_signals(node: BaseNode) -> None:
     def stop(number: int, _frame: Any) -> None:
         node.stopping.set()
         faulthandler.dump_traceback_later(node.end_timeout_s, exit=True)
-        signal.signal(number, signal.SIG_DFL)  # asked twice, it ends at once
+        signal.signal(number, signal.SIG_DFL)  # a second signal ends it at once
 
     signal.signal(signal.SIGINT, stop)
     signal.signal(signal.SIGTERM, stop)

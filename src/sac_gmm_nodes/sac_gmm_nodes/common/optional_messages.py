@@ -9,7 +9,7 @@ from sac_gmm.core.errors import UserError
 
 
 def message_type(kind: str) -> Any:
-    """The class of a message type such as sensor_msgs/msg/Image.
+    """The class of a message type, for example sensor_msgs/msg/Image.
 
     Raises:
         UserError: It is not installed.
@@ -22,14 +22,14 @@ def message_type(kind: str) -> Any:
 
 
 def _optional(kind: str) -> Any:
-    """The class of a message type; None where its package is not installed."""
+    """The class of a message type; None if its package is not installed."""
     try:
         return message_type(kind)
     except UserError:
         return None
 
 
-# Of a robot's machine; other machines may lack them.
+# Installed on a robot's machine; other machines may lack them.
 LBRState = _optional("lbr_fri_idl/msg/LBRState")
 LBRJointPositionCommand = _optional("lbr_fri_idl/msg/LBRJointPositionCommand")
 TFMessage = _optional("tf2_msgs/msg/TFMessage")

@@ -1,7 +1,7 @@
-"""The pace of a method: how often it decides, how its changes take over, and how it practises.
+"""The pace of a method: how often it decides, how its changes take over, and how it explores.
 
-The pace stands in the method's settings of a task and nowhere else. `sac_adapter` announces it on the latched topic
-`method_pace` before it is ready; controller, simulation and episode manager take it from there with a `PaceListener`.
+The pace is defined only in the method's settings for a task. `sac_adapter` announces it on the latched topic
+`method_pace` before it is ready; controller, simulation and episode manager receive it with a `PaceListener`.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ TOPIC = "method_pace"
 
 
 def decision_steps(pace: MethodPace, rate_hz: float) -> int:
-    """Control steps between two decisions at a control rate of `rate_hz`: the time between them is always the same."""
+    """Control steps between two decisions at a control rate of `rate_hz`; the time between them is always the same."""
     return max(1, round(pace.decision_interval / pace.control_rate_hz * rate_hz))
 
 
 class PaceListener:
-    """Keeps the last pace that an adapter has announced.
+    """Keeps the last announced pace.
 
     Attributes:
-        latest: The announcement; None while there was none.
+        latest: The announcement; None before the first.
 
     Args:
         node: The node that listens.
@@ -40,9 +40,9 @@ class PaceListener:
         self._subscription = node.create_subscription(MethodPace, TOPIC, self._on_pace, LATCHED)
 
     def catch_up(self) -> None:
-        """Take in an announcement that has arrived but not been delivered: topics overtake each other in an executor.
+        """Process an announcement that has arrived but is undelivered: topics overtake each other in an executor.
 
-        Call it in the main thread.
+        Call it from the main thread.
         """
         take_what_waits(self._subscription, 1)
 

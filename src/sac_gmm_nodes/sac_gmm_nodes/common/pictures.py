@@ -17,7 +17,7 @@ Array = NDArray[np.float64]
 
 
 def image_message(rgb: NDArray[np.uint8], header_: Header) -> Image:
-    """An RGB picture, shape (height, width, 3)."""
+    """A message from an RGB picture, shape (height, width, 3)."""
     height, width, channels = rgb.shape
     return Image(
         header=header_,
@@ -30,30 +30,30 @@ def image_message(rgb: NDArray[np.uint8], header_: Header) -> Image:
 
 
 def metres_message(metres: NDArray[np.float32], header_: Header) -> Image:
-    """A picture of distances in metres, shape (height, width)."""
+    """A message from a picture of distances in metres, shape (height, width)."""
     height, width = metres.shape
     data = array.array("B", np.ascontiguousarray(metres, dtype="<f4").tobytes())
     return Image(header=header_, height=height, width=width, encoding="32FC1", step=4 * width, data=data)
 
 
 def grey_message(grey: NDArray[np.uint8], header_: Header) -> Image:
-    """A grey picture, shape (height, width)."""
+    """A message from a grey picture, shape (height, width)."""
     height, width = grey.shape
     data = array.array("B", grey.tobytes())
     return Image(header=header_, height=height, width=width, encoding="mono8", step=width, data=data)
 
 
 def picture_array(message: Image) -> NDArray[np.uint8]:
-    """The picture of a message: RGB, shape (height, width, 3), or (height, width) where it is mono8.
+    """The picture of a message: RGB, shape (height, width, 3), or (height, width) for mono8.
 
     Raises:
-        UserError: The encoding is not supported, or the message holds fewer bytes than its size says.
+        UserError: The encoding is not supported, or the message holds fewer bytes than its size requires.
     """
     return image_array(message.data, message.height, message.width, message.step, message.encoding)
 
 
 def depth_array(message: Image) -> NDArray[np.float32]:
-    """The metres of a 32FC1 message, shape (height, width)."""
+    """The distances in a 32FC1 message, in metres, shape (height, width)."""
     order = ">f4" if message.is_bigendian else "<f4"
     rows = np.frombuffer(message.data, dtype=order).reshape(message.height, message.step // 4)
     return rows[:, : message.width].astype(np.float32)
@@ -62,7 +62,7 @@ def depth_array(message: Image) -> NDArray[np.float32]:
 def camera_info_message(
     matrix: Array, width: int, height: int, header_: Header, distortion: Array | None = None
 ) -> CameraInfo:
-    """Intrinsics of a pinhole camera: camera matrix (3, 3) and plumb_bob coefficients; without them it is ideal."""
+    """A pinhole camera's intrinsics as a message: matrix (3, 3) and plumb_bob coefficients; none for an ideal one."""
     return CameraInfo(
         header=header_,
         height=height,

@@ -13,7 +13,7 @@ _LOOK_S = 0.9  # between two looks at who publishes
 
 
 class Polled(CallbackGroup):
-    """Subscriptions that no executor touches, because a loop takes their messages itself with `take`."""
+    """Subscriptions that no executor touches, because a loop reads their messages with `take`."""
 
     def can_execute(self, entity: object) -> bool:
         """Never."""
@@ -24,16 +24,16 @@ class Polled(CallbackGroup):
         return False
 
     def ending_execution(self, entity: object) -> None:
-        """Nothing was begun."""
+        """Nothing to end."""
 
 
 def take(subscription: Subscription) -> list[tuple[Any, float]]:
-    """All messages that wait in a polled subscription, oldest first, with their arrival times by `time.monotonic`."""
+    """All waiting messages of a polled subscription, oldest first, with their arrival times by `time.monotonic`."""
     taken: list[tuple[Any, float]] = []
     with subscription.handle:
         while (found := subscription.handle.take_message(subscription.msg_type, subscription.raw)) is not None:
             message, info = found
-            # The middleware stamps with the system's clock, which may be set back or forth: hence the bounds.
+            # The middleware stamps with the system clock, which may jump: hence the bounds.
             waited_s = min(max((time.time_ns() - info["received_timestamp"]) * 1e-9, 0.0), 10.0)
             taken.append((message, time.monotonic() - waited_s))
     return taken

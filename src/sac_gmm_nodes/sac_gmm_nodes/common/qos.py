@@ -5,7 +5,7 @@ from __future__ import annotations
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 
 RELIABLE = QoSProfile(depth=10)
-EVERY = QoSProfile(depth=80)  # more than the control steps between two decisions, for a node that falls behind
+EVERY = QoSProfile(depth=80)  # more than the control steps between two decisions, for a node that lags behind
 _SHARED_DEPTH = 100  # what may come from others between two looks
 COMMAND = QoSProfile(depth=1)
 SENSOR = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
@@ -19,5 +19,5 @@ def shared(qos: QoSProfile) -> QoSProfile:
 
 
 def stream(reliable: bool) -> QoSProfile:
-    """The QoS of states and images: best effort and the latest only, or every one of them where `reliable`."""
+    """The QoS of states and images: best effort and only the latest, or every message if `reliable`."""
     return EVERY if reliable else SENSOR

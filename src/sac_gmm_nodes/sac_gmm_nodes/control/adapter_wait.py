@@ -8,13 +8,13 @@ from collections.abc import Callable
 
 from sac_gmm_nodes.common.node import BaseNode
 
-_REPEAT_S = 1.0  # at which the question is published again
-_ABSENT_S = 5.0  # wall time to wait for an adapter that is not there: it may be on its way back
-_SAID_AFTER_S = 10.0  # at which the log says that the adapter is waited for
+_REPEAT_S = 1.0  # period at which the request is published again
+_ABSENT_S = 5.0  # wall time to wait for an absent adapter: it may be restarting
+_SAID_AFTER_S = 10.0  # period at which the log reports the wait
 
 
 class AdapterWait:
-    """A bounded wait. An adapter that is there may take its time: it may be learning.
+    """A bounded wait for the adapter. One that is present may take its time: it may be learning.
 
     Attributes:
         waiting: Whether it waits now.
@@ -22,7 +22,7 @@ class AdapterWait:
     Args:
         node: The controller.
         news: Notified on every change.
-        timeout_s: Wall time to wait for an adapter that is there.
+        timeout_s: Wall time to wait for an adapter that is present.
     """
 
     def __init__(self, node: BaseNode, news: threading.Condition, timeout_s: float) -> None:
@@ -30,9 +30,9 @@ class AdapterWait:
         self.waiting = False
 
     def until(self, settled: Callable[[], bool], ask: Callable[[], None], what: str) -> bool:
-        """Wait until `settled()`; false, with a warning that names `what`, where the time is over before.
+        """Wait until `settled()`; on a timeout, log a warning that names `what` and return false.
 
-        `ask()` is called again and again: an adapter that the middleware has only just found missed it before.
+        `ask()` is called repeatedly: an adapter that was only just discovered has missed the earlier calls.
         """
         self.waiting = True
         try:
@@ -48,7 +48,7 @@ class AdapterWait:
             patience_s = self._timeout_s if there else min(self._timeout_s, _ABSENT_S)
             waited_s = time.monotonic() - begun_s
             if waited_s >= patience_s:
-                self._node.get_logger().warning(f"no {what} within {waited_s:.1f} s: going on without")
+                self._node.get_logger().warning(f"no {what} within {waited_s:.1f} s: continuing without")
                 return False
             if waited_s > _SAID_AFTER_S:
                 text = f"waiting for the adapter's {what} for {waited_s:.0f} s"

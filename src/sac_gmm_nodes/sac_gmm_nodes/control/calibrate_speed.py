@@ -1,11 +1,11 @@
-"""Measures how fast the arm goes when it is told to: strokes out and back along an axis, at several speeds.
+"""Measures how fast the arm moves when commanded: strokes out and back along an axis, at several speeds.
 
     ros2 launch sac_gmm_bringup calibrate_speed.launch.yaml move:=true
     sac-gmm up launch/calibrate_speed.launch.yaml simulate:=true move:=true deadman:=false out:=runs/speed
 
-Without `move` it only says where it would go. It keeps to the same limits and judges the robot as the controller does,
-and ends where the controller would wait for somebody's word, or for the deadman. It writes `speed.json` and
-`speed.png`, and names the `twist_gain` to set.
+Without `move` it only prints the planned motion. It respects the same limits and checks the robot as the controller
+does. It stops where the controller would wait for the operator or for the deadman. It writes `speed.json` and
+`speed.png`, and suggests a `twist_gain`.
 """
 
 from __future__ import annotations
@@ -30,23 +30,23 @@ from sac_gmm_nodes.control.deadman import Deadman
 from sac_gmm_nodes.control.joint_link import link_of
 from sac_gmm_nodes.control.robot_link import ArmReading
 
-_PAUSE_S = 0.3  # at rest between two strokes
-_READY_S = 60.0  # for the robot to be ready
+_PAUSE_S = 0.3  # rest between two strokes
+_READY_S = 60.0  # time for the robot to become ready
 _TELL_EVERY_S = 5.0
-_HEAL_S = 5.0  # for an objection that heals by itself
+_HEAL_S = 5.0  # time for an objection that clears by itself
 _HEALING = (Reason.STALE_STATE, Reason.POOR_CONNECTION, Reason.POOR_TRACKING)
 _AXES = {"x": 0, "y": 1, "z": 2}
 
 
 class CalibrateSpeed(BaseNode):
-    """The loop runs in a thread of its own; when it has ended, so does the node."""
+    """Runs its loop in a separate thread; when the loop ends, so does the node."""
 
     def __init__(self) -> None:
         super().__init__("calibrate_speed")
         self._rate_hz = self.real("rate_hz", 100.0, 30.0, 500.0, "Hz", "rate of the loop")
         frame = self.text("base_frame", "lbr_link_0", "frame of poses and twists")
-        self._axis = _AXES[self.text("axis", "z", "along which the arm moves, base frame", tuple(_AXES))]
-        self._move = self.flag("move", False, "whether the arm shall move; otherwise it is only said where to")
+        self._axis = _AXES[self.text("axis", "z", "axis of the motion, base frame", tuple(_AXES))]
+        self._move = self.flag("move", False, "whether the arm may move; otherwise its motion is only printed")
         self._deadman = Deadman(self)
         self._out = Path(self.text("out", "runs/speed", "folder of the results"))
         self._limits = self.settings(SafetyLimits)
@@ -57,9 +57,9 @@ class CalibrateSpeed(BaseNode):
         self.link = link_of(self, frame, SENSOR, None)
         joints = self.link.prepare(self._limits, 1 / self._rate_hz)
         self._pipeline = SafetyPipeline(self._limits, 1 / self._rate_hz, joints)
-        self._samples: list[tuple[float, float, float]] = []  # time, way commanded, position, along the axis
+        self._samples: list[tuple[float, float, float]] = []  # time, commanded displacement, position, along the axis
         self._way_m = 0.0
-        self._held: tuple[float, float] | None = None  # since when the last command is held, and its speed
+        self._held: tuple[float, float] | None = None  # start and speed of the command being held
         self._failure = ""
         self._velocity = np.zeros(3)
         self._loop = DeadlineLoop(1 / self._rate_hz, self._tick, lambda: None, lambda _: None)
@@ -68,10 +68,10 @@ class CalibrateSpeed(BaseNode):
         self.run_thread(self._run)
 
     def spin(self, executor: Executor) -> None:
-        """Run until the measurement is over; say what came of it.
+        """Run until the measurement is over; report the result.
 
         Raises:
-            UserError: The robot was not ready, or objected on the way.
+            UserError: The robot was not ready, or objected during the motion.
         """
         super().spin(executor)
         self.join_threads()
@@ -93,7 +93,7 @@ class CalibrateSpeed(BaseNode):
         self.stopping.set()
 
     def _tick(self, _late_s: float) -> None:
-        """One command; a failure, or Ctrl-C, brings the arm to rest within its limits and ends the measurement."""
+        """Send one command; on a failure or Ctrl-C, bring the arm to rest within its limits and end the measurement."""
         reading, now_s = self.link.poll(), time.monotonic()
         objection = Reason.NO_STATE if reading is None else self.link.hold(now_s)
         if reading is not None and not objection and now_s - reading.arrived_s > self._limits.state_timeout_s:
@@ -125,9 +125,9 @@ class CalibrateSpeed(BaseNode):
             self._loop.end()
 
     def _note(self, reading: ArmReading) -> None:
-        """Add up the way commanded, and put it beside the position of each new state.
+        """Integrate the commanded displacement, and record it with the position of each new state.
 
-        By the node's clock, so that a simulation that runs slow does not look like a slow arm.
+        Uses the node's clock, so that a slow simulation does not look like a slow arm.
         """
         now_s = self.get_clock().now().nanoseconds * 1e-9
         if self._held is not None:
@@ -139,9 +139,9 @@ class CalibrateSpeed(BaseNode):
             self._samples.append((stamp_s, self._way_m, float(reading.position_m[self._axis])))
 
     def _steps(self) -> Generator[np.ndarray, tuple[float, Any, Reason], None]:
-        """The measurement as a sequence: wait for the robot, then out and back at each speed.
+        """The measurement as a sequence: wait for the robot, then move out and back at each speed.
 
-        Takes the time, the newest reading and the objection to motion; gives the velocity to ask for.
+        It receives the time, the newest reading and the objection to motion, and yields the velocity to request.
         """
         rest = np.zeros(3)
         now_s, reading, objection = yield rest
@@ -160,7 +160,7 @@ class CalibrateSpeed(BaseNode):
             f"{', '.join(f'{speed:g}' for speed in self._speeds_m_s)} m/s"
         )
         if not self._move:
-            self.get_logger().info("nothing was moved: say move:=true when the way is free")
+            self.get_logger().info("nothing was moved: set move:=true when the path is clear")
             return
         for speed in self._speeds_m_s:
             for goal in (start + self._stroke_m, start):
@@ -173,7 +173,7 @@ class CalibrateSpeed(BaseNode):
                     if objection:
                         now_s, reading = yield from self._let_heal(now_s, objection)
                     if now_s > end_s:
-                        raise UserError("the arm does not get on: look for contact, a limit, or a much too low speed")
+                        raise UserError("the arm makes no progress: look for contact, a limit, or a much too low speed")
                 end_s = now_s + _PAUSE_S
                 while now_s < end_s or np.linalg.norm(self._velocity) > 0:
                     now_s, reading, objection = yield rest
@@ -181,7 +181,7 @@ class CalibrateSpeed(BaseNode):
                         now_s, reading = yield from self._let_heal(now_s, objection)
 
     def _check_box(self, start_m: np.ndarray) -> None:
-        """Where the arm slows down at the edge of the box, or goes no further, there is nothing to be measured."""
+        """Check the box: if the arm slows down or stops at its edge, there is nothing to measure."""
         limits, end_m = self._limits, start_m.copy()
         end_m[self._axis] += self._stroke_m
         low = np.array(limits.workspace_min_m) + limits.slow_down_band_m
@@ -189,7 +189,7 @@ class CalibrateSpeed(BaseNode):
         for where_m in (start_m, end_m):
             if (where_m < low).any() or (where_m > high).any():
                 raise UserError(
-                    f"the way from {_place(start_m)} to {_place(end_m)} is not inside the workspace box less its "
+                    f"the path from {_place(start_m)} to {_place(end_m)} is not inside the workspace box less its "
                     f"slow-down band, {_place(low)} to {_place(high)}: move the arm, take another axis or stroke_m, or "
                     "set the box in config/robot_arm.yaml"
                 )
@@ -197,7 +197,7 @@ class CalibrateSpeed(BaseNode):
     def _let_heal(
         self, now_s: float, objection: Reason
     ) -> Generator[np.ndarray, tuple[float, Any, Reason], tuple[float, Any]]:
-        """Rest until an objection that comes and goes with the load is gone; any other ends the measurement."""
+        """Rest until an objection that depends on the load has cleared; any other ends the measurement."""
         end_s, reading = now_s + _HEAL_S, None
         while objection:
             if objection not in _HEALING or now_s > end_s:

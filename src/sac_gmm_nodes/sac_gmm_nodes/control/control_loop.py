@@ -12,18 +12,18 @@ from collections.abc import Callable
 import numpy as np
 from rclpy.impl.rcutils_logger import RcutilsLogger
 
-_KEPT = 4096  # ticks that the percentiles are of
+_KEPT = 4096  # ticks that the percentiles cover
 ON_TIME_S = 0.002  # a tick that begins within this time of its deadline is on time
-_EARLY_S = 0.0005  # by which the loop wakes before a deadline, to rehearse the tick
-_EARLY_SHARE = 0.125  # of a period: the most that is spent on it
-_PHASE_S = 0.0007  # by which a state should have come before the tick that uses it
+_EARLY_S = 0.0005  # how long before a deadline the loop wakes to rehearse the tick
+_EARLY_SHARE = 0.125  # largest share of a period spent on that
+_PHASE_S = 0.0007  # how long before its tick a state should have arrived
 _PHASE_GAIN = 0.05
-_PHASE_REACH = 0.01  # of a period: the most by which one deadline is moved
+_PHASE_REACH = 0.01  # of a period: the largest shift of one deadline
 _MCL_CURRENT_AND_FUTURE = 3  # <sys/mman.h>
 
 
 class LoopStatistics:
-    """Lateness and computing times of a loop's ticks, in memory that is there from the start."""
+    """Lateness and computing times of a loop's ticks, in preallocated memory."""
 
     def __init__(self) -> None:
         self._late_s = np.zeros(_KEPT)
@@ -32,7 +32,7 @@ class LoopStatistics:
         self.on_time = 0
 
     def add(self, late_s: float, compute_s: float) -> None:
-        """Take in one tick."""
+        """Record one tick."""
         index = self.ticks % _KEPT
         self._late_s[index] = late_s
         self._compute_s[index] = compute_s
@@ -40,7 +40,7 @@ class LoopStatistics:
         self.ticks += 1
 
     def summary(self) -> dict[str, float]:
-        """Counts since the start; medians, percentiles and maxima of the last ticks."""
+        """Counts since the start; medians, percentiles and maxima of the recent ticks."""
         kept = min(self.ticks, _KEPT)
         if not kept:
             return {"ticks": 0}
@@ -58,24 +58,24 @@ class LoopStatistics:
 
 
 class DeadlineLoop:
-    """Calls `tick(late_s)` at absolute deadlines: a late tick does not make the next one late.
+    """Calls `tick(late_s)` at absolute deadlines: a late tick does not delay the next one.
 
-    Deadlines that have passed meanwhile are given up, not made up for: the limits of a tick hold for one period, and
-    many ticks in a row would do in no time what they allow in many periods.
+    Deadlines that have passed in the meantime are skipped, not made up for: a tick's limits hold for one period, and
+    many ticks in a row would do at once what they allow over many periods.
 
-    When the states come at the loop's own rate, the deadlines are moved, by at most a hundredth of a period at a time,
-    until each comes shortly after a state: the arm's clock is the master.
+    If the states arrive at the loop's own rate, the deadlines are shifted, by at most a hundredth of a period at a
+    time, until each comes shortly after a state: the arm's clock is the master.
 
-    Between two ticks other programs have the processor, and what a tick needs leaves its caches: the same tick would
-    take a fifth of the time a moment later. So the loop wakes half a millisecond early, rehearses, and does not sleep
-    again before the deadline. That also makes up for a system that wakes it late.
+    Between two ticks other programs use the processor, and the data of a tick leaves the caches: a moment later, the
+    same tick would take a fifth of the time. The loop therefore wakes half a millisecond early, rehearses, and does
+    not sleep again before the deadline. That also compensates for a system that wakes it late.
 
     Args:
-        period_s: Between two deadlines.
-        tick: The work; gets how long after its deadline it was called.
-        arrival: When the last state came, by `time.monotonic`; None before the first.
-        late: Called, seldom, when the loop has fallen so far behind that deadlines were given up.
-        rehearse: Goes the way of the next tick without doing anything.
+        period_s: Time between two deadlines.
+        tick: The work; receives its delay after the deadline.
+        arrival: Returns when the last state arrived, by `time.monotonic`; None before the first.
+        late: Called, rarely, when the loop has fallen so far behind that deadlines were skipped.
+        rehearse: Runs the code of the next tick without any effect.
     """
 
     def __init__(
@@ -93,7 +93,7 @@ class DeadlineLoop:
         self._ended = threading.Event()
 
     def end(self) -> None:
-        """Have `run` return after the tick in progress."""
+        """Make `run` return after the current tick."""
         self._ended.set()
 
     def run(self) -> None:
@@ -114,11 +114,11 @@ class DeadlineLoop:
             return
         time.sleep(max(left_s - self._early_s, 0.0))
         now_s, took_s = time.monotonic(), 0.0
-        while now_s + took_s < deadline_s:  # as long as another rehearsal is over before the deadline
+        while now_s + took_s < deadline_s:  # as long as another rehearsal fits in before the deadline
             self._rehearse()
             took_s, now_s = time.monotonic() - now_s, time.monotonic()
         while time.monotonic() < deadline_s:
-            pass  # sleeping would give the processor away
+            pass  # sleeping would release the processor
 
     def _phase_correction_s(self, deadline_s: float) -> float:
         arrived_s = self._arrival()
@@ -132,12 +132,12 @@ class DeadlineLoop:
 
 
 def without_missed(deadline_s: float, period_s: float) -> float:
-    """The deadline, moved on by the whole periods that have passed since: they are given up, not made up for."""
+    """The deadline, advanced by the whole periods that have passed since: they are skipped, not made up for."""
     return deadline_s + max((time.monotonic() - deadline_s) // period_s, 0.0) * period_s
 
 
 def realtime_allowed() -> bool:
-    """Whether the system lets this process have a real-time priority."""
+    """Whether the system grants this process a real-time priority."""
     before = os.sched_getscheduler(0), os.sched_getparam(0)
     try:
         os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
@@ -148,10 +148,10 @@ def realtime_allowed() -> bool:
 
 
 def claim_processor(priority: int, cores: list[int], lock_memory: bool, logger: RcutilsLogger) -> None:
-    """Give the calling thread a real-time priority and its own cores, and keep the process in memory, where allowed.
+    """Give the calling thread a real-time priority and its own cores, and lock the process in memory, if allowed.
 
-    The other threads get the priority below: they share Python's lock with the loop, and one that held it while
-    programs without any priority run would hold up the loop as well.
+    The other threads get the next lower priority: they share Python's lock with the loop, and if one that holds the
+    lock had to wait for ordinary programs, so would the loop.
     """
     if priority:
         try:

@@ -30,7 +30,7 @@ _LIFECYCLE = {
 
 
 class ControllerReports:
-    """The publishers, and the messages they reuse.
+    """The publishers, and the messages that they reuse.
 
     Args:
         node: The controller.
@@ -54,7 +54,7 @@ class ControllerReports:
         self._last_refusal = ""
 
     def publish_status(self, tick: Tick, stamp_ns: int) -> None:
-        """Publish `status`, the rest of which has been filled in, for one tick."""
+        """Publish `status`, which is otherwise filled in, for one tick."""
         self._ticked_s = time.monotonic()
         self._publish(self.status, tick, stamp_ns)
 
@@ -95,7 +95,7 @@ class ControllerReports:
         self._reasons.tell(lambda reason: words(reason, link))
 
     def publish_model(self, model: SkillModel, model_id: str, version: int, stamp_ns: int) -> None:
-        """Publish the model in force."""
+        """Publish the active model."""
         self.status.model_id = model_id
         self._model.publish(model_message(model, model_id, version, header(stamp_of(stamp_ns), self._frame_id)))
 

@@ -1,4 +1,4 @@
-"""The switch that a person holds while the arm may move: the topic `deadman`."""
+"""The switch that a person holds to let the arm move: the topic `deadman`."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from sac_gmm_nodes.common.qos import RELIABLE
 
 
 class Deadman:
-    """Held only while the topic says true, and says so often enough.
+    """Counts as held only while the topic says true, and says so often enough.
 
     Args:
-        node: The node that moves the arm; it gets the parameters.
+        node: The node that moves the arm; it receives the parameters.
     """
 
     def __init__(self, node: BaseNode) -> None:
         self._needed = node.flag("deadman", False, "move only while the topic deadman says true")
         self._timeout_s = node.real("deadman_timeout_s", 0.2, 0.02, 5.0, "s", "a deadman older than this is off")
-        self._held_s = -float("inf")  # when the last message came that said true
+        self._held_s = -float("inf")  # when the last message that said true arrived
         if self._needed:
             node.create_subscription(Bool, "deadman", self._on_message, RELIABLE)
 

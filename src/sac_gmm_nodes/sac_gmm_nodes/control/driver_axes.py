@@ -1,4 +1,4 @@
-"""In which axes an LBR's driver takes twists, as its own parameters say."""
+"""In which axes an LBR driver takes twists, according to its own parameters."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from rcl_interfaces.srv import GetParameters
 from sac_gmm.control import Reason
 from sac_gmm_nodes.common.node import BaseNode
 
-_ASK_S = 1.0  # between two questions: the driver may be restarted with another setting
+_ASK_S = 1.0  # between two queries: the driver may be restarted with another setting
 _TIP_FRAME = ("inv_jac_ctrl.twist_in_tip_frame", "twist_in_tip_frame")  # newer and older drivers
 
 
 class DriverAxes:
-    """Asks the driver, again and again. In the tip's axes, its default, the arm would move the wrong way.
+    """Queries the driver periodically. In tip axes, its default, the arm would move the wrong way.
 
     Attributes:
-        objection: Why the arm must not be moved; NONE once the driver has said that it takes base axes.
+        objection: Why the arm must not move; NONE once the driver has confirmed base axes.
 
     Args:
         node: The node that moves the arm.
-        prefix: Namespace of the driver's topics, with a slash at its end; empty for none.
+        prefix: Namespace of the driver's topics, with a trailing slash; empty for none.
     """
 
     def __init__(self, node: BaseNode, prefix: str) -> None:
@@ -34,9 +34,9 @@ class DriverAxes:
 
     def _ask(self) -> None:
         if not self._settings.service_is_ready():
-            self.objection = Reason.WRONG_DRIVER_SETTING  # another driver may take its place
+            self.objection = Reason.WRONG_DRIVER_SETTING  # another driver may take over
             self._logger.info(
-                f"waiting for {self._settings.srv_name} to say in which axes twists are taken",
+                f"waiting for {self._settings.srv_name} to report in which axes it takes twists",
                 throttle_duration_sec=5.0,
             )
             return
@@ -47,7 +47,7 @@ class DriverAxes:
             future.add_done_callback(partial(self._on_answer, answers))
 
     def _on_answer(self, answers: list[Any], future: Any) -> None:
-        """Judge when all names have been answered: only a driver that says false may be sent a twist."""
+        """Judge once all names have been answered: only a driver that says false may receive twists."""
         answers.append(future.result().values)
         if len(answers) < len(_TIP_FRAME):
             return

@@ -1,4 +1,4 @@
-"""The episode that a controller moves the arm in, as the episode manager announced it."""
+"""The episode in which a controller moves the arm, as announced by the episode manager."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from sac_gmm_interfaces.msg import EpisodeState
 
 from sac_gmm_nodes.common.conversions import nanoseconds, reached
 
-_OVERTIME_NS = 500_000_000  # past its time limit, in which the episode manager should have ended an episode
+_OVERTIME_NS = 500_000_000  # this long past its time limit, the episode manager should have ended an episode
 
 
 class Episode(NamedTuple):
@@ -17,20 +17,20 @@ class Episode(NamedTuple):
     number: int
     running: bool
     start_ns: int
-    end_ns: int  # when its time is over
+    end_ns: int  # when its time is up
 
     @classmethod
     def of(cls, message: EpisodeState) -> Episode:
-        """The episode of a message."""
+        """The episode in a message."""
         start_ns = nanoseconds(message.start_stamp)
         running = message.phase == EpisodeState.PHASE_RUNNING
         return cls(message.episode_id, running, start_ns, start_ns + round(message.time_limit_s * 1e9))
 
     @property
     def key(self) -> tuple[int, int]:
-        """What tells it from all others: an episode manager that was restarted counts from one again."""
+        """Identifies it uniquely: a restarted episode manager counts from one again."""
         return self.number, self.start_ns
 
     def runs_at(self, stamp_ns: int | None) -> bool:
-        """Whether it is running at the state with this stamp. It ends by itself where its manager is gone."""
+        """Whether it is running at the state with this stamp. It expires if its manager is gone."""
         return self.running and (stamp_ns is None or not reached(stamp_ns, self.end_ns + _OVERTIME_NS))

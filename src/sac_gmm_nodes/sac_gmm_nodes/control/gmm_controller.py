@@ -6,8 +6,8 @@ A lifecycle node: once configured it has loaded its skill and reports what it wo
 active. The loop runs in a thread of its own. On the wall clock it keeps absolute deadlines; in lock-step it ticks once
 for every new state of a running episode. Callbacks run in the main thread and only swap references.
 
-This file is long because loop and callbacks share those references: what can be told apart from them - the link to the
-arm, the deadline loop, requests, reports, the wait for the adapter - has a module of its own in this room.
+This file is long because loop and callbacks share those references. Whatever can be separated - the link to the arm,
+the deadline loop, requests, reports, the wait for the adapter - has its own module in this room.
 """
 
 from __future__ import annotations
@@ -57,17 +57,17 @@ from sac_gmm_nodes.control.joint_link import link_of
 from sac_gmm_nodes.control.motion_requests import MotionRequests
 from sac_gmm_nodes.control.robot_link import ArmReading
 
-_SWITCH_INTERVAL_S = 0.0002  # how long a callback may keep the loop's thread from running
-_COLLECT_S = 5.0  # between two collections of garbage, while no episode is running
+_SWITCH_INTERVAL_S = 0.0002  # how long a callback may delay the loop's thread
+_COLLECT_S = 5.0  # between two garbage collections, while no episode is running
 _TELL_S = 0.2  # between two looks at why the arm is held, for the log
-_STOP_S = 3.0  # for the arm to come to rest and the zero commands to be sent when the node is deactivated
-_STUCK_S = 2.0  # without a tick the loop hangs, and the heartbeat stops
+_STOP_S = 3.0  # for the arm to come to rest and the zero commands to be sent on deactivation
+_STUCK_S = 2.0  # without a tick for this long the loop hangs, and the heartbeat stops
 
 
 class GmmController(ManagedNode):
     """Parameters and topics around one `VelocityController` and one `UpdateGate`."""
 
-    states_by_executor = False  # if not, the loop takes them itself, right before it needs them
+    states_by_executor = False  # if false, the loop takes them itself, right before it needs them
 
     def __init__(self) -> None:
         super().__init__("gmm_controller")
@@ -88,17 +88,17 @@ class GmmController(ManagedNode):
         self._cores = self.wholes("cpu_affinity", (), 0, 1023, "cores that the loop may run on; empty for all")
         self._lock_memory = self.flag("lock_memory", False, "keep the process from being swapped out")
         self._limits = self.settings(SafetyLimits)
-        self._blend = self.settings(BlendSettings, without=("blend_s",))  # which the adapter announces
+        self._blend = self.settings(BlendSettings, without=("blend_s",))  # announced by the adapter
         self._bounds = self.settings(UpdateBounds)
         if not self._model_file:
             raise UserError("parameter model_file is empty: give the file of a skill, written by `sac-gmm fit`")
 
-        # What the callbacks hand to the loop. Each is one reference, replaced as a whole.
+        # What the callbacks pass to the loop. Each is one reference, replaced as a whole.
         self._news = threading.Condition()
         self._reading: ArmReading | None = None
         self._target: tuple[int, np.ndarray] | None = None  # stamp, position
         self._episode: Episode | None = None
-        self._answered: tuple[int, int] | None = None  # episode and decision of the last update answered
+        self._answered: tuple[int, int] | None = None  # episode and decision of the last answered update
         self._moving_allowed = False  # active
 
         # Owned by the loop while it runs.
@@ -111,10 +111,10 @@ class GmmController(ManagedNode):
         self._loop_ended = True
         self._statistics = LoopStatistics()
         self._ticked_s = 0.0
-        self._silent = True  # the last tick sent nothing
-        self._commanded = False  # something has been sent since the node was activated
+        self._silent = True  # whether the last tick sent nothing
+        self._commanded = False  # whether anything was sent since the node was activated
         self._episode_id = 0
-        self._begun: tuple[int, int] | None = None  # number and start of the episode last taken in
+        self._begun: tuple[int, int] | None = None  # number and start of the last processed episode
         self._running = False
         self._step = 0
         self._interval: int | None = None  # control steps between two decisions; None: nobody decides
@@ -155,7 +155,7 @@ class GmmController(ManagedNode):
             + ("lock-step" if self._lockstep else f"{self._rate_hz:g} Hz")
         )
         sys.setswitchinterval(_SWITCH_INTERVAL_S)
-        gc.disable()  # from here on it runs between episodes only, in the main thread
+        gc.disable()  # from now on it runs only between episodes, in the main thread
         gc.collect()
         gc.freeze()
         self._loop_ended = False
@@ -168,7 +168,7 @@ class GmmController(ManagedNode):
         self._thread = self.run_thread(self._lockstep_loop if self._loop is None else self._wall_loop)
 
     def activate(self) -> None:
-        """Let the arm be moved."""
+        """Allow the arm to move."""
         if self._controller is not None:
             self._controller.clear_fault()
         self.link.clear()
@@ -177,7 +177,7 @@ class GmmController(ManagedNode):
         self._notify()
 
     def deactivate(self) -> None:
-        """Bring the arm to rest within its limits, send the zero commands, then send nothing."""
+        """Bring the arm to rest within its limits, send the zero commands, then stay silent."""
         self._moving_allowed = False
         self._notify()
         end_s = time.monotonic() + _STOP_S
@@ -191,7 +191,7 @@ class GmmController(ManagedNode):
         self._send_zero()
 
     def cleanup(self) -> None:
-        """End the loop and forget the skill."""
+        """Stop the loop and unload the skill."""
         self._moving_allowed = False
         self._loop_ended = True
         if self._loop is not None:
@@ -203,7 +203,7 @@ class GmmController(ManagedNode):
         gc.enable()
 
     def close(self) -> None:
-        """Leave the arm at rest, end the loop."""
+        """Leave the arm at rest and stop the loop."""
         if self._moving_allowed:
             self.deactivate()
         self.cleanup()
@@ -211,7 +211,7 @@ class GmmController(ManagedNode):
 
     @property
     def alive(self) -> bool:
-        """Whether the loop, where there is one on the wall clock, keeps ticking."""
+        """Whether the loop, if there is one on the wall clock, keeps ticking."""
         return self._loop is None or self._loop_is_alive
 
     @property
@@ -219,7 +219,7 @@ class GmmController(ManagedNode):
         return time.monotonic() - self._ticked_s < _STUCK_S
 
     def _send_zero(self) -> None:
-        """Send a last zero command, if anything was sent: the topic may belong to another node by now."""
+        """Send a last zero command if anything was sent before: by now the topic may belong to another node."""
         if self._commanded:
             self.link.send(np.zeros(6), self._last_stamp_ns)
         self._commanded = False
@@ -241,7 +241,7 @@ class GmmController(ManagedNode):
         self.link.tell()
 
     def _rehearse(self) -> None:
-        """Do what a tick does, with a controller and a message that move nothing."""
+        """Run the code of a tick, with a controller and a message that move nothing."""
         reading, target = self.link.poll(), self._target
         if self._rehearsal is not None and reading is not None and target is not None:
             self._rehearsal.clear_fault()
@@ -261,8 +261,8 @@ class GmmController(ManagedNode):
     def _lockstep_loop(self) -> None:
         """Tick once for every new state of a running episode.
 
-        Before its tick a state gives way to another only when the scene is reset. That one is the next episode's: it
-        must not be answered with the model of this one.
+        A state without its tick is replaced by another only when the scene is reset. The new state belongs to the next
+        episode: it must not be answered with the present episode's model.
         """
         claim_processor(self._priority, self._cores, self._lock_memory, self.get_logger())
         while not self._loop_ended:
@@ -280,15 +280,15 @@ class GmmController(ManagedNode):
                 self._tick(reading, time.perf_counter(), late_s=0.0)
 
     def _state_is_new(self) -> bool:
-        """Whether a state of the running episode waits for its tick, with a target that belongs to that episode."""
+        """Whether a state of the running episode waits for its tick, with a target that belongs to the same episode."""
         episode, reading, target = self._episode, self._reading, self._target
         if not self._moving_allowed or episode is None or reading is None or target is None:
             return False
-        news = reading.stamp_ns != self._last_stamp_ns  # a simulation that was started again begins with earlier ones
+        news = reading.stamp_ns != self._last_stamp_ns  # a restarted simulation begins with earlier stamps
         return episode.running and news and min(reading.stamp_ns, target[0]) >= episode.start_ns
 
     def _follow_episode(self, moving: bool) -> None:
-        """Take in the start or the end of an episode."""
+        """Process the start or the end of an episode."""
         assert self._controller is not None
         running = self._running_episode()
         if running is not None and running.key != self._begun:
@@ -299,12 +299,12 @@ class GmmController(ManagedNode):
             self._answered = None
             self._controller.reset(moving=moving)
             self._take_pace()
-        elif self._interval is None:  # the first announcement changes nothing that is under way
+        elif self._interval is None:  # the first announcement changes nothing that is in progress
             self._take_pace()
         self._running = running is not None
 
     def _take_pace(self) -> None:
-        """Put the pace that the adapter has announced in force."""
+        """Apply the pace that the adapter has announced."""
         pace = self._pace.latest
         if pace is not None and self._controller is not None:
             self._interval = decision_steps(pace, self._rate_hz)
@@ -312,11 +312,11 @@ class GmmController(ManagedNode):
 
     @property
     def _decides(self) -> bool:
-        """Whether a decision is due on this step of the episode."""
+        """Whether a decision is due at this step of the episode."""
         return self._interval is not None and self._step % self._interval == 0
 
     def _running_episode(self) -> Episode | None:
-        """The episode that is running, as last heard."""
+        """The running episode, as last announced."""
         episode, reading = self._episode, self._reading
         stamp_ns = None if reading is None else reading.stamp_ns
         return episode if episode is not None and episode.runs_at(stamp_ns) else None
@@ -338,7 +338,7 @@ class GmmController(ManagedNode):
             return Reason.NO_TARGET
         if not running or episode is None:
             return Reason.NO_EPISODE
-        return Reason.NONE if target[0] >= episode.start_ns else Reason.NO_TARGET  # where it was in another episode
+        return Reason.NONE if target[0] >= episode.start_ns else Reason.NO_TARGET  # the target of another episode
 
     def _tick(self, reading: ArmReading | None, begun_s: float, late_s: float) -> None:
         controller, target = self._controller, self._target
@@ -367,7 +367,7 @@ class GmmController(ManagedNode):
             self._step += 1
 
     def _wait_for_pace(self) -> None:
-        """In lock-step: hold the tick until the adapter that is expected has announced its pace."""
+        """In lock-step: hold the tick until the expected adapter has announced its pace."""
         if self._expect_adapter and not self._adapter_missed:
             known = self._adapter_wait.until(
                 lambda: self._pace.latest is not None or self._out_of_step,
@@ -378,12 +378,12 @@ class GmmController(ManagedNode):
             self._take_pace()
 
     def _wait_for_adapter(self, reading: ArmReading | None) -> None:
-        """In lock-step: say that a decision is due and hold the tick until the adapter's update has been answered."""
+        """In lock-step: announce a due decision, and hold the tick until the adapter's update has been answered."""
         controller, episode = self._controller, self._episode
         if controller is None or reading is None or episode is None or self._requests.hold is not Reason.NONE:
             return
         if reached(reading.stamp_ns, episode.end_ns):
-            return  # nothing can follow the last state
+            return  # nothing follows the last state
         decision = (self._episode_id, self._decision)
         self._last_stamp_ns = reading.stamp_ns
 
@@ -401,7 +401,7 @@ class GmmController(ManagedNode):
 
     @property
     def _out_of_step(self) -> bool:
-        """Whether there is nothing more to wait for: the episode is over, or the node is to rest."""
+        """Whether there is nothing left to wait for: the episode is over, or the node should rest."""
         running = self._running_episode()
         over = running is None or running.key != self._begun
         return over or self._loop_ended or not self._moving_allowed
@@ -425,7 +425,7 @@ class GmmController(ManagedNode):
         objection = frame_objection(message.header.frame_id, self._base_frame, "target_pose")
         if objection:
             self.get_logger().error(objection, throttle_duration_sec=5.0)
-        # One in another frame takes the place of the one before all the same: that may be where nothing is any more.
+        # Even a target in another frame replaces the previous one, which may be out of date.
         self._target = None if objection else (nanoseconds(message.header.stamp), point_array(message.pose.position))
         self._notify()
 

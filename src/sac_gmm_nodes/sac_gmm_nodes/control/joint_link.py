@@ -1,8 +1,8 @@
 """The link to an arm that reports its joints: a KUKA LBR iiwa behind `lbr_fri_ros2_stack`, or any with joint states.
 
-The end-effector's pose comes from the joints and the robot's description (Pinocchio), or from TF. The pose is published
-as `state/pose`, and `wrench` with the same stamp, for the other nodes. `sac_gmm.control.lbr_state` judges the driver's
-own state.
+The end-effector's pose comes from the joints and the robot's description (Pinocchio), or from TF. It is published as
+`state/pose`, and `wrench` with the same stamp, for the other nodes. `sac_gmm.control.lbr_state` judges the driver's own
+state.
 """
 
 from __future__ import annotations
@@ -46,35 +46,33 @@ from sac_gmm_nodes.control.wrench_input import WrenchInput
 
 _FRAMES = QoSProfile(depth=100)
 _STATIC_FRAMES = QoSProfile(depth=100, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-_TIP = "the skill's tip"  # in the tree of frames
-_PAUSE_S = 0.5  # after so long without a command, joint positions restart from where the arm is
+_TIP = "the skill's tip"  # its name in the tree of frames
+_PAUSE_S = 0.5  # after this long without a command, joint positions restart from where the arm is
 
 
 @dataclass(frozen=True)
 class TipSettings:
-    """What the driver moves, and how it takes a twist."""
+    """The point that the driver moves, and how it takes a twist."""
 
     tip_offset_m: tuple[float, float, float] = number(
-        (0.0, 0.0, 0.0), -1.0, 1.0, "m", "from the tip frame's origin to the tip that the skill moves, in its axes"
+        (0.0, 0.0, 0.0), -1.0, 1.0, "m", "offset from the tip frame's origin to the tip that the skill moves"
     )
-    twist_gain: float = number(
-        1.0, 0.2, 4.0, "", "by which a twist is multiplied for the driver; calibrate_speed measures it"
-    )
+    twist_gain: float = number(1.0, 0.2, 4.0, "", "factor on twists for the driver; calibrate_speed measures it")
 
     def __post_init__(self) -> None:
         check_settings(self)
 
 
 class JointLink:
-    """Joints in, twists or joint positions out. All but the callbacks of timers runs in the loop's thread.
+    """Joints in, twists or joint positions out. Everything except timer callbacks runs in the loop's thread.
 
     Attributes:
-        guard: Of the joints, updated with every state; None until the robot's description is there.
+        guard: Guard of the joint limits, updated with every state; None until the robot's description has arrived.
 
     Args:
-        node: The controller; it gets this link's parameters.
+        node: The controller; it receives this link's parameters.
         frame_id: The base frame.
-        lbr: Whether an LBR's driver is there; otherwise joint states, and no driver state to check.
+        lbr: Whether the driver is an LBR's; otherwise joint states, without a driver state to check.
     """
 
     def __init__(self, node: BaseNode, frame_id: str, lbr: bool) -> None:
@@ -95,7 +93,7 @@ class JointLink:
         self._joint_settings = node.settings(JointSettings)
         self._judge = LbrJudge(node.settings(LbrSettings)) if lbr else None
         checked = node.flag("check_driver", lbr, "move only if the driver takes twists in base axes")
-        # Joint positions have no axes, and the controller that takes them has no such setting to be asked for.
+        # Joint positions have no axes, and their controller has no such setting to query.
         checked = checked and self._output == "twist"
         self._state: LbrState | None = None
         self.guard: JointGuard | None = None
@@ -108,16 +106,16 @@ class JointLink:
         self._repeats = False  # the last joint state was the one before, said again
         self._reason = Reason.NO_STATE if lbr else Reason.NONE
         self._described = ""
-        # Stamp, position, and the orientation where it is not that of the joints.
+        # Stamp, position, and the orientation if it does not follow from the joints.
         self._untold: tuple[int, np.ndarray, np.ndarray | None] | None = None
         self._limits: SafetyLimits | None = None
         self._dt_s = 0.0
         self._sent_s = -np.inf
 
         if lbr and LBRState is None:
-            raise UserError("robot is lbr, but lbr_fri_idl is not there: source the workspace of lbr_fri_ros2_stack")
+            raise UserError("robot is lbr, but lbr_fri_idl is missing: source the workspace of lbr_fri_ros2_stack")
         if self._source == "tf" and TFMessage is None:
-            raise UserError("pose_source is tf, but tf2_msgs is not installed: install it, or take joints")
+            raise UserError("pose_source is tf, but tf2_msgs is not installed: install it, or use joints")
         group = Polled()
         kind, topic = (LBRState, f"{prefix}state") if lbr else (JointState, f"{prefix}joint_states")
         # Others may publish on joint_states too, a gripper's driver for one.
@@ -145,7 +143,7 @@ class JointLink:
             kind, topic = Twist, f"{prefix}command/twist"
         elif self._output == "joint_position":
             if LBRJointPositionCommand is None:
-                raise UserError("command is joint_position, but lbr_fri_idl is not installed: take forward_position")
+                raise UserError("command is joint_position, but lbr_fri_idl is not installed: use forward_position")
             kind, topic = LBRJointPositionCommand, f"{prefix}command/joint_position"
         else:
             kind, topic = Float64MultiArray, f"{prefix}forward_position_controller/commands"
@@ -154,15 +152,15 @@ class JointLink:
         self._rehearsals = self._node.create_publisher(kind, "~/rehearsal", COMMAND)
 
     def prepare(self, limits: SafetyLimits, dt_s: float) -> JointLimiter:
-        """Called when the node is configured. What needs the robot's description is made when that is there.
+        """Called when the node is configured. What needs the robot's description is created when that arrives.
 
         Returns:
-            What the joints have to say about a velocity.
+            The limits that the joints put on a velocity.
 
         Raises:
-            UserError: urdf_file cannot be read, or does not fit the parameters.
+            UserError: urdf_file cannot be read, or does not match the parameters.
         """
-        # Loaded here and not in the loop, which would stand still for half a second.
+        # Loaded here rather than in the loop, which would block for half a second.
         import pinocchio  # noqa: F401
 
         import sac_gmm.control.joint_kernels  # noqa: F401
@@ -178,7 +176,7 @@ class JointLink:
         return self
 
     def share(self, velocity_m_s: np.ndarray, committed_m: np.ndarray | None = None) -> tuple[float, Limit]:
-        """What the joints allow of a velocity; nothing before they are known."""
+        """The share of a velocity that the joints allow; zero before they are known."""
         if self.guard is None or not self.guard.known:
             return (0.0, Limit.JOINT) if velocity_m_s.any() else (1.0, Limit.NONE)
         return self.guard.share(velocity_m_s, committed_m)
@@ -196,7 +194,7 @@ class JointLink:
         self._integrator = None if self._output == "twist" else JointIntegrator(self.guard, self._dt_s)
 
     def _look_for_description(self) -> None:
-        """Take in the robot's description when the driver publishes it; a bad one is told once, and nothing moves."""
+        """Process the robot's description when the driver publishes it; a bad one is reported once; the arm stays."""
         for message, _ in take(self._descriptions):
             self._described = message.data
             try:
@@ -208,7 +206,7 @@ class JointLink:
             self._node.get_logger().info(f"waiting for {topic}", throttle_duration_sec=5.0)
 
     def poll(self) -> ArmReading | None:
-        """The newest state; called by the loop, on every tick."""
+        """The newest state; called by the loop on every tick."""
         for subscription in self._transforms:
             for message, _ in take(subscription):
                 self._take_frames(message, static=subscription.topic_name.endswith("static"))
@@ -220,7 +218,7 @@ class JointLink:
         return self._reading
 
     def hold(self, now_s: float) -> Reason:
-        """Why the driver does not let the arm be moved now; called by the loop, on every tick."""
+        """Why the driver does not allow motion now; called by the loop on every tick."""
         return self._reason or (self._axes.objection if self._axes else Reason.NONE)
 
     def complaint(self, reason: Reason) -> str:
@@ -252,7 +250,7 @@ class JointLink:
             self._commands.publish(twist_bytes(self._tip.twist_gain * twist))
             return
         if self._integrator is None or self.guard is None or not self.guard.known:
-            return  # before the first state there is no position that could be commanded
+            return  # before the first state, the position to command is unknown
         now_s = time.monotonic()
         if now_s - self._sent_s > _PAUSE_S:
             self._integrator.forget()
@@ -272,7 +270,7 @@ class JointLink:
             self._rehearsals.publish(self._message)
 
     def tell(self) -> None:
-        """Publish the pose, and the wrench felt last, for those who learn from it; called when the tick is over."""
+        """Publish the pose and the last wrench, for nodes that learn from them; called after the tick."""
         if self._untold is None or self._kinematics is None:
             return
         (stamp_ns, position, orientation), self._untold = self._untold, None
@@ -296,16 +294,16 @@ class JointLink:
 
     @property
     def driver(self) -> str:
-        """What the driver says of itself, in words, for diagnostics."""
+        """The driver's state in words, for diagnostics."""
         return "" if self._state is None else self._state.text
 
     @property
     def twist_gain(self) -> float:
-        """By which a twist is multiplied for the driver; positions are commanded as they are."""
+        """Factor on twists for the driver; positions are commanded unchanged."""
         return self._tip.twist_gain if self._output == "twist" else 1.0
 
     def flush(self) -> None:
-        """Wait until the last command has been read: the node is about to end."""
+        """Wait until the last command has been read: the node is about to exit."""
         self._commands.wait_for_all_acked(Duration(seconds=1))
 
     # States ----------------------------------------------------------------------------------------------------
@@ -330,7 +328,7 @@ class JointLink:
         if self._judge is None:
             self._repeats = bool(stamp_ns) and stamp_ns == self._joints_ns
             if self._repeats:
-                return  # said again, it is as old as before
+                return  # a repeat is as old as the original
             self._joints_ns = stamp_ns
         known = bool(np.isfinite(joints).all())
         if known:
@@ -339,10 +337,10 @@ class JointLink:
         if self._source == "tf" and known:  # without joints their limits cannot be applied
             pose = self._frames.pose(self._frame_id, _TIP)
             if pose is None:
-                return  # the tree is not whole yet
+                return  # the tree is still incomplete
             position, orientation, stamp_ns = pose[0], pose[1], pose[2] or stamp_ns
             if self._reading is not None and stamp_ns == self._reading.stamp_ns:
-                return  # frames that do not move on are as old as before
+                return  # unchanged frames are as old as before
         self._reading = ArmReading(stamp_ns, arrived_s, position)
         self._untold = (stamp_ns, position, orientation) if np.isfinite(position).all() else None
 
@@ -358,21 +356,21 @@ class JointLink:
 
 
 def _ignore(_message: Any) -> None:
-    """A polled subscription has no callback."""
+    """Polled subscriptions have no callback."""
 
 
 def link_of(
     node: BaseNode, frame_id: str, qos: QoSProfile, deliver: Callable[[ArmReading], None] | None
 ) -> RobotLink | JointLink:
-    """The link that the parameter `robot` names; the arguments are those of `RobotLink`.
+    """Create the link that the parameter `robot` names; the arguments are those of `RobotLink`.
 
     Raises:
-        UserError: The link cannot be had with the packages installed, or not in lock-step.
+        UserError: The link needs packages that are not installed, or does not support lock-step.
     """
     choices = ("plain", "joints", "lbr")
     robot = node.text("robot", "plain", "how the arm is reached: plain topics, joint states, an LBR's driver", choices)
     if robot == "plain":
         return RobotLink(node, frame_id, qos, deliver)
     if deliver is not None:
-        raise UserError(f"robot = {robot} goes by the wall clock: set lockstep to false")
+        raise UserError(f"robot = {robot} runs on the wall clock: set lockstep to false")
     return JointLink(node, frame_id, lbr=robot == "lbr")

@@ -1,4 +1,4 @@
-"""What people ask of the controller while it runs: pause, stop, go back a version, and how fast the arm may move."""
+"""User requests to the running controller: pause, stop, go back a version, and the speed scale."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ class MotionRequests:
     """The services `~/pause`, `~/stop`, `~/roll_back` and the parameter `speed_scale`.
 
     Attributes:
-        hold: The reason to hold the arm that was asked for; NONE where nothing was.
+        hold: The requested reason to hold the arm; NONE if there is none.
         speed_scale: Factor on the speed.
 
     Args:
         node: The controller.
         go_on: Called when motion is allowed again.
-        roll_back: Goes back one version and gives its number; None where nothing is configured.
+        roll_back: Goes back one version and returns its number; None if nothing is configured.
         held: Why the arm is not moved now, and what to do about it; NONE where it is.
     """
 

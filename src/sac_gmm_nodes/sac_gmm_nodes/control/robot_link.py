@@ -23,22 +23,22 @@ class ArmReading(NamedTuple):
     """One state of the arm."""
 
     stamp_ns: int
-    arrived_s: float  # by time.monotonic; of the first message with this stamp: a repeated one is no newer
+    arrived_s: float  # by time.monotonic; of the first message with this stamp, as a repeated one is no newer
     position_m: np.ndarray  # of the end-effector, (3,), base frame
 
 
 class RobotLink:
-    """The plain topics.
+    """The link over plain topics.
 
     Attributes:
-        driver: The state of the arm's driver in words; empty, because there is none here.
+        driver: State of the arm's driver in words; empty, because there is none here.
         twist_gain: Factor on twists for the driver.
 
     Args:
         node: The controller.
         frame_id: The base frame.
-        qos: Of the states.
-        deliver: Called in the main thread for every new state; without it, the loop takes states with `poll`.
+        qos: QoS of the states.
+        deliver: Called in the main thread for every new state; if absent, the loop takes states with `poll`.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class RobotLink:
         self._bytes = TwistStampedBytes(frame_id)
 
     def prepare(self, limits: SafetyLimits, dt_s: float) -> JointLimiter | None:
-        """Called when the node is configured; gives the joints' limits, which are not known here."""
+        """Called when the node is configured; returns the joint limits, which are unknown here."""
         return None
 
     def complaint(self, reason: Reason) -> str:
@@ -80,33 +80,33 @@ class RobotLink:
         """Allow motion again after a stop."""
 
     def poll(self) -> ArmReading | None:
-        """The newest state; called by the loop, on every tick."""
+        """The newest state; called by the loop on every tick."""
         if self._deliver is None:
             for pose, arrived_s in take(self._poses):
                 self._take_in(*read_pose(pose), arrived_s)
         return self._reading
 
     def hold(self, now_s: float) -> Reason:
-        """Why the driver does not let the arm be moved now; called by the loop, on every tick."""
+        """Why the driver does not allow motion now; called by the loop on every tick."""
         return Reason.NONE
 
     def send(self, twist: np.ndarray, stamp_ns: int) -> None:
-        """Command a twist (6,), m/s and rad/s in base axes, as the answer to the state with this stamp."""
+        """Command a twist (6,), m/s and rad/s in base axes, in answer to the state with this stamp."""
         self._commands.publish(self._bytes(twist, stamp_ns))
 
     def rehearse(self, twist: np.ndarray) -> None:
         """Do what `send` does, on a topic without listeners; called by the loop shortly before a tick.
 
-        With its code in the processor's caches a publisher takes half the time.
+        With warm processor caches a publisher takes half the time.
         """
         if self._rehearsals is not None:
             self._rehearsals.publish(self._bytes(twist, 0))
 
     def tell(self) -> None:
-        """Called when a tick is over: there is nothing to publish beside the plain topics."""
+        """Called after a tick: there is nothing else to publish."""
 
     def flush(self) -> None:
-        """Wait until the last command has been read: the node is about to end."""
+        """Wait until the last command has been read: the node is about to exit."""
         self._commands.wait_for_all_acked(Duration(seconds=1))
 
     def _on_pose(self, message: PoseStamped) -> None:

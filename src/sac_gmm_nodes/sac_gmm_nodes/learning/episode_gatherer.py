@@ -1,7 +1,7 @@
-"""Puts the messages of several topics back into the order in which things happened, by their stamps.
+"""Puts messages of several topics back into the order in which things happened, by their stamps.
 
-Topics arrive in any order relative to each other. Whatever that order is, the same ticks go to the observer and the
-same observations come out, so that learning over ROS sees what learning in one process sees.
+Topics arrive in any order relative to each other. Whatever that order, the same ticks go to the observer and the same
+observations come out, so that learning over ROS sees exactly what learning in one process sees.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from sac_gmm.methods.sac_gmm import WindowObserver
 from sac_gmm.rl import Observation
 
-_KEPT_TARGETS = 10  # detections; of one episode the last ones matter
-_KEPT_TICKS = 1000  # states held while it is not yet known which episode they belong to
-_SET_BACK_NS = 1_000_000_000  # no topic lags so far behind another: the clock itself was set back
+_KEPT_TARGETS = 10  # detections; within an episode the last ones matter
+_KEPT_TICKS = 1000  # states kept until it is known which episode they belong to
+_SET_BACK_NS = 1_000_000_000  # no topic lags another by this much: the clock itself was set back
 
 
 @dataclass(frozen=True)
@@ -31,12 +31,12 @@ class Begin:
 
 @dataclass(frozen=True)
 class Decide:
-    """A decision is due, and everything that it is based on is here."""
+    """A decision is due, and everything it is based on has arrived."""
 
     episode_id: int
     decision: int
     stamp_ns: int
-    version: int  # of the model in force
+    version: int  # of the active model
     observation: Observation
     steps: int  # control steps since the last decision
 
@@ -49,7 +49,7 @@ class End:
     success: bool
     truncated: bool
     steps: int  # since the last decision before the end
-    late: bool  # a decision was made after the end, before it was known that this was the end
+    late: bool  # a decision was made after the end, before this was known to be the end
 
 
 class _Tick(NamedTuple):
@@ -77,12 +77,12 @@ class _Ended(NamedTuple):
 
 
 class EpisodeGatherer:
-    """Takes messages in, gives events out: call `poll` after every input until it returns None.
+    """Takes messages in and gives events out: call `poll` after every input until it returns None.
 
     Args:
         observer: Sees every control step once and in order, and makes the observations.
         rate_hz: Rate of the states.
-        image_max_age_s: How much older than the state a picture may be; None when the agent sees none.
+        image_max_age_s: How much older than the state a picture may be; None if the agent uses none.
     """
 
     def __init__(self, observer: WindowObserver, rate_hz: float, image_max_age_s: float | None) -> None:
@@ -91,11 +91,11 @@ class EpisodeGatherer:
         self._image_max_age_ns = None if image_max_age_s is None else round(image_max_age_s * 1e9)
         self._poses: dict[int, NDArray[np.float64]] = {}
         self._wrenches: dict[int, NDArray[np.float64]] = {}
-        # Stamp of the last pose and wrench that found each other: nothing older will come, what was lost stays lost.
+        # Stamp of the last matched pose and wrench: nothing older will come, and what was lost stays lost.
         self._joined_ns = -1
-        self._newest_ns = -1  # of the poses and wrenches
+        self._newest_ns = -1  # newest stamp of the poses and wrenches
         self._ticks: deque[_Tick] = deque(maxlen=_KEPT_TICKS)  # not yet shown to the observer
-        self._targets: deque[_Target] = deque(maxlen=_KEPT_TARGETS)  # by their stamps; the next episode's comes early
+        self._targets: deque[_Target] = deque(maxlen=_KEPT_TARGETS)  # ordered by stamp; the next episode's comes early
         self._image: tuple[int, NDArray[Any]] | None = None
         self._due: _Due | None = None
         self._decided: tuple[int, int] | None = None  # episode and decision
@@ -118,12 +118,12 @@ class EpisodeGatherer:
 
     def target(self, stamp_ns: int, position_m: NDArray[np.float64]) -> None:
         """The target was detected at `position_m`, shape (3,), base frame."""
-        while self._targets and self._targets[-1].stamp_ns >= stamp_ns:  # said again, or the clock was set back
+        while self._targets and self._targets[-1].stamp_ns >= stamp_ns:  # a repeat, or the clock was set back
             self._targets.pop()
         self._targets.append(_Target(stamp_ns, position_m))
 
     def no_target(self) -> None:
-        """Nobody knows any more where the target is."""
+        """The target's position is no longer known."""
         self._targets.clear()
 
     def image(self, stamp_ns: int, picture: NDArray[Any]) -> None:
@@ -131,36 +131,36 @@ class EpisodeGatherer:
         self._image = stamp_ns, picture
 
     def due(self, episode_id: int, decision: int, stamp_ns: int, version: int) -> None:
-        """The controller waits for a decision on the state at `stamp_ns`; said again, it is not decided again."""
+        """The controller waits for a decision on the state at `stamp_ns`; a repeat is not decided again."""
         if (episode_id, decision) != self._decided:
             self._due = _Due(episode_id, decision, stamp_ns, version)
 
     def running(self, episode_id: int, mode: int, start_ns: int) -> None:
-        """The episode runs; its first state has the stamp `start_ns`."""
+        """The episode is running; its first state has the stamp `start_ns`."""
         if start_ns < min(self._next_start_ns, self._joined_ns - _SET_BACK_NS):
-            self._joined_ns = -1  # of a clock that has been set back since: the states of this episode are yet to come
+            self._joined_ns = -1  # from a clock that has since been set back: this episode's states are yet to come
         self._next, self._next_start_ns = Begin(episode_id, mode), start_ns
 
     def ended(self, episode_id: int, end_ns: int, success: bool, timed_out: bool) -> None:
         """The episode has ended with the state at `end_ns`."""
         if self._next is not None and self._next.episode_id == episode_id:
-            return  # it never got as far as its first state
+            return  # it never reached its first state
         if self._episode is not None and self._episode.episode_id == episode_id:
             self._ended = _Ended(end_ns, success, timed_out)
 
     def aborted(self) -> None:
-        """The episode was given up: nothing is learned from how it ended."""
+        """The episode was abandoned: nothing is learned from how it ended."""
         self._episode = self._next = self._ended = None
 
     # Events ----------------------------------------------------------------------------------------------------
 
     def poll(self) -> Begin | Decide | End | None:
-        """The next event that everything needed has come for."""
+        """The next event for which everything has arrived."""
         if self._next is not None:
-            # Who was started again hears of episodes that were over before it: there is nothing to end in them.
+            # A restarted adapter hears of episodes that were over before it started: there is nothing to end in them.
             ended = self._ended if self._episode is not None else None
             if ended is not None and self._target_at(ended.stamp_ns) is not None:
-                return self._end(ended)  # with what is here: more of that episode will not come
+                return self._end(ended)  # with what has arrived: no more of that episode will come
             return self._begin(self._next)
         wanted = self._wanted
         if wanted is None or self._target_at(self._start_ns) is None:
@@ -172,7 +172,7 @@ class EpisodeGatherer:
 
     @property
     def missing(self) -> list[str]:
-        """What has not come of all that the next decision, or the end, needs; nothing while neither is due."""
+        """What the next decision, or the end, still lacks; empty while neither is due."""
         wanted = self._wanted
         if wanted is None:
             return []
@@ -188,7 +188,7 @@ class EpisodeGatherer:
 
     @property
     def _wanted(self) -> _Due | _Ended | None:
-        """The decision or the end that comes next in the episode, of those that are known."""
+        """The known decision or end that comes next in the episode."""
         due = self._due
         if self._episode is None:
             return None
@@ -214,7 +214,7 @@ class EpisodeGatherer:
         steps = max(1, self._steps_since_decision(ended.stamp_ns))
         late = any(decided_ns > ended.stamp_ns for decided_ns in self._decided_ns)
         event = End(self._observe(ended.stamp_ns), ended.success, ended.timed_out, steps, late)
-        # A decision that is due stays: it may be the first of the next episode.
+        # A due decision stays: it may be the first of the next episode.
         self._episode = self._ended = None
         return event
 
@@ -225,17 +225,17 @@ class EpisodeGatherer:
         return self._observer.observe(reading, elapsed_s, self._target_at(stamp_ns))
 
     def _show(self, until_ns: int) -> None:
-        """Show the observer the ticks of this episode up to and including `until_ns`."""
+        """Show the observer this episode's ticks up to and including `until_ns`."""
         while self._ticks and self._ticks[0].stamp_ns <= until_ns:
             tick = self._ticks.popleft()
-            if tick.stamp_ns < self._start_ns:  # of the episode before; it may have come after this one's beginning
+            if tick.stamp_ns < self._start_ns:  # from the previous episode; it may arrive after this one's beginning
                 continue
             target_m = self._target_at(tick.stamp_ns)
             assert target_m is not None
             self._observer.tick(tick.position_m - target_m, tick.wrench)
 
     def _target_at(self, stamp_ns: int) -> NDArray[np.float64] | None:
-        """Where the target was last detected, of this episode's detections; the first one counts backwards too."""
+        """The last detected target, among this episode's detections; the first one also applies to earlier stamps."""
         own = [target for target in self._targets if target.stamp_ns >= self._start_ns]
         known = [target for target in own if target.stamp_ns <= stamp_ns]
         return (known or own[:1])[-1].position_m if own else None
@@ -247,7 +247,7 @@ class EpisodeGatherer:
     def _has_image(self, stamp_ns: int) -> bool:
         if self._image_max_age_ns is None:
             return True
-        # One from before the episode shows another scene, and the observer may keep it for all of this one.
+        # A picture from before the episode shows another scene, and the observer may keep it throughout the episode.
         oldest_ns = max(stamp_ns - self._image_max_age_ns, self._start_ns)
         return self._image is not None and self._image[0] >= oldest_ns
 
@@ -255,9 +255,9 @@ class EpisodeGatherer:
         return self._ended is not None and stamp_ns > self._ended.stamp_ns
 
     def _mind_the_clock(self, now_ns: int) -> None:
-        """Forget what belongs to a time that is over, where the clock was set back, as by a simulation's new start.
+        """If the clock was set back, as by a simulation's restart, forget everything that belongs to the old time.
 
-        Kept, it would pass for newer than all that comes: decisions would be made on it, and learned from.
+        Otherwise it would seem newer than everything that follows: decisions would be made on it, and learned from.
         """
         if now_ns >= self._newest_ns - _SET_BACK_NS:
             return
@@ -272,7 +272,7 @@ class EpisodeGatherer:
             self.aborted()
 
     def _join(self, mine: dict[int, NDArray[np.float64]], stamp_ns: int, value: NDArray[np.float64]) -> None:
-        """Keep `value` until its partner of the same stamp comes; what was overtaken by a later pair is dropped."""
+        """Keep `value` until its partner with the same stamp arrives; values overtaken by a later pair are dropped."""
         self._mind_the_clock(stamp_ns)
         self._newest_ns = max(self._newest_ns, stamp_ns)
         if stamp_ns <= self._joined_ns:

@@ -4,9 +4,9 @@
     ros2 service call /run_episode sac_gmm_interfaces/srv/RunEpisode "{mode: 0, seed: 1}"
     ros2 action send_goal adapt_skill sac_gmm_interfaces/action/AdaptSkill '{mode: 1, episodes: 9, first_seed: 2000000}'
 
-An episode succeeds when the reward says so and for no other reason. Its time limit counts the rewards' stamps, which
-are those of the pictures, so that it is the same in a simulation at any speed. Where the arm may not move, an episode
-does not begin, or is given up: that is no failure of the skill.
+An episode succeeds if the reward says so, and for no other reason. Its time limit counts the rewards' stamps, which are
+those of the pictures, so that it is the same in a simulation at any speed. If the arm may not move, an episode does not
+begin, or is abandoned: that is not a failure of the skill.
 
 Episodes are coroutines in a single thread: while a service or an action waits, messages are still delivered. (Calls
 that wait in threads of a `MultiThreadedExecutor` block it for up to a second at a time.)
@@ -34,10 +34,10 @@ from sac_gmm_nodes.common.pace import PaceListener
 from sac_gmm_nodes.common.qos import EPISODE, LATCHED, RELIABLE, SENSOR
 
 _TELL_EVERY_S = 2.0
-_END_S = 2.0  # for the calls in progress to be answered when the node ends
-_GRACE_S = 2.0  # wall time at the end of an episode in which a reward that is not valid may become so
-_NEWS_S = 1.0  # a status of the controller says how it is for so long; in lock-step it is silent between episodes
-# What an episode changes: it is one, it brings its own target, and the controller begins it without its old fault.
+_END_S = 2.0  # for current calls to be answered when the node ends
+_GRACE_S = 2.0  # wall time at the end of an episode in which an invalid reward may become valid
+_NEWS_S = 1.0  # how long a controller status stays valid; in lock-step it is silent between episodes
+# Reasons that an episode clears: it is an episode, it brings its own target, and the old fault is reset at its start.
 _READY = (Reason.NONE, Reason.NO_EPISODE, Reason.NO_TARGET, Reason.NOT_A_NUMBER)
 _MODES = (EpisodeState.MODE_BASE, EpisodeState.MODE_TRAIN, EpisodeState.MODE_EVALUATE)
 
@@ -49,11 +49,11 @@ class _Outcome:
 
 
 class _CancelledError(Exception):
-    """The request for episodes was cancelled, or the node is ending."""
+    """The requested episodes were cancelled, or the node is shutting down."""
 
 
 class EpisodeManager(BaseNode):
-    """One episode at a time, asked for by a service or, several in a row, by an action."""
+    """Runs one episode at a time, requested by a service or, for several in a row, by an action."""
 
     def __init__(self) -> None:
         super().__init__("episode_manager")
@@ -85,7 +85,7 @@ class EpisodeManager(BaseNode):
         )
         self._expect_adapter = self.flag("expect_adapter", False, "start no episode before the adapter is there")
 
-        calls = ReentrantCallbackGroup()  # one that waits must not keep the others from being answered
+        calls = ReentrantCallbackGroup()  # a waiting call must not keep the others from being answered
         self._states = self.create_publisher(EpisodeState, "episode_state", EPISODE)
         self._pace = PaceListener(self)
         self.create_subscription(Reward, "reward", self._on_reward, RELIABLE)
@@ -104,13 +104,13 @@ class EpisodeManager(BaseNode):
             callback_group=calls,
         )
 
-        self._busy = False  # with an episode, or with all those of an action
+        self._busy = False  # with one episode, or with all those of an action
         self._model_seen = False
         self._status: ControllerStatus | None = None
         self._status_at_s = 0.0
-        self._moved_ns = 0  # stamp of the last reward before the controller said last that it moves the arm
+        self._moved_ns = 0  # stamp of the last reward when the controller last reported that it moves the arm
         self._rewarded_ns = 0  # stamp of the last reward
-        self._valid_ns = 0  # of the last one that was valid
+        self._valid_ns = 0  # stamp of the last valid reward
         self._why_invalid = ""
         self._rewarded_at_s = time.monotonic()
         self._success_ns: int | None = None  # stamp of the reward that ended the episode
@@ -127,7 +127,7 @@ class EpisodeManager(BaseNode):
 
     def close(self) -> None:
         """Announce that no episode is running."""
-        self._publish(EpisodeState.PHASE_IDLE, text="the episode manager has ended")
+        self._publish(EpisodeState.PHASE_IDLE, text="the episode manager has shut down")
 
     # Episodes --------------------------------------------------------------------------------------------------
 
@@ -135,7 +135,7 @@ class EpisodeManager(BaseNode):
         """Run one episode.
 
         Raises:
-            UserError: Something that it needs did not come in time.
+            UserError: Something it needs did not arrive in time.
             _CancelledError: `cancelled()` became true.
         """
 
@@ -151,7 +151,7 @@ class EpisodeManager(BaseNode):
             start_ns = await self._reset(mode, seed, check)
             self._start_ns, self._success_ns, self._rewarded_at_s = start_ns, None, time.monotonic()
             self._moved_ns = start_ns
-            self._rewarded_ns = self._valid_ns = 0  # of the episode before: the clock may have been set back since
+            self._rewarded_ns = self._valid_ns = 0  # of the previous episode: the clock may have been set back since
             self._state.start_stamp = stamp_of(start_ns)
             self._publish(EpisodeState.PHASE_RUNNING, stamp_ns=start_ns)
             end_ns = start_ns + round(self._time_limit_s * 1e9)
@@ -192,17 +192,17 @@ class EpisodeManager(BaseNode):
             await Turn()
 
     def _why_held(self) -> str:
-        """Why the controller would not move the arm in an episode; empty where it says no such thing."""
+        """Why the controller would not move the arm in an episode; empty if it gives no reason."""
         status = self._status
         if status is None or time.monotonic() - self._status_at_s > _NEWS_S or status.reason in _READY:
             return ""
         return f"a controller that may move the arm ({Reason(status.reason).name}: {status.remedy})"
 
     def _check_motion(self) -> None:
-        """Give the episode up when it goes on without the arm: what is scored then says nothing about the skill.
+        """Abandon an episode in which the arm does not move: its score would say nothing about the skill.
 
         Raises:
-            UserError: The controller has not said for too long that it moves the arm.
+            UserError: The controller has not reported moving the arm for too long.
         """
         status, since_ns = self._status, self._rewarded_ns - self._moved_ns
         if status is None or since_ns < self._idle_timeout_s * 1e9:
@@ -217,12 +217,12 @@ class EpisodeManager(BaseNode):
             if self._training_noise_std_m >= 0:
                 return self._training_noise_std_m
             pace = self._pace.latest
-            if pace is not None and pace.training_noise_std_m >= 0:  # not for NaN
+            if pace is not None and pace.training_noise_std_m >= 0:  # false for NaN
                 return pace.training_noise_std_m
         return self._target_noise_std_m
 
     async def _reset(self, mode: int, seed: int, check: Callable[[], None]) -> int:
-        """Have the scene put back; the stamp of the first state, in nanoseconds."""
+        """Have the scene reset; return the stamp of the first state, in nanoseconds."""
         request = ResetTask.Request(seed=seed, target_noise_std_m=self._noise_std_m(mode))
         future = self._reset_task.call_async(request)
         end_s = time.monotonic() + self._ready_timeout_s
@@ -238,15 +238,15 @@ class EpisodeManager(BaseNode):
         if response is None or not response.success:
             raise UserError(f"reset_task failed: {'' if response is None else response.message}")
         start_ns = nanoseconds(response.stamp)
-        if start_ns == 0:  # with it every picture would come after the end
+        if start_ns == 0:  # with stamp 0, every picture would come after the end
             raise UserError("reset_task answered with stamp 0: it must give the time at which the episode begins")
         return start_ns
 
     async def _wait_for_the_end(self, end_ns: int, check: Callable[[], None]) -> None:
-        """Until the reward says success, or its pictures have reached the time limit.
+        """Wait until the reward reports success, or its pictures have reached the time limit.
 
-        A reward that is not valid says nothing, not that the task was missed: without a valid one at the end nothing
-        may be learned from the episode.
+        An invalid reward does not mean that the task failed: without a valid reward at the end, nothing may be learned
+        from the episode.
         """
         over_at_s: float | None = None
         while self._success_ns is None and not reached(self._valid_ns, end_ns):
@@ -280,7 +280,7 @@ class EpisodeManager(BaseNode):
         if stamp_ns != self._rewarded_ns:
             self._rewarded_ns, self._rewarded_at_s = stamp_ns, time.monotonic()
         if not is_judged_in(self._state.episode_id, message):
-            # A judge that lags behind has a picture of this episode but has not yet heard that the last one is over.
+            # A judge that lags behind has a picture of this episode, but has not yet heard that the last one is over.
             self._why_invalid = f"it was judged in episode {message.episode_id}, not {self._state.episode_id}"
         elif message.valid:
             self._valid_ns = stamp_ns
@@ -331,7 +331,7 @@ class EpisodeManager(BaseNode):
         return GoalResponse.REJECT if why else GoalResponse.ACCEPT
 
     def _on_accepted(self, goal_handle: ServerGoalHandle) -> None:
-        self._busy = True  # from now on, not only once its coroutine has begun
+        self._busy = True  # from now on, not only once its coroutine has started
         goal_handle.execute()
 
     async def _on_adapt_skill(self, goal_handle: ServerGoalHandle) -> AdaptSkill.Result:

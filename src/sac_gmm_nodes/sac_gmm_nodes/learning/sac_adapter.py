@@ -1,4 +1,4 @@
-"""Adapts the skill: decides at the pace of its method, and learns in a process of its own.
+"""Adapts the skill: decides at the pace of its method, and learns in a separate process.
 
     ros2 run sac_gmm_nodes sac_adapter --ros-args -p model_file:=door.npz -p run_dir:=runs/door
 
@@ -46,11 +46,11 @@ from sac_gmm_nodes.common.pictures import depth_array, picture_array
 from sac_gmm_nodes.common.qos import EPISODE, LATCHED, RELIABLE, stream
 from sac_gmm_nodes.learning.episode_gatherer import Begin, Decide, End, EpisodeGatherer
 
-# Where the pictures of each group of sensors come from; None: the agent sees none.
+# Where the pictures of each sensor group come from; None: the agent uses none.
 IMAGE_TOPICS = {None: "", "rgb": "wrist_camera/image", "depth": "depth_camera/image", "tactile": "tactile/image"}
-_ENCODINGS = {"rgb": "rgb8", "depth": "32FC1", "tactile": "32FC1"}  # metres; the pads one below the other
-_LEARNER_START_S = 120.0  # a start of Python and torch on a busy machine
-_LOOK_S = 2.0  # of wall time; what was missing at the last look too is reported
+_ENCODINGS = {"rgb": "rgb8", "depth": "32FC1", "tactile": "32FC1"}  # metres; the two pads stacked vertically
+_LEARNER_START_S = 120.0  # starting Python and torch on a busy machine
+_LOOK_S = 2.0  # of wall time; what was already missing at the last look is reported
 _PROGRESS_S = 5.0  # between two lines about what takes long
 
 
@@ -89,7 +89,7 @@ class Progress:
 class SacAdapter(BaseNode):
     """Topics and episodes around one `Agent`."""
 
-    end_timeout_s = 40.0  # the learner finishes its current update and saves itself
+    end_timeout_s = 40.0  # the learner finishes its current update and saves its state
 
     def __init__(self) -> None:
         super().__init__("sac_adapter")
@@ -99,15 +99,15 @@ class SacAdapter(BaseNode):
             "config_folder", "", "folder of settings: how to learn and what to see; empty for defaults"
         )
         task = self.text("task", "", "the task whose settings apply")
-        policy_file = self.text("policy_file", "", "a trained policy to use as it is, without learning; see models/")
+        policy_file = self.text("policy_file", "", "a trained policy to use unchanged, without learning; see models/")
         learner = self.text(
-            "learner", "async", "async: learn in a process of its own; sync: between decisions", ("async", "sync")
+            "learner", "async", "async: learn in a separate process; sync: between decisions", ("async", "sync")
         )
         self._save_every_s = self.real("checkpoint_interval_s", 30.0, 1.0, 3600.0, "s", "time between two checkpoints")
         reliable = self.flag("reliable_state", False, "ask for every state and picture, not only the latest")
         self._base_frame = self.text("base_frame", "lbr_link_0", "frame of poses, wrenches and the target")
         rate_hz = self.real("control_rate_hz", 30.0, 1.0, 500.0, "Hz", "rate of the states")
-        time_limit_s = self.real("time_limit_s", 10.0, 0.1, 600.0, "s", "longest episode, as the episode manager's")
+        time_limit_s = self.real("time_limit_s", 10.0, 0.1, 600.0, "s", "longest episode, as for the episode manager")
         use_image = self.flag("use_image", True, "let the agent see the pictures that the configuration names")
         image_age_s = self.real(
             "image_max_age_s", 0.0, 0.0, 10.0, "s", "how much older than the state a picture may be"
@@ -159,9 +159,9 @@ class SacAdapter(BaseNode):
             self._episodes = known["episodes"]
         self._tell_learner()
         self._mode = Mode.BASE
-        self._decision: int | None = None  # the last one of this episode
-        self._version = 0  # the highest number of a version seen or sent
-        self._missed: tuple[list[str], int] | None = None  # at the last look, after which version
+        self._decision: int | None = None  # the last one in this episode
+        self._version = 0  # the highest version number seen or sent
+        self._missed: tuple[list[str], int] | None = None  # missing at the last look, and the version then
 
         self.create_subscription(PoseStamped, "state/pose", self._on_pose, stream(reliable))
         self.create_subscription(WrenchStamped, "wrench", self._on_wrench, stream(reliable))
@@ -174,11 +174,11 @@ class SacAdapter(BaseNode):
         self.create_timer(_LOOK_S, self._say_what_is_missing, clock=self.steady_clock)
         self._pace = self.create_publisher(MethodPace, PACE_TOPIC, LATCHED)
         self._pace.publish(self._pace_message(settings.skill))
-        # Last, because the episode manager takes this publisher for the sign that the adapter is ready.
+        # Last, because the episode manager takes this publisher as the sign that the adapter is ready.
         self._updates = self.create_publisher(MixtureUpdate, "model_update", RELIABLE)
 
     def _pace_message(self, skill: SkillSettings) -> MethodPace:
-        """What the other nodes have to know of the settings: they take it from here alone."""
+        """The settings that other nodes need; this message is their only source."""
         noise_m = skill.training_noise_m
         return MethodPace(
             header=header(self.get_clock().now().to_msg()),
@@ -190,15 +190,15 @@ class SacAdapter(BaseNode):
         )
 
     def _check_policy(self, path: str, policy: Policy, about: dict[str, Any]) -> None:
-        """Refuse a policy that was trained for another skill, or to see other things."""
+        """Refuse a policy that was trained for another skill or with other observations."""
         if about.get("model_id") != self._base.model_id:
             raise UserError(f"policy {path} adapts skill {about.get('model_id')}, this is {self._base.model_id}")
         if policy.spec != self._observer.spec:
-            raise UserError(f"policy {path} sees other things than this adapter: is use_image as in its training?")
-        self.get_logger().info(f"using {path} as it is, after {about.get('episodes_trained')} training episodes")
+            raise UserError(f"policy {path} was trained with other observations: is use_image as in its training?")
+        self.get_logger().info(f"using {path} unchanged, after {about.get('episodes_trained')} training episodes")
 
     def _known(self) -> dict[str, Any] | None:
-        """What was stored beside the checkpoint that there is; None where there is none.
+        """What was stored beside the existing checkpoint; None if there is none.
 
         Raises:
             UserError: It belongs to another skill, or to another program.
@@ -209,23 +209,23 @@ class SacAdapter(BaseNode):
         if known.get("model_id") != self._base.model_id:
             raise UserError(
                 f"checkpoint {self._checkpoint} adapts skill {known.get('model_id')}, this is {self._base.model_id}: "
-                "give another run_dir"
+                "use another run_dir"
             )
         if not isinstance(known.get("episodes"), dict) or "agent" not in known:
             raise UserError(
-                f"checkpoint {self._checkpoint} is not an adapter's but that of a run of `sac-gmm train`: give another "
+                f"checkpoint {self._checkpoint} is not an adapter's but that of a run of `sac-gmm train`: use another "
                 "run_dir, or use its policy.bin as policy"
             )
         return known
 
     def _open_learner(self, kind: str, spec: AlgorithmSpec) -> AsyncLearner | SyncLearner:
-        """A learner that goes on from the checkpoint, if there is one."""
+        """A learner that continues from the checkpoint, if there is one."""
         path = self._checkpoint
         resume_from = path if path is not None and path.exists() else None
         if resume_from is not None:
-            self.get_logger().info(f"going on from {resume_from}")
+            self.get_logger().info(f"continuing from {resume_from}")
         if kind == "sync":
-            torch.set_num_threads(1)  # its matrices are too small to be shared among threads
+            torch.set_num_threads(1)  # its matrices are too small to share among threads
             made = SyncLearner(spec.build()) if resume_from is None else SyncLearner.resume(resume_from, spec)[0]
             made.algorithm.on_progress = Progress(self.get_logger().info)
             return made
@@ -243,7 +243,7 @@ class SacAdapter(BaseNode):
     # Events ----------------------------------------------------------------------------------------------------
 
     def _proceed(self) -> None:
-        """Act on everything that has come together."""
+        """Act on everything that is ready."""
         while (event := self._gatherer.poll()) is not None:
             if isinstance(event, Begin):
                 fixed = isinstance(self._learner, FixedPolicy) and event.mode == Mode.TRAIN
@@ -273,7 +273,7 @@ class SacAdapter(BaseNode):
         )
 
     def _say_what_is_missing(self) -> None:
-        """Say what a due decision is waiting for: a silent adapter looks like one that has nothing to do."""
+        """Report what a due decision is waiting for: otherwise a waiting adapter looks like an idle one."""
         seen, missing = self._missed, self._gatherer.missing
         self._missed = missing, self._version
         if missing and seen == self._missed:
@@ -294,7 +294,7 @@ class SacAdapter(BaseNode):
             steps=steps,
             late=event.late,
         )
-        # One without a decision was over before this adapter was started: it only heard of it.
+        # One without a decision ended before this adapter was started: it only heard of it.
         if self._mode is not Mode.EVALUATE and self._decision is not None:
             self._episodes[self._mode.name.lower()] += 1
         self._tell_learner()
@@ -303,25 +303,25 @@ class SacAdapter(BaseNode):
         if isinstance(self._learner, AsyncLearner) and not self._learner.alive:
             if not self._learner_ended:
                 why = self._learner.why_ended()
-                self.get_logger().error(f"the learner's process has ended ({why}): acting with its last policy")
+                self.get_logger().error(f"the learner's process has ended ({why}): continuing with its last policy")
             self._learner_ended = True
 
     def _save(self) -> None:
-        """Write the checkpoint; a learner in a process of its own does that by itself."""
+        """Write the checkpoint; a learner in its own process does that itself."""
         if self._checkpoint is not None and isinstance(self._learner, SyncLearner):
             try:
                 self._learner.checkpoint(self._checkpoint, self._beside())
             except (OSError, UserError) as error:
-                self.get_logger().error(f"not saved, learning goes on: {error}")
+                self.get_logger().error(f"not saved, learning continues: {error}")
         self._saved_at_s = time.monotonic()
 
     def _tell_learner(self) -> None:
-        """A learner in a process of its own saves by itself, at any time."""
+        """Pass on what to store: a learner in its own process saves by itself, at any time."""
         if isinstance(self._learner, AsyncLearner):
             self._learner.remember(self._beside())
 
     def _beside(self) -> dict[str, Any]:
-        """What the next episode depends on beside the learner, for the checkpoint."""
+        """What the next episode depends on besides the learner, for the checkpoint."""
         return {"model_id": self._base.model_id, "episodes": self._episodes, "agent": self._agent.state_dict()}
 
     # Callbacks -------------------------------------------------------------------------------------------------
@@ -344,13 +344,13 @@ class SacAdapter(BaseNode):
             self._gatherer.target(nanoseconds(message.header.stamp), position_m)
             self._proceed()
         else:
-            self._gatherer.no_target()  # the one before may be where nothing is any more
+            self._gatherer.no_target()  # the previous one may be out of date
 
     def _usable(self, values: np.ndarray, header_: Header, topic: str) -> bool:
-        """Whether all are numbers, in the base frame: others would spoil all that is learned from here on."""
+        """Whether all numbers are finite and in the base frame: others would spoil everything learned from here on."""
         objection = frame_objection(header_.frame_id, self._base_frame, topic)
         if not np.isfinite(values).all():
-            objection = f"{topic} holds what is not a number: left out"
+            objection = f"{topic} holds a value that is not a number: ignored"
         if objection:
             self.get_logger().error(objection, throttle_duration_sec=5.0)
         return not objection
@@ -402,7 +402,7 @@ class SacAdapter(BaseNode):
         if message.accepted or message.reason == MixtureUpdateAnswer.NOT_READY:  # not ready: the episode was over
             return
         self.get_logger().error(f"update {message.new_version} was refused: {message.text}")
-        self._agent.begin(self._mode)  # what was not put in force must not be learned from
+        self._agent.begin(self._mode)  # an update that was not applied must not be learned from
 
 
 def main() -> None:

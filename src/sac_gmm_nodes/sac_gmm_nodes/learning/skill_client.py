@@ -1,4 +1,4 @@
-"""Asks the episode manager for episodes and prints each one's outcome, one JSON object a line.
+"""Requests episodes from the episode manager and prints each outcome as one line of JSON.
 
     ros2 run sac_gmm_nodes skill_client train --episodes 100 --first-seed 2000000
     ros2 run sac_gmm_nodes skill_client evaluate --episodes 50 --first-seed 4000000 --films films/
@@ -40,7 +40,7 @@ MODES = {
     "evaluate": EpisodeState.MODE_EVALUATE,
 }
 _FRAMES_PER_STRIP = 8
-_CANCEL_S = 2.0  # after Ctrl-C, for the episode manager to answer
+_CANCEL_S = 2.0  # after Ctrl-C, time for the episode manager to answer
 _MODELS = QoSProfile(
     depth=80, durability=DurabilityPolicy.TRANSIENT_LOCAL
 )  # all of them, also for a node that lags behind
@@ -55,13 +55,13 @@ class SkillClient(BaseNode):
         self._done = 0
         self._successes = 0
         self._films = Films(self, options.films) if options.films is not None else None
-        self._tick_times_s: list[float] = []  # of the controller, since the last episode that was told of
+        self._tick_times_s: list[float] = []  # the controller's, since the last reported episode
         self.create_subscription(ControllerStatus, "controller_status", self._on_status, RELIABLE)
         self._client = ActionClient(self, AdaptSkill, "adapt_skill")
         self.run_thread(self._run)
 
     def _run(self) -> None:
-        """Send the goal and wait for its end; the executor of the main thread does the talking."""
+        """Send the goal and wait for its end; the main thread's executor does the communication."""
         try:
             self.failed = not self._follow_goal()
         except UserError as error:
@@ -71,7 +71,7 @@ class SkillClient(BaseNode):
             self.stopping.set()
 
     def _follow_goal(self) -> bool:
-        """Whether all episodes were run; not where it was interrupted.
+        """Return whether all episodes were run, false after an interruption.
 
         Raises:
             UserError: They cannot be run, or ended early.
@@ -92,7 +92,7 @@ class SkillClient(BaseNode):
         accepted = threading.Event()
         sent: list[Future] = []
 
-        def send() -> None:  # in the executor's thread: rclpy drops an answer that comes before the call returns
+        def send() -> None:  # in the executor's thread: rclpy drops an answer that arrives before the call returns
             if not sent:
                 sent.append(self._client.send_goal_async(goal, feedback_callback=self._on_feedback))
                 sent[0].add_done_callback(lambda _future: accepted.set())
@@ -150,7 +150,7 @@ class SkillClient(BaseNode):
 
 
 class Films:
-    """Keeps what the fixed camera saw of each episode as one strip of pictures, and the skill in force at its end."""
+    """Keeps the fixed camera's view of each episode as one strip of pictures, and the skill active at its end."""
 
     def __init__(self, node: BaseNode, folder: Path) -> None:
         self._folder = folder
@@ -158,7 +158,7 @@ class Films:
         self._running = False
         self._models: list[MixtureModel] = []
         self._camera_found = False
-        self.ready = threading.Event()  # set once camera and controller are found: the first episode is kept whole
+        self.ready = threading.Event()  # set once camera and controller are found: the first episode must be complete
         folder.mkdir(parents=True, exist_ok=True)
         found = SubscriptionEventCallbacks(matched=self._on_camera_matched)
         node.create_subscription(Image, "fixed_camera/image", self._on_image, RELIABLE, event_callbacks=found)
@@ -190,7 +190,7 @@ class Films:
             outcome = "success" if message.success else "failure"
             path = self._folder / f"{message.seed}_{outcome}.jpg"
             cv2.imwrite(str(path), cv2.cvtColor(strip, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 85])
-            # By its stamp: the next episode's base skill may have come before the word that this one has ended.
+            # By its stamp: the next episode's base skill may arrive before the news that this one has ended.
             window_ns = range(nanoseconds(message.start_stamp), end_ns + 1)
             of_episode = [m for m in self._models if m.version > 0 and nanoseconds(m.header.stamp) in window_ns]
             if of_episode:
@@ -210,8 +210,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         "skill_client", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("mode", choices=MODES, help="base: the skill as fitted; train: explore and learn; evaluate")
-    parser.add_argument("--episodes", type=int, required=True, help="how many episodes")
+    parser.add_argument("mode", choices=MODES, help="base: the fitted skill; train: explore and learn; evaluate")
+    parser.add_argument("--episodes", type=int, required=True, help="number of episodes")
     parser.add_argument("--first-seed", type=int, required=True, help="episode i has the seed FIRST_SEED + i")
     parser.add_argument("--films", type=Path, help="folder for a strip of pictures of every episode")
     parser.add_argument("--timeout-s", type=float, default=60.0, help="how long to wait for the episode manager, s")

@@ -1,11 +1,11 @@
-"""Plays a recorded demonstration: as states to look at, or as a guarded motion of the arm.
+"""Plays a recorded demonstration: as states to watch, or as a guarded motion of the arm.
 
     ros2 launch sac_gmm_bringup replay.launch.yaml bag:=demos/door/door_00                   # states, below /replay
     ros2 launch sac_gmm_bringup replay.launch.yaml bag:=demos/door/door_00 mode:=motion
 
-`mode: state` publishes again what the robot published – poses, twists, joints, wrenches, target, pictures – and no
-commands, so that no arm can follow it; it refuses topics that a robot publishes on. `mode: motion` moves the
-arm along the recorded path after `~/start`: only from where the recording begins, slowly at first, and through the same
+`mode: state` republishes what the robot published – poses, twists, joints, wrenches, target, pictures – but no
+commands, so that no arm can follow it; it refuses topics on which a robot publishes. `mode: motion` moves the arm
+along the recorded path after `~/start`: only from where the recording begins, slowly at first, and through the same
 safety pipeline as a skill.
 """
 
@@ -50,7 +50,7 @@ from sac_gmm_nodes.common.optional_messages import message_type
 from sac_gmm_nodes.common.qos import COMMAND, LATCHED, stream
 from sac_gmm_nodes.control.control_loop import without_missed
 
-# What a sensor says. Everything else in a bag may be a command to somebody.
+# Sensor data. Everything else in a bag may be a command to someone.
 _STATE_TYPES = {
     "sensor_msgs/msg/Image",
     "sensor_msgs/msg/CompressedImage",
@@ -59,12 +59,12 @@ _STATE_TYPES = {
 }
 _STATE_TOPICS = frozenset(EPISODE_TOPICS) - {COMMAND_TWIST}
 _STOP_S = 5.0  # for the arm to come to rest within its limits when the player is asked to end
-_LONGEST_GAP_S = 60.0  # a longer silence of the bag, as where two clocks were mixed, is cut short
-_LISTENERS_S = 4.0  # to find each other before the first message; a DDS participant says every 3 s that it is there
+_LONGEST_GAP_S = 60.0  # a longer silence of the bag, for example from mixed clocks, is cut short
+_LISTENERS_S = 4.0  # to find each other before the first message; a DDS participant announces itself every 3 s
 
 
 class DemoPlayer(BaseNode):
-    """A bag in; states, or commands, out."""
+    """Reads a bag; publishes states or commands."""
 
     def __init__(self) -> None:
         super().__init__("demo_player")
@@ -74,18 +74,18 @@ class DemoPlayer(BaseNode):
         self._bag = Path(bag).expanduser()
         motion = self.text("mode", "state", "what to play", ("state", "motion")) == "motion"
         names = TopicNames(
-            self.text("pose_topic", TopicNames.pose_topic, "of the end-effector's pose, in the bag"),
-            self.text("twist_topic", TopicNames.twist_topic, "of its velocity, in the bag"),
-            self.text("target_topic", TopicNames.target_topic, "of the target, in the bag"),
+            self.text("pose_topic", TopicNames.pose_topic, "topic of the end-effector's pose in the bag"),
+            self.text("twist_topic", TopicNames.twist_topic, "topic of its velocity in the bag"),
+            self.text("target_topic", TopicNames.target_topic, "topic of the target in the bag"),
         )
         self._pace = self.real("pace", 1.0, 0.01, 100.0, "", "mode state: seconds of the recording per second")
-        self._loop = self.flag("loop", False, "mode state: begin again at the end")
-        self._stamp_now = self.flag("stamp_now", True, "mode state: stamp with the time of playing, else as recorded")
+        self._loop = self.flag("loop", False, "mode state: start over at the end")
+        self._stamp_now = self.flag("stamp_now", True, "mode state: stamp with the playback time, else as recorded")
         self._with_clock = self.flag("publish_clock", False, "mode state: publish the recording's time on /clock")
         rate_hz = self.real("rate_hz", 100.0, 1.0, 500.0, "Hz", "mode motion: rate of the commands")
-        self._to_target = self.flag("relative_to_target", False, "mode motion: move the way with the target seen now")
+        self._to_target = self.flag("relative_to_target", False, "mode motion: shift the path to the target seen now")
         self._frame = self.text("base_frame", "lbr_link_0", "mode motion: frame of the poses and commands")
-        autostart = self.flag("autostart", False, "mode motion: begin without waiting for ~/start")
+        autostart = self.flag("autostart", False, "mode motion: start without waiting for ~/start")
         reliable = self.flag("reliable_state", False, "mode motion: ask for every state, not only the latest")
         limits, settings = self.settings(SafetyLimits), self.settings(ReplaySettings)
         self._player = None if not motion else self._prepare_motion(names, limits, settings, rate_hz, reliable)
@@ -130,12 +130,12 @@ class DemoPlayer(BaseNode):
         self._clocks = self.create_publisher(Clock, "/clock", COMMAND) if self._with_clock else None
 
     def _refuse_where_others_speak(self, topic: str) -> None:
-        """A controller that hears a recording and its robot at once would move by both."""
-        end_s = time.monotonic() + (_LISTENERS_S if not self._said else 0.0)  # others are found within that
+        """Refuse a topic with other publishers: a controller that hears recording and robot would follow both."""
+        end_s = time.monotonic() + (_LISTENERS_S if not self._said else 0.0)  # others are found within that time
         while True:
             if self.count_publishers(topic):
                 raise UserError(
-                    f"somebody publishes {self.resolve_topic_name(topic)} already: play below a namespace of its own, "
+                    f"somebody publishes {self.resolve_topic_name(topic)} already: play in a separate namespace, "
                     "as replay.launch.yaml does, or stop the robot's driver"
                 )
             if time.monotonic() >= end_s:
@@ -196,7 +196,7 @@ class DemoPlayer(BaseNode):
         self._pose: tuple[float, np.ndarray] | None = None  # time of arrival, position
         self._pose_ns = -1  # its stamp
         self._target: np.ndarray | None = None
-        self._objections: dict[str, str] = {}  # by topic: why what came on it cannot be used
+        self._objections: dict[str, str] = {}  # by topic: why its messages cannot be used
         self._command = self.create_publisher(TwistStamped, "command/twist", COMMAND)
         self.create_subscription(PoseStamped, "state/pose", self._on_pose, stream(reliable))
         self.create_subscription(PoseStamped, "target_pose", self._on_target, LATCHED)
@@ -205,7 +205,7 @@ class DemoPlayer(BaseNode):
         return self._make(np.zeros(3))
 
     def _move(self, executor: Executor, first: MotionReplay) -> None:
-        """Keep absolute deadlines; callbacks run in the time between. Asked to end, bring the arm to rest first."""
+        """Keep absolute deadlines, with callbacks in between. When asked to end, bring the arm to rest first."""
         period_s = first.dt_s
         deadline_s = time.monotonic()
         rest_by_s = math.inf
@@ -228,7 +228,7 @@ class DemoPlayer(BaseNode):
                 if player.state is ReplayState.WAITING:
                     return
                 if now_s > rest_by_s:
-                    self.get_logger().error(f"not at rest within {_STOP_S:g} s: a zero command is sent instead")
+                    self.get_logger().error(f"not at rest within {_STOP_S:g} s: sending a zero command instead")
                     return
                 player.stop()
             if now_s - deadline_s > DRIVER_TIMEOUT_S:
@@ -243,15 +243,15 @@ class DemoPlayer(BaseNode):
                 break
             if tick.share >= logged + 0.25:
                 logged = tick.share
-                self.get_logger().info(f"{tick.state.value}: {100 * tick.share:.0f} % of the way")
+                self.get_logger().info(f"{tick.state.value}: {100 * tick.share:.0f} % of the path")
             deadline_s = without_missed(deadline_s + period_s, period_s)
             while (left_s := deadline_s - time.monotonic()) > 0.0:
                 executor.spin_once(timeout_sec=left_s)
             executor.spin_once(timeout_sec=0.0)
-        ended = f"the replay ended after {100 * tick.share:.0f} % of the way: {tick.text}"
+        ended = f"the replay ended after {100 * tick.share:.0f} % of the path: {tick.text}"
         if tick.state is ReplayState.ABORTED and not self.stopping.is_set():
             raise UserError(ended)
-        self.get_logger().info(ended if tick.state is ReplayState.ABORTED else f"gone to the end: {self._bag}")
+        self.get_logger().info(ended if tick.state is ReplayState.ABORTED else f"completed: {self._bag}")
 
     @property
     def _needs_target(self) -> bool:
@@ -261,7 +261,8 @@ class DemoPlayer(BaseNode):
         """Start the motion.
 
         Raises:
-            UserError: Somebody else commands the arm, no target has come, or the arm is not where the way begins.
+            UserError: Someone else commands the arm, no target has been detected, or the arm is not at the start of
+                the path.
         """
         if why := self._other_commander():
             raise UserError(why)
@@ -283,14 +284,14 @@ class DemoPlayer(BaseNode):
         self.get_logger().info(f"moving along {self._bag}")
 
     def _other_commander(self) -> str:
-        """Why the arm must not be moved by this node now; empty where nobody else commands it."""
+        """Why this node must not move the arm now; empty if nobody else commands it."""
         if self.count_publishers("command/twist") <= 1:
             return ""
         return f"somebody else publishes {self.resolve_topic_name('command/twist')}: stop the controller first"
 
     def _on_pose(self, message: PoseStamped) -> None:
         stamp_ns = nanoseconds(message.header.stamp)
-        if self._in_base_frame(message, "state/pose") and stamp_ns != self._pose_ns:  # said again it is no news
+        if self._in_base_frame(message, "state/pose") and stamp_ns != self._pose_ns:  # a repeat is no news
             self._pose, self._pose_ns = (time.monotonic(), point_array(message.pose.position)), stamp_ns
 
     def _on_target(self, message: PoseStamped) -> None:
@@ -341,7 +342,7 @@ def _state_name(connection: Connection, named: dict[str, str]) -> str:
 
 
 def _stamped(data: bytes, stamp_ns: int) -> bytes:
-    """Serialised bytes with another header stamp."""
+    """Serialised bytes with a new header stamp."""
     changed = bytearray(data)
     struct.pack_into("<iI" if data[1] & 1 else ">iI", changed, 4, *divmod(stamp_ns, 10**9))
     return bytes(changed)

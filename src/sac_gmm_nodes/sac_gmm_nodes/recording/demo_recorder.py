@@ -1,12 +1,13 @@
-"""Records demonstrations: one rosbag2 folder per episode, begun and ended by services.
+"""Records demonstrations: one rosbag2 folder per episode, started and stopped by services.
 
     ros2 run sac_gmm_nodes demo_recorder --ros-args -p folder:=demos/door -p extra_topics:="camera/color camera/depth"
 
-Messages are written as the bytes in which they arrive. A bag gets its name only when it is complete, and never replaces
-another. It holds everything from start to stop or, with `follow_episodes`, the running part of one episode; a start is
-then answered only once states and announcements of episodes are arriving, so that nothing of the episode is missed.
+Messages are written as the bytes in which they arrive. A bag gets its name only when it is complete, and never
+replaces another. It holds everything from start to stop or, with `follow_episodes`, the running part of one episode.
+In that case a start is answered only once states and episode announcements are arriving, so that nothing of the
+episode is missed.
 
-However the program ends, what arrived half a second earlier is in the file: `sac-gmm demos salvage` makes a bag of it.
+However the program ends, everything older than half a second is in the file: `sac-gmm demos salvage` makes a bag of it.
 """
 
 from __future__ import annotations
@@ -39,12 +40,12 @@ from sac_gmm_nodes.common.qos import EPISODE, LATCHED
 _EPISODE_STATE = "episode_state"
 _CATCH_UP_S = 1.0
 QUEUE = 200  # messages that may wait while the disk is busy
-QUEUE_BULKY = 60  # the same of pictures: two seconds of a camera
-_DISCOVERY_S = 0.25  # at which publishers of the extra topics are looked for
+QUEUE_BULKY = 60  # the same for pictures: two seconds of a camera
+_DISCOVERY_S = 0.25  # period at which publishers of the extra topics are looked for
 
 
 class DemoRecorder(BaseNode):
-    """The episode topics in, bags out."""
+    """Records the episode topics into bags."""
 
     def __init__(self) -> None:
         super().__init__("demo_recorder")
@@ -70,7 +71,7 @@ class DemoRecorder(BaseNode):
         self._inputs = [
             self.create_subscription(
                 message_type(kind),
-                topic.removeprefix("/"),  # relative, so that a namespace moves it; the bag keeps the plain name
+                topic.removeprefix("/"),  # relative, so that a namespace applies; the bag keeps the plain name
                 partial(self._on_message, topic),
                 LATCHED if topic in LATCHED_TOPICS else qos,
                 raw=True,
@@ -78,21 +79,21 @@ class DemoRecorder(BaseNode):
             for topic, kind in EPISODE_TOPICS.items()
         ]
         self._follow = follow
-        self._heard: set[str] = set()  # topics that something has come on
+        self._heard: set[str] = set()  # topics on which something has arrived
         self._wait_s = self.real(
             "wait_s", 20.0, 0.1, 600.0, "s", "with follow_episodes, time to wait for a first state"
         )
         if follow:
             episodes = self.create_subscription(EpisodeState, _EPISODE_STATE, self._on_episode, EPISODE)
-            self._inputs.insert(0, episodes)  # which episode runs, before what belongs to it
-        waits = ReentrantCallbackGroup()  # a start that waits for messages must not hold them up
+            self._inputs.insert(0, episodes)  # read first, so that the running episode is known before its messages
+        waits = ReentrantCallbackGroup()  # a start that waits for messages must not block them
         self._find_extra_topics()
         self.create_timer(_DISCOVERY_S, self._find_extra_topics, clock=self.steady_clock)
         self.create_service(StartRecording, "start_recording", self._on_start, callback_group=waits)
         self.create_service(StopRecording, "stop_recording", self._on_stop, callback_group=waits)
 
     def _find_extra_topics(self) -> None:
-        """Subscribe to extra topics as their publishers appear, as reliably as these offer: none shall be lost."""
+        """Subscribe to extra topics as their publishers appear, with the reliability these offer: none must be lost."""
         for topic, kind in list(self._missing.items()):
             name = topic.removeprefix("/")
             offers = [info.qos_profile for info in self.get_publishers_info_by_topic(name)]
@@ -109,12 +110,12 @@ class DemoRecorder(BaseNode):
             del self._missing[topic]
 
     def _take_what_waits(self) -> None:
-        """Work off what has come already: a service request may overtake the messages sent before it."""
+        """Process what has already arrived: a service request may overtake messages sent before it."""
         for subscription in self._inputs:
             take_what_waits(subscription, QUEUE)
 
     async def _hear_everything(self) -> None:
-        """Wait until something has come on each topic that somebody publishes on without being told to.
+        """Wait until something has arrived on each topic that is published without being requested.
 
         Raises:
             UserError: There is no state, or nobody announces episodes.
@@ -130,11 +131,11 @@ class DemoRecorder(BaseNode):
             await Turn()
         if {STATE_POSE, _EPISODE_STATE} - self._heard:
             raise UserError(
-                f"nothing came on {' and '.join(missing())} within {self._wait_s:g} s: start the robot or the "
+                f"nothing arrived on {' and '.join(missing())} within {self._wait_s:g} s: start the robot or the "
                 "simulation, and what announces episodes"
             )
         if missing():
-            self.get_logger().warning(f"{', '.join(missing())}: published, but nothing came; recording without")
+            self.get_logger().warning(f"{', '.join(missing())}: published, but nothing arrived; recording without")
 
     def _on_message(self, topic: str, data: bytes) -> None:
         self._heard.add(topic)
@@ -182,7 +183,7 @@ class DemoRecorder(BaseNode):
         self, request: StopRecording.Request, response: StopRecording.Response
     ) -> StopRecording.Response:
         self._take_what_waits()
-        end_s = time.monotonic() + _CATCH_UP_S  # the request may also overtake what is still under way
+        end_s = time.monotonic() + _CATCH_UP_S  # the request may also overtake messages still in transit
         while self._follow and not (request.discard or self._recorder.caught_up) and time.monotonic() < end_s:
             await Turn()
         try:
@@ -203,21 +204,21 @@ class DemoRecorder(BaseNode):
         """Leave an unfinished recording where it can be found."""
         left = self._recorder.abandon()
         if left is not None:
-            self.get_logger().warning(f"stopped in the middle of a recording: what there is lies in {left}")
+            self.get_logger().warning(f"stopped in the middle of a recording: the data so far is in {left}")
 
 
 def _extra_topics(text: str) -> dict[str, str]:
-    """Topic -> type of what is asked for, as `a/image b/info:sensor_msgs/msg/CameraInfo`.
+    """Topic -> type for a request such as `a/image b/info:sensor_msgs/msg/CameraInfo`.
 
     Raises:
-        UserError: A type is none that is installed, or a topic is one of the episode's.
+        UserError: A type is not installed, or a topic is one of the episode's own.
     """
     topics: dict[str, str] = {}
     for word in text.replace(",", " ").split():
         name, _, kind = word.partition(":")
         topic = "/" + name.strip("/")
         if topic in EPISODE_TOPICS or topic in topics or topic == "/":
-            raise UserError(f"parameter extra_topics: {topic} is recorded already")
+            raise UserError(f"parameter extra_topics: {topic} is already recorded")
         topics[topic] = kind or IMAGE
         message_type(topics[topic])
     return topics

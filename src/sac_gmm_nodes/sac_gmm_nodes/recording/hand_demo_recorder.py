@@ -1,11 +1,11 @@
 """Records demonstrations that a person gives with a hand in front of a camera: one bag per episode.
 
-Its states are idle -> recording <-> paused -> saving -> idle; services, words on a topic and, in a terminal, keys
+Its states are idle -> recording <-> paused -> saving -> idle. Services, words on a topic and, in a terminal, keys
 change them. A bag gets its name only when it is complete, and never replaces another; `sac-gmm demos salvage` recovers
-what a crash leaves behind. The diagnostics say how well the hand is seen.
+what a crash leaves behind. The diagnostics report how well the hand is seen.
 
-This file is long because all of it works on that one state machine; parameters and the camera's side are in
-`hand_parameters` and `hand_sight`.
+This file is long because everything in it works on that one state machine; the parameters and the camera handling are
+in `hand_parameters` and `hand_sight`.
 """
 
 from __future__ import annotations
@@ -45,14 +45,14 @@ from sac_gmm_nodes.common.qos import EPISODE, LATCHED, RELIABLE
 from sac_gmm_nodes.recording.hand_parameters import hand_recorder
 from sac_gmm_nodes.recording.hand_sight import DepthPairing, HandSight
 
-_QUEUE = 30  # pictures that may wait, a second of them
-_PATIENCE_S = 20.0  # for a first picture, where no person decides when an episode begins
-_START_UP_S = 5.0  # silence is no fault until the camera's driver can have started
-_KEYS = {"p": "pause", "r": "resume", "s": "save", "d": "discard"}  # and the space bar: whatever is next
+_QUEUE = 30  # pictures that may wait: a second's worth
+_PATIENCE_S = 20.0  # for a first picture, if no person decides when an episode begins
+_START_UP_S = 5.0  # no picture is not yet an error while the camera's driver may be starting
+_KEYS = {"p": "pause", "r": "resume", "s": "save", "d": "discard"}  # and the space bar: the next sensible action
 
 
 class HandDemoRecorder(BaseNode):
-    """Pictures in, bags out."""
+    """Turns pictures into bags."""
 
     def __init__(self) -> None:
         super().__init__("hand_demo_recorder")
@@ -62,29 +62,29 @@ class HandDemoRecorder(BaseNode):
         self._silence_s = self.real(
             "silence_timeout_s", 2.0, 0.1, 60.0, "s", "time without a picture after which the camera is lost"
         )
-        self._auto = self.flag("auto_episode", False, "begin with the first hand, save when the pictures end, and end")
+        self._auto = self.flag("auto_episode", False, "start with the first hand, save when the pictures end, and exit")
         self._mixed = self.flag(
             "allow_mixed", False, "add to a folder whose episodes were recorded with other settings"
         )
         self._follow = self.flag("follow_episodes", False, "take only pictures of the episode that episode_state names")
         reliable = self.flag("reliable_images", False, "take every picture, as a simulation sends them")
         use_depth = self.flag("use_depth", False, "there is a depth image, registered to the colour image")
-        keep_images = self.flag("record_images", False, "put the pictures into the bag, too")
+        keep_images = self.flag("record_images", False, "store the pictures in the bag, too")
         self._sight = HandSight(self)
         self._use_depth = use_depth and self._sight.takes_depth
-        # The frame that the pictures must be of, where a file says which camera it is about.
+        # The frame that the pictures must have, if a file says which camera it is for.
         self._recorder, self._expected_frame = hand_recorder(
             self, record_images=keep_images, record_depth=use_depth, use_depth=self._use_depth
         )
         self._keep_images = keep_images
         self._pairing = DepthPairing(self._use_depth)
-        self._without_depth = 0  # pictures in a row without a distance, though depth was asked for
+        self._without_depth = 0  # pictures in a row without a distance, although depth was requested
         self._why_no_depth = ""
         self._early: deque[tuple[Image, Image | None]] = deque(maxlen=_QUEUE)
         self._live = LiveQuality()
         self._target: PoseStamped | None = None
         self._window: tuple[int, int | None] | None = None if self._follow else (0, None)  # stamps in ns
-        self._trouble = ""  # why the last picture was of no use
+        self._trouble = ""  # why the last picture was unusable
         self._complaint = ""
         self._any_picture = self._was_seen = self._finished = False
         self._began_s = time.monotonic()
@@ -103,12 +103,12 @@ class HandDemoRecorder(BaseNode):
         self._inputs.append(self.create_subscription(PoseStamped, "target_pose", self._on_target, LATCHED))
         if self._follow:
             episodes = self.create_subscription(EpisodeState, "episode_state", self._on_episode, EPISODE)
-            self._inputs.insert(0, episodes)  # which episode runs, before what belongs to it
+            self._inputs.insert(0, episodes)  # read first, so that the running episode is known before its messages
         self._state = self.create_publisher(String, "~/state", LATCHED)
         self._hand = self.create_publisher(PoseStamped, "hand/pose", RELIABLE)
         self._looked_at = self.create_publisher(Header, "hand/looked_at", RELIABLE)
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", RELIABLE)
-        waits = ReentrantCallbackGroup()  # a start that waits for pictures must not hold them up
+        waits = ReentrantCallbackGroup()  # a start that waits for pictures must not block them
         self.create_service(StartRecording, "~/start_episode", self._on_start, callback_group=waits)
         self.create_service(StopRecording, "~/stop_episode", self._on_stop)
         for word in ("pause", "resume", "save", "discard"):
@@ -133,10 +133,10 @@ class HandDemoRecorder(BaseNode):
         message: Image = deserialize_message(data, Image)
         if self._expected_frame not in ("", message.header.frame_id):
             self.get_logger().warning(
-                f"the pictures are of '{message.header.frame_id}', but extrinsics_file is about "
-                f"'{self._expected_frame}': is it this camera's?"
+                f"the pictures are of '{message.header.frame_id}', but extrinsics_file is for "
+                f"'{self._expected_frame}': does it belong to this camera?"
             )
-            self._expected_frame = ""  # said once
+            self._expected_frame = ""  # reported once
         if self._keep_images and self._within(nanoseconds(message.header.stamp)):
             self._guard(partial(self._recorder.attach, CAMERA_IMAGE, data))
         self._look(self._pairing.picture(message))
@@ -155,7 +155,7 @@ class HandDemoRecorder(BaseNode):
     def _look(self, ready: list[tuple[Image, Image | None]]) -> None:
         for message, depth in ready:
             if not self._sight.calibrated and time.monotonic() - self._began_s < _START_UP_S:
-                self._early.append((message, depth))  # the calibration may come a moment after the first pictures
+                self._early.append((message, depth))  # the calibration may arrive a moment after the first pictures
                 continue
             self._any_picture = True
             stamp_ns = nanoseconds(message.header.stamp)
@@ -178,7 +178,7 @@ class HandDemoRecorder(BaseNode):
                     _, self._why_idle = self._command("start")
             if self._within(stamp_ns):
                 self._guard(partial(self._recorder.take, stamp_ns, pose))
-            self._looked_at.publish(message.header)  # so that a film or a simulation can wait for us
+            self._looked_at.publish(message.header)  # so that a film or a simulation can wait for this node
 
     def _watch_depth(self, depth: Image | None, pose: HandPose | None) -> None:
         if pose is not None and pose.size_from == "depth":
@@ -186,10 +186,10 @@ class HandDemoRecorder(BaseNode):
         elif depth is None:
             self._without_depth += 1
             topic = self.resolve_topic_name("camera/depth")
-            self._why_no_depth = f"no depth that fits the pictures comes on {topic}: check the topic and its stamps"
+            self._why_no_depth = f"no depth matching the pictures arrives on {topic}: check the topic and its stamps"
         elif pose is not None:
             self._without_depth += 1
-            self._why_no_depth = "the depth image says nothing where the hand is: is it registered to the colour image?"
+            self._why_no_depth = "the depth image has no values at the hand: is it registered to the colour image?"
 
     def _within(self, stamp_ns: int) -> bool:
         if self._window is None:
@@ -216,10 +216,10 @@ class HandDemoRecorder(BaseNode):
             self._window = None
 
     def _on_silence(self) -> None:
-        """Without pictures a recording pauses by itself: what was recorded is kept, and no motion is invented."""
+        """Without pictures a recording pauses by itself: the recording so far is kept, and no motion is invented."""
         if self._follow or time.monotonic() - self._last_picture_s < self._silence_s:
             return
-        self._take_what_waits()  # a busy node may be behind with its pictures
+        self._take_what_waits()  # a busy node may lag behind with its pictures
         if time.monotonic() - self._last_picture_s < self._silence_s:
             return
         topic = self.resolve_topic_name("camera/image")
@@ -250,12 +250,12 @@ class HandDemoRecorder(BaseNode):
         self.stopping.set()
 
     def _complain(self) -> None:
-        """Log a trouble once."""
+        """Log each problem once."""
         if self._trouble.split(":")[0] != self._complaint:
             self._complaint = self._trouble.split(":")[0]
             self.get_logger().error(self._trouble)
 
-    # What a person asks for ------------------------------------------------------------------------------------------
+    # Requests by a person --------------------------------------------------------------------------------------------
 
     async def _on_start(
         self, request: StartRecording.Request, response: StartRecording.Response
@@ -263,7 +263,7 @@ class HandDemoRecorder(BaseNode):
         try:
             if self._follow:
                 await self._see_something()
-            self._look(self._pairing.flush())  # what was shown before is not of the episode
+            self._look(self._pairing.flush())  # what was shown before does not belong to the episode
             path = self._start(request.path.strip(), request.task, request.operator_name)
             response.success, response.message = True, f"recording {path}"
             self.get_logger().info(response.message)
@@ -298,12 +298,12 @@ class HandDemoRecorder(BaseNode):
         return response
 
     def _asked(self, word: str) -> tuple[bool, str]:
-        """Do what a person says, after the pictures that waited for their depth when it was said."""
+        """Carry out a user's command, after the pictures that were already waiting for their depth."""
         self._look(self._pairing.flush())
         return self._command(word)
 
     def _command(self, word: str) -> tuple[bool, str]:
-        """Do what a word says; whether it was done, and what came of it."""
+        """Carry out a command word; return whether it succeeded, and a message."""
         try:
             if word == "start":
                 said = f"recording {self._start('', '', '')}"
@@ -315,7 +315,7 @@ class HandDemoRecorder(BaseNode):
                 getattr(self._recorder, word)()
                 said = {"pause": "paused", "resume": "recording", "discard": "discarded"}[word]
             else:
-                raise UserError(f"'{word}' is no command: say start, pause, resume, save or discard")
+                raise UserError(f"'{word}' is not a command: use start, pause, resume, save or discard")
             done = True
             self.get_logger().info(said)
         except UserError as error:
@@ -346,10 +346,10 @@ class HandDemoRecorder(BaseNode):
             raise UserError(f"cannot record: {self._trouble}")
         if self._early:
             topic = self.resolve_topic_name("camera/camera_info")
-            raise UserError(f"cannot record: no calibration has come on {topic}; start the camera's driver")
+            raise UserError(f"cannot record: no calibration has arrived on {topic}; start the camera's driver")
         if not self._any_picture:
             topic = self.resolve_topic_name("camera/image")
-            raise UserError(f"cannot record: no picture has come on {topic}; start the camera's driver")
+            raise UserError(f"cannot record: no picture has arrived on {topic}; start the camera's driver")
         task = task or self._task
         bag = self._folder / Path(path).expanduser() if path else next_episode_path(self._folder, task)
         self._recorder.setup.update(self._sight.setup())
@@ -371,7 +371,7 @@ class HandDemoRecorder(BaseNode):
             if self._target.header.frame_id != base:
                 raise UserError(
                     f"the target is given in '{self._target.header.frame_id}', but the hand in '{base}': set base_frame"
-                    " and the camera's extrinsics; the recording goes on"
+                    " and the camera's extrinsics; the recording continues"
                 )
             target, said_by = point_array(self._target.pose.position), self.resolve_topic_name("target_pose")
         self._state.publish(String(data=RecorderState.SAVING.value))
@@ -385,7 +385,7 @@ class HandDemoRecorder(BaseNode):
             take_what_waits(subscription, _QUEUE)
         self._look(self._pairing.flush())
 
-    # What is told ----------------------------------------------------------------------------------------------------
+    # Reports ---------------------------------------------------------------------------------------------------------
 
     def _say_state(self) -> None:
         self._state.publish(String(data=self._recorder.state.value))
@@ -423,7 +423,7 @@ class HandDemoRecorder(BaseNode):
         if left:
             names = ", ".join(left)
             self.get_logger().warning(
-                f"unfinished recordings lie in {names}: `sac-gmm demos salvage` makes bags of them"
+                f"there are unfinished recordings in {names}: `sac-gmm demos salvage` makes bags of them"
             )
 
     def close(self) -> None:
@@ -431,7 +431,7 @@ class HandDemoRecorder(BaseNode):
         self._keyboard.close()
         left = self._recorder.abandon()
         if left is not None:
-            self.get_logger().warning(f"stopped in the middle of a recording: what there is lies in {left}")
+            self.get_logger().warning(f"stopped in the middle of a recording: the data so far is in {left}")
         self._sight.close()
 
 

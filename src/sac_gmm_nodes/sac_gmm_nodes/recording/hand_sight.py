@@ -1,4 +1,4 @@
-"""The pose of a hand from a camera's messages: calibration, encodings, depth, and what is wrong with them."""
+"""The pose of a hand from a camera's messages: handles calibration, encodings and depth, and reports their problems."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _SECOND_NS = 1_000_000_000
 
 
 class HandSight:
-    """The tracker that the node's parameters ask for.
+    """The tracker that the node's parameters describe.
 
     Attributes:
         unseen: What the pictures show since the hand was seen last.
@@ -33,14 +33,14 @@ class HandSight:
     """
 
     def __init__(self, node: BaseNode) -> None:
-        self._backend = node.text("backend", "mediapipe", "what is looked for", ("mediapipe", "marker"))
+        self._backend = node.text("backend", "mediapipe", "what to look for", ("mediapipe", "marker"))
         self._side = node.text("side", "any", "the hand to follow; any: the nearest", ("any", "left", "right"))
         self._palm_width_m = node.real(
-            "palm_width_m", 0.0, 0.0, 0.12, "m", "between the knuckles of index and little finger; 0: unknown"
+            "palm_width_m", 0.0, 0.0, 0.12, "m", "width between the knuckles of index and little finger; 0: unknown"
         )
         self._model = node.text("model", "", "a hand_landmarker.task file; empty: the one prepared at set-up")
-        self._min_confidence = node.real("min_confidence", 0.5, 0.0, 1.0, "", "of the hand model")
-        self._dictionary = node.text("dictionary", "DICT_4X4_50", "of the marker", dictionary_names())
+        self._min_confidence = node.real("min_confidence", 0.5, 0.0, 1.0, "", "smallest confidence of the hand model")
+        self._dictionary = node.text("dictionary", "DICT_4X4_50", "dictionary of the marker", dictionary_names())
         self._marker_id = node.whole("marker_id", 0, 0, 1000, "the marker on the hand or tool")
         self._size_m = node.real("marker_size_m", 0.06, 0.005, 1.0, "m", "side of the marker's black square")
         self._calibration = Calibration("no calibration has come on camera/camera_info: start the camera's driver")
@@ -52,20 +52,20 @@ class HandSight:
         )
         probe = Camera.create(64, 64, [64.0, 0.0, 32.0, 0.0, 64.0, 32.0, 0.0, 0.0, 1.0])
         self._hand: HandTracker | None = None
-        if self._backend == "marker":  # a marker that does not exist shall be refused now
+        if self._backend == "marker":  # reject a marker that does not exist now, not later
             MarkerHandTracker(self._dictionary, self._marker_id, self._size_m, probe)
         else:
-            self._hand = self._make_hand_tracker(probe)  # so shall a model that is missing
+            self._hand = self._make_hand_tracker(probe)  # the same for a missing model
         self._marker: MarkerHandTracker | None = None
 
     @property
     def calibrated(self) -> bool:
-        """Whether any calibration has come, good or bad."""
+        """Whether a calibration has arrived, valid or not."""
         return self._calibration.has_come
 
     @property
     def takes_depth(self) -> bool:
-        """Whether a depth image makes the distance right; a marker's size does that by itself."""
+        """Whether a depth image corrects the distance; a marker's size does that by itself."""
         return self._backend != "marker"
 
     def palm(self) -> dict[str, float | int]:
@@ -74,7 +74,7 @@ class HandSight:
         return {} if scale is None else {f"palm_{name}": value for name, value in scale.as_dict().items()}
 
     def setup(self) -> dict[str, object]:
-        """What the episodes of a folder must have in common."""
+        """The settings that all episodes of a folder must share."""
         size = None if self._camera is None else [self._camera.width, self._camera.height]
         if self._backend == "marker":
             return {
@@ -94,7 +94,7 @@ class HandSight:
         }
 
     def calibrate(self, message: CameraInfo) -> None:
-        """Take the camera's calibration; one that makes no sense is told with the next picture."""
+        """Set the camera's calibration; an invalid one is reported with the next picture."""
         if not self._calibration.take(message):
             return
         self._camera = None
@@ -110,11 +110,11 @@ class HandSight:
             self._hand = self._make_hand_tracker(camera)
 
     def look(self, message: Image, depth: Image | None) -> HandPose | None:
-        """The pose of the hand in a picture, None where there is none.
+        """The pose of the hand in a picture, None if there is none.
 
         Raises:
-            UserError: Nothing can be said about this picture: no calibration, or of another size; an encoding that
-                is not known; fewer bytes than the size says.
+            UserError: The picture cannot be used: no calibration, or of another size; an unknown encoding; fewer bytes
+                than the size requires.
         """
         picture = picture_array(message)
         size = (message.width, message.height)
@@ -134,7 +134,7 @@ class HandSight:
         return pose
 
     def close(self) -> None:
-        """Free the models."""
+        """Release the models."""
         if self._hand is not None:
             self._hand.close()
             self._hand = None
@@ -152,14 +152,14 @@ class HandSight:
 
 
 class DepthPairing:
-    """Holds pictures until their depth has come, or until it is clear that it will not; their order stays.
+    """Holds pictures until their depth has arrived, or clearly will not; keeps their order.
 
-    Registered depth is computed, so it may come some pictures after its own.
+    Registered depth is computed, so it may arrive some pictures later.
 
     Args:
-        wanted: Whether there is depth at all.
+        wanted: Whether depth is used at all.
         max_delay_ns: Stamps further apart do not belong together.
-        max_waiting: Pictures that may wait, a quarter of a second of them; then the first goes without depth.
+        max_waiting: Pictures that may wait, a quarter of a second's worth; after that the first goes without depth.
     """
 
     def __init__(self, wanted: bool, max_delay_ns: int = _SECOND_NS // 50, max_waiting: int = 8) -> None:
@@ -170,7 +170,7 @@ class DepthPairing:
         self._depths: deque[Image] = deque(maxlen=max_waiting)
 
     def picture(self, message: Image) -> list[tuple[Image, Image | None]]:
-        """Pictures that can be looked at now that this one has come, with their depth."""
+        """The pictures that can be processed now that this one has arrived, with their depth."""
         if not self._wanted:
             return [(message, None)]
         self._pictures.append(message)
@@ -184,7 +184,7 @@ class DepthPairing:
         return self._match()
 
     def flush(self) -> list[tuple[Image, Image | None]]:
-        """All pictures that wait, those without depth, too."""
+        """All waiting pictures, including those without depth."""
         return self._match(patient=False)
 
     def _match(self, patient: bool = True) -> list[tuple[Image, Image | None]]:
@@ -197,7 +197,7 @@ class DepthPairing:
         return ready
 
     def _next_depth(self) -> Image | None:
-        """The depth of the picture that has waited longest; it and what is older are taken out."""
+        """The depth for the picture that has waited longest; it is removed together with all older depth."""
         first = self._pictures[0]
         for i, depth in enumerate(self._depths):
             nearest = min(self._pictures, key=lambda picture: _apart_ns(picture, depth))
@@ -208,7 +208,7 @@ class DepthPairing:
         return None
 
     def _is_passed(self) -> bool:
-        """Whether depth of a later time has come already: that of the first picture was lost then."""
+        """Whether later depth has already arrived, which means that the first picture's was lost."""
         return bool(self._depths) and _ns(self._depths[-1]) > _ns(self._pictures[0]) + self._max_delay_ns
 
 

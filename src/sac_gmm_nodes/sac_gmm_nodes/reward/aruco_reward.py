@@ -1,11 +1,11 @@
 """The source of reward: looks for an ArUco marker, or a board of markers, in the fixed camera's pictures.
 
-Every image is answered by exactly one Reward with the image's stamp; in lock-step the simulation waits for it. Where
-the image cannot be judged (no calibration, unknown encoding, an old picture, no picture at all) the Reward is not valid
-and says why, instead of a silent zero. A sighting from before an episode is never rewarded in it.
+Every image is answered by exactly one Reward with the image's stamp; in lock-step the simulation waits for it. If the
+image cannot be judged (no calibration, unknown encoding, an old picture, no picture at all), the Reward is marked
+invalid and gives the reason, instead of a silent zero. A sighting from before an episode is never rewarded in it.
 
-The marker's pose is published with its covariance, and as a frame for TF where that is asked for, as long as it can be
-told which of a square's two possible poses is the right one; the reward says in its text when it cannot.
+The marker's pose is published with its covariance and, on request, as a frame for TF, as long as it is clear which of a
+square's two possible poses is the right one; if it is not, the reward's text says so.
 """
 
 from __future__ import annotations
@@ -53,19 +53,17 @@ from sac_gmm_nodes.common.pictures import Calibration, image_message, picture_ar
 from sac_gmm_nodes.common.polling import take_what_waits
 from sac_gmm_nodes.common.qos import EPISODE, RELIABLE, SENSOR, stream
 
-_START_UP_S = 5.0  # silence is no fault until the other nodes can have started
+_START_UP_S = 5.0  # no image is not yet an error while the other nodes may be starting
 
 
 class ArucoReward(BaseNode):
-    """Image and calibration in, Reward out."""
+    """Turns images and a calibration into Rewards."""
 
     def __init__(self) -> None:
         super().__init__("aruco_reward")
         self._make_detector = self._detector_from_parameters()
         self._gate = MarkerGate(
-            self.real(
-                "max_tilt_rad", 1.45, 0.1, 1.57, "rad", "a marker that is turned further from the camera does not count"
-            ),
+            self.real("max_tilt_rad", 1.45, 0.1, 1.57, "rad", "a marker tilted further from the camera does not count"),
             self.real(
                 "tilt_hysteresis_rad",
                 0.05,
@@ -100,7 +98,7 @@ class ArucoReward(BaseNode):
                 self.whole("frames_off", 3, 1, 100, "images in a row without the marker until it no longer does"),
             )
         )
-        cv2.setNumThreads(1)  # a frame takes a millisecond; more threads only disturb the neighbours
+        cv2.setNumThreads(1)  # a frame takes a millisecond; more threads only disturb other processes
 
         self._detector: ArucoDetector | BoardDetector | None = None
         self._detector_size = (0, 0)  # of the pictures that it is for
@@ -124,7 +122,7 @@ class ArucoReward(BaseNode):
         self.create_timer(self._silence_s / 2.0, self._on_silence, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
     def _detector_from_parameters(self) -> Callable[[Camera], ArucoDetector | BoardDetector]:
-        """What to look for, refused now where it makes no sense and not with the first calibration."""
+        """What to look for; invalid parameters are rejected now, not with the first calibration."""
         dictionary = self.text("dictionary", "DICT_4X4_50", "marker dictionary", dictionary_names())
         self._marker_id = self.whole("marker_id", 7, 0, 1000, "the marker that shows when the task is done")
         size_m = self.real("marker_size_m", 0.08, 0.005, 1.0, "m", "side of the marker's black square")
@@ -159,7 +157,7 @@ class ArucoReward(BaseNode):
 
     def _on_image(self, message: Image) -> None:
         # A node that lags behind finds the new episode and its first picture at once: it must not be judged by what
-        # was seen in the episode before.
+        # was seen in the previous episode.
         take_what_waits(self._episodes, EPISODE.depth)
         self._last_image_s, self._last_image_ns = time.monotonic(), self.get_clock().now().nanoseconds
         self._last_stamp_ns = nanoseconds(message.header.stamp)
@@ -192,7 +190,7 @@ class ArucoReward(BaseNode):
             self._debug.publish(image_message(_annotated(picture, marker, answer), answer.header))
 
     def _publish_pose(self, pose: MarkerPose, header_: Header) -> None:
-        """Say where the marker is, and how well that is known."""
+        """Publish where the marker is, and how certain that is."""
         message = _pose_message(pose)
         covariance = PoseWithCovariance(pose=message, covariance=pose.covariance.ravel())
         self._poses.publish(PoseWithCovarianceStamped(header=header_, pose=covariance))
@@ -203,17 +201,17 @@ class ArucoReward(BaseNode):
             self._tf.publish(robot_messages.TFMessage(transforms=[frame]))
 
     def _look(self, picture: np.ndarray) -> Marker | None:
-        """Find the marker, or say why nothing can be said about this picture."""
+        """Find the marker, or report why this picture cannot be judged."""
         size = (picture.shape[1], picture.shape[0])
         if self._detector is None or size != self._detector_size:
             self._detector = self._make_detector(self._calibration.camera(size))
             self._detector_size = size
         now_ns = self.get_clock().now().nanoseconds
         age_s = (now_ns - self._last_stamp_ns) * 1e-9
-        if now_ns and abs(age_s) > self._max_age_s:  # 0: simulated time that has not begun
+        if now_ns and abs(age_s) > self._max_age_s:  # 0: simulated time that has not started
             raise UserError(
                 f"the image is {age_s:.1f} s old by this node's clock (limit {self._max_age_s:g} s): use the same time "
-                "source (use_sim_time) everywhere, or find what holds the camera up"
+                "source (use_sim_time) everywhere, or find out what delays the camera"
             )
         return self._detector.detect(picture, self._previous)
 

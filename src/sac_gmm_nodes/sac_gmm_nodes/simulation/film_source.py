@@ -1,4 +1,4 @@
-"""Plays a film in place of a camera, to try recording without one and to record from films."""
+"""Plays a film like a camera, to try recording without one and to record from films."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _SECOND_NS = 1_000_000_000
 
 
 class FilmSource(BaseNode):
-    """A film in, pictures and their calibration out, at the film's own pace."""
+    """Publishes a film's pictures and their calibration, at the film's own pace."""
 
     def __init__(self) -> None:
         super().__init__("film_source")
@@ -31,11 +31,11 @@ class FilmSource(BaseNode):
         self._pace = self.real("pace", 1.0, 0.01, 100.0, "", "seconds of film per second")
         self._loop = self.flag("loop", False, "start over at the end instead of ending")
         self._frame_id = self.text("camera_frame", "camera_optical_frame", "frame of the pictures")
-        self._wait = self.flag("wait_for_listener", True, "begin when somebody listens")
+        self._wait = self.flag("wait_for_listener", True, "start when someone listens")
         reliable = self.flag("reliable_images", False, "send every picture, for a recorder that asks for every one")
         calibration = self.text("camera_file", "", "the camera's calibration; empty: guessed from focal_px")
-        focal_px = self.real("focal_px", 0.0, 0.0, 1e5, "px", "focal length; 0: that of a usual telephone")
-        with Film(self._path) as film:  # refuses what is no film now
+        focal_px = self.real("focal_px", 0.0, 0.0, 1e5, "px", "focal length; 0: that of a typical phone")
+        with Film(self._path) as film:  # rejects invalid films now
             self._camera = load_camera(calibration) if calibration else _guess(film, focal_px)
             if (self._camera.width, self._camera.height) != (film.width, film.height):
                 raise UserError(
@@ -56,7 +56,7 @@ class FilmSource(BaseNode):
         self.get_logger().info(f"played {frames} pictures of {self._path}")
 
     def _play(self, executor: Executor) -> int:
-        """Play once; how many pictures."""
+        """Play once; return the number of pictures."""
         began_s, began_ns = time.monotonic(), self.get_clock().now().nanoseconds
         number = -1
         with Film(self._path) as film:
@@ -66,7 +66,7 @@ class FilmSource(BaseNode):
                     executor.spin_once(timeout_sec=min(left_s, 0.05))
                 if self.stopping.is_set():
                     return number
-                # Stamps are the film's own times: at another pace the motion is still as fast as it was.
+                # Stamps are the film's own times: played at another pace, the motion keeps its speed.
                 top = header(stamp_of(began_ns + round(time_s * _SECOND_NS)), self._frame_id)
                 camera = self._camera
                 info = camera_info_message(camera.matrix, camera.width, camera.height, top, camera.distortion)

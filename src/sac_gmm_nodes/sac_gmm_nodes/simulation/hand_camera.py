@@ -1,6 +1,6 @@
-"""A simulated camera that sees a person's hand with a marker: the fingertip follows the simulated robot's.
+"""Simulates a camera that sees a person's hand with a marker: the fingertip follows the simulated robot's.
 
-It replaces the camera's driver for `hand_demo_recorder` in the launch file hand_demonstrations.
+It replaces the camera driver for `hand_demo_recorder` in the launch file hand_demonstrations.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from sac_gmm_nodes.simulation.picture_sender import PictureSender
 
 
 class HandCamera(BaseNode):
-    """The fingertip's pose in, pictures of a hand with a marker out."""
+    """Turns the fingertip's pose into pictures of a hand with a marker."""
 
     def __init__(self) -> None:
         super().__init__("hand_camera")
-        file = self.text("extrinsics_file", "", "where the camera stands in the base frame")
+        file = self.text("extrinsics_file", "", "the camera's pose in the base frame")
         _, self._frame_id, pose = load_extrinsics(Path(file).expanduser())
         seed = self.whole("seed", 0, 0, 2**31 - 1, "seed of the hand's rotation, the background and the noise")
         self._hand = SimulatedHand(seed, pose)
@@ -37,7 +37,7 @@ class HandCamera(BaseNode):
     def _on_pose(self, message: PoseStamped) -> None:
         stamp_ns = nanoseconds(message.header.stamp)
         if self._last is not None and stamp_ns == self._last_ns:
-            self._sender.send(*self._last)  # a simulation at rest repeats its state for listeners that came late
+            self._sender.send(*self._last)  # a simulation at rest repeats its state for late listeners
             return
         dt_s = 1.0 if stamp_ns < self._last_ns else (stamp_ns - self._last_ns) * 1e-9
         self._last_ns = stamp_ns

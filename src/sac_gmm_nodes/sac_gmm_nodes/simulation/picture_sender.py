@@ -1,4 +1,4 @@
-"""Sends pictures to a recorder no faster than it processes them, so that none of a film or a simulation is lost."""
+"""Sends pictures to a recorder no faster than it processes them, so that no picture of a film or simulation is lost."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from sac_gmm_nodes.common.node import BaseNode
 from sac_gmm_nodes.common.qos import RELIABLE
 
 _QUEUE = 30  # pictures that the network may hold
-_IN_FLIGHT = 4  # pictures that the recorder may be behind
-# A recorder that says nothing for so long is no longer waited for, until it says something again. Before its first word
-# it may still be loading its model, which takes long on a busy machine.
+_IN_FLIGHT = 4  # pictures by which the recorder may lag
+# A recorder that is silent for this long is not waited for until it reports again. Before its first report it may still
+# be loading its model, which takes long on a busy machine.
 _PATIENCE_S = 5.0
 _FIRST_PATIENCE_S = 60.0
 
@@ -26,8 +26,8 @@ class PictureSender:
     """Publishes camera/image and camera/camera_info.
 
     Args:
-        node: Whose publishers they are.
-        reliable: Offer every picture, and wait for those who look at them (`hand/looked_at`).
+        node: The node that owns the publishers.
+        reliable: Send every picture, and wait for the nodes that process them (`hand/looked_at`).
     """
 
     def __init__(self, node: BaseNode, reliable: bool) -> None:
@@ -43,7 +43,7 @@ class PictureSender:
 
     @property
     def has_listener(self) -> bool:
-        """Whether somebody listens to both topics."""
+        """Whether someone listens to both topics."""
         return bool(self._image.get_subscription_count() and self._info.get_subscription_count())
 
     def send(self, picture: Image, info: CameraInfo) -> None:
@@ -53,7 +53,7 @@ class PictureSender:
         self._waiting.append(nanoseconds(picture.header.stamp))
 
     def wait(self, turn: Callable[[], None]) -> None:
-        """Run `turn` (which must run callbacks) until the recorder has looked at nearly all that was sent."""
+        """Run `turn` (which must run callbacks) until the recorder has processed nearly all that was sent."""
         end_s = time.monotonic() + self._patience_s
         while self._patient and len(self._waiting) > _IN_FLIGHT:
             turn()

@@ -2,12 +2,12 @@
 
     ros2 run sac_gmm_nodes pybullet_bridge --ros-args -p task:=door -p lockstep:=true
 
-In real time physics runs on the wall clock. In lock-step it runs only during an episode, and each control period waits,
-for a bounded time, for the answers to the last state: the command, and the reward where a picture was sent. There is
-then one picture for each of the agent's decisions, at the pace that the adapter announces (`method_pace`). In both, the
-arm stops after `command_timeout_s` of simulated time without a command, as the robot's driver does.
+In real time, physics runs on the wall clock. In lock-step it runs only during an episode, and each control period
+waits, for a bounded time, for the answers to the last state: the command, and the reward if a picture was sent. There
+is then one picture per decision of the agent, at the pace that the adapter announces (`method_pace`). In both modes,
+the arm stops after `command_timeout_s` of simulated time without a command, as the robot's driver does.
 
-It also plays the driver of a KUKA LBR iiwa, with its FRI session and, by `~/set_fault`, its faults. With `driver:=only`
+It also plays the driver of a KUKA LBR iiwa, with its FRI session and, via `~/set_fault`, its faults. With
 it offers that driver's topics instead of its own, to rehearse what will run on the robot. Only then it publishes TF:
 beside the plain topics that is robot_state_publisher's, and a frame must have one source.
 """
@@ -52,14 +52,14 @@ from sac_gmm_nodes.simulation.scene_markers import SceneMarkers
 from sac_gmm_nodes.simulation.sensor_topics import SensorTopics
 from sac_gmm_nodes.simulation.simulated_lbr import FAULTS, DriverTopics, FriSession
 
-_IDLE_PERIOD_S = 0.1  # at which the state is sent again while physics is held
-_ABSENT_S = 10.0  # wall time to wait in lock-step for an answer whose sender is not there
-_REPEAT_S = 1.0  # at which an unanswered state is sent again
+_IDLE_PERIOD_S = 0.1  # period at which the state is repeated while physics is on hold
+_ABSENT_S = 10.0  # wall time to wait in lock-step for an answer from an absent node
+_REPEAT_S = 1.0  # period at which an unanswered state is sent again
 _NO_TURN = np.array([0.0, 0.0, 0.0, 1.0])
 
 
 class PybulletBridge(BaseNode):
-    """Runs the physics in its main thread, between the callbacks, so that nothing in it needs a lock."""
+    """Runs the physics in its main thread, between the callbacks, so that nothing needs a lock."""
 
     def __init__(self) -> None:
         super().__init__("pybullet_bridge")
@@ -103,8 +103,9 @@ class PybulletBridge(BaseNode):
                 self, arm, client, in_tip_frame, driver == "only", self._on_driver_twist, self._on_driver_joints
             )
             self.create_service(SetFault, "~/set_fault", self._on_set_fault)
-        # The truth is below the bridge's own name: to check the reward and for display, never to learn from or decide
-        # by. The fixed camera's pose tells it too, because the camera is placed relative to the door.
+        # The truth is published under the bridge's own name: for checking the reward and for display, never for
+        # learning or deciding. The fixed camera's pose reveals it too, because the camera is placed relative to the
+        # door.
         self._success = self.create_publisher(Bool, "~/task_success", LATCHED)
         self._true_target = self.create_publisher(PoseStamped, "~/true_target_pose", LATCHED)
         self._camera_pose = self.create_publisher(PoseStamped, "~/fixed_camera_pose", LATCHED)
@@ -115,26 +116,26 @@ class PybulletBridge(BaseNode):
         self.create_subscription(EpisodeState, "episode_state", self._on_episode, EPISODE)
         self.create_service(ResetTask, "reset_task", self._on_reset)
 
-        self._periods_run = 0  # simulated time in control periods: counted whole, so that it does not drift
-        self._now_ns = self._start_ns = 0  # simulated time, and that of the first state of the episode
+        self._periods_run = 0  # simulated time in control periods: an integer, so that it does not drift
+        self._now_ns = self._start_ns = 0  # simulated time, and the time of the episode's first state
         self._step = 0  # control periods since then
         self._command = np.zeros(6)
-        self._joint_command: np.ndarray | None = None  # in its place, from a driver's client that sends positions
+        self._joint_command: np.ndarray | None = None  # used instead if a client of the driver sends positions
         self._session = FriSession(SessionState.COMMANDING_ACTIVE if self._lockstep else SessionState.IDLE)
-        self._commanded_ns = 0  # simulated time at which it came
-        self._answered_ns = self._rewarded_ns = -1  # the states that the last command and the last reward answer
-        self._succeeded = False  # as the reward says
+        self._commanded_ns = 0  # simulated time at which it arrived
+        self._answered_ns = self._rewarded_ns = -1  # the states answered by the last command and the last reward
+        self._succeeded = False  # according to the reward
         self._episode_id = 0
-        self._was_success = False  # as the truth says
+        self._was_success = False  # according to the truth
         self._patience_s = self._lockstep_timeout_s
         self._deadline_s = time.monotonic()
-        self._end_ns: int | None = None  # of the running episode; None while none is running
-        self._held = False  # the episode has come to its end here; physics waits for the episode manager
+        self._end_ns: int | None = None  # of the running episode; None if none is running
+        self._held = False  # the episode has ended here; physics waits for the episode manager
         self._reset(seed, -1.0)
         self.get_logger().info(f"task '{task}', {rate_hz:g} Hz, {'lock-step' if self._lockstep else 'real time'}")
 
     def spin(self, executor: Executor) -> None:
-        """Run physics and callbacks in turn until asked to stop."""
+        """Alternate physics and callbacks until asked to stop."""
         while not self.stopping.is_set():
             if not self._lockstep:
                 self._real_time(executor)
@@ -145,13 +146,13 @@ class PybulletBridge(BaseNode):
                 self._lockstep_step(executor)
 
     def close(self) -> None:
-        """Leave the physics engine."""
+        """Disconnect from the physics engine."""
         self._task.close()
 
     # Time ------------------------------------------------------------------------------------------------------
 
     def _lockstep_step(self, executor: Executor) -> None:
-        """Send the state, wait for its answers, advance one control period."""
+        """Send the state, wait for its answers, advance by one control period."""
         assert self._end_ns is not None
         now_ns, at_end = self._now_ns, reached(self._now_ns, self._end_ns)
         waits_for_reward = self._wait_for_reward and "fixed" in self._sensors.due(self._step, at_end)
@@ -164,7 +165,7 @@ class PybulletBridge(BaseNode):
             return self._end_ns is None or now_ns != self._now_ns  # ended, or the scene was reset
 
         def patience_s() -> float:
-            """A node that is there may take its time: the controller waits for an agent that may be learning."""
+            """A node that is present may take its time: the controller waits for an agent that may be learning."""
             wanted = ("command/twist", "reward") if waits_for_reward else ("command/twist",)
             there = all(self.count_publishers(topic) for topic in wanted)
             return self._patience_s if there else min(self._patience_s, _ABSENT_S)
@@ -172,7 +173,7 @@ class PybulletBridge(BaseNode):
         begun_s, waited_s = time.monotonic(), 0.0
         settled = False
         while not (settled or self.stopping.is_set()) and (waited_s == 0.0 or waited_s < patience_s()):
-            # Sent again from time to time: a listener that the middleware has only just found missed it.
+            # Repeated from time to time: a listener that was only just discovered has missed it.
             self._publish_state()
             self._publish_pictures(at_end)
             settled = self._wait(executor, min(self._patience_s, _REPEAT_S), lambda: answered() or over())
@@ -184,7 +185,7 @@ class PybulletBridge(BaseNode):
         else:
             missing = "reward" if at_end or self._answered_ns >= now_ns else "command/twist"
             self.get_logger().warning(
-                f"no {missing} for the state at {now_ns / 1e9:.3f} s within {waited_s:.1f} s: going on without",
+                f"no {missing} for the state at {now_ns / 1e9:.3f} s within {waited_s:.1f} s: continuing without",
                 throttle_duration_sec=1.0,
             )
             self._patience_s = self._period_ns / 1e9  # do not wait as long again for a node that is gone
@@ -194,7 +195,7 @@ class PybulletBridge(BaseNode):
             self._advance()
 
     def _real_time(self, executor: Executor) -> None:
-        """One control period on the wall clock."""
+        """Run one control period on the wall clock."""
         self._deadline_s = max(self._deadline_s + self._period_ns / 1e9, time.monotonic() - self._period_ns / 1e9)
         self._publish_state()
         self._publish_pictures()
@@ -205,7 +206,7 @@ class PybulletBridge(BaseNode):
             self._advance()
 
     def _wait(self, executor: Executor, timeout_s: float, done: Callable[[], bool]) -> bool:
-        """Run callbacks until `done()` or for `timeout_s`; say which."""
+        """Run callbacks until `done()` or for `timeout_s`; return whether it is done."""
         end_s = time.monotonic() + timeout_s
         while not done():
             left_s = end_s - time.monotonic()
@@ -251,7 +252,7 @@ class PybulletBridge(BaseNode):
         if self._is_command(twist):
             self._command = np.clip(self._driver_gain * twist, self._limits.low, self._limits.high)
             self._joint_command = None
-            self._answered_ns = self._now_ns  # it has no stamp: it answers what was sent last
+            self._answered_ns = self._now_ns  # it has no stamp: it answers the last state sent
 
     def _on_driver_joints(self, joints: np.ndarray) -> None:
         if joints.shape == (7,) and self._is_command(joints):
@@ -316,12 +317,12 @@ class PybulletBridge(BaseNode):
         return response
 
     def _reset(self, seed: int, noise_std_m: float) -> None:
-        """Reset the scene; simulated time goes on, so that no stamp is used twice."""
+        """Reset the scene; simulated time continues, so that no stamp is used twice."""
         options = {"target_noise_std_m": noise_std_m} if noise_std_m >= 0 else None
         self._observation, _ = self._task.reset(seed=seed, options=options)
         self._pass_time()
-        # In lock-step the first state of the episode comes a period later, when the episode runs: an answer to a
-        # state sent before, such as the zero of a controller at rest, must not count as the answer to it.
+        # In lock-step the episode's first state comes one period later, when the episode runs: an answer to an earlier
+        # state, such as the zero of a controller at rest, must not count as the answer to it.
         self._start_ns = round((self._periods_run + self._lockstep) * self._period_ns)
         self._step = 0
         self._stop_arm()

@@ -1,4 +1,4 @@
-"""The pictures of a simulated task: which are due on a step, and their topics."""
+"""The pictures of a simulated task: which ones are due at a step, and their topics."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ class SensorTopics:
     """Publishes what the task's cameras and sensors see.
 
     Attributes:
-        interval: Control steps between two decisions; the agent sees one picture for each. None: nobody decides.
+        interval: Control steps between two decisions, with one picture for the agent each; None: nobody decides.
 
     Args:
-        node: The bridge; it gets the parameters.
+        node: The bridge; it receives the parameters.
         task: The simulated task.
-        qos: Of the pictures.
+        qos: QoS of the pictures.
     """
 
     def __init__(self, node: BaseNode, task: Task, qos: QoSProfile) -> None:
@@ -37,20 +37,20 @@ class SensorTopics:
         cameras = [name for name in (*_CAMERAS, "depth") if name in present]
         self._images = {name: node.create_publisher(Image, f"{name}_camera/image", qos) for name in cameras}
         self._infos = {name: node.create_publisher(CameraInfo, f"{name}_camera/camera_info", qos) for name in cameras}
-        # Both fingers in one picture, the left one above, and each on its own, as two sensors would send it.
+        # Both fingers in one picture, the left one on top, and each on its own, as two sensors would send it.
         self._tactile = {
             topic: node.create_publisher(Image, topic, qos)
             for topic in ("tactile/image", "tactile_left/image", "tactile_right/image")
             if "tactile" in present
         }
-        self._readings: dict[str, tuple[int, np.ndarray]] = {}  # of the sensors: simulated time, picture
+        self._readings: dict[str, tuple[int, np.ndarray]] = {}  # by sensor: simulated time, picture
 
     def due(self, step: int, everything: bool) -> list[str]:
-        """Names of the pictures of a control step of an episode.
+        """Names of the pictures due at a control step of an episode.
 
-        The fixed camera comes half a period after the others. Its picture is what ends an episode. With an odd half (6
-        steps: 3) it never comes with a state on which a decision is due: whether that decision or the end were first
-        would differ from run to run.
+        The fixed camera comes half a period after the others. Its picture ends an episode. With an odd half period (6
+        steps: 3) it never coincides with a state on which a decision is due; otherwise the order of that decision and
+        the end would differ from run to run.
         """
         return [
             name
@@ -75,7 +75,7 @@ class SensorTopics:
             self._images[name].publish(picture)
 
     def _period(self, name: str) -> int:
-        """Control steps per picture: one per decision where the agent sees it; 0 for none."""
+        """Control steps per picture: one picture per decision if the agent sees it; 0 for none."""
         own = self._periods[name]
         return own if name == "fixed" or self.interval is None else own and self.interval
 
@@ -90,7 +90,7 @@ class SensorTopics:
             self._tactile[topic].publish(metres_message(metres, header(head.stamp, frame_id)))
 
     def _read(self, group: str, now_ns: int) -> np.ndarray:
-        """One reading per state: a state that is sent again keeps its noise."""
+        """One reading per state: a repeated state keeps its noise."""
         if self._readings.get(group, (-1, None))[0] != now_ns:
             self._readings[group] = now_ns, self._task.read(group)
         return self._readings[group][1]

@@ -22,21 +22,21 @@ from sac_gmm_nodes.common.optional_messages import LBRJointPositionCommand, LBRS
 from sac_gmm_nodes.common.qos import COMMAND, LATCHED, RELIABLE
 
 FAULTS = ("none", "session", "connection", "safety", "drives", "tracking")
-_TIP_FRAME = "inv_jac_ctrl.twist_in_tip_frame"  # the one parameter of its twist controller that anybody asks for
-_CLIMB_NS = 100_000_000  # that the session stays in each state on its way up
+_TIP_FRAME = "inv_jac_ctrl.twist_in_tip_frame"  # the only parameter of its twist controller that anyone asks for
+_CLIMB_NS = 100_000_000  # time the session spends in each state on its way up
 
 
 class FriSession:
     """The session of a robot whose operator has started the application and holds the enabling switch.
 
-    It climbs from IDLE to COMMANDING_ACTIVE, falls back while a fault lasts that ends it, and climbs again.
+    It climbs from IDLE to COMMANDING_ACTIVE, falls back during a fault that ends it, and climbs again.
 
     Attributes:
-        state: Of the session.
+        state: State of the session.
         fault: One of `FAULTS`.
 
     Args:
-        state: Where it begins.
+        state: The initial state.
     """
 
     def __init__(self, state: SessionState = SessionState.IDLE) -> None:
@@ -62,9 +62,9 @@ class FriSession:
 
         Args:
             arm: The arm.
-            commanded_rad: The joint positions that it was told to hold, shape (7,).
-            now_ns: Simulated time, in the place of the robot's clock.
-            period_s: Between two states.
+            commanded_rad: The commanded joint positions, shape (7,).
+            now_ns: Simulated time, used as the robot's clock.
+            period_s: Time between two states.
         """
         measured, torque, fault = arm.joint_position_rad, arm.torque_nm, self.fault
         quality = ConnectionQuality.FAIR if fault == "connection" else ConnectionQuality.EXCELLENT
@@ -93,16 +93,16 @@ class FriSession:
 
 
 class DriverTopics:
-    """The topics of `lbr_fri_ros2_stack`, below `lbr/`; those whose packages are not installed are left out.
+    """The topics of `lbr_fri_ros2_stack`, below `lbr/`; those whose packages are not installed are omitted.
 
     Args:
         node: The bridge.
         arm: The arm.
         client: Of the physics engine.
-        in_tip_frame: Whether the driver takes twists in the axes of the tip, and says so when it is asked.
+        in_tip_frame: Whether the driver takes twists in tip axes, and reports so when asked.
         with_frames: Whether to publish TF, which nobody else must do then.
-        on_twist: Called with each twist commanded, shape (6,), base axes.
-        on_joints: Called with each joint positions commanded.
+        on_twist: Called with each commanded twist, shape (6,), base axes.
+        on_joints: Called with all commanded joint positions.
     """
 
     def __init__(
@@ -135,14 +135,14 @@ class DriverTopics:
     def publish(
         self, session: FriSession, commanded_rad: np.ndarray | None, wrench: np.ndarray, head: Header, period_s: float
     ) -> None:
-        """Publish the state of now.
+        """Publish the present state.
 
         Args:
             session: The FRI session.
-            commanded_rad: Joint positions commanded, shape (7,); None where a twist was.
-            wrench: Felt at the wrist, shape (6,).
+            commanded_rad: Commanded joint positions, shape (7,); None if a twist was commanded.
+            wrench: Wrench felt at the wrist, shape (6,).
             head: Stamp, and the base frame.
-            period_s: Between two states.
+            period_s: Time between two states.
         """
         arm, now_ns = self._arm, nanoseconds(head.stamp)
         measured = arm.joint_position_rad
@@ -170,7 +170,7 @@ class DriverTopics:
     def _on_get_parameters(
         self, request: GetParameters.Request, response: GetParameters.Response
     ) -> GetParameters.Response:
-        # As rclcpp does: a name that was not declared leaves the whole answer empty.
+        # As in rclcpp: an undeclared name leaves the whole answer empty.
         if set(request.names) <= {_TIP_FRAME}:
             value = ParameterValue(type=ParameterType.PARAMETER_BOOL, bool_value=self._in_tip_frame)
             response.values = [value] * len(request.names)

@@ -1,9 +1,9 @@
-"""A scripted operator of the simulated robot: records a number of demonstrations, then ends.
+"""A scripted operator of the simulated robot: records a number of demonstrations, then exits.
 
-For each one it begins a recording, has the scene put back, moves the arm through `command/twist` with the variation of
-a human hand, and ends the recording. A demonstration whose reward was never seen is thrown away and shown again with
-the next seed; what the simulation says of its own success (`task_success`) counts as well, as a person would see it. It
-announces its episodes on `episode_state`, so it takes the place of controller and episode manager.
+For each demonstration it starts a recording, has the scene reset, moves the arm through `command/twist` with the
+variation of a human hand, and ends the recording. A demonstration whose reward was never seen is discarded and repeated
+with the next seed; the simulation's own verdict (`task_success`) counts as well, as a person would see it. It announces
+its episodes on `episode_state`, and so replaces controller and episode manager.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ from sac_gmm_nodes.common.conversions import header, nanoseconds, pays, point_ar
 from sac_gmm_nodes.common.node import BaseNode, run_node
 from sac_gmm_nodes.common.qos import COMMAND, EPISODE, LATCHED, RELIABLE, stream
 
-_PATIENCE_S = 60.0  # wall time for the other nodes to come up, and for anything to go on
+_PATIENCE_S = 60.0  # wall time for the other nodes to come up, and for any progress
 
 
 class Teleoperator(BaseNode):
-    """Shows the task `episodes` times."""
+    """Demonstrates the task `episodes` times."""
 
     def __init__(self) -> None:
         super().__init__("teleoperator")
-        self._task = self.text("task", "door", "what to show", tuple(TASKS))
+        self._task = self.text("task", "door", "what to demonstrate", tuple(TASKS))
         self._episodes = self.whole("episodes", 5, 1, 1000, "demonstrations to record")
         self._first_seed = self.whole("first_seed", 0, 0, 2**31 - 10_000, "seed of the first scene and motion")
         self._folder = Path(
@@ -49,12 +49,12 @@ class Teleoperator(BaseNode):
         )
         self._time_limit_s = self.real("time_limit_s", 20.0, 1.0, 600.0, "s", "longest demonstration")
         self._rest_s = self.real("rest_s", 0.8, 0.0, 10.0, "s", "how long the hand rests at the end of the motion")
-        # Unthrottled, a simulation that waits for no one else outruns the recorder on a busy machine.
+        # Unthrottled, a simulation that waits for nobody else outruns the recorder on a busy machine.
         self._haste = self.real(
             "real_time_factor", 4.0, 0.1, 1000.0, "", "fastest pace in simulated time per wall time"
         )
-        self._listeners = self.whole("command_listeners", 2, 1, 10, "that it waits for: the robot and the recorder")
-        self._only_successes = self.flag("only_successes", True, "throw away what the reward did not approve of")
+        self._listeners = self.whole("command_listeners", 2, 1, 10, "listeners to wait for: the robot and the recorder")
+        self._only_successes = self.flag("only_successes", True, "discard demonstrations without a reward")
         qos = stream(self.flag("reliable_state", False, "take every state, as lock-step needs"))
 
         self._command = self.create_publisher(TwistStamped, "command/twist", COMMAND)
@@ -72,15 +72,15 @@ class Teleoperator(BaseNode):
         self._start_ns = 0
         self._seen_ns = 0  # stamp of the last state
         self._last_ns = 0  # stamp of the last state that was answered
-        self._twist = np.zeros(6)  # that answer
+        self._twist = np.zeros(6)  # the answer to that state
         self._answered_s = 0.0  # wall time of that answer
         self._resting_since_ns: int | None = None
         self._rewarded = False
         self._episode_id = 0
 
     def spin(self, executor: Executor) -> None:
-        """Record all demonstrations, one after the other."""
-        self._announce(EpisodeState(), EpisodeState.PHASE_IDLE)  # by which the recorder knows that it hears us
+        """Record all demonstrations, one after another."""
+        self._announce(EpisodeState(), EpisodeState.PHASE_IDLE)  # shows the recorder that we are listening to it
         for client in (self._reset_task, self._start_recording, self._stop_recording):
             self._wait(executor, client.service_is_ready, f"service {client.srv_name}")
         listening = self._command.get_subscription_count
@@ -101,7 +101,7 @@ class Teleoperator(BaseNode):
         self._send(np.zeros(6), self._last_ns)
 
     def _demonstrate(self, executor: Executor, number: int, seed: int) -> bool:
-        """Record one demonstration and say whether it was kept."""
+        """Record one demonstration; return whether it was kept."""
         path = self._bag(number)
         operator = f"scripted, seed {seed}"
         self._call(
@@ -118,12 +118,12 @@ class Teleoperator(BaseNode):
         self._wait(executor, lambda: self._target_ns() >= self._start_ns, "the target of the new episode")
         self._resting_since_ns = None
         self._rewarded = False
-        self._last_ns -= 1  # the first state is to be answered
+        self._last_ns -= 1  # the first state should be answered
         self._hand = ScriptedTeleoperator(self._task, seed)
         self._announce(episode, EpisodeState.PHASE_RUNNING)
         self._wait(
             executor,
-            lambda: self._over() and self._seen_ns > self._last_ns,  # what the last command led to belongs to it
+            lambda: self._over() and self._seen_ns > self._last_ns,  # the effect of the last command belongs to it
             "the next state",
             progress=lambda: self._last_ns,
         )
@@ -135,7 +135,7 @@ class Teleoperator(BaseNode):
         if self.stopping.is_set():
             approved = False
         answer = self._call(executor, self._stop_recording, StopRecording.Request(discard=not approved))
-        self.get_logger().info(answer.message if approved else f"seed {seed} did not succeed: shown again")
+        self.get_logger().info(answer.message if approved else f"seed {seed} did not succeed: repeating")
         return approved
 
     def _bag(self, number: int) -> Path:
@@ -147,7 +147,7 @@ class Teleoperator(BaseNode):
         return rested or elapsed_s >= self._time_limit_s - 0.1  # the bridge stops at the limit itself
 
     def _approved(self, executor: Executor) -> bool:
-        """Whether the reward was seen; the last pictures may still be on their way."""
+        """Whether the reward was seen; the last pictures may still be in transit."""
         end_s = time.monotonic() + 2.0
         while not self._rewarded and time.monotonic() < end_s and not self.stopping.is_set():
             executor.spin_once(timeout_sec=0.05)
@@ -165,7 +165,7 @@ class Teleoperator(BaseNode):
         self._seen_ns = max(self._seen_ns, stamp_ns)
         if self._hand is None or self._target is None:
             return
-        if stamp_ns == self._last_ns:  # sent again because the answer was lost
+        if stamp_ns == self._last_ns:  # repeated because the answer was lost
             self._send(self._twist, stamp_ns)
         if stamp_ns <= self._last_ns or self._over():
             return
@@ -200,7 +200,7 @@ class Teleoperator(BaseNode):
         """Call a service and return its answer.
 
         Raises:
-            UserError: It said no.
+            UserError: The request was refused.
         """
         future = client.call_async(request)
         self._wait(executor, future.done, f"the answer of {client.srv_name}")
@@ -230,7 +230,7 @@ class Teleoperator(BaseNode):
             if progress() != last:
                 last, since_s = progress(), time.monotonic()
             if time.monotonic() - since_s > _PATIENCE_S:
-                raise UserError(f"{what} did not come within {_PATIENCE_S:g} s: is the simulation running?")
+                raise UserError(f"{what} did not arrive within {_PATIENCE_S:g} s: is the simulation running?")
 
 
 def main() -> None:

@@ -2,7 +2,7 @@
 
     ros2 run sac_gmm_nodes lifecycle_manager --ros-args -p nodes:="['gmm_controller']" -p watched:="['pybullet_bridge']"
 
-Nothing is configured before all heartbeats are there, and nothing stays active when one stops: the nodes are
+Nothing is configured before all heartbeats have arrived, and nothing stays active when one stops: the nodes are
 deactivated in reverse order. What somebody else deactivates (`ros2 lifecycle set`) is no loss: the others are
 deactivated too, and all rest until `~/set_active`, or until all have been activated again.
 
@@ -29,7 +29,7 @@ from sac_gmm_nodes.common.node import BaseNode, run_node
 from sac_gmm_nodes.common.qos import RELIABLE
 
 _TELL_EVERY_S = 2.0
-_SETTLE_S = 1.0  # after which a heartbeat cannot be from before the activation any more
+_SETTLE_S = 1.0  # after this, a heartbeat can no longer be from before the activation
 _ATTEMPTS = 3
 _STATES = {
     State.PRIMARY_STATE_UNCONFIGURED: "unconfigured",
@@ -69,7 +69,7 @@ class LifecycleManager(BaseNode):
         self._handed_over = False  # somebody else has deactivated a node
         self._active_s = 0.0  # when the last node became active
         self._state = (DiagnosticStatus.STALE, "starting")
-        # Not `_clients`, which is rclpy's.
+        # Not `_clients`, which belongs to rclpy.
         self._change = {name: self.create_client(ChangeState, _service(name, "change_state")) for name in self._names}
         self._get = {name: self.create_client(GetState, _service(name, "get_state")) for name in self._names}
         self.create_subscription(Heartbeat, "heartbeat", self._on_heartbeat, RELIABLE)
@@ -78,7 +78,7 @@ class LifecycleManager(BaseNode):
         self.create_timer(1.0, self._diagnose, clock=self.steady_clock)
 
     def spin(self, executor: Executor) -> None:
-        """Bring up, watch, bring down, for as long as the node runs.
+        """Bring up, watch and bring down, for as long as the node runs.
 
         Raises:
             UserError: Something did not come in time, or a node refused a transition.
@@ -87,7 +87,7 @@ class LifecycleManager(BaseNode):
         while not self.stopping.is_set():
             while not self.stopping.is_set() and not self._wanted:
                 self.get_logger().warning(
-                    "inactive: call ~/set_active with data: true to go on", throttle_duration_sec=30.0
+                    "inactive: call ~/set_active with data: true to continue", throttle_duration_sec=30.0
                 )
                 executor.spin_once(timeout_sec=0.1)
                 self._wanted = self._wanted or (self._handed_over and self._all_are_active())
@@ -99,7 +99,7 @@ class LifecycleManager(BaseNode):
             attempts += 1
             if not self._bring_up(executor):
                 if not self._wanted:
-                    self._tell(DiagnosticStatus.WARN, "deactivating all: asked to")
+                    self._tell(DiagnosticStatus.WARN, "deactivating all: requested")
                     self._bring_down(executor)
                     attempts = 0
                 elif attempts == _ATTEMPTS and not self.stopping.is_set():
@@ -163,7 +163,7 @@ class LifecycleManager(BaseNode):
         return not self._missing() and all(self._beats[name][1] == State.PRIMARY_STATE_ACTIVE for name in self._names)
 
     def _bring_up(self, executor: Executor) -> bool:
-        """Take every node to active, in order; false when one was lost on the way, or it is not wanted any more."""
+        """Bring every node to active, in order; false if one was lost on the way, or if that is no longer wanted."""
         for name in self._names:
             while (state := self._state_of(executor, name)) != State.PRIMARY_STATE_ACTIVE:
                 if state == State.PRIMARY_STATE_UNKNOWN or not self._wanted:
@@ -181,7 +181,7 @@ class LifecycleManager(BaseNode):
         return self._wanted
 
     def _bring_down(self, executor: Executor) -> None:
-        """Deactivate what is active, last first; what does not answer is left alone."""
+        """Deactivate the active nodes, last first; those that do not answer are left alone."""
         for name in reversed(self._names):
             if self._change[name].service_is_ready() and self._get[name].service_is_ready():
                 if self._state_of(executor, name) != State.PRIMARY_STATE_ACTIVE:
@@ -201,7 +201,7 @@ class LifecycleManager(BaseNode):
     # Helpers ---------------------------------------------------------------------------------------------------
 
     def _ask(self, executor: Executor, client: Client, request: Any, what: str) -> Any:
-        """Call a service; None when no answer came in time."""
+        """Call a service; None if no answer arrived in time."""
         future = client.call_async(request)
         end_s = time.monotonic() + self._transition_timeout_s
         while not future.done():

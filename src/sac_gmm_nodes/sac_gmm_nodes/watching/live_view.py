@@ -3,7 +3,7 @@
     ros2 run sac_gmm_nodes live_view --ros-args -p port:=8080 -p demonstrations:=demos/door
 
 The page is `sac_gmm.view`; this node has the topics that fill it and the services that its buttons call. Messages are
-taken at the rate of the page, and of most topics the newest only, so that watching costs little.
+read at the rate of the page, and for most topics only the newest, so that watching costs little.
 """
 
 from __future__ import annotations
@@ -40,21 +40,21 @@ from sac_gmm_nodes.common.qos import EPISODE, EVERY, LATCHED, SENSOR
 
 _ANSWER_S = 3.0  # for a service to answer a button
 _LATCHED_TOPICS = ("model", "target_pose", "pybullet_bridge/true_target_pose")
-_STATES = ("joint_states", "state/pose")  # while one of them comes, the robot is there
+_STATES = ("joint_states", "state/pose")  # while one of them arrives, the robot is there
 _STREAM = QoSProfile(depth=100, reliability=ReliabilityPolicy.BEST_EFFORT)
 
 
 class LiveView(BaseNode):
-    """A source for the live page, and the page."""
+    """A source for the live page, and the page itself."""
 
     def __init__(self) -> None:
         super().__init__("live_view")
-        host = self.text("host", LOOPBACK, "address to listen at; whoever reaches it can press the buttons")
-        port = self.whole("port", 8080, 1, 65535, "port to listen at")
+        host = self.text("host", LOOPBACK, "address to listen on; all who reach it can press the buttons")
+        port = self.whole("port", 8080, 1, 65535, "port to listen on")
         self._rate_hz = self.real("rate_hz", 10.0, 0.2, 60.0, "Hz", "rate of the page")
         task = self.text("task", "door", "task whose gripper is drawn", tuple(TASKS))
         urdf_file = self.text("urdf_file", "", "description of another robot than the iiwa")
-        demonstrations = self.text("demonstrations", "", "folder of bags that are drawn beside the skill")
+        demonstrations = self.text("demonstrations", "", "folder of bags to draw beside the skill")
         skill_file = self.text("skill_file", "", "the skill as fitted, if the page starts too late to hear of it")
         controller = self.text("controller", "gmm_controller", "the controller's name")
         self.refuse_unknown_parameters()
@@ -72,7 +72,7 @@ class LiveView(BaseNode):
             ),
         )
         self._listener = Listener(self._collector, joint_names(self.urdf))
-        self._heard_s: dict[str, float] = {}  # when the robot and the controller were last heard of
+        self._heard_s: dict[str, float] = {}  # when robot and controller were last heard
         polled = Polled()
         self._topics: dict[str, Subscription] = {
             topic: self.create_subscription(
@@ -91,7 +91,7 @@ class LiveView(BaseNode):
     # The source ------------------------------------------------------------------------------------------------
 
     def snapshot(self) -> Snapshot:
-        """Take what has come since the last time."""
+        """Process what has arrived since the last call."""
         for topic, subscription in self._topics.items():
             messages = take(subscription)
             if messages and topic in _STATES:
@@ -110,7 +110,7 @@ class LiveView(BaseNode):
         return self._collector.snapshot()
 
     def _ask_for_the_box(self) -> None:
-        """The workspace is a parameter of the controller; it is asked for until it is known."""
+        """The workspace is a parameter of the controller; ask for it until it is known."""
         now_s = time.monotonic()
         if now_s < self._box_due_s:
             return
@@ -127,10 +127,10 @@ class LiveView(BaseNode):
 
 
 class LiveControls:
-    """The services and the parameter that the controller and the robot offer, with their limits.
+    """The services and the parameter that controller and robot offer, within their limits.
 
     Args:
-        node: Calls them.
+        node: The node that calls them.
         controller: The controller's name.
         episode_running: Whether a reset would spoil an episode.
     """
@@ -139,8 +139,8 @@ class LiveControls:
         "pause": "ramp the arm to rest",
         "resume": "let the arm move again, after a pause, a stop or a fault",
         "stop": "ramp the arm to rest until Resume; no safety function in the sense of a standard",
-        "reset": "put the scene back to the start of an episode",
-        "speed": "by which the skill's speed is multiplied",
+        "reset": "reset the scene to the start of an episode",
+        "speed": "factor on the skill's speed",
     }
 
     def __init__(self, node: BaseNode, controller: str, episode_running: Any) -> None:
@@ -157,7 +157,7 @@ class LiveControls:
         self._resets = 0
 
     def speed_range(self) -> tuple[float, float]:
-        """That of the controller's parameter speed_scale."""
+        """The range of the controller's parameter speed_scale."""
         return 0.0, 1.0
 
     def pause(self) -> str:
@@ -169,11 +169,11 @@ class LiveControls:
         return self._outcome(self._call(self._pause, SetBool.Request(data=False)))
 
     def stop(self) -> str:
-        """Ramp the arm to rest until told otherwise."""
+        """Ramp the arm to rest until resumed explicitly."""
         return self._outcome(self._call(self._stop, Trigger.Request()))
 
     def reset(self) -> str:
-        """Put the scene back, unless an episode is running."""
+        """Reset the scene, unless an episode is running."""
         if self._episode_running():
             raise UserError("an episode is running, and a reset would spoil it: wait for its end")
         self._resets += 1
@@ -205,13 +205,13 @@ class LiveControls:
         self._get.call_async(request).add_done_callback(answered)
 
     def _call(self, client: Client, request: Any) -> Any:
-        """Call a service from another thread than that of the callbacks.
+        """Call a service from a thread other than that of the callbacks.
 
         Raises:
             UserError: Nobody answers.
         """
         if not client.service_is_ready():
-            raise UserError(f"nobody offers the service {client.srv_name}: is the node that has it running?")
+            raise UserError(f"nobody offers the service {client.srv_name}: is its node running?")
         answered = threading.Event()
         future = client.call_async(request)
         future.add_done_callback(lambda _future: answered.set())
@@ -223,12 +223,12 @@ class LiveControls:
     @staticmethod
     def _outcome(response: Any) -> str:
         if response is None or not response.success:
-            raise UserError(response.message if response is not None else "the service ended without an answer")
+            raise UserError(response.message if response is not None else "the service did not answer")
         return str(response.message)
 
 
 def _qos(topic: str) -> QoSProfile:
-    """As it is offered: what is latched and the episodes whole, of the rest what has come since the last look."""
+    """The QoS as offered: latched topics and episodes in full; for the others, what arrived since the last look."""
     if topic in _LATCHED_TOPICS:
         return LATCHED
     if topic == "episode_state":
@@ -237,7 +237,7 @@ def _qos(topic: str) -> QoSProfile:
 
 
 def _unused(_message: Any) -> None:
-    """A polled subscription has no callback."""
+    """Polled subscriptions have no callback."""
 
 
 def _read(path: str) -> str:

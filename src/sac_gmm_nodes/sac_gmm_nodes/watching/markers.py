@@ -1,7 +1,7 @@
-"""What a skill, its target and its motion look like: numbers in, RViz markers out.
+"""Turns a skill, its target and its motion into RViz markers.
 
-Every function makes new messages and keeps nothing. A marker is named by its namespace and id, which stay the same for
-as long as it is shown; `MarkerTopic` takes care of what is shown no more.
+Every function creates new messages and keeps nothing. A marker is identified by its namespace and id, which stay the
+same as long as it is shown; `MarkerTopic` removes what is no longer shown.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Array = NDArray[np.float64]
 Colour = tuple[float, float, float, float]  # red, green, blue, opacity, 0 to 1
 
 _NO_TURN = (0.0, 0.0, 0.0, 1.0)
-_FAINTEST = 0.35  # of a colour's opacity, for a component without weight
+_FAINTEST = 0.35  # share of a colour's opacity for a component of weight zero
 _SPACE = 0.3  # width of a space per height of a letter
 
 
@@ -32,9 +32,9 @@ class MarkerTopic:
     """A topic on which every message holds all markers, so that late listeners see them too.
 
     Args:
-        node: Who publishes.
-        name: Of the topic.
-        qos: Of the topic.
+        node: The publishing node.
+        name: Name of the topic.
+        qos: QoS of the topic.
     """
 
     def __init__(self, node: Node, name: str, qos: QoSProfile) -> None:
@@ -47,7 +47,7 @@ class MarkerTopic:
         return self._publisher.get_subscription_count() > 0
 
     def show(self, markers: Sequence[Marker]) -> None:
-        """Show these and nothing else: when one of the last time is missing, all are taken away first."""
+        """Show these markers only: if one of the previous message is missing, all are removed first."""
         wanted = {(marker.ns, marker.id) for marker in markers}
         away = [] if self._shown <= wanted else [Marker(action=Marker.DELETEALL)]
         self._publisher.publish(MarkerArray(markers=[*away, *markers]))
@@ -60,11 +60,11 @@ def ellipsoids(
     """One sphere per component, stretched to `n_sigma` standard deviations of its position.
 
     Args:
-        namespace: Of the markers; their ids count from 0.
-        mixture: Over [x; v], relative to the target.
+        namespace: Namespace of the markers; their ids count from 0.
+        mixture: Mixture over [x; v], relative to the target.
         origin_m: The target, shape (3,), in the frame of `head`.
         n_sigma: Standard deviations from the centre to the surface.
-        colour: Of a component with the largest prior; those with less are fainter.
+        colour: Colour of the component with the largest prior; the others are fainter.
         head: Frame and stamp.
     """
     seen = position_ellipsoids(mixture, n_sigma)
@@ -91,14 +91,14 @@ def priors(namespace: str, mixture: GaussianMixture, origin_m: Array, colour: Co
 
 
 def ball(namespace: str, centre_m: ArrayLike, diameter_m: float, colour: Colour, head: Header) -> Marker:
-    """A point made visible."""
+    """A ball that marks a point."""
     marker = _marker(namespace, 0, Marker.SPHERE, colour, head, centre_m)
     marker.scale = _vector([diameter_m] * 3)
     return marker
 
 
 def line(namespace: str, number: int, points_m: Array, width_m: float, colour: Colour, head: Header) -> Marker:
-    """A way through points, shape (N, 3)."""
+    """A line through points, shape (N, 3)."""
     marker = _marker(namespace, number, Marker.LINE_STRIP, colour, head)
     marker.scale.x = width_m
     marker.points = [_point(point) for point in np.asarray(points_m)]
@@ -106,7 +106,7 @@ def line(namespace: str, number: int, points_m: Array, width_m: float, colour: C
 
 
 def box(namespace: str, low_m: Array, high_m: Array, width_m: float, colour: Colour, head: Header) -> Marker:
-    """The twelve edges of a box from its lower to its upper corner, both (3,): faces would hide what is inside."""
+    """The twelve edges of a box from its lower to its upper corner, both (3,): faces would hide its content."""
     corners = [np.where(upper, high_m, low_m) for upper in product((False, True), repeat=3)]
     edges = [(i, i | bit) for i in range(8) for bit in (1, 2, 4) if not i & bit]
     marker = _marker(namespace, 0, Marker.LINE_LIST, colour, head)
@@ -118,13 +118,13 @@ def box(namespace: str, low_m: Array, high_m: Array, width_m: float, colour: Col
 def arrow(namespace: str, from_m: Array, to_m: Array, width_m: float, colour: Colour, head: Header) -> Marker:
     """An arrow between two points, both (3,)."""
     marker = _marker(namespace, 0, Marker.ARROW, colour, head)
-    marker.scale = _vector([width_m, 2.0 * width_m, 3.0 * width_m])  # shaft, head, and length of the head
+    marker.scale = _vector([width_m, 2.0 * width_m, 3.0 * width_m])  # shaft diameter, head diameter, head length
     marker.points = [_point(from_m), _point(to_m)]
     return marker
 
 
 def axes(namespace: str, position_m: Array, rotation: Array, length_m: float, head: Header) -> Marker:
-    """A frame at `position_m` (3,), turned by `rotation` (3, 3): x red, y green, z blue."""
+    """A frame at `position_m` (3,), rotated by `rotation` (3, 3): x red, y green, z blue."""
     marker = _marker(namespace, 0, Marker.LINE_LIST, (1.0, 1.0, 1.0, 1.0), head)
     marker.scale.x = 0.05 * length_m
     for axis, colour in enumerate(np.eye(3)):

@@ -3,10 +3,10 @@
     ros2 run sac_gmm_nodes skill_monitor --ros-args -p demonstrations:=demos/door
     ros2 launch sac_gmm_bringup rviz.launch.yaml view:=simulation
 
-It only listens: nothing that moves or learns depends on it. Three topics: `~/skill`, the mixtures as fitted and in
-force, around the detected target; `~/scene`, what stands still during an episode; `~/motion`, what changes all the
-time. The first two are latched. The true target and the fixed camera's pose are shown where a simulation publishes
-them; nothing that decides listens to those.
+It only listens: nothing that moves or learns depends on it. It has three topics: `~/skill`, the fitted and the active
+mixture around the detected target; `~/scene`, what stands still during an episode; `~/motion`, what changes all the
+time. The first two are latched. The true target and the fixed camera's pose are shown if a simulation publishes them;
+nothing that decides listens to those.
 """
 
 from __future__ import annotations
@@ -49,14 +49,14 @@ BOX_HIT = (1.0, 0.15, 0.1, 1.0)
 OUTCOMES = {None: (0.9, 0.9, 0.9, 0.9), True: (0.2, 0.9, 0.3, 0.9), False: (0.9, 0.3, 0.3, 0.9)}
 
 _LIMITS = ("workspace_min_m", "workspace_max_m", "max_speed_m_s")
-_ASK_S = 1.0  # at which the controller is asked for its limits until it has answered
-_LONGEST_ARROW_M = 0.15  # that of the highest speed allowed
+_ASK_S = 1.0  # period at which the controller is asked for its limits until it has answered
+_LONGEST_ARROW_M = 0.15  # at the highest allowed speed
 _TRAIL_POINTS = 3000
-_WAY_POINTS = 2000  # of a demonstration, at most
-_TRAIL_STEP_M = 0.001  # a way is drawn from points at least this far apart
+_WAY_POINTS = 2000  # largest number of points drawn per demonstration
+_TRAIL_STEP_M = 0.001  # a path is drawn from points at least this far apart
 _PREVIEW_STEP_S = 1 / 15
-_TEXT_WIDTH = 70  # letters in a line
-_FRESH_NS = 1_000_000_000  # a marker, or a command, older than the state by more than this is shown no more
+_TEXT_WIDTH = 70  # characters per line
+_FRESH_NS = 1_000_000_000  # a marker or a command that is older than the state by more than this is hidden
 _MODES = {
     EpisodeState.MODE_BASE: "the skill as fitted",
     EpisodeState.MODE_TRAIN: "training",
@@ -65,7 +65,7 @@ _MODES = {
 
 
 class SkillMonitor(BaseNode):
-    """States, the model and its target in; markers out."""
+    """Turns states, the model and its target into markers."""
 
     def __init__(self) -> None:
         super().__init__("skill_monitor")
@@ -75,7 +75,7 @@ class SkillMonitor(BaseNode):
         self._n_sigma = self.real("n_sigma", 2.0, 0.1, 5.0, "", "standard deviations from centre to surface")
         model_file = self.text("model_file", "", "the skill as fitted; empty: the first version 0 that is published")
         folder = self.text("demonstrations", "", "a bag to show, or a folder of bags")
-        camera_file = self.text("camera_file", "", "where the fixed camera stands: file of `sac-gmm hands calibrate`")
+        camera_file = self.text("camera_file", "", "the fixed camera's pose: file of `sac-gmm hands calibrate`")
         self._controller_name = self.text("controller", "gmm_controller", "node whose limits are shown")
 
         self._base: SkillModel | None = load_model(model_file) if model_file else None
@@ -85,7 +85,7 @@ class SkillMonitor(BaseNode):
         ways = [demonstration.relative_m for demonstration in demonstrations]
         self._ways = [way[:: len(way) // _WAY_POINTS + 1] for way in ways]
         self._camera: RigidTransform | None = load_extrinsics(Path(camera_file))[2] if camera_file else None
-        self._box: tuple[np.ndarray, np.ndarray] | None = None  # the controller's; None until it has said it
+        self._box: tuple[np.ndarray, np.ndarray] | None = None  # the controller's; None until it has reported it
         self._max_speed_m_s = SafetyLimits().max_speed_m_s
         self._current: SkillModel | None = None
         self._target: PoseStamped | None = None
@@ -122,12 +122,12 @@ class SkillMonitor(BaseNode):
         try:
             self._current = model_of(message)
         except UserError as error:
-            self.get_logger().warning(f"a model that cannot be shown: {error}", throttle_duration_sec=5.0)
+            self.get_logger().warning(f"cannot show a model: {error}", throttle_duration_sec=5.0)
             return
         if message.version == 0:
             self._base = self._current
         elif self._base is not None and self._base.model_id != message.model_id:
-            self._base = None  # it is of another skill
+            self._base = None  # it belongs to another skill
         self._show_skill()
 
     def _on_target(self, message: PoseStamped) -> None:
@@ -183,7 +183,7 @@ class SkillMonitor(BaseNode):
     # What is shown ---------------------------------------------------------------------------------------------
 
     def _show_skill(self) -> None:
-        """The mixture as fitted and the one in force, where the target was detected."""
+        """Show the fitted and the active mixture, around the detected target."""
         if self._target is None:
             return
         origin, head = point_array(self._target.pose.position), self._target.header
@@ -196,7 +196,7 @@ class SkillMonitor(BaseNode):
         self._skill_topic.show(shown)
 
     def _show_scene(self) -> None:
-        """What stands still: box, targets, demonstrations."""
+        """Show what stands still: box, targets, demonstrations."""
         shown: list[Marker] = []
         said = self._target or self._true_target
         head = said.header if said is not None else self._tip[0] if self._tip is not None else None
@@ -216,7 +216,7 @@ class SkillMonitor(BaseNode):
         self._scene_topic.show(shown)
 
     def _look_ahead(self) -> None:
-        """Integrate the field in force from where the tip is."""
+        """Integrate the active field from the present tip position."""
         self._path = None
         if self._current is None or self._target is None or self._tip is None or self._current.state_dim != 3:
             return
@@ -231,7 +231,7 @@ class SkillMonitor(BaseNode):
         self._path = origin + path
 
     def _show_motion(self) -> None:
-        """What changes all the time: velocity, the way gone and the way ahead, the marker, words."""
+        """Show what changes all the time: velocity, past and predicted path, the marker, text."""
         if self._tip is None:
             return
         head, tip = self._tip
@@ -259,7 +259,7 @@ class SkillMonitor(BaseNode):
 
 
 def words(episode: EpisodeState | None, status: ControllerStatus | None, outcomes: Sequence[bool], now_ns: int) -> str:
-    """What a person wants to read above the arm: the episode, how the last ones went, why the arm does not move."""
+    """The text above the arm: the episode, the last outcomes, and why the arm does not move."""
     lines = []
     if episode is not None and episode.episode_id:
         mode = _MODES.get(episode.mode, "unknown mode")

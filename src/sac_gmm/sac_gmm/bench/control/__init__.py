@@ -1,1 +1,1 @@
-"""Benchmarks of the control loop and of the whole chain over hours."""
+"""Benchmarks of the control loop, and of the whole chain over hours."""

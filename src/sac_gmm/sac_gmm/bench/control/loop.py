@@ -2,10 +2,10 @@
 
     sac-gmm bench loop --json benchmarks/results/control/loop.json
 
-A robot sends a state at every deadline; the controller, in a process of its own, ticks at 100 and 250 Hz beside a
-learner that never rests, once as any program and once with a real-time priority, where the system allows one. On time
-is a tick that begins within 2 ms of its deadline. Latency is from the moment a state is sent to the moment the command
-that answers it is received.
+A robot sends a state at every deadline. The controller, in its own process, ticks at 100 and 250 Hz beside a learner
+that never rests: once as an ordinary program, and once with a real-time priority if the system allows it. A tick is on
+time if it begins within 2 ms of its deadline. Latency is the time from sending a state to receiving the command that
+answers it.
 """
 
 from __future__ import annotations
@@ -41,14 +41,14 @@ def main(args: list[str]) -> int:
         rates: tuple[float, ...] = (100.0, 250.0),
         realtime_priorities: tuple[int, ...] = (0, 50),
     ) -> int:
-        """Measure the loop with the learner at work.
+        """Measure the loop while the learner works.
 
         Args:
             json: Write the numbers to this file.
-            seconds: Length of each of the runs.
-            rates: Of the loop, Hz, 30 to 500.
-            realtime_priorities: Of robot and controller, ours and the peer's, one after the other; 0 for none. What the
-                system does not allow is left out.
+            seconds: Length of each run.
+            rates: Loop rates, Hz, 30 to 500.
+            realtime_priorities: Priorities of robot and controller, ours and the peer's, in turn; 0 for none. Those
+                that the system does not allow are skipped.
         """
         from sac_gmm.bench.timing import write_result
 
@@ -71,19 +71,19 @@ def main(args: list[str]) -> int:
 
 
 def measure(seconds: float, rates: tuple[float, ...], priorities: tuple[int, ...]) -> list[dict[str, Any]]:
-    """Run the nodes that measure; one result per priority and rate.
+    """Run the measuring nodes; one result per priority and rate.
 
     Raises:
-        UserError: They did not come to an end.
+        UserError: The nodes did not finish.
     """
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "out.json"
         command = [sys.executable, "-m", "sac_gmm_nodes.bench.loop_bench", "--seconds", str(seconds), "--out", str(out)]
         command += ["--priorities", *map(str, priorities), "--rates", *map(str, rates)]
-        # It talks to itself alone: a robot in the laboratory's network must never hear it.
+        # It only talks to itself: a robot in the laboratory's network must never hear it.
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST"}
         environment.setdefault("ROS_DOMAIN_ID", str(1 + os.getpid() % 50))
         code = subprocess.run(command, env=environment, stdout=subprocess.DEVNULL, check=False).returncode
         if code != 0:
-            raise UserError("the measurement did not come to its end; see above (is install/setup.bash sourced?)")
+            raise UserError("the measurement did not finish; see above (is install/setup.bash sourced?)")
         return list(json_format.loads(out.read_text()))

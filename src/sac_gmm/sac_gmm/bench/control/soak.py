@@ -1,12 +1,12 @@
-"""Run the whole chain over ROS in lock-step for a long time and look for what wears out.
+"""Run the whole chain over ROS in lock-step for a long time, and look for leaks and missed messages.
 
     sac-gmm bench soak --minutes 10 --json benchmarks/results/control/soak.json
 
-Episodes of training follow each other until the time is over. Of every process, the memory that it holds (its
-proportional set size) is read every few seconds; growth is from the median of the second fifth of the time to that of
-the last fifth, and more than 5 % is a leak. The learner has a process of its own, whose replay fills up during the run,
-as it is meant to: it is measured like the others but does not count. Nothing may be missing either: in lock-step the
-bridge says when a reward or a command did not come. At the end all nodes are asked to stop, and none may be left.
+Training episodes follow each other until the time is over. Every few seconds the memory of every process (its
+proportional set size) is read. Growth is measured from the median of the second fifth of the time to that of the last
+fifth; more than 5 % counts as a leak. The learner runs in its own process, whose replay buffer fills up during the run
+by design: it is measured like the others but does not count. Nothing may be missing either: in lock-step the bridge
+reports every reward or command that did not come. At the end all nodes are asked to stop, and none may be left.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ STOP_S = 40.0
 LEAK = 0.05
 FILLS_UP = "learner"
 COMPLAINTS = ("no reward for", "no command/twist for", "Traceback", "no update for decision", "refused", "ms late")
-MANY = 100_000  # episodes: more than the time is long
+MANY = 100_000  # episodes: more than fit into the time
 
 
 def main(args: list[str]) -> int:
@@ -43,12 +43,12 @@ def main(args: list[str]) -> int:
     def bench(
         minutes: float = 10.0, json: Path | None = None, model: Path | None = None, time_limit_s: float = 10.0
     ) -> int:
-        """Soak the chain; the exit code is 0 when nothing was missed, leaked or left.
+        """Soak the chain; the exit code is 0 if nothing was missed, leaked or left running.
 
         Args:
             minutes: Length of the run.
             json: Write the numbers to this file.
-            model: Skill to run; without one, it is fitted to demos/door.
+            model: Skill to run; by default one is fitted to demos/door.
             time_limit_s: Longest episode.
         """
         from sac_gmm.bench.timing import write_result
@@ -69,7 +69,7 @@ def main(args: list[str]) -> int:
 
 
 def soak(seconds: float, model: Path, folder: Path, time_limit_s: float) -> dict[str, Any]:
-    """Run episodes for a while; what was seen meanwhile.
+    """Run episodes for a while, and return what was measured.
 
     Raises:
         UserError: The nodes ended early.
@@ -79,7 +79,7 @@ def soak(seconds: float, model: Path, folder: Path, time_limit_s: float) -> dict
         "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
         "ROS_DOMAIN_ID": os.environ.get("ROS_DOMAIN_ID", str(1 + os.getpid() % 50)),
         "OMP_NUM_THREADS": "1",
-        "SAC_GMM_SOAK": str(os.getpid()),  # by which a process is known for one of ours, also when it has no parent
+        "SAC_GMM_SOAK": str(os.getpid()),  # marks a process as ours, even when it has lost its parent
     }
     log = folder / "nodes.log"
     command = [sys.executable, "-m", "sac_gmm.cli.main", "up", "sac_gmm_bringup", "simulation.launch.yaml"]
@@ -102,7 +102,7 @@ def soak(seconds: float, model: Path, folder: Path, time_limit_s: float) -> dict
                     samples[name].append((time.monotonic() - begun_s, megabytes))
                 if nodes.poll() is not None or client.poll() is not None:
                     last = "\n".join(log.read_text(errors="replace").splitlines()[-10:])
-                    raise UserError(f"the nodes or the episodes have ended early; the last lines of the log:\n{last}")
+                    raise UserError(f"the nodes or the episodes ended early; the last lines of the log:\n{last}")
         for line in (folder / "episodes.jsonl").read_text().splitlines():
             event = json_format.loads(line)
             if event.get("event") == "episode":
@@ -127,7 +127,7 @@ def soak(seconds: float, model: Path, folder: Path, time_limit_s: float) -> dict
 
 @contextlib.contextmanager
 def _client(environment: dict[str, str], out: Path) -> Iterator[subprocess.Popen]:
-    """A client that has episodes run, one after the other; cancelled at the end."""
+    """A client that requests one episode after another; cancelled on exit."""
     from sac_gmm.launcher.packages import find_package
 
     executable = find_package("sac_gmm_nodes") / "lib" / "sac_gmm_nodes" / "skill_client"
@@ -141,7 +141,7 @@ def _client(environment: dict[str, str], out: Path) -> Iterator[subprocess.Popen
 
 
 def _memory(mark: str) -> dict[str, float]:
-    """Megabytes of every process that carries our mark in its environment, by the name of its node."""
+    """Megabytes of every process with our mark in its environment, by node name."""
     found: dict[str, float] = defaultdict(float)
     wanted = f"SAC_GMM_SOAK={mark}".encode()
     for process in Path("/proc").iterdir():
@@ -168,7 +168,7 @@ def _name(command: str) -> str:
 
 
 def _growth(series: list[tuple[float, float]], seconds: float) -> dict[str, float]:
-    """From the median of the second fifth of the time to that of the last, in megabytes and as a share."""
+    """Growth from the median of the second fifth of the time to that of the last, in megabytes and as a share."""
     first = [megabytes for at_s, megabytes in series if 0.2 * seconds <= at_s < 0.4 * seconds]
     last = [megabytes for at_s, megabytes in series if at_s >= 0.8 * seconds]
     if not first or not last:

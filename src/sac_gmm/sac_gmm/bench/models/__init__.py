@@ -1,1 +1,1 @@
-"""Benchmarks of mixtures, their regression and their fits."""
+"""Benchmarks of mixtures, their regression and their fitting."""

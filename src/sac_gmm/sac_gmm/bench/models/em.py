@@ -2,8 +2,8 @@
 
     sac-gmm bench em --json em.json
 
-Twenty made-up reaching motions of 200 samples, position and velocity (6 coordinates), 7 full covariances, tolerance
-1e-3, each library with one start of its own kind (ours: equal spans of time; scikit-learn: k-means), one thread.
+Twenty synthetic reaching motions of 200 samples, position and velocity (6 coordinates), 7 full covariances, tolerance
+1e-3, each library with its own kind of initialisation (ours: equal spans of time; scikit-learn: k-means), one thread.
 `log_likelihood` is the mean per sample in the units of the data, computed for both by the same function.
 """
 
@@ -77,7 +77,7 @@ def measure() -> dict[str, Any]:
 
 
 def reaching_motions(seed: int = 0) -> Any:
-    """(4000, 6) positions in m and velocities in m/s of minimum-jerk reaches along a bow, with measurement noise."""
+    """(4000, 6) positions in m and velocities in m/s of minimum-jerk reaches along an arc, with measurement noise."""
     import numpy as np
 
     rng = np.random.default_rng(seed)

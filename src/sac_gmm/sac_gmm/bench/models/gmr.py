@@ -1,10 +1,10 @@
-"""Time mixture regression: one state and many, ours against the `gmr` package and a plain textbook version.
+"""Time mixture regression for one state and for many: ours against the `gmr` package and a plain textbook version.
 
     sac-gmm bench gmr --json gmr.json
 
 All run in this process on one thread and are checked against each other. Per row: `ours_us` compiled, writing into a
-given array; `call_us` the same returning a new array; `numpy_us` ours without a compiler; `textbook_us`, `gmr_us` the
-peers; `ratio` = gmr_us / ours_us. The batch is 100000 states.
+preallocated array; `call_us` the same, returning a new array; `numpy_us` ours without a compiler; `textbook_us` and
+`gmr_us` the peers; `ratio` = gmr_us / ours_us. The batch has 100000 states.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ def measure(d: int, k: int) -> dict[str, Any]:
 
 
 def textbook(mixture: Any, x: Any) -> Any:
-    """Mixture regression as the formulas stand, inverses and all, batched over the components."""
+    """Mixture regression straight from the formulas, inverses and all, batched over the components."""
     import numpy as np
 
     d = len(x)

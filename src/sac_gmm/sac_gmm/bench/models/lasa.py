@@ -3,9 +3,9 @@
     sac-gmm bench lasa --data lasaDataset/DataSet --json lasa.json
     sac-gmm bench lasa --json synthetic.json
 
-`--data` names a folder of the LASA data set (`NAME.mat`); it is free for academic use and not part of this software.
-Without it the motions are made up by a generator of ours (26 figures, 7 repetitions). Demonstrations 1-4 train, 5-7
-test; RMSE in mm/s, e_dot 0..2, DTWD in mm x samples, all on the test set.
+`--data` names a folder of the LASA data set (`NAME.mat`), which is free for academic use and not part of this software.
+Without it, our generator makes synthetic motions (26 figures, 7 repetitions). Demonstrations 1-4 train, 5-7 test; RMSE
+in mm/s, e_dot 0..2, DTWD in mm x samples, all on the test set.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ def main(args: list[str]) -> int:
         """Measure the stable systems on handwriting.
 
         Args:
-            data: Folder of the data set; made-up motions where it is left out.
+            data: Folder of the data set; without it, synthetic motions are used.
             json: Write the numbers to this file.
-            methods: Which to fit.
-            seed: Of the fits, and of the made-up motions.
+            methods: The methods to fit.
+            seed: Seed of the fits and of the synthetic motions.
         """
         from sac_gmm.bench.models.lasa_data import load_motions, make_motions
         from sac_gmm.bench.timing import write_result
@@ -59,7 +59,7 @@ def measure(method: Method, motions: list[Any], seed: int) -> dict[str, Any]:
 
     fits: dict[str, Callable[..., SkillModel]] = {"seds": fit_seds, "lpv_ds": fit_lpv_ds}
     fit = fits[method]
-    fit(*split(motions[0])[0], 4)  # loads what is loaded once
+    fit(*split(motions[0])[0], 4)  # loads everything that is loaded only once
     print(f"\n{method}\nmotion              K   fit s    RMSE   e_dot    DTWD  end mm  certified  converged")
     rows = []
     for motion in motions:

@@ -1,8 +1,8 @@
-"""Handwriting-like plane motions: read from a folder in the format of the LASA data set, or made up here.
+"""Handwriting-like planar motions: read from a folder in the format of the LASA data set, or generated here.
 
-The LASA data set is free for academic use only and is not shipped; the generator stands in for it in tests and in
-development. Its shapes are our own and its motions are in millimetres and seconds, end at the origin, and come in the
-data set's format: seven demonstrations of 1000 samples each.
+The LASA data set is free for academic use only and is not shipped; the generator replaces it in tests and development.
+Its shapes are our own. Its motions are in millimetres and seconds, end at the origin, and have the data set's format:
+seven demonstrations of 1000 samples each.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from sac_gmm.models.mixtures.mixture import Array
 N_DEMONSTRATIONS = 7
 N_SAMPLES = 1000
 
-# Corners of each figure in units of 10 mm, first to last; the last is the goal and is moved to the origin.
+# Corners of each figure in units of 10 mm, first to last; the last is the goal and is shifted to the origin.
 FIGURES: dict[str, list[tuple[float, float]]] = {
     "angle": [(-4.5, 0.5), (-2.0, 2.6), (0, 4.2), (0.2, 2.0), (0, 0)],
     "arrow": [(-4.0, 3.0), (-1.0, 2.6), (0.8, 1.2), (-0.6, -1.0), (-2.2, -1.6), (-1.6, -0.4), (0, 0)],
@@ -51,13 +51,13 @@ FIGURES: dict[str, list[tuple[float, float]]] = {
 
 @dataclass(frozen=True)
 class Motion:
-    """One figure.
+    """One figure with its demonstrations.
 
     Attributes:
-        name: Of the figure.
+        name: Name of the figure.
         positions_mm: One (N, 2) array per demonstration, ending at the origin.
-        velocities_mm_s: Likewise.
-        time_step_s: One per demonstration.
+        velocities_mm_s: One (N, 2) array per demonstration.
+        time_step_s: One number per demonstration.
     """
 
     name: str
@@ -67,19 +67,19 @@ class Motion:
 
 
 def load_motions(folder: Path | str) -> list[Motion]:
-    """Read every single-pattern motion of a folder in the LASA format (`NAME.mat` with a cell `demos` of structs).
+    """Read all single-pattern motions of a folder in the LASA format (`NAME.mat` with a cell `demos` of structs).
 
-    Files whose names begin with `Multi_Models` hold several patterns and are left out, as in the published evaluation.
+    Files whose names begin with `Multi_Models` hold several patterns and are skipped, as in the published evaluation.
 
     Raises:
-        UserError: The folder holds no such files, or one of them lacks the fields.
+        UserError: The folder has no such files, or one of them lacks the fields.
     """
     from scipy.io import loadmat
 
     files = sorted(path for path in Path(folder).glob("*.mat") if not path.name.startswith("Multi_Models"))
     if not files:
         raise UserError(
-            f"{folder} holds no .mat files: give the folder of the data set, or make motions up (see --help)"
+            f"{folder} holds no .mat files: give the folder of the data set, or use synthetic motions (see --help)"
         )
     motions = []
     for path in files:
@@ -97,15 +97,15 @@ def load_motions(folder: Path | str) -> list[Motion]:
 
 
 def make_motions(seed: int = 0) -> list[Motion]:
-    """All figures, written seven times each by the same unsteady hand."""
+    """All figures, each written seven times by the same unsteady hand."""
     return [make_motion(name, seed) for name in FIGURES]
 
 
 def make_motion(name: str, seed: int = 0) -> Motion:
     """Write one figure seven times.
 
-    The hand slows down in bends (the two-thirds power law: speed goes with curvature^(-1/3)), starts and ends at rest,
-    and every repetition differs in start, size, slant, in slow deviations from the path, and in pace.
+    The hand slows down in bends (the two-thirds power law: speed is proportional to curvature^(-1/3)) and starts and
+    ends at rest. Every repetition differs in start, size, slant, slow deviations from the path, and pace.
     """
     rng = np.random.default_rng([seed, sorted(FIGURES).index(name)])
     path = _smooth_path(10.0 * np.array(FIGURES[name]), rounding=rng.uniform(0.025, 0.05))
@@ -123,12 +123,12 @@ def make_motion(name: str, seed: int = 0) -> Motion:
 
 
 def _smooth_path(corners: Array, rounding: float, n: int = 2000) -> Array:
-    """A polyline with rounded corners, at equal arc lengths: (n, 2)."""
+    """A polyline with rounded corners, sampled at equal arc lengths: (n, 2)."""
     line = _equal_steps(corners, n)
     width = rounding * n
     kernel = np.exp(-0.5 * (np.arange(-3 * width, 3 * width + 1) / width) ** 2)
     pad = len(kernel) // 2
-    # Reflecting through the end points keeps them where they are.
+    # Reflection at the end points keeps them in place.
     padded = np.concatenate([2 * line[0] - line[pad:0:-1], line, 2 * line[-1] - line[-2 : -pad - 2 : -1]])
     return np.stack([np.convolve(column, kernel / kernel.sum(), mode="valid") for column in padded.T], axis=1)
 
@@ -146,7 +146,7 @@ def _deviate(path: Array, rng: np.random.Generator) -> Array:
 
 
 def _pace(path: Array, rng: np.random.Generator) -> Array:
-    """The path sampled at equal spans of time: (N_SAMPLES, 2)."""
+    """The path sampled at equal time steps: (N_SAMPLES, 2)."""
     n = len(path)
     s = np.linspace(0.0, 1.0, n)
     first = np.gradient(path, axis=0)
@@ -171,7 +171,7 @@ def _pace(path: Array, rng: np.random.Generator) -> Array:
 
 
 def _equal_steps(points: Array, n: int) -> Array:
-    """`points` (M, 2) joined by straight lines, at `n` equal arc lengths."""
+    """`points` (M, 2) joined by straight lines, resampled at `n` equal arc lengths."""
     arc = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(points, axis=0), axis=1))])
     at = np.linspace(0.0, arc[-1], n)
     return np.stack([np.interp(at, arc, column) for column in points.T], axis=1)

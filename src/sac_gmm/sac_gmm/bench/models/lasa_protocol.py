@@ -1,8 +1,8 @@
-"""The LPV-DS evaluation on handwriting motions, step for step as published (ds-opt, CoRL 2018).
+"""The LPV-DS evaluation on handwriting motions, exactly as published (ds-opt, CoRL 2018).
 
 Demonstrations 1-4 train, 5-7 test; every second sample; millimetres and seconds, not normalised. RMSE and e_dot are
-over all test samples, DTWD is between each test demonstration and a rollout from its 20th kept sample (Euler, 0.01 s,
-at most 3000 steps, stopped when every |velocity| stays under 0.1 mm/s for four steps for all starts together).
+over all test samples. DTWD is between each test demonstration and a rollout from its 20th kept sample (Euler, 0.01 s,
+at most 3000 steps, stopped when every |velocity| has stayed below 0.1 mm/s for four steps, for all starts together).
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ _SLOW_STEPS = 4
 
 @dataclass(frozen=True)
 class Score:
-    """One model on one motion; test set unless it says train.
+    """Scores of one model on one motion; on the test set unless the name says train.
 
     Attributes:
-        rmse: mm/s.
+        rmse: Velocity error, mm/s.
         e_dot: Direction error, 0..2.
-        dtwd: mm x samples.
-        train_rmse: mm/s.
-        train_e_dot: Direction error.
+        dtwd: Dynamic time warping distance, mm x samples.
+        train_rmse: Velocity error, mm/s.
+        train_e_dot: Direction error, 0..2.
         end_mm: Largest distance from the goal after 30 s.
         converged: Whether that is at most 5 mm.
     """
@@ -61,7 +61,7 @@ def split(motion: Motion) -> tuple[tuple[Array, Array, list[int]], tuple[Array, 
 
 
 def score(model: SkillModel, motion: Motion) -> Score:
-    """Measure a model that was fitted to the training demonstrations of `motion`."""
+    """Measure a model fitted to the training demonstrations of `motion`."""
     (x_train, v_train, _), (x, v, lengths) = split(motion)
     regressor = Regressor(model.mixture)
     train, test = regressor.batch(x_train), regressor.batch(x)
@@ -80,10 +80,10 @@ def score(model: SkillModel, motion: Motion) -> Score:
 
 
 def play(regressor: Regressor, starts: Array) -> tuple[Array, Array]:
-    """Roll the starts (N, d) out abreast.
+    """Roll out all starts (N, d) in parallel.
 
     Returns:
-        The paths (T, N, d) up to where the protocol stops them, and the states (N, d) after all 30 s.
+        The paths (T, N, d) up to where the protocol stops them, and the states (N, d) after the full 30 s.
     """
     states = np.array(starts)
     path = [states]

@@ -1,10 +1,10 @@
-"""Time the two steps of LPV-DS that matter: solving for the gains, and keeping the certificate under an edit.
+"""Time the two critical steps of LPV-DS: solving for the gains, and keeping the certificate when the model is edited.
 
     sac-gmm bench lpv --json lpv.json
 
 `lmi_ms`: from 4000 samples and their gates to stable gains, d=3, K=7 (`compress_ms` + `solve_ms`).
-`update_project_certify_us`: an edited model -> projected, certified -> regressor ready; `edit_us`: the same from bare
-arrays, with the check that they are a mixture. One thread.
+`update_project_certify_us`: edited model -> projected, certified -> regressor ready; `edit_us`: the same from plain
+arrays, including the check that they form a mixture. One thread.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def main(args: list[str]) -> int:
 
 
 def measure() -> dict[str, Any]:
-    """Time the steps on made-up reaching motions."""
+    """Time the steps on synthetic reaching motions."""
     import numpy as np
 
     from sac_gmm.bench.models.em import N_DEMONSTRATIONS, N_SAMPLES, reaching_motions

@@ -1,17 +1,17 @@
-"""Measure marker detection on rendered pictures: how often, how exactly, how fast, and whether it pays for nothing.
+"""Measure marker detection on rendered pictures: detection rate, accuracy, speed, and false rewards.
 
     sac-gmm bench aruco --json benchmarks/results/perception/aruco.json
     sac-gmm bench aruco --trials 20 --false-frames 1000
 
 Pictures are 640x480, grey, f = 600 px, of clutter (boxes, quadrilaterals, circles, text, chequered patches) with a
 marker of 60 mm, DICT_4X4_50, drawn by a planar warp: no lens distortion, no rolling shutter. The peer is OpenCV's
-detector with sub-pixel corners and the first answer of IPPE_SQUARE, on the same pictures. `flips` are turns by more
-than 20 degrees; `unflagged` are those that our pose does not call ambiguous.
+detector with sub-pixel corners and the first answer of IPPE_SQUARE, on the same pictures. `flips` are rotation errors
+of more than 20 degrees; `unflagged` are those that our pose does not call ambiguous.
 
-The frames for false rewards hold clutter, three markers of other dictionaries or with other ids, and a random blur,
-noise and light each; the marker is never in them. They are counted in blocks, and a run that was stopped goes on with
-the next block, as long as the file for the result is the same. The frames have nothing to do with each other, so that
-`counted`, single frames that would count, is the harder figure than `rewards`, three in a row.
+The frames for false rewards each hold clutter, three markers of other dictionaries or with other ids, and random blur,
+noise and light, but never the marker. They are counted in blocks. An interrupted run resumes with the next block if the
+result file is the same. The frames are unrelated to each other, so `counted` (single frames that would count) is a
+stricter figure than `rewards` (three in a row).
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ FLIP_RAD = 0.35
 NEAR, TILTED = (0.3, 1.0), (0.0, 50.0)
 BASE = {"blur_px": 0.7, "noise": 5.0}
 
-# name, what the picture suffers, distance in m, tilt in degrees
+# name, degradation, distance in m, tilt in degrees
 CONDITIONS: list[tuple[str, dict[str, float], tuple[float, float], tuple[float, float]]] = [
     ("nominal", {}, NEAR, TILTED),
     *(
@@ -72,11 +72,11 @@ def main(args: list[str]) -> int:
         """Measure marker detection.
 
         Args:
-            json: Write the numbers to this file; until then, how far the false rewards have come is kept beside it.
-            trials: Pictures for each row of the table; 0 leaves it out, here and below.
-            false_frames: Pictures without the marker.
-            latency_frames: Pictures for each row of the times.
-            seed: Of all pictures.
+            json: Write the numbers to this file; until then, progress on false rewards is kept beside it.
+            trials: Pictures per row of the table; 0 skips it, here and below.
+            false_frames: Number of pictures without the marker.
+            latency_frames: Pictures per row of the timings.
+            seed: Seed of all pictures.
         """
         if min(trials, latency_frames, false_frames) < 0:
             raise UserError("trials, latency_frames and false_frames must be 0 or more")
@@ -102,7 +102,7 @@ def main(args: list[str]) -> int:
 
 
 class _Progress:
-    """What is done so far, kept beside the result file until that is written."""
+    """Finished parts, kept beside the result file until that is written."""
 
     def __init__(self, json: Path | None, job: dict[str, Any]) -> None:
         self._path = None if json is None else json.with_name(f".{json.stem}.progress.json")
@@ -112,15 +112,15 @@ class _Progress:
             kept = json_.loads(self._path.read_text())
             if kept["job"] == job:
                 self.parts = kept["parts"]
-                print(f"going on with what is in {self._path}: {', '.join(self.parts)}")
+                print(f"resuming with the parts in {self._path}: {', '.join(self.parts)}")
 
     def part(self, name: str, measure: Callable[[], Any]) -> None:
-        """Measure, unless it has been."""
+        """Measure a part, unless that has been done."""
         if name not in self.parts:
             self.keep(name, measure())
 
     def keep(self, name: str, value: Any) -> None:
-        """Write down what has been measured so far."""
+        """Save what has been measured so far."""
         from sac_gmm.core.files import write_json
 
         self.parts[name] = value
@@ -128,13 +128,13 @@ class _Progress:
             write_json(self._path, {"job": self._job, "parts": self.parts})
 
     def finish(self) -> None:
-        """The result has been written."""
+        """Clean up once the result has been written."""
         if self._path is not None:
             self._path.unlink(missing_ok=True)
 
 
 def table(trials: int, seed: int) -> list[dict[str, Any]]:
-    """Detection and pose errors of ours and of plain OpenCV, a row for each condition."""
+    """Detection and pose errors of ours and of plain OpenCV, one row per condition."""
     import numpy as np
 
     from sac_gmm.perception.render import clutter
@@ -184,7 +184,7 @@ def table(trials: int, seed: int) -> list[dict[str, Any]]:
 
 
 def latency(frames: int, seed: int) -> list[dict[str, Any]]:
-    """Milliseconds per RGB picture, from the picture to the pose, on one thread: of the wall and of the processor."""
+    """Milliseconds per RGB picture, from picture to pose, on one thread: wall time and processor time."""
     import numpy as np
 
     from sac_gmm.perception.render import clutter
@@ -225,7 +225,7 @@ def latency(frames: int, seed: int) -> list[dict[str, Any]]:
 
 
 def false_rewards(frames: int, seed: int, work: _Progress) -> dict[str, Any]:
-    """Count the frames without the marker that look like it to each stage of the reward."""
+    """Count the frames without the marker that each stage of the reward mistakes for it."""
     import numpy as np
     from tqdm import tqdm
 
@@ -255,7 +255,7 @@ def false_rewards(frames: int, seed: int, work: _Progress) -> dict[str, Any]:
             done["taken_for_the_marker"] += marker is not None
             done["counted"] += counts
             done["rewards"] += debouncer.update(counts)
-            if i % 10 == 0:  # it takes longer than all the rest
+            if i % 10 == 0:  # OpenCV takes longer than everything else
                 done["opencv_frames"] += 1
                 done["opencv_saw_it"] += MARKER_ID in peer(picture)
             bar.update()

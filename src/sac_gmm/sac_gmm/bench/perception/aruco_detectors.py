@@ -40,7 +40,7 @@ def _opencv_detector() -> Any:
 
 
 def opencv_ids() -> Callable[[Any], list[int]]:
-    """OpenCV's detector as a function from a picture to the ids that it reads."""
+    """OpenCV's detector as a function from a picture to the detected ids."""
     detector = _opencv_detector()
 
     def ids_in(picture: Any) -> list[int]:

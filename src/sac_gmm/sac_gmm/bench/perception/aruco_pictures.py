@@ -1,4 +1,4 @@
-"""The pictures of the marker benchmark: what is drawn on them, and the camera that sees it."""
+"""The pictures of the marker benchmark: their content, and the camera that takes them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ WIDTH, HEIGHT, FOCAL_PX = 640, 480, 600.0
 
 
 def camera() -> Any:
-    """The camera that sees all pictures."""
+    """The camera of all pictures."""
     from sac_gmm.perception import Camera
 
     return Camera.create(WIDTH, HEIGHT, [FOCAL_PX, 0, WIDTH / 2, 0, FOCAL_PX, HEIGHT / 2, 0, 0, 1])
@@ -31,14 +31,14 @@ def false_frame(rng: Any, others: list[tuple[str, int]], noise_fields: Any) -> A
         picture = render_marker(picture, camera(), name, marker_id, SIZE_M, position, rotation)
     picture = degrade(picture, rng, blur_px=float(rng.uniform(0.0, 1.5)), gain=float(rng.uniform(0.3, 1.0)))
     std = float(rng.choice([0.0, 2.0, 5.0, 10.0, 20.0]))
-    # A piece of a field made once, since 300 000 random numbers a frame take longer than all the rest.
+    # A random section of one precomputed field: 300 000 random numbers per frame take longer than everything else.
     y, x = (int(rng.integers(0, room)) for room in (HEIGHT // 2, WIDTH // 2))
     noise = noise_fields[int(rng.integers(len(noise_fields))), y : y + HEIGHT, x : x + WIDTH]
     return np.asarray(cv2.scaleAdd(noise, std, picture.astype(np.float32)).round().clip(0, 255), np.uint8)
 
 
 def other_markers() -> list[tuple[str, int]]:
-    """Every marker of every dictionary but the marker itself, which the larger 4x4 dictionaries hold too."""
+    """Every marker of every dictionary except the marker itself, which the larger 4x4 dictionaries also contain."""
     import cv2
     import numpy as np
 
@@ -50,7 +50,7 @@ def other_markers() -> list[tuple[str, int]]:
     chosen = []
     for name in dictionary_names():
         table_ = cv2.aruco.getPredefinedDictionary(getattr(cv2.aruco, name))
-        # As many of each dictionary, else the largest would be nearly all.
+        # An equal number from each dictionary, otherwise nearly all would come from the largest.
         ids = np.linspace(0, table_.bytesList.shape[0] - 1, 50).round().astype(int)
         chosen += [(name, int(i)) for i in np.unique(ids) if not same(name, int(i))]
     drawn = marker_image(DICTIONARY, MARKER_ID, 64)
@@ -68,7 +68,7 @@ def _pose(rng: Any, distance_m: tuple[float, float], tilt_deg: tuple[float, floa
     from sac_gmm.perception.render import facing_rotation
 
     z = rng.uniform(*distance_m)
-    half_px = 0.75 * SIZE_M / z * FOCAL_PX  # with the quiet zone and turned, it shall lie inside the picture
+    half_px = 0.75 * SIZE_M / z * FOCAL_PX  # with the quiet zone and rotated, it must fit into the picture
     u = rng.uniform(half_px, WIDTH - half_px) if 2 * half_px < WIDTH else WIDTH / 2
     v = rng.uniform(half_px, HEIGHT - half_px) if 2 * half_px < HEIGHT else HEIGHT / 2
     position = np.array([(u - WIDTH / 2) / FOCAL_PX * z, (v - HEIGHT / 2) / FOCAL_PX * z, z])
@@ -83,7 +83,7 @@ def view(
     condition: dict[str, Any],
     marker: bool = True,
 ) -> tuple[Any, Any, Any]:
-    """A picture, and where the marker in it is."""
+    """A picture, and the true pose of the marker in it."""
     from sac_gmm.perception.render import degrade, render_marker
 
     position, rotation = _pose(rng, distance_m, tilt_deg)

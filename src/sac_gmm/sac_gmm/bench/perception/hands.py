@@ -1,10 +1,10 @@
-"""Track the hand in a film and compare with reference landmarks: agreement, speed on one core.
+"""Track the hand in a film and compare it with reference landmarks: agreement, and speed on one core.
 
     sac-gmm bench hands --film asl_hand.25fps.mp4 --pixels asl_hand.full.json --metres asl_hand_3d.full.json
 
-The references hold 21 landmarks for each frame (pixels; metres about the hand's centre). Those that belong to this film
-were made by the same family of models, so agreement says that the pipeline is right, not how well a hand is measured.
-The whole pipeline is timed, from the decoded picture to the pose in space, the process held to one core.
+The references hold 21 landmarks per frame (pixels; metres about the hand's centre). The ones for this film were made by
+the same family of models, so agreement shows that the pipeline is right, not how accurately a hand is measured. The
+whole pipeline is timed, from the decoded picture to the pose in space, with the process limited to one core.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def main(args: list[str]) -> int:
 
 
 def measure(film: Path, pixels: Path | None, metres: Path | None) -> dict[str, Any]:
-    """Frames with a hand, frames a second, and the mean distance to the references.
+    """Frames with a hand, frames per second, and the mean distance from the references.
 
     Raises:
         UserError: A file is missing or the references belong to another film.
@@ -101,5 +101,5 @@ def _reference(path: Path, shape: tuple[int, ...]) -> Any:
 
     values = np.array(read_json(path), np.float64)
     if values.ndim != 3 or values.shape[:2] != shape[:2] or values.shape[2] < shape[2]:
-        raise UserError(f"{path} has landmarks of shape {values.shape}, expected {shape}: is it of this film?")
+        raise UserError(f"{path} has landmarks of shape {values.shape}, expected {shape}: do they belong to this film?")
     return values[..., : shape[2]]

@@ -1,1 +1,1 @@
-"""Benchmarks of bags and of demonstrations shown by hand."""
+"""Benchmarks of bags, and of demonstrations made by hand."""

@@ -1,11 +1,11 @@
-"""Measure bags: how fast they are written and read, and whether a recording of two cameras drops anything.
+"""Measure bags: how fast they are written and read, and whether recording two cameras drops messages.
 
     sac-gmm bench bag --json benchmarks/results/perception/bag.json
 
-`rates`: our crash-safe writer against the plain one of rosbags, on the same messages (PoseStamped, and 640x480 colour
-pictures), to the disk that the working folder is on. `recordings`: two 640x480 colour and depth streams at 30 Hz with
-poses, twists and joint states at 120 Hz, sent by one process over DDS and recorded by `demo_recorder`, both on the same
-two cores; `missing` counts messages that were sent and are not in the bag. With `images profile` both processes use
+`rates`: our crash-safe writer against the plain one of rosbags, with the same messages (PoseStamped, and 640x480 colour
+pictures), on the disk of the working folder. `recordings`: two 640x480 colour and depth streams at 30 Hz with poses,
+twists and joint states at 120 Hz, sent by one process over DDS and recorded by `demo_recorder`, both on the same two
+cores; `missing` counts messages that were sent but are not in the bag. With `images profile`, both processes use
 config/rosbag/fastdds_images.xml.
 """
 
@@ -46,8 +46,8 @@ def main(args: list[str]) -> int:
 
         Args:
             json: Write the numbers to this file.
-            seconds: Length of each recording; 0 leaves the recordings out.
-            folder: Where to write the bags, which are removed again; its disk is what is measured.
+            seconds: Length of each recording; 0 skips the recordings.
+            folder: Where to write the bags, which are deleted afterwards; its disk is measured.
         """
         use_one_thread()
         from sac_gmm.bench.timing import write_result
@@ -63,7 +63,7 @@ def main(args: list[str]) -> int:
 
 
 def rates(folder: Path) -> list[dict[str, Any]]:
-    """Messages a second: written and synced to the disk, and read back."""
+    """Messages per second: written and synced to disk, and read back."""
     import numpy as np
     from rosbags.highlevel import AnyReader
     from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
@@ -79,7 +79,7 @@ def rates(folder: Path) -> list[dict[str, Any]]:
     head = pose_stamped(0, "camera", [0, 0, 0]).header
     picture = rng.integers(0, 8, 640 * 480 * 3, dtype=np.uint8)
     image = bytes(store.serialize_cdr(store.types[IMAGE](head, 480, 640, "rgb8", 0, 1920, picture), IMAGE))
-    print("messages a second              ours   rosbags   ratio      read")
+    print("messages per second            ours   rosbags   ratio      read")
     rows: list[dict[str, Any]] = []
     for kind, messages, compress in (
         (POSE, poses, True),
@@ -104,7 +104,7 @@ def rates(folder: Path) -> list[dict[str, Any]]:
                 connection = writer.add_connection("/x", kind, typestore=store)
                 for i, data in enumerate(messages):
                     writer.write(connection, i, data)
-            os.sync()  # ours has waited for the disk too
+            os.sync()  # our writer has waited for the disk too
             times["rosbags"].append(time.perf_counter() - start)
         start = time.perf_counter()
         with AnyReader([ours], default_typestore=store) as reader:
@@ -126,7 +126,7 @@ def rates(folder: Path) -> list[dict[str, Any]]:
 def recording(
     folder: Path, seconds: float, name: str, compression: str, reliable: bool, profile: bool
 ) -> dict[str, Any]:
-    """Record for some seconds and count what is missing from the bag."""
+    """Record for some seconds, and count what is missing in the bag."""
     from sac_gmm.launcher.packages import find_in_package, find_package
 
     environment = os.environ | {"ROS_DOMAIN_ID": str(1 + os.getpid() % 100), "OMP_NUM_THREADS": "1"}
@@ -183,7 +183,7 @@ def recording(
     }
     print(
         f"{name:<28} {row['sent']} sent, {row['missing']} missing, {row['megabytes']} MB, "
-        f"{100 * row['processor_share']:.0f} % of {len(cores)} cores, start and end of both programs included",
+        f"{100 * row['processor_share']:.0f} % of {len(cores)} cores, including start-up and shutdown of both programs",
         flush=True,
     )
     shutil.rmtree(bag)
@@ -191,7 +191,7 @@ def recording(
 
 
 def _missing(bag: Path, sent: dict[str, int]) -> dict[str, int]:
-    """Messages that were sent and are not in the bag, by topic."""
+    """Messages that were sent but are not in the bag, by topic."""
     from rosbags.rosbag2 import Reader
 
     with Reader(bag) as reader:

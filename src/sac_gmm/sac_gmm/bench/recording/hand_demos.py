@@ -1,14 +1,14 @@
-"""Is a skill shown with a hand before a camera as good as one shown with the robot? The door, simulated, over ROS 2.
+"""Is a skill demonstrated by hand to a camera as good as one demonstrated with the robot? Simulated door, over ROS 2.
 
     sac-gmm bench hand_demos --episodes 100 --json benchmarks/results/hands/hand_demos.json
 
-The same motions are recorded twice: by `demo_recorder` from the robot's own topics, and by `hand_demo_recorder`
-from pictures (640x480, noise, clutter) of a marker on a hand that turns as it moves, which a fixed camera sees. Both
-sets are fitted alike, five demonstrations to a skill, and the skills open the door on the same seeds, with and without
-noise on the detected target. A skill of five demonstrations is a matter of luck, hence the mean over several fives.
+The same motions are recorded twice: by `demo_recorder` from the robot's own topics, and by `hand_demo_recorder` from
+pictures (640x480, noise, clutter) that a fixed camera takes of a marker on a hand that rotates as it moves. Both sets
+are fitted in the same way, five demonstrations to a skill. The skills open the door on the same seeds, with and without
+noise on the detected target. A skill from five demonstrations depends on luck, hence the mean over several fives.
 
-`teleoperated+0.2mm` is a control: the robot's own recording with white noise of 0.2 mm on its positions, to tell what
-the camera costs from what any noise does to a fit.
+`teleoperated+0.2mm` is a control: the robot's own recording with white noise of 0.2 mm on its positions, to separate
+the effect of the camera from that of any noise on a fit.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ if TYPE_CHECKING:
 
 SIGMAS_M = (0.0, 0.01)
 TASK = "door"
-# How the sets are recorded: a launch file that takes task, episodes and folder.
+# How the sets are recorded: a launch file with the arguments task, episodes and folder.
 SOURCES = {"teleoperated": "teleoperate.launch.yaml", "hand": "hand_demonstrations.launch.yaml"}
 SETS = ("teleoperated", "hand", "teleoperated+0.2mm")
 NOISE_M = 0.0002
-FIVE = 5  # demonstrations to a skill, as the task's base skill has
+FIVE = 5  # demonstrations per skill, as for the task's base skill
 
 
 def main(args: list[str]) -> int:
@@ -48,11 +48,10 @@ def main(args: list[str]) -> int:
         """Record, fit, and open the door.
 
         Args:
-            episodes: For each skill and noise.
-            skills: Fitted from each source, to five demonstrations each.
-            workers: Processes that run episodes.
-            folder: Where the recordings go, and are taken from where they lie there already; a temporary one if none
-                is given.
+            episodes: Episodes per skill and noise level.
+            skills: Number of skills per source, each fitted to five demonstrations.
+            workers: Number of processes that run episodes.
+            folder: Where to store recordings; those already there are reused. By default a temporary folder.
             json: Write the numbers to this file.
         """
         from sac_gmm.bench.timing import write_result
@@ -109,7 +108,7 @@ def fit(folder: Path, source: str, group: int) -> SkillModel:
 
 
 def open_door(model: SkillModel, sigma_m: float, episodes: int, workers: int) -> int:
-    """How often a skill opens the door under noise on the detected target."""
+    """How often a skill opens the door with noise on the detected target."""
     from sac_gmm.evaluation.noise_sweep import plain_env
     from sac_gmm.training.seeds import seed_bank
     from sac_gmm.training.workers import run_episodes_parallel
@@ -124,10 +123,10 @@ def open_door(model: SkillModel, sigma_m: float, episodes: int, workers: int) ->
 
 
 def record(source: str, folder: Path, demonstrations: int) -> Path:
-    """Record the motions of one source into FOLDER/SOURCE/TASK, unless they lie there.
+    """Record the motions of one source into FOLDER/SOURCE/TASK, unless they are already there.
 
     Raises:
-        UserError: The nodes did not record them.
+        UserError: The nodes failed to record them.
     """
     from sac_gmm.demos import find_bags
     from sac_gmm.launcher.launch_yaml import read_launch_file
@@ -141,12 +140,12 @@ def record(source: str, folder: Path, demonstrations: int) -> Path:
     arguments = {"task": TASK, "episodes": str(demonstrations), "folder": str(bags)}
     code = supervise(read_launch_file(launch, arguments))
     if code:
-        raise UserError(f"{launch} ended with {code}: see its output above")
+        raise UserError(f"{launch} exited with {code}: see its output above")
     return bags
 
 
 def compare_recordings(folder: Path) -> dict[str, float]:
-    """How far the fingertip as seen is from where the robot says it was, mm, and how much of it was seen."""
+    """Distance of the seen fingertip from the robot's own report, mm, and the share in which it was seen."""
     import numpy as np
     import yaml
 
@@ -156,7 +155,7 @@ def compare_recordings(folder: Path) -> dict[str, float]:
     true_bags, seen_bags = (find_bags([folder / source / TASK]) for source in SOURCES)
     for true_bag, seen_bag in zip(true_bags, seen_bags, strict=True):
         truth, shown = read_demonstration(true_bag), read_demonstration(seen_bag)
-        # Stamps are of the same simulated clock, but time begins with the first sample: the way is compared.
+        # The stamps share a simulated clock, but each time starts at its first sample, so compare the paths.
         way = truth.relative_m
         errors += [float(np.linalg.norm(way - point, axis=1).min()) for point in shown.relative_m]
         quality = yaml.safe_load((seen_bag / "episode.yaml").read_text(encoding="utf-8"))["quality"]
@@ -171,7 +170,7 @@ def compare_recordings(folder: Path) -> dict[str, float]:
 
 
 def table(results: dict[str, Any]) -> str:
-    """For a person: the last column is what a hand before a camera gains or loses, in points."""
+    """The results as a table; the last column is what demonstrating by hand gains or loses, in percentage points."""
     lines = [f"{'sigma':>6}" + "".join(f"{source:>24}" for source in SETS) + f"{'hand - robot':>16}"]
     for sigma_m in SIGMAS_M:
         cells = [results["success"][f"{source}/{sigma_m:g}"] for source in SETS]

@@ -1,11 +1,11 @@
-"""Run a 30 Hz loop in real time while the learner works beside it: deadlines, waits and updates per decision.
+"""Run a 30 Hz loop in real time while the learner works in parallel: deadlines, waits and updates per decision.
 
     sac-gmm bench async --json benchmarks/results/rl/async.json
 
-The loop stands for a controlled arm: every tick must end before the next is due. Every `interval` ticks it makes a
-decision from 17 numbers and a 64x64 picture: it hands over a transition, takes the newest policy and acts. The
-learner has its own process. Per run: ticks that ended late, how late the loop woke, how long a decision took, updates
-that the learner made per decision, and how many policies arrived.
+The loop represents a controlled arm: every tick must end before the next is due. Every `interval` ticks it makes a
+decision from 17 numbers and a 64x64 picture: it hands over a transition, takes the newest policy and acts. The learner
+has its own process. Per run: late ticks, lateness of the loop's wake-ups, duration of decisions, the learner's updates
+per decision, and the number of policies received.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def main(args: list[str]) -> int:
     """Run the benchmark."""
 
     def bench(json: Path | None = None, seconds: float = 20.0, interval: int = 1) -> int:
-        """Measure the loop with the learner at work.
+        """Measure the loop while the learner works.
 
         Args:
             json: Write the numbers to this file.

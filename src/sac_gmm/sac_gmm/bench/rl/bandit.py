@@ -4,7 +4,7 @@
     python -m sac_gmm.bench.rl.bandit --seeds 5 --decisions 10 --json benchmarks/results/rl/bandit_10.json
     python -m sac_gmm.bench.rl.bandit --seeds 3 --study --json benchmarks/results/rl/bandit_study.json
 
-An offset (2,), N(0, 1 cm) per axis, is drawn once per episode. A 64x64 picture shows a bar that the offset displaces by
+An offset (2,), N(0, 1 cm) per axis, is drawn once per episode. A 64x64 picture shows a bar that the offset shifts by
 4.6 px per cm. The action moves the hand by up to 3 cm; the reward is 1 when hand and bar meet within 5 mm on both axes.
 Doing nothing succeeds in 15 % of the episodes.
 
@@ -28,8 +28,8 @@ from numpy.typing import NDArray
 from sac_gmm.core.files import write_json
 from sac_gmm.rl import AlgorithmSpec, Ar1Noise, Observation, ObservationSpec, Policy, Sac, SacConfig, Transition
 
-# A bandit of one decision gives a hundredth of the transitions that a task gives in as many episodes. There, the tasks'
-# configuration learns by heart; a linear actor that imitates its successes generalises.
+# With one decision per episode, the bandit yields a hundredth of a task's transitions for as many episodes. The tasks'
+# settings then overfit; a linear actor that imitates its successes generalises.
 ONE_DECISION: dict[str, Any] = {
     "actor_hidden": (),
     "initial_std": 0.15,
@@ -40,7 +40,7 @@ ONE_DECISION: dict[str, Any] = {
     "shift_std": 0.0,
 }
 
-# What the study compares: each differs from the defaults in the fields given.
+# The variants of the study: each differs from the defaults in the given fields.
 VARIANTS: dict[str, dict[str, Any]] = {
     "defaults": {},
     "no shifts along the symmetry": {"shift_std": 0.0},
@@ -64,23 +64,23 @@ SIDE_PX = 64
 PX_PER_CM = 4.6
 RANGE_CM = 3.0
 TOLERANCE_CM = 0.5
-LAG = 0.6  # part of the way to the commanded place that the hand makes in one decision
-CONTACT, PAID = 4, 6  # decisions after which the bar is met, and the reward comes
+LAG = 0.6  # share of the distance to the commanded place that the hand covers in one decision
+CONTACT, PAID = 4, 6  # decisions until contact with the bar, and until the reward
 STEPS = 30  # control steps per decision
 
 
 class HiddenOffset:
-    """Episodes of one or of several decisions.
+    """Episodes with one or several decisions.
 
     Args:
-        seed: Of offsets and pictures.
-        n_decisions: 1, or more than the six that it takes to be paid.
+        seed: Seed of offsets and pictures.
+        n_decisions: 1, or more than the six that it takes to be rewarded.
     """
 
     def __init__(self, seed: int, n_decisions: int = 1) -> None:
         self.n_decisions = n_decisions
         # Hand (2), progress (1); the picture shows the rest.
-        # Hand and action moved by as much, the offset by as little: the same picture, the same outcome.
+        # Shifting hand and action by d and the offset by -d leaves picture and outcome unchanged.
         shift = 100.0 / RANGE_CM  # per metre
         self.spec = ObservationSpec(
             3,
@@ -95,7 +95,7 @@ class HiddenOffset:
         self.reset()
 
     def reset(self) -> Observation:
-        """Draw an offset; return what is seen first."""
+        """Draw an offset; return the first observation."""
         self.offset_cm = self._rng.normal(size=2)
         self._hand_cm = np.zeros(2)
         self._decision = 0
@@ -111,12 +111,12 @@ class HiddenOffset:
             self._met = bool(np.all(np.abs(self._hand_cm + self.offset_cm) < TOLERANCE_CM))
         paid = self._met and self._decision == min(PAID, self.n_decisions)
         over = self._decision == self.n_decisions
-        # One decision is a whole episode: then nothing follows a failure either.
+        # With one decision per episode, a failure is terminal too: nothing follows it.
         return self._observe(), float(paid), paid or (over and self.n_decisions == 1), over and not paid
 
     def _observe(self) -> Observation:
         progress = self._decision / self.n_decisions
-        zoom = 1.0 + (progress if self.n_decisions > 1 else 0.0)  # the camera comes nearer
+        zoom = 1.0 + (progress if self.n_decisions > 1 else 0.0)  # the camera approaches
         centre = (SIDE_PX - 1) / 2 + PX_PER_CM * zoom * (self.offset_cm + self._hand_cm)
         bar = _inside(np.abs(self._x - centre[0]), 8.0 * zoom) * _inside(np.abs(self._y - centre[1]), 3.0 * zoom)
         image = self._background * (1.0 + 0.05 * self._rng.normal()) + bar * np.array([60.0, 70.0, 90.0])[:, None, None]
@@ -140,14 +140,14 @@ def learn(
     """Fill the buffer with base episodes, pre-train the encoder, learn; measure the deterministic policy on the way.
 
     Args:
-        config: How to learn.
-        seed: Of everything.
-        n_decisions: Per episode.
-        episodes: That explore and learn.
-        base_episodes: Without adaptation, before.
-        encoder_steps: Of pre-training.
+        config: Settings of the learner.
+        seed: Seed of everything.
+        n_decisions: Decisions per episode.
+        episodes: Episodes with exploration and learning.
+        base_episodes: Episodes without adaptation, before those.
+        encoder_steps: Steps of pre-training.
         evaluate_at: Episodes after which the deterministic policy is measured.
-        evaluation_episodes: Of each measurement, the same ones every time.
+        evaluation_episodes: Episodes per measurement, the same ones every time.
 
     Returns:
         "success" by number of episodes, "base", "training_successes", "worst_window_of_25", "wall_s".
@@ -158,7 +158,7 @@ def learn(
     noise = Ar1Noise(2, config.noise_correlation, np.random.default_rng([seed, 2]))
     for _ in range(base_episodes):
         _episode(task, sac, base=True)
-    # A task of one decision shows few pictures: it is looked at a little longer.
+    # With one decision per episode there are few pictures, so the encoder trains a little longer.
     pictures = [task.reset()["image"] for _ in range(200 if n_decisions == 1 else 0)]
     sac.agent.pretrain_encoder(np.array(pictures) if pictures else sac.replay.images(), encoder_steps)
 
@@ -181,7 +181,7 @@ def learn(
 
 
 def _episode(task: HiddenOffset, sac: Sac, noise: Ar1Noise | None = None, base: bool = False) -> float:
-    """One episode into the buffer, with updates after each decision unless it is a base episode; return its reward."""
+    """Play one episode into the buffer, with updates after each decision unless `base`; return its reward."""
     obs, reward, over = task.reset(), 0.0, False
     while not over:
         action = np.zeros(2, np.float32) if noise is None else sac.act(obs, noise=noise.sample())
@@ -206,12 +206,12 @@ def _success_rate(policy: Policy, n_decisions: int, episodes: int) -> float:
 
 
 def _inside(distance: NDArray[np.floating], half_width: float) -> NDArray[np.floating]:
-    """1 inside, 0 outside, soft over half a pixel."""
+    """1 inside, 0 outside, with an edge that is soft over half a pixel."""
     return 1.0 / (1.0 + np.exp(np.clip(2.0 * (distance - half_width), -50.0, 50.0)))
 
 
 def main() -> None:
-    """Run seeds of the defaults, or of every variant, and print and write a table."""
+    """Run several seeds of the defaults, or of every variant; print and write a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=5, help="number of training seeds")
     parser.add_argument("--decisions", type=int, default=1, help="per episode: 1 or 10")

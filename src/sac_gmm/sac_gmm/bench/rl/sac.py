@@ -1,11 +1,11 @@
-"""Time gradient updates of the soft actor-critic, ours against stable-baselines3.
+"""Time gradient updates of the soft actor-critic: ours against stable-baselines3.
 
     sac-gmm bench sac --json benchmarks/results/rl/sac.json
 
-Both learn in this process on one thread from the same number of random transitions (17 observation entries, 3 action
-entries), with two critics without layer normalisation, hidden layers of equal widths, equal batches, one actor and one
-temperature update per critic update. Blocks of updates alternate; a row gives the median of each side, in processor
-time, so that other programs on the machine disturb little. `critics_*` is the cost of an update with two and with four
+Both learn in this process, on one thread, from the same number of random transitions (17 observation entries, 3 action
+entries), with two critics without layer normalisation, hidden layers of equal widths, equal batches, and one actor and
+one temperature update per critic update. Blocks of updates alternate. A row gives the median of each side in processor
+time, which other programs on the machine hardly affect. `critics_*` is the cost of an update with two and with four
 critics, relative to one.
 """
 
@@ -68,7 +68,7 @@ def main(args: list[str]) -> int:
 
 
 def _alternate(sides: list[Callable[[int], object]], blocks: int, updates: int) -> list[float]:
-    """Processor seconds per update of each side: medians over blocks that take turns, after one that warms up."""
+    """Processor seconds per update of each side: medians over alternating blocks, after one warm-up block."""
     import numpy as np
 
     times: list[list[float]] = [[] for _ in sides]
@@ -117,7 +117,7 @@ def _peer(width: int, batch: int) -> Callable[[int], object]:
     import numpy as np
 
     class Spaces(gymnasium.Env):
-        """Only says how large observations and actions are."""
+        """Only declares the sizes of observations and actions."""
 
         observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (N_OBSERVATION,), np.float32)
         action_space = gymnasium.spaces.Box(-1.0, 1.0, (N_ACTION,), np.float32)

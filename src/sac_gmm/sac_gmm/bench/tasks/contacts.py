@@ -1,18 +1,18 @@
-"""Count what contacts do that they must not, over many episodes of random actions.
+"""Count invalid contacts over many episodes of random actions.
 
     sac-gmm bench contacts peg --json benchmarks/results/tasks/contacts_peg.json
     sac-gmm bench contacts door --episodes 100
 
-An episode lasts a second and a half. It starts four centimetres over the target, up to two aside, and draws a new twist
-every few control steps, from the whole range of actions with a pull towards the target, so that nearly every episode
-presses on something. Every tenth lasts the task's whole time and has no pull, so that the arm strays to the ends of its
-joints and of its reach. Looked at after each control step:
+An episode lasts one and a half seconds. It starts four centimetres above the target and up to two to the side, and
+draws a new twist every few control steps, from the whole range of actions with a pull towards the target, so that
+nearly every episode presses on something. Every tenth episode lasts the task's full time and has no pull, so that the
+arm strays to the limits of its joints and of its reach. Checked after each control step:
 
-overlap: two bodies deeper in each other than a millimetre; tunnelling: deeper than half the thinnest part of any scene
-(8 mm), from where they would part on the wrong side; explosion: a tip faster than 1.25 m/s (the fastest action is
-0.43), a contact stronger than 1 kN, or a number that is not finite.
+overlap: two bodies penetrate each other by more than a millimetre; tunnelling: by more than half the thinnest part of
+any scene (8 mm), beyond which they would separate on the wrong side; explosion: a tip faster than 1.25 m/s (the fastest
+action is 0.43), a contact stronger than 1 kN, or a number that is not finite.
 
-An episode is its seed, so a run that was stopped goes on where it was, as long as the file for the result is the same.
+An episode is determined by its seed, so an interrupted run resumes where it stopped if the result file is the same.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ from sac_gmm.core.errors import UserError
 if TYPE_CHECKING:
     from sac_gmm.tasks import Task
 
-STEPS = 45  # control steps of an episode
-STRAYS_EVERY = 10  # episodes
-HOLD_STEPS = 5  # for which a twist is held
-OVER_M, ASIDE_M = 0.04, 0.02  # of the target, at the start
+STEPS = 45  # control steps per episode
+STRAYS_EVERY = 10  # every this many episodes, one without a pull
+HOLD_STEPS = 5  # control steps for which a twist is held
+OVER_M, ASIDE_M = 0.04, 0.02  # start relative to the target
 PULL_1_S = 4.0
 OVERLAP_M, TUNNEL_M = 0.001, 0.004
 EXPLOSION_M_S = 1.25
 EXPLOSION_N = 1000.0
-BLOCK = 100  # episodes between two savings
+BLOCK = 100  # episodes between two saves
 
 
 def main(args: list[str]) -> int:
@@ -47,12 +47,12 @@ def main(args: list[str]) -> int:
         json: Path | None = None,
         episodes: Annotated[int, tyro.conf.arg(metavar="N")] = 10_000,
     ) -> int:
-        """Count what contacts must not do.
+        """Count invalid contacts.
 
         Args:
             task: The task's name.
-            json: Write the counts to this file; one that was begun for this task is gone on with.
-            episodes: How many.
+            json: Write the counts to this file; a file that was begun for this task is continued.
+            episodes: Number of episodes.
         """
         use_one_thread()
         from rich.progress import track
@@ -114,7 +114,7 @@ def play(task: Task, seed: int) -> dict[str, Any]:
 
 
 def nothing(task: str) -> dict[str, Any]:
-    """The counts before the first episode."""
+    """Counts of zero, before the first episode."""
     counts = dict.fromkeys(("episodes", "episodes_with_contact", "overlaps", "tunnelling", "explosions"), 0)
     return {"task": task, **counts, "deepest_m": 0.0, "fastest_m_s": 0.0, "strongest_n": 0.0}
 
@@ -150,5 +150,5 @@ def _begun(path: Path | None, task: str) -> dict[str, Any]:
     saved = read_json(path)
     counts = nothing(task)
     if not isinstance(saved, dict) or saved.get("task") != task or not counts.keys() <= saved.keys():
-        raise UserError(f"{path} is not of the contacts of task '{task}': give another name")
+        raise UserError(f"{path} holds other results than the contacts of task '{task}': give another name")
     return {name: saved[name] for name in counts}

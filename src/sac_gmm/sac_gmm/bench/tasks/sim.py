@@ -1,19 +1,19 @@
-"""Time the simulated tasks against the bare physics under them.
+"""Time the simulated tasks against the bare physics engine.
 
     sac-gmm bench sim --json benchmarks/results/tasks/sim.json
     sac-gmm bench sim --tasks door --episodes 3
 
-Per task, in this one run, in processor time:
+Per task, within this run, in processor time:
 
-* `raw`: PyBullet alone. The motor commands of recorded episodes are given again, `stepSimulation` is called as often,
+* `raw`: PyBullet alone. The motor commands of recorded episodes are replayed, with as many calls of `stepSimulation`,
   on the same scene from the same state; nothing is read, computed or judged. `identical` says that all joints end
-  where they ended in the recording, bit for bit, so both sides did the same physics, contacts included.
+  exactly where they ended in the recording, bit for bit, so both sides did the same physics, contacts included.
 * `ours`: the whole environment step with the same twists: reference, impedance, reading the state, the scene's own
   logic, observation with sensor noise, success. No images.
 
-The episodes are a scripted operator's with a detection error of 1 cm. Episodes a second count reset and all steps in
-one process. Workers play whole episodes with decoder and safety pipeline; two of them should make ten times as many a
-second as the published re-runs on a GPU (0.76). Frames a second are of one sensor, in turn.
+The episodes are a scripted operator's with a detection error of 1 cm. Episodes per second include reset and all steps
+in one process. Workers play whole episodes with decoder and safety pipeline; two of them should reach ten times the
+rate of the published re-runs on a GPU (0.76 per second). Frames per second are measured one sensor at a time.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ if TYPE_CHECKING:
     from sac_gmm.methods import MacroEnv
     from sac_gmm.tasks import Task
 
-REQUIRED_EPISODES_S = 7.6  # of two workers: ten times the pace of the published re-runs
+REQUIRED_EPISODES_S = 7.6  # for two workers: ten times the rate of the published re-runs
 _COMMANDS = ("setJointMotorControl2", "setJointMotorControlArray", "stepSimulation")
-_PASSES = 3  # of which the quickest counts
+_PASSES = 3  # the fastest counts
 Calls = list[tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]]
 
 
@@ -50,9 +50,9 @@ def main(args: list[str]) -> int:
 
         Args:
             json: Write the numbers to this file.
-            tasks: Names of tasks; all where none is given.
-            episodes: Per task, for physics and episodes a second.
-            worker_episodes: Per task and number of workers.
+            tasks: Names of tasks; by default all.
+            episodes: Episodes per task, for physics and episodes per second.
+            worker_episodes: Episodes per task and number of workers.
         """
         from sac_gmm.bench.threads import use_one_thread
 
@@ -85,7 +85,7 @@ def main(args: list[str]) -> int:
 
 
 def measure(name: str, episodes: int) -> dict[str, Any]:
-    """Physics, whole steps, resets and sensors of one task in this process."""
+    """Measure physics, whole steps, resets and sensors of one task in this process."""
     from sac_gmm.tasks import make_task
 
     task = make_task(name)
@@ -129,7 +129,7 @@ def measure(name: str, episodes: int) -> dict[str, Any]:
 
 
 def _record(task: Task, seed: int) -> tuple[list[np.ndarray], Calls, list[float]]:
-    """Play one episode; gives its twists, the commands that the engine got, and where all joints ended."""
+    """Play one episode; return its twists, the commands sent to the engine, and the final joint positions."""
     import pybullet as pb
 
     from sac_gmm.tasks import ScriptedTeleoperator
@@ -186,7 +186,7 @@ def _frames_per_s(read: Callable[[], object], frames: int = 40) -> float:
 
 
 def _workers(name: str, episodes: int) -> dict[str, Any]:
-    """Episodes a second of wall time, in one process and in two workers."""
+    """Episodes per second of wall time, in one process and with two workers."""
     rates = {workers: max(_pace(name, episodes, workers) for _ in range(2)) for workers in (1, 2)}
     return {
         "episodes_per_s_1_worker": round(rates[1], 2),
@@ -196,7 +196,7 @@ def _workers(name: str, episodes: int) -> dict[str, Any]:
 
 
 def _pace(name: str, episodes: int, workers: int) -> float:
-    """Of the episodes after the first ones, so that starting a process and building a scene is left out."""
+    """Rate of the episodes after the first ones, so that starting a process and building a scene do not count."""
     from sac_gmm.evaluation import run_episodes_parallel
 
     first = 2 * workers
@@ -222,4 +222,4 @@ def _environment(name: str) -> MacroEnv:
 def _make_policy() -> Callable[[dict[str, np.ndarray]], np.ndarray]:
     import numpy as np
 
-    return lambda observation: np.clip(-6.0 * observation["vector"][:3], -0.3, 0.3)  # to the target, and press there
+    return lambda observation: np.clip(-6.0 * observation["vector"][:3], -0.3, 0.3)  # go to the target and press there

@@ -1,12 +1,13 @@
-"""Measure the tactile sensor: what a frame costs, and how well it tells in which direction the hole lies.
+"""Measure the tactile sensor: the cost of a frame, and how well it shows the direction of the hole.
 
     sac-gmm bench tactile --json benchmarks/results/tasks/tactile.json
     sac-gmm bench tactile --presses 100
 
 The peg is pressed onto the lid beside the hard hole, 7 to 15 mm off in a random direction, and pushed sideways in
-another, as in an episode whose target was detected wrongly. A ridge regression tells the direction to the hole from a
-quarter of a second of touch: from the two images (each averaged to 8x8 pixels), and beside it from the mean wrench at
-the wrist. Half of the presses fit it, the other half judge it. Chance is a median error of 90 degrees.
+another, as in an episode with a wrongly detected target. A ridge regression predicts the direction to the hole from a
+quarter of a second of touch: from the two images (each averaged to 8x8 pixels) and, for comparison, from the mean
+wrench at the wrist. It is fitted on half of the presses and tested on the other half. Chance is a median error of 90
+degrees.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ def main(args: list[str]) -> int:
         """
         use_one_thread()
         if presses < 20:
-            raise UserError(f"{presses} presses are too few to tell anything: give a number from 20 up")
+            raise UserError(f"{presses} presses are too few to be meaningful: give a number from 20 up")
         from sac_gmm.bench.timing import write_result
         from sac_gmm.tasks import make_task
 
@@ -58,7 +59,7 @@ def main(args: list[str]) -> int:
 
 
 def frame_us(task: Task) -> float:
-    """Microseconds of one reading of both fingers, noise included: the quickest of many, as the machine may be busy."""
+    """Microseconds per reading of both fingers, noise included: the fastest of many, as the machine may be busy."""
     import numpy as np
 
     from sac_gmm.bench.timing import best_ms
@@ -69,7 +70,7 @@ def frame_us(task: Task) -> float:
 
 
 def measure(task: Task, presses: int) -> dict[str, Any]:
-    """Press, fit, judge: for each source the median error of the direction and the variance explained."""
+    """Press, fit, test: median direction error and explained variance per source."""
     import numpy as np
 
     data = [press(task, seed) for seed in range(presses)]
@@ -85,8 +86,8 @@ def press(task: Task, seed: int) -> tuple[Any, Any, Any]:
     """Press the peg beside the hole.
 
     Returns:
-        Unit vector from the peg to the hole at the end, shape (2,); what the images changed by since the peg hung free,
-        averaged to (2, 8, 8), in units of 0.1 mm; mean force (N) and torque (0.1 Nm), shape (6,).
+        Unit vector from the peg to the hole at the end, shape (2,); change of the images since the peg hung free,
+            averaged to (2, 8, 8), in units of 0.1 mm; mean force (N) and torque (0.1 Nm), shape (6,).
     """
     import numpy as np
 
@@ -113,7 +114,7 @@ def press(task: Task, seed: int) -> tuple[Any, Any, Any]:
 
 
 def judge(features: Any, directions: Any) -> dict[str, float]:
-    """Ridge regression on the first half (its strength chosen there by a split), judged on the second."""
+    """Fit a ridge regression on the first half (strength chosen there by a split) and test it on the second."""
     import numpy as np
 
     half, quarter = len(features) // 2, len(features) // 4

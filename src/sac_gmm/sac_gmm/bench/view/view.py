@@ -1,11 +1,11 @@
-"""Measure the live page: what it costs on top of a run, how soon it opens, and whether an hour is too long for it.
+"""Measure the live page: its cost on top of a run, how soon it opens, and whether it copes with an hour-long run.
 
     sac-gmm bench view --json benchmarks/results/view/view.json
 
-The run is the simulated robot and its controller in real time, with a skill of 100 Gaussians and episodes one after the
-other; what the page costs is the processor time of its own process and what the run's processes use more while it is
-watched. A headless Chromium looks at it; its own time is not counted, since it may run elsewhere. The hour is played as
-fast as it goes, with an update of all 100 Gaussians twice a second.
+The run is the simulated robot and its controller in real time, with a skill of 100 Gaussians and one episode after
+another. The cost of the page is the processor time of its own process, plus the additional time that the run's
+processes use while it is watched. A headless Chromium views it; Chromium's own time does not count, since it may run
+elsewhere. The hour is played as fast as possible, with an update of all 100 Gaussians twice a second.
 """
 
 from __future__ import annotations
@@ -43,9 +43,9 @@ def main(args: list[str]) -> int:
 
         Args:
             json: Write the numbers to this file.
-            seconds: Length of each of the two measurements of the run, without the page and with it.
-            openings: How often the page is opened.
-            hours: Length of the run that is played quickly.
+            seconds: Length of each of the two measurements of the run, without and with the page.
+            openings: Number of times the page is opened.
+            hours: Length of the run that is played fast.
         """
         from sac_gmm.bench.timing import write_result
 
@@ -71,10 +71,10 @@ def main(args: list[str]) -> int:
 
 
 def measure_cost(seconds: float, openings: int) -> dict[str, Any]:
-    """What the page of a run over ROS 2 costs, and how soon it opens.
+    """The cost of the page for a run over ROS 2, and how soon it opens.
 
     Raises:
-        UserError: There is no Chromium, no ROS 2, or the run does not start.
+        UserError: Chromium or ROS 2 is missing, or the run does not start.
     """
     from sac_gmm.launcher.packages import find_package
     from sac_gmm.models import save_model
@@ -112,7 +112,7 @@ def measure_cost(seconds: float, openings: int) -> dict[str, Any]:
             begun_s = time.monotonic()
             look(browser, address)
             opened.append(round(time.monotonic() - begun_s, 3))
-        time.sleep(2.0)  # the first pictures and curves
+        time.sleep(2.0)  # until the first pictures and curves
         before = _processor_s([page.pid])
         with_page = _cores(_family(run.pid), seconds)
         own = (_processor_s([page.pid]) - before) / seconds
@@ -128,7 +128,7 @@ def measure_cost(seconds: float, openings: int) -> dict[str, Any]:
 
 
 def measure_long_run(hours: float) -> dict[str, Any]:
-    """Show a long run as fast as it goes, and open the page at its end."""
+    """Show a long run as fast as possible, and open the page at its end."""
     from sac_gmm.view.browser import look, open_browser
     from sac_gmm.view.collector import Collector
     from sac_gmm.view.live_page import LivePage
@@ -140,7 +140,7 @@ def measure_long_run(hours: float) -> dict[str, Any]:
     rng = np.random.default_rng(0)
 
     class Run:
-        """Joints, tip, a picture, a tick at every show; an update twice a second; an episode every ten seconds."""
+        """Joints, tip, a picture and a tick per show; two updates per second; an episode every ten seconds."""
 
         title, urdf, controls = "a long run", iiwa_urdf(), Playback("the run")
 
@@ -148,7 +148,7 @@ def measure_long_run(hours: float) -> dict[str, Any]:
             return collector.snapshot()
 
         def close(self) -> None:
-            """Nothing was begun."""
+            """Nothing to end."""
 
     page = LivePage(Run(), port=_PORT)
     shows = round(3600 * hours * RATE_HZ)
@@ -202,7 +202,7 @@ def measure_long_run(hours: float) -> dict[str, Any]:
 
 
 def _skill(shift_m: float) -> Any:
-    """A skill of many Gaussians along a way down to the target."""
+    """A skill of many Gaussians along a path down to the target."""
     from sac_gmm.models import GaussianMixture, SkillModel
 
     way = np.linspace(0.0, 1.0, COMPONENTS)
@@ -220,17 +220,17 @@ def _skill(shift_m: float) -> Any:
 
 
 def _wait_until_busy(run: subprocess.Popen[bytes], timeout_s: float = 90.0) -> None:
-    """Wait until the run's processes are all there and have been at work for a while."""
+    """Wait until all of the run's processes exist and have been working for a while."""
     end_s = time.monotonic() + timeout_s
     while len(_family(run.pid)) < 6:
         if time.monotonic() > end_s or run.poll() is not None:
             raise UserError("the simulation did not start; is install/setup.bash sourced?")
         time.sleep(0.1)
-    time.sleep(15.0)  # imports, life cycle, the first episode
+    time.sleep(15.0)  # imports, lifecycle, the first episode
 
 
 def _family(pid: int) -> list[int]:
-    """A process and all that descend from it."""
+    """A process and all its descendants."""
     children: dict[int, list[int]] = {}
     for status in Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(OSError, ValueError):
@@ -243,7 +243,7 @@ def _family(pid: int) -> list[int]:
 
 
 def _cores(pids: list[int], seconds: float) -> float:
-    """How many cores some processes use over a while."""
+    """The number of cores that some processes use, over a while."""
     before = _processor_s(pids)
     time.sleep(seconds)
     return (_processor_s(pids) - before) / seconds
@@ -259,7 +259,7 @@ def _processor_s(pids: list[int]) -> float:
 
 
 def _stat(path: Path) -> list[str]:
-    """The fields after the process's name, which may hold spaces."""
+    """The fields after the process's name, which may contain spaces."""
     return path.read_text().rsplit(")", 1)[1].split()
 
 

@@ -1,8 +1,7 @@
-"""One rosbag2 (mcap) folder being written: whole or not there, and safe from whatever may end the program.
+"""Writes one rosbag2 (mcap) folder that is either complete or absent, and survives whatever ends the program.
 
-What came longer ago than a quarter of a second has left this process (kill -9 cannot touch it) and is on its way to the
-disk; a thread of its own waits for the disk, so that whoever writes does not. `sac_gmm.demos.bags.salvage` makes a bag
-of what a crash left behind.
+A message older than a quarter of a second has left this process, so kill -9 cannot lose it. A separate thread waits
+for the disk, so the writer never does. `sac_gmm.demos.bags.salvage` rebuilds a bag from what a crash leaves behind.
 """
 
 from __future__ import annotations
@@ -40,10 +39,10 @@ from sac_gmm.demos.bags.message_types import typestore
 
 CDR = "cdr"  # how ROS 2 serialises messages
 SIDECAR = "episode.yaml"
-EPISODE_END = "episode_end_ns"  # in the sidecar: the stamp after which states are no longer of the episode
-BAG_VERSION: Literal[9] = 9  # of the metadata; what Jazzy writes
+EPISODE_END = "episode_end_ns"  # in the sidecar: states stamped later than this do not belong to the episode
+BAG_VERSION: Literal[9] = 9  # the metadata version that Jazzy writes
 _ZSTD_OPTIONS = {int(zstd.CompressionParameter.checksum_flag): 1}
-FLUSH_PERIOD_S = 0.2  # what may be lost is this and the time a flush takes
+FLUSH_PERIOD_S = 0.2  # a crash may lose this much, plus the time that a flush takes
 
 
 @dataclass(frozen=True)
@@ -51,11 +50,11 @@ class Topic:
     """A topic of a bag.
 
     Attributes:
-        name: As players publish it.
-        msgtype: Such as `geometry_msgs/msg/PoseStamped`.
-        qos: As it was offered by the publisher.
-        definition: The type's own text, where it is not one of ROS 2 Jazzy's.
-        type_hash: Of that definition (RIHS01); may be empty where unknown.
+        name: Its name, as players publish it.
+        msgtype: Message type, such as `geometry_msgs/msg/PoseStamped`.
+        qos: The QoS that the publisher offered.
+        definition: The text of the type, unless it is one of ROS 2 Jazzy's own.
+        type_hash: Hash of that definition (RIHS01); may be empty when unknown.
         encoding: Of the messages; only what is in `CDR` can be written.
     """
 
@@ -68,18 +67,18 @@ class Topic:
 
 
 class BagFile:
-    """Writes messages to a hidden `.NAME.partial` folder beside `path`, and gives it its name when it is complete.
+    """Writes messages to a hidden `.NAME.partial` folder beside `path`, and renames it once the bag is complete.
 
-    The partial folder stays behind after a crash, `abandon` or a full disk. Nothing is ever overwritten. While it is
-    being written the partial folder is locked (flock), so that nobody takes a recording in progress for a dead one.
+    The partial folder survives a crash, `abandon` and a full disk. Nothing is ever overwritten. While a recording is in
+    progress its partial folder is locked (flock), so that nobody mistakes it for a dead one.
 
     Args:
-        path: The bag folder to be; must not exist.
-        topics: What it will hold.
-        sidecar: What is known from the start; written to `episode.yaml` at once, so that a crash does not lose it.
-        custom_data: For the bag's own metadata.
-        compress: Compress (zstd) what is stored.
-        keep_partial: Whether the partial folder stays when the disk takes no more; a copy of another bag need not.
+        path: The future bag folder; must not exist.
+        topics: The bag's topics.
+        sidecar: What is known from the start. Written to `episode.yaml` at once, so a crash does not lose it.
+        custom_data: Goes into the bag's own metadata.
+        compress: Compress the stored data (zstd).
+        keep_partial: Keep the partial folder when the disk is full. A copy of another bag does not need it.
 
     Raises:
         UserError: `path` exists, its folder cannot be written to, a type without a definition is unknown, or messages
@@ -106,7 +105,7 @@ class BagFile:
         if foreign:
             raise UserError(f"{self.path} cannot hold {', '.join(foreign)}: its messages are in '{CDR}'; leave it out")
         refuse_existing(self.path)
-        self._lock = threading.Lock()  # between `write` and the thread that keeps what was written safe
+        self._lock = threading.Lock()  # shared by `write` and the thread that flushes to disk
         self._stopped = threading.Event()
         self._failure: OSError | None = None
         self._keep_partial = keep_partial
@@ -132,10 +131,10 @@ class BagFile:
             self._storage = cast(McapWriter, self._writer.storage)
             close_storage = self._storage.close
             cast(Any, self._storage).close = lambda version, metadata: close_storage(version, _of_jazzy(metadata))
-            if compress:  # with a checksum, so that damage is noticed by whoever reads it
+            if compress:  # with a checksum, so that readers notice damage
                 self._storage.compressor = partial(zstd.compress, options=_ZSTD_OPTIONS)
             self._connections = {topic.name: self._add(topic) for topic in topics}
-            self._flush()  # the definitions come first, so that a cut file explains itself
+            self._flush()  # the definitions come first, so that a truncated file can still be decoded
             self._descriptor = os.dup(self._storage.bio.fileno())
         except OSError as error:
             shutil.rmtree(self._partial, ignore_errors=True)
@@ -146,16 +145,16 @@ class BagFile:
 
     @property
     def partial_path(self) -> Path:
-        """Where the data lies until the bag is complete."""
+        """Where the data is stored until the bag is complete."""
         return self._partial
 
     @property
     def is_open(self) -> bool:
-        """Whether more can be written."""
+        """Whether the bag accepts more messages."""
         return self._open
 
     def add(self, topic: Topic) -> None:
-        """Let the bag hold one more topic."""
+        """Add a topic to the bag."""
         with self._lock:
             self._connections[topic.name] = self._add(topic)
 
@@ -163,10 +162,10 @@ class BagFile:
         """Append a serialised message.
 
         Raises:
-            UserError: The topic is not the bag's, or the disk does not take it.
+            UserError: The bag has no such topic, or the disk refuses the data.
         """
         if not self._open:
-            raise UserError(f"{self.path} is closed: begin a new recording")
+            raise UserError(f"{self.path} is closed: start a new recording")
         if topic not in self._connections:
             raise UserError(f"{self.path} has no topic {topic}; it has {', '.join(self._connections)}")
         try:
@@ -180,16 +179,16 @@ class BagFile:
             raise self._given_up(error) from error
 
     def close(self, sidecar: Mapping[str, Any] | None = None) -> Path:
-        """Complete the bag and give the folder its name.
+        """Complete the bag and rename the folder.
 
         Args:
-            sidecar: The final content of `episode.yaml`; that of the start by default.
+            sidecar: The final content of `episode.yaml`; by default it stays as it was at the start.
 
         Raises:
-            UserError: The disk does not take it, or `path` has come to exist meanwhile.
+            UserError: The disk refuses the data, or `path` was created in the meantime.
         """
         if not self._open:
-            raise UserError(f"{self.path} is closed already")
+            raise UserError(f"{self.path} is already closed")
         inner = self._partial / self.path.name
         try:
             self._stop_keeper()
@@ -207,7 +206,7 @@ class BagFile:
             sync_path(self._partial / SIDECAR)
             if self.path.exists():
                 kept = f"the recording is kept in {self._partial}" if self._keep_partial else "choose another name"
-                raise UserError(f"{self.path} has come to exist meanwhile; {kept}")
+                raise UserError(f"{self.path} was created in the meantime; {kept}")
             os.rename(self._partial, self.path)
             sync_path(self.path.parent)
         except OSError as error:
@@ -217,11 +216,11 @@ class BagFile:
         return self.path
 
     def abandon(self) -> None:
-        """Stop writing and leave the partial folder, with all that was written."""
+        """Stop writing and keep the partial folder with everything written so far."""
         if not self._open:
             return
         self._stop_keeper()
-        # A full disk does not take the rest either; a file that could not be completed is closed already.
+        # A full disk refuses the rest too, and a file that could not be completed is already closed.
         with contextlib.suppress(OSError, ValueError):
             self._flush()
         with contextlib.suppress(OSError, ValueError):
@@ -229,12 +228,12 @@ class BagFile:
         self._release()
 
     def discard(self) -> None:
-        """Throw the recording away."""
+        """Delete the recording."""
         self.abandon()
         shutil.rmtree(self._partial, ignore_errors=True)
 
     def _given_up(self, error: OSError) -> UserError:
-        """Stop writing, and say what is left of it."""
+        """Stop writing, and describe what is left of the recording."""
         if self._keep_partial:
             self.abandon()
             return cannot_write(self.path, error, self._partial)
@@ -255,17 +254,17 @@ class BagFile:
         )
 
     def _flush(self) -> None:
-        """Close the chunk in memory and hand it to the system."""
+        """Close the chunk in memory and hand it to the operating system."""
         storage = self._storage
         if storage.chunk.bio.tell():
-            if not storage.chunk.msgs:  # definitions alone: a chunk's time range must not be the empty one
+            if not storage.chunk.msgs:  # definitions only: a chunk must not carry the empty time range
                 storage.chunk.message_start_time = storage.chunk.message_end_time = 0
             storage.close_chunk()
         storage.bio.flush()
         self._flushed_s = time.monotonic()
 
     def _keep_safe(self) -> None:
-        """Flush what nobody else flushes, as when messages stop coming, and wait for the disk."""
+        """Flush what no `write` flushes because messages stopped coming, and wait for the disk."""
         while not self._stopped.wait(FLUSH_PERIOD_S / 2):
             try:
                 with self._lock:
@@ -288,7 +287,7 @@ class BagFile:
 
 
 def recorded_qos(*, latched: bool = False, reliable: bool = True) -> Qos:
-    """Keep the last one where latched (transient local), the last ten where not."""
+    """QoS for a recorded topic: keep the last message if latched (transient local), otherwise the last ten."""
     unset = QosTime(0, 0)
     return Qos(
         QosHistory.KEEP_LAST,
@@ -304,7 +303,7 @@ def recorded_qos(*, latched: bool = False, reliable: bool = True) -> Qos:
 
 
 def being_written(folder: Path) -> bool:
-    """Whether a live program is writing to a partial folder."""
+    """Whether a running program is writing to a partial folder."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -316,7 +315,7 @@ def being_written(folder: Path) -> bool:
 
 
 def cannot_write(path: Path, error: OSError, kept: Path | None = None) -> UserError:
-    """What to tell a person when the system refused to write."""
+    """The error to raise when the system refuses a write."""
     full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
     remedy = "make room on the disk" if full else "choose a folder you may write to"
     rest = f"; what was recorded so far is kept in {kept}: `sac-gmm demos salvage` makes a bag of it" if kept else ""
@@ -324,7 +323,7 @@ def cannot_write(path: Path, error: OSError, kept: Path | None = None) -> UserEr
 
 
 def _make_partial(path: Path) -> Path:
-    """A new partial folder: an earlier crash may have left one behind, another program may be writing to one."""
+    """Create a new partial folder: a crash may have left one behind, or another program may be writing to one."""
     for number in range(1000):
         free = path.with_name(f".{path.name}.{number}.partial" if number else f".{path.name}.partial")
         with contextlib.suppress(FileExistsError):

@@ -1,4 +1,4 @@
-"""Reading demonstrations from rosbag2: our own bags and those of `ros2 bag record`, mcap or sqlite3."""
+"""Reads demonstrations from rosbag2: our own bags and those of `ros2 bag record`, mcap or sqlite3."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from sac_gmm.demos.bags.split import STORAGE_SUFFIXES, is_split, parts_among, st
 from sac_gmm.demos.bags.topics import matching
 from sac_gmm.demos.demonstration import MIN_SAMPLES, Demonstration
 
-# Message types that hold what is wanted, and where in them.
+# Accepted message types, and the field in each that holds the vector.
 POSITION_IN = {
     POSE: "pose.position",
     "geometry_msgs/msg/PoseWithCovarianceStamped": "pose.pose.position",
@@ -47,7 +47,7 @@ class TopicNames:
 
     Attributes:
         pose_topic: The end-effector's pose.
-        twist_topic: Its velocity; may be missing from the bag.
+        twist_topic: Its velocity; the bag may lack it.
         target_topic: The detected target.
         target: Where the target was, in metres and in the frame of the poses, for bags without such a topic.
     """
@@ -61,13 +61,13 @@ class TopicNames:
 def read_demonstration(bag: Path | str, names: TopicNames | None = None) -> Demonstration:
     """Read one episode.
 
-    Topics may stand in a namespace (`/lbr/state/pose`). Samples are taken at the stamps of `state/pose`; a state that
-    was published again with the same stamp counts once, and of a burst of stamps the last one counts. The target is
-    the last one said. Without `state/twist` the velocity is the difference quotient of the positions.
+    Topics may be in a namespace (`/lbr/state/pose`). Samples are taken at the stamps of `state/pose`; a state published
+    twice with the same stamp counts once, and of a burst of stamps the last one counts. The last message gives the
+    target. Without `state/twist`, the velocity is the difference quotient of the positions.
 
     Args:
         bag: A rosbag2 folder, a bare `.mcap` (or `.db3`) file, or a folder with the files of one recording.
-        names: Of the topics, where they are not our recorder's.
+        names: Names of the topics, if they are not our recorder's.
 
     Raises:
         UserError: The bag is missing, truncated or damaged; a topic is missing or of another type; too few samples;
@@ -105,7 +105,7 @@ def read_demonstration(bag: Path | str, names: TopicNames | None = None) -> Demo
     stamps_ns, position_m = stamps_ns[kept], position_m[kept]
     if detected:
         target_series = np.array([_checked(path, detected[0], i) for i in range(len(detected[0].messages))])
-        if isinstance(end_ns, int):  # one that is stamped later is the next episode's, unless there is no other
+        if isinstance(end_ns, int):  # a later stamp belongs to the next episode, unless there are no others
             said_ns = np.array([_stamp_ns(message) for message in detected[0].messages])
             target_series = target_series[said_ns <= end_ns] if said_ns.min() <= end_ns else target_series
     else:
@@ -113,11 +113,11 @@ def read_demonstration(bag: Path | str, names: TopicNames | None = None) -> Demo
     if stamps_ns.size < MIN_SAMPLES:
         raise UserError(
             f"{path}: topic {pose.topic} holds {stamps_ns.size} different stamps of its episode, expected at least "
-            f"{MIN_SAMPLES}: the clock stood still or the episode was over at once; record it again"
+            f"{MIN_SAMPLES}: the clock stood still or the episode ended at once; record it again"
         )
     time_s = (stamps_ns - stamps_ns[0]) * 1e-9
     _refuse_long_gap(path, pose.topic, time_s)
-    # What a driver measures in the frame of its tool cannot be turned without its orientation.
+    # A driver may measure in its tool's frame; without the orientation, that cannot be rotated into the base frame.
     if len(twist.messages) >= 2 and all(message.header.frame_id == frame_id for message in twist.messages):
         twist_ns, measured = _series(path, twist)
         at_s = (twist_ns - stamps_ns[0]) * 1e-9
@@ -137,12 +137,12 @@ def read_demonstration(bag: Path | str, names: TopicNames | None = None) -> Demo
 
 
 def find_bags(paths: Iterable[Path | str]) -> list[Path]:
-    """Bags by name: a bag stands for itself, any other folder for the bags directly in it, in order of their names.
+    """Find bags by path: a bag stands for itself, any other folder for the bags directly in it, sorted by name.
 
     A folder that holds the files of one recording, and no other, is one bag, also without its metadata.
 
     Raises:
-        UserError: There is no path, one does not exist or holds no bag, or two files are parts of one recording.
+        UserError: No path is given, a path does not exist or holds no bag, or two files are parts of one recording.
     """
     asked = [Path(path) for path in paths]
     if not asked:
@@ -201,7 +201,7 @@ def open_bag(path: Path) -> Iterator[AnyReader]:
             yield reader
     except UserError:
         raise
-    except Exception as error:  # a damaged file can make the parser stumble in any way at all
+    except Exception as error:  # on a damaged file the parser can raise anything
         refused = _refusal(error)
         if refused is not None:
             raise UserError(f"cannot read {refused.filename}: {refused.strerror}") from error
@@ -224,7 +224,7 @@ def _damage(path: Path, storage: list[Path], text: str) -> str:
 
 
 def _refusal(error: BaseException | None) -> OSError | None:
-    """What the system said about a file that it did not let be read; None where the content is to blame."""
+    """The system's error if it refused to read a file; None if the content is to blame."""
     while error is not None:
         if isinstance(error, OSError) and error.filename is not None:
             return error
@@ -252,10 +252,10 @@ def serialisation(connection: Connection) -> str:
 
 
 def storage_paths(path: Path) -> list[Path]:
-    """What rosbags shall open: the folder with its metadata, or else the storage files of the one recording in it.
+    """The paths that rosbags should open: the folder if it has metadata, otherwise the files of its one recording.
 
     Raises:
-        UserError: There is nothing there, or files that do not belong together.
+        UserError: There is nothing there, or the files do not belong together.
     """
     if not path.exists():
         raise UserError(f"{path}: there is no such bag; give a rosbag2 folder or an .mcap file")
@@ -271,21 +271,21 @@ def storage_paths(path: Path) -> list[Path]:
 
 
 def _read_sidecar(folder: Path) -> dict[str, Any]:
-    """What episode.yaml says; nothing where there is none."""
+    """The content of episode.yaml; empty if there is none."""
     try:
         content = yaml.safe_load((folder / SIDECAR).read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UserError(f"cannot read {folder / SIDECAR}: {error}; mend or remove it") from error
+        raise UserError(f"cannot read {folder / SIDECAR}: {error}; fix or remove it") from error
     if not isinstance(content, dict):
-        raise UserError(f"{folder / SIDECAR} is not a list of names and values: mend or remove it")
+        raise UserError(f"{folder / SIDECAR} is not a list of names and values: fix or remove it")
     return content
 
 
 @dataclass(frozen=True)
 class _Stream:
-    """One topic's messages, and where in each the vector of interest is."""
+    """One topic's messages, and the field of each that holds the vector."""
 
     topic: str
     field: str
@@ -293,7 +293,7 @@ class _Stream:
 
 
 def _read_streams(path: Path, wanted: list[tuple[str, dict[str, str], bool]]) -> list[_Stream]:
-    """The messages of some topics: each a name, the types it may have, and whether the bag must have it."""
+    """Read the messages of some topics, each given by name, possible types, and whether the bag must have it."""
     with open_bag(path) as reader:
         streams: list[_Stream] = []
         stream_of: dict[str, _Stream] = {}  # by topic: of a recording in several files each has its own numbers
@@ -312,7 +312,7 @@ def _read_streams(path: Path, wanted: list[tuple[str, dict[str, str], bool]]) ->
 def _find_topic(
     path: Path, connections: list[Connection], wanted: str, types: dict[str, str], required: bool
 ) -> list[Connection]:
-    """The connections of a topic, in a namespace or not."""
+    """Find the connections of a topic, with or without a namespace."""
     topics = sorted({connection.topic for connection in connections})
     matches = matching(topics, wanted)
     if len(matches) > 1:

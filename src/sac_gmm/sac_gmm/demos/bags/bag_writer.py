@@ -1,4 +1,4 @@
-"""Writing one episode into one rosbag2 (mcap) folder that is whole or not there."""
+"""Writes one episode to one rosbag2 (mcap) folder that is either complete or absent."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ from sac_gmm.demos.quality import StreamReport, check_stream
 
 @dataclass(frozen=True)
 class EpisodeInfo:
-    """What the sidecar says about an episode besides what is counted.
+    """The sidecar's description of an episode; the counts are added when the bag is closed.
 
     Attributes:
         task: Name of the task.
-        operator: Who showed it.
-        extra: Anything else that YAML can hold: seed, tracker settings.
+        operator: Who made the demonstration.
+        extra: Anything else that fits into YAML: seed, tracker settings.
     """
 
     task: str = ""
@@ -50,14 +50,14 @@ class EpisodeInfo:
 
 
 class EpisodeBagWriter:
-    """Writes one episode's messages and counts them; `BagFile` says what becomes of the file and when.
+    """Writes and counts one episode's messages; `BagFile` documents what happens to the file and when.
 
     Args:
-        path: The bag folder to be; must not exist.
-        topics: Topic -> message type. Its header stamps a message or, where the type has none, `log_time_ns`.
+        path: The future bag folder; must not exist.
+        topics: Topic -> message type. A message is stamped by its header, or by `log_time_ns` if its type has none.
         info: For the sidecar `episode.yaml`.
-        latched: Topics to mark as transient local, so that they are also when the bag is played.
-        compress: Compress what is stored; pictures at camera rate may be quicker without.
+        latched: Topics to mark as transient local, so that they are latched again when the bag is played.
+        compress: Compress the stored data; pictures at camera rate may be faster without.
 
     Raises:
         UserError: `path` exists, its folder cannot be written to, or a message type is unknown.
@@ -88,12 +88,12 @@ class EpisodeBagWriter:
 
     @property
     def path(self) -> Path:
-        """The bag folder to be."""
+        """The future bag folder."""
         return self._file.path
 
     @property
     def partial_path(self) -> Path:
-        """Where the data lies until the bag is complete."""
+        """Where the data is stored until the bag is complete."""
         return self._file.partial_path
 
     @property
@@ -106,12 +106,12 @@ class EpisodeBagWriter:
 
         Args:
             topic: One of the bag's topics.
-            message: CDR bytes as rclpy's raw subscriptions and `serialize_message` give them, written as they are;
-                or a rosbags message object.
-            log_time_ns: Where the message stands in time when the bag is played; its header stamp by default.
+            message: CDR bytes as rclpy's raw subscriptions and `serialize_message` return them, written unchanged; or
+                a rosbags message object.
+            log_time_ns: When the message is due during playback; by default its header stamp.
 
         Raises:
-            UserError: The topic is not the bag's, or the disk does not take it (the partial folder stays).
+            UserError: The bag has no such topic, or the disk refuses the data (the partial folder stays).
         """
         data = message
         if not isinstance(data, bytes):
@@ -129,14 +129,14 @@ class EpisodeBagWriter:
             self._stamps_ns[topic].append(stamp_ns)
 
     def reports(self) -> dict[str, StreamReport]:
-        """Rate, gaps and drops of every topic so far, by header stamps."""
+        """Rate, gaps and drops of every topic so far, from header stamps."""
         return {topic: check_stream(np.array(stamps, np.int64)) for topic, stamps in self._stamps_ns.items()}
 
     def close(self) -> Path:
-        """Complete the bag, write the sidecar, and give the folder its name.
+        """Complete the bag, write the sidecar, and rename the folder.
 
         Raises:
-            UserError: Nothing was written, the disk does not take it, or `path` has come to exist meanwhile.
+            UserError: Nothing was written, the disk refuses the data, or `path` was created in the meantime.
         """
         if not any(self._stamps_ns.values()):
             self.discard()
@@ -144,11 +144,11 @@ class EpisodeBagWriter:
         return self._file.close(self._sidecar())
 
     def discard(self) -> None:
-        """Throw the recording away."""
+        """Delete the recording."""
         self._file.discard()
 
     def abandon(self) -> None:
-        """Stop writing and leave the partial folder as it is."""
+        """Stop writing and keep the partial folder."""
         self._file.abandon()
 
     def __enter__(self) -> EpisodeBagWriter:
@@ -178,7 +178,7 @@ class EpisodeBagWriter:
 
 
 def write_demonstration(path: Path | str, demonstration: Demonstration) -> Path:
-    """Write a demonstration as an episode bag, as the recorder would have, with the three topics it is made of.
+    """Write a demonstration as the recorder would have: an episode bag with the three topics it is made of.
 
     Raises:
         UserError: `path` exists or cannot be written.
@@ -200,13 +200,13 @@ def write_demonstration(path: Path | str, demonstration: Demonstration) -> Path:
 def header_stamp_ns(cdr: bytes) -> int:
     """The header stamp, in nanoseconds, of a serialised message whose first field is a std_msgs/Header.
 
-    CDR begins with four bytes that tell the byte order; then come int32 seconds and uint32 nanoseconds.
+    CDR begins with four bytes that give the byte order, followed by int32 seconds and uint32 nanoseconds.
     """
     seconds, nanoseconds = struct.unpack_from("<iI" if cdr[1] & 1 else ">iI", cdr, 4)
     return int(seconds) * 10**9 + int(nanoseconds)
 
 
 def _header_frame_id(cdr: bytes) -> str:
-    """The header's frame: after the stamp comes the length of the text with its final zero, then the text."""
+    """The header's frame: the stamp is followed by the length of the text (with its final zero), then the text."""
     (length,) = struct.unpack_from("<I" if cdr[1] & 1 else ">I", cdr, 12)
     return cdr[16 : 16 + length - 1].decode()

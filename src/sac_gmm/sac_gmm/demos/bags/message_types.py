@@ -23,7 +23,7 @@ BULKY_TYPES = frozenset({IMAGE, "sensor_msgs/msg/CompressedImage", "sensor_msgs/
 STATE_POSE, STATE_TWIST, TARGET_POSE = "/state/pose", "/state/twist", "/target_pose"
 COMMAND_TWIST = "/command/twist"
 
-# The topics of an episode bag. All types begin with a std_msgs/Header.
+# The topics of an episode bag. Every type begins with a std_msgs/Header.
 EPISODE_TOPICS: dict[str, str] = {
     STATE_POSE: POSE,
     STATE_TWIST: TWIST,
@@ -32,21 +32,21 @@ EPISODE_TOPICS: dict[str, str] = {
     "/joint_states": JOINTS,
     "/wrench": WRENCH,
 }
-# Published once and kept for late subscribers (transient local), also when the bag is played.
+# Published once and kept for late subscribers (transient local), during playback as well.
 LATCHED_TOPICS = frozenset({TARGET_POSE})
 
 
 @cache
 def typestore() -> Typestore:
-    """Message definitions of ROS 2 Jazzy."""
+    """The message definitions of ROS 2 Jazzy."""
     return get_typestore(Stores.ROS2_JAZZY)
 
 
 def has_header(msgtype: str) -> bool:
-    """Whether a message type of ROS 2 Jazzy begins with a std_msgs/Header, which says when and where it was taken.
+    """Whether a message type of ROS 2 Jazzy begins with a std_msgs/Header (stamp and frame).
 
     Raises:
-        UserError: It is no type of ROS 2 Jazzy.
+        UserError: ROS 2 Jazzy has no such type.
     """
     if msgtype not in typestore().fielddefs:
         raise UserError(f"cannot record {msgtype}: the message type is not one of ROS 2 Jazzy's own")
@@ -55,7 +55,7 @@ def has_header(msgtype: str) -> bool:
 
 
 def pose_stamped(stamp_ns: int, frame_id: str, position_m: npt.ArrayLike) -> Any:
-    """A PoseStamped that points along the frame's axes; `position_m` is (3,)."""
+    """A PoseStamped aligned with the frame's axes; `position_m` is (3,)."""
     types = typestore().types
     point = types["geometry_msgs/msg/Point"](*np.asarray(position_m, np.float64).tolist())
     facing = types["geometry_msgs/msg/Quaternion"](0.0, 0.0, 0.0, 1.0)
@@ -63,7 +63,7 @@ def pose_stamped(stamp_ns: int, frame_id: str, position_m: npt.ArrayLike) -> Any
 
 
 def twist_stamped(stamp_ns: int, frame_id: str, velocity_m_s: npt.ArrayLike) -> Any:
-    """A TwistStamped without turning; `velocity_m_s` is (3,)."""
+    """A TwistStamped without rotation; `velocity_m_s` is (3,)."""
     types = typestore().types
     linear = types["geometry_msgs/msg/Vector3"](*np.asarray(velocity_m_s, np.float64).tolist())
     angular = types["geometry_msgs/msg/Vector3"](0.0, 0.0, 0.0)

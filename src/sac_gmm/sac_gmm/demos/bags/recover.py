@@ -1,8 +1,8 @@
-"""Reading rosbag2 storage files that are cut short or damaged: whatever is whole in them, and what is not.
+"""Reads truncated or damaged rosbag2 storage files: everything intact in them, and a record of what is lost.
 
-An mcap file is read from its beginning, record by record, without the index at its end that a crash leaves out; a
-chunk that was cut is unpacked as far as it goes. A sqlite3 file is read row by row, over damaged pages. Both may be
-compressed as files or message by message (zstd).
+An mcap file is read from its beginning, record by record, without the index that a crash leaves out; a truncated
+chunk is unpacked as far as it goes. A sqlite3 file is read row by row, past damaged pages. Both may be compressed as
+files or message by message (zstd).
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _BLOCK = 1 << 16
 
 
 class Message(NamedTuple):
-    """One message as it is stored."""
+    """One message as stored."""
 
     topic: Topic
     log_time_ns: int
@@ -47,12 +47,12 @@ class Message(NamedTuple):
 
 @dataclass
 class Loss:
-    """What of a file could not be read; filled in while it is read.
+    """What could not be read from a file; filled in during reading.
 
     Attributes:
-        cut_bytes: At the end of the file, that belong to nothing whole.
-        damaged: Chunks, messages or pages inside it that are not what was written.
-        unfinished: Whether the file ends without its index, as a crash leaves it.
+        cut_bytes: Bytes at the end of the file that belong to no complete record.
+        damaged: Chunks, messages or pages inside it that differ from what was written.
+        unfinished: Whether the file lacks its index, as after a crash.
     """
 
     cut_bytes: int = 0
@@ -61,19 +61,19 @@ class Loss:
 
     @property
     def none(self) -> bool:
-        """Whether the file is whole."""
+        """Whether the file is intact."""
         return not (self.cut_bytes or self.damaged or self.unfinished)
 
 
 def recover(path: Path, loss: Loss) -> Iterator[Message]:
-    """All messages that can be read from one storage file, in the order in which they were stored.
+    """Yield every message that can be read from one storage file, in storage order.
 
     Args:
-        path: A `.mcap` or `.db3` file, or one of these compressed as a whole (`.zstd`).
-        loss: Filled in.
+        path: A `.mcap` or `.db3` file, possibly compressed as a whole (`.zstd`).
+        loss: Filled in during reading.
 
     Raises:
-        UserError: It is no such file at all.
+        UserError: The file is of neither kind.
     """
     if path.suffix == ".zstd":
         with tempfile.TemporaryDirectory(prefix="sac_gmm_") as folder:
@@ -169,7 +169,7 @@ def _scan_mcap(path: Path, loss: Loss) -> Iterator[Message]:
                 loss.unfinished, loss.cut_bytes = True, loss.cut_bytes + len(head)
                 return
             opcode, length = head[0], int.from_bytes(head[1:], "little")
-            if opcode == _DATA_END and length == 4:  # behind it is only the index
+            if opcode == _DATA_END and length == 4:  # only the index follows
                 file.seek(-8, 2)
                 loss.unfinished |= file.read() != MCAP_MAGIC
                 return
@@ -194,7 +194,7 @@ def _scan_mcap(path: Path, loss: Loss) -> Iterator[Message]:
 
 
 def _next_chunk(file: BinaryIO, begin: int) -> int | None:
-    """Where the next chunk begins: a place where its lengths, its times and its compression fit each other."""
+    """Find the next chunk: a position where lengths, times and compression are consistent."""
     marker = bytes([_CHUNK])
     with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
         at = content.find(marker, begin)
@@ -211,7 +211,7 @@ def _next_chunk(file: BinaryIO, begin: int) -> int | None:
 
 
 def _chunk_records(body: bytes, at: int, whole: bool, loss: Loss) -> Iterator[tuple[int, bytes]]:
-    """The records of a chunk, of a chunk that was cut as many as there are."""
+    """The records of a chunk; of a truncated chunk, as many as are complete."""
     if len(body) < 40:
         return
     (crc, name_length) = struct.unpack_from("<II", body, 24)
@@ -246,7 +246,7 @@ def _chunk_records(body: bytes, at: int, whole: bool, loss: Loss) -> Iterator[tu
 
 
 def _feed(unpacker: zstd.ZstdDecompressor | lz4.frame.LZ4FrameDecompressor, packed: bytes, content: bytearray) -> None:
-    """Unpack block by block, so that what comes before a fault is kept."""
+    """Unpack block by block, so that everything before a fault is kept."""
     for begin in range(0, len(packed), _BLOCK):
         if unpacker.eof:
             return
@@ -254,14 +254,14 @@ def _feed(unpacker: zstd.ZstdDecompressor | lz4.frame.LZ4FrameDecompressor, pack
 
 
 class _Definitions:
-    """Types and topics as an mcap file introduces them."""
+    """The types and topics that an mcap file has declared so far."""
 
     def __init__(self) -> None:
         self._schemas: dict[int, tuple[str, str]] = {}
         self._topics: dict[int, Topic] = {}
 
     def take(self, kind: int, record: bytes, loss: Loss) -> Message | None:
-        """Learn from a record; a message is returned with its topic."""
+        """Learn from a record; return a message together with its topic."""
         try:
             if kind == _SCHEMA:
                 (number,) = struct.unpack_from("<H", record)
@@ -304,23 +304,23 @@ def _metadata(record: bytes) -> dict[str, str]:
 
 def _topic(name: str, msgtype: str, text: str, qos: str, type_hash: str = "", encoding: str = CDR) -> Topic:
     profiles: tuple[Qos, ...] = ()
-    with contextlib.suppress(Exception):  # a profile that cannot be read is no reason to lose the messages
+    with contextlib.suppress(Exception):  # an unreadable QoS profile is no reason to lose the messages
         profiles = tuple(parse_qos(qos))
     if encoding not in ("", CDR):
         return Topic(name, msgtype, profiles, text, type_hash, encoding)
-    # The definitions of ROS 2's own types are known; those in the file may be damaged.
+    # ROS 2's own types use their known definitions; those in the file may be damaged.
     if msgtype in typestore().fielddefs:
         return Topic(name, msgtype, profiles)
     return Topic(name, msgtype, profiles, text, type_hash or _type_hash(msgtype, text))
 
 
 def _type_hash(msgtype: str, text: str) -> str:
-    """The hash (RIHS01) of a type that is not one of ROS 2's own; empty where its definition cannot be read."""
+    """The hash (RIHS01) of a type that is not one of ROS 2's own; empty if its definition cannot be read."""
     store = get_typestore(Stores.ROS2_JAZZY)
     try:
         store.register(get_types_from_idl(text) if text.startswith("=") else get_types_from_msg(text, msgtype))
         return str(store.hash_rihs01(msgtype))
-    except Exception:  # a damaged text can make the parser stumble in any way at all
+    except Exception:  # on damaged text the parser can raise anything
         return ""
 
 
@@ -332,9 +332,7 @@ def _scan_sqlite(path: Path, loss: Loss) -> Iterator[Message]:
         companions = [
             file for file in path.parent.glob(f"{path.name}-*") if file.suffix in (".db3-wal", ".db3-journal")
         ]
-        if (
-            companions
-        ):  # what was written last lies there; sqlite puts it in place, which must not happen to the original
+        if companions:  # the latest writes are in there; sqlite would merge them, which must not happen to the original
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="sac_gmm_")))
             for file in [path, *companions]:
                 shutil.copy(file, folder / file.name)
@@ -343,7 +341,7 @@ def _scan_sqlite(path: Path, loss: Loss) -> Iterator[Message]:
         else:
             connection = sqlite3.connect(f"file:{path.resolve()}?mode=ro&immutable=1", uri=True)
         stack.callback(connection.close)
-        # Without it sqlite refuses every file that is shorter than its header says; nothing is written.
+        # Without it sqlite refuses every file that is shorter than its header claims; nothing is written.
         connection.execute("PRAGMA writable_schema=ON")
         try:
             topics = _sqlite_topics(connection)
@@ -361,7 +359,7 @@ def _scan_sqlite(path: Path, loss: Loss) -> Iterator[Message]:
                         yield Message(topics[topic_id], int(log_time_ns), data)
                 return
             except sqlite3.DatabaseError as error:
-                # Over the damage: further and further, until something can be read or nothing can follow any more.
+                # Skip the damage in growing steps, until something can be read or nothing is left.
                 if not faults or step == 1:
                     loss.damaged.append(f"rows after {last} ({error})")
                 faults += 1

@@ -1,4 +1,4 @@
-"""Making a whole bag of one that a crash, a full disk or a broken copy cut short, and saying what is missing."""
+"""Rebuilds a bag that a crash, a full disk or an interrupted copy truncated, and reports what is missing."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from sac_gmm.demos.bags.recover import STORAGE_ENDINGS, Loss, is_storage, recove
 
 @dataclass(frozen=True)
 class Salvage:
-    """What came of it.
+    """The result of salvaging a bag.
 
     Attributes:
-        source: What was cut short; it is left as it is.
+        source: The truncated bag; left unchanged.
         path: The new bag.
-        recovered: Messages in it, by topic.
-        expected: Messages there should be, by topic, where the source still says so.
+        recovered: Messages in the new bag, by topic.
+        expected: Messages that there should be, by topic, if the source still states it.
         missing: What could not be read, in sentences.
-        seconds: From the first message to the last.
+        seconds: Time from the first message to the last.
     """
 
     source: Path
@@ -39,7 +39,7 @@ class Salvage:
     seconds: float
 
     def lines(self) -> list[str]:
-        """For a person."""
+        """The result as text."""
         text = [f"{self.path}: {sum(self.recovered.values())} messages over {self.seconds:.2f} s out of {self.source}"]
         for topic, count in self.recovered.items():
             of = f" of {self.expected[topic]}" if topic in self.expected else ""
@@ -48,7 +48,7 @@ class Salvage:
         return text
 
     def as_dict(self) -> dict[str, Any]:
-        """For the sidecar."""
+        """The result for the sidecar."""
         return {
             "source": str(self.source),
             "recovered": dict(self.recovered),
@@ -58,10 +58,10 @@ class Salvage:
 
 
 def find_unfinished(paths: Iterable[Path | str]) -> list[Path]:
-    """What there is to salvage: a bag, partial folder or storage file stands for itself, a folder for those in it.
+    """List what can be salvaged: a bag, partial folder or storage file stands for itself, a folder for those in it.
 
     Raises:
-        UserError: There is no path, or one does not exist or holds nothing that is cut short.
+        UserError: No path is given, or a path does not exist or holds nothing truncated.
     """
     asked = [Path(path) for path in paths]
     if not asked:
@@ -88,18 +88,18 @@ def find_unfinished(paths: Iterable[Path | str]) -> list[Path]:
 
 
 def unfinished(folder: Path | str) -> list[Path]:
-    """Partial recordings in a folder of which no bag beside them was made yet, by name."""
+    """Partial recordings in a folder from which no bag in that folder has been salvaged, sorted by name."""
     done = _salvaged(Path(folder))
     return [path for path in sorted(Path(folder).glob(".*.partial")) if path.name not in done]
 
 
 def salvage(source: Path | str, output: Path | str | None = None, *, folder: Path | str | None = None) -> Salvage:
-    """Write what can be read of a bag to a new one.
+    """Write everything readable in a bag to a new bag.
 
     Args:
         source: A partial folder, a bag or a bare storage file; never changed.
-        output: The new bag; by default the name that the recording was to have, or NAME_salvaged.
-        folder: For a bag of that name; by default where the source is.
+        output: The new bag; by default the name that the recording was meant to have, or NAME_salvaged.
+        folder: Where to put a bag of that default name; by default beside the source.
 
     Raises:
         UserError: It is still being recorded, is a whole bag, holds no whole message or none that ROS 2 serialised, or
@@ -112,7 +112,7 @@ def salvage(source: Path | str, output: Path | str | None = None, *, folder: Pat
     if source.is_dir() and being_written(source):
         raise UserError(f"{source} is being recorded right now: stop that recording instead")
     where = source if source.is_dir() else source.parent
-    # A sidecar beside a single file of a folder with several bags would be another bag's.
+    # If the folder holds several bags, the sidecar beside a single file would be another bag's.
     sidecar = _read_yaml(where / SIDECAR) if source.is_dir() else {}
     expected = _expected_counts(where) if source.is_dir() else {}
     path = Path(output) if output is not None else _in_folder(source, Path(folder or source.parent))
@@ -121,7 +121,7 @@ def salvage(source: Path | str, output: Path | str | None = None, *, folder: Pat
         [],
         sidecar=sidecar,
         custom_data={name: str(sidecar.get(name, "")) for name in ("task", "operator")},
-        keep_partial=False,  # what it is made from is there
+        keep_partial=False,  # the source is still there
     )
     loss, missing = Loss(), []
     counts: Counter[str] = Counter()
@@ -164,7 +164,7 @@ def salvage(source: Path | str, output: Path | str | None = None, *, folder: Pat
             skipped.add(f"{number} messages of {topic_name}: they are in '{encoding}', and a bag holds '{CDR}'")
         short = any(counts[topic] < count for topic, count in expected.items())
         whole = (
-            not source.name.endswith(".partial")  # with all in it and yet without its name, it is still to be had
+            not source.name.endswith(".partial")  # complete, but without its final name: still worth salvaging
             and loss.none
             and not short
             and not (missing or foreign)
@@ -198,7 +198,7 @@ def _sentences(loss: Loss, counts: Counter[str], expected: dict[str, int]) -> li
 
 
 def _storage_files(folder: Path) -> list[Path]:
-    """The storage files of a bag, in the order in which they were recorded; of an unfinished bag one level down."""
+    """The storage files of a bag in recording order; for an unfinished bag, one level down."""
     if not folder.is_dir():
         return []
     levels = [folder]
@@ -212,13 +212,13 @@ def _storage_files(folder: Path) -> list[Path]:
 
 
 def _salvaged(folder: Path) -> set[str]:
-    """Names of what bags in a folder were salvaged from."""
+    """The names of the sources that the bags in a folder were salvaged from."""
     said = [_read_yaml(child / SIDECAR).get("salvaged") for child in folder.iterdir() if (child / SIDECAR).is_file()]
     return {Path(str(of.get("source"))).name for of in said if isinstance(of, dict)}
 
 
 def _in_folder(source: Path, folder: Path) -> Path:
-    """The name that the recording was to have where it is free, else NAME_salvaged."""
+    """The name that the recording was meant to have if it is free, otherwise NAME_salvaged."""
     name = source.name
     partial = name.endswith(".partial")
     if partial:
@@ -232,16 +232,16 @@ def _in_folder(source: Path, folder: Path) -> Path:
 
 
 def _opens(bag: Path) -> bool:
-    """Whether the ordinary reader takes the bag."""
+    """Whether the ordinary reader can open the bag."""
     try:
         with Reader(bag):
             return True
-    except Exception:  # a damaged file can make the parser stumble in any way at all
+    except Exception:  # on a damaged file the parser can raise anything
         return False
 
 
 def _expected_counts(folder: Path) -> dict[str, int]:
-    """How many messages the bag's own metadata promises, by topic."""
+    """The number of messages that the bag's metadata states, by topic."""
     information = _read_yaml(folder / "metadata.yaml").get("rosbag2_bagfile_information")
     try:
         entries = information["topics_with_message_count"] if information else []
@@ -251,7 +251,7 @@ def _expected_counts(folder: Path) -> dict[str, int]:
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:
-    """A mapping; empty where the file is missing or cannot be read, as a crash may have left it."""
+    """Read a mapping; empty if the file is missing or unreadable, as after a crash."""
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError):

@@ -1,4 +1,4 @@
-"""Cutting a bag to a span of time, with everything that is in it."""
+"""Cuts a bag, with all of its topics, to a span of time."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from sac_gmm.demos.bags.message_types import has_header, typestore
 from sac_gmm.demos.bags.topics import matching
 from sac_gmm.demos.samples import motion_span
 
-_LONGEST_S = 1e9  # a demonstration is shorter; beyond, and for inf and NaN, nanoseconds are no whole numbers
+_LONGEST_S = 1e9  # no demonstration is longer; beyond it, and for inf and NaN, nanoseconds are not whole numbers
 # Latched by convention: bags without QoS profiles do not say so, and a recorder may have asked for less.
 _SAID_ONCE = ("target_pose", "tf_static", "robot_description")
-_TOLERANCE_NS = 1000  # stamps of a rate that does not divide a second are rounded
+_TOLERANCE_NS = 1000  # stamps are rounded if the rate does not divide a second
 
 
 def trim(
@@ -38,11 +38,11 @@ def trim(
     the end of the span, the last one of all.
 
     Args:
-        bag: The bag; left as it is.
+        bag: The bag; left unchanged.
         output: The new bag; must not exist.
-        start_s: From here on, in seconds from the first state; where the motion begins by default.
-        end_s: Up to here; where the motion ends by default.
-        names: Of the topics, where they are not our recorder's.
+        start_s: Start of the span, in seconds from the first state; by default where the motion begins.
+        end_s: End of the span; by default where the motion ends.
+        names: Names of the topics, if they are not our recorder's.
 
     Returns:
         The span that was kept, in seconds from the first state.
@@ -79,7 +79,7 @@ def trim(
             [_topic(connection) for connection in by_name.values()],
             sidecar=with_times,
             custom_data={name: str(sidecar.get(name, "")) for name in ("task", "operator")},
-            keep_partial=False,  # what it is cut from is there
+            keep_partial=False,  # the original bag is still there
         )
         try:
             _copy_span(reader, file, (low_ns, high_ns), shift_ns, targets, sidecar.get(EPISODE_END))
@@ -121,7 +121,7 @@ def _copy_span(
 
 
 def _clocks(reader: AnyReader, pose_topic: str) -> tuple[int, int]:
-    """Stamp of the first state in ns, and by how much the bag's own times are ahead of the stamps."""
+    """Stamp of the first state in ns, and the lead of the bag's own times over the stamps."""
     found = matching([c.topic for c in reader.connections], pose_topic)
     chosen = [c for c in reader.connections if c.topic in found]
     pairs = [(header_stamp_ns(bytes(data)), log_ns) for _, log_ns, data in reader.messages(connections=chosen)]
@@ -145,7 +145,7 @@ def _is_latched(connection: Connection) -> bool:
 
 
 def _sidecar(path: Path) -> dict[str, object]:
-    """What the bag's sidecar says, but for the counts, which are those of the whole."""
+    """The bag's sidecar without the counts, which describe the whole bag."""
     file = (path if path.is_dir() else path.parent) / SIDECAR
     content = yaml.safe_load(file.read_text(encoding="utf-8")) if path.is_dir() and file.exists() else {}
     return {key: value for key, value in content.items() if key != "topics"} if isinstance(content, dict) else {}

@@ -1,1 +1,1 @@
-"""Demonstrations shown by a hand before a camera."""
+"""Demonstrations made by a hand in front of a camera."""

@@ -1,4 +1,4 @@
-"""`sac-gmm hands track`: one film in, one demonstration bag out; what was seen so far is kept, so that it can go on."""
+"""`sac-gmm hands track`: turns one film into one demonstration bag. Progress is saved, so tracking can be resumed."""
 
 from __future__ import annotations
 
@@ -36,17 +36,17 @@ from sac_gmm.perception.hands.marker import MarkerHandTracker
 from sac_gmm.perception.hands.palm_scale import PalmScale, scale_to_palm
 from sac_gmm.perception.hands.unseen import Unseen
 
-_KEEP_EVERY_S = 10.0  # of wall time, what was seen is written down
-_WARM_UP = 15  # pictures looked at again when going on, so that the hand is being followed by then
+_KEEP_EVERY_S = 10.0  # of wall time between two saves
+_WARM_UP = 15  # pictures repeated when tracking resumes, so that the hand is already being followed
 _VERSION = 2
-END_OF_MOTION = "end of the motion"  # what a sidecar says of a target that nobody named
+END_OF_MOTION = "end of the motion"  # the sidecar's entry for a target that nobody gave
 
 Tracker = Callable[[npt.NDArray[np.uint8], float, Unseen], HandPose | None]
 
 
 @dataclass(frozen=True)
 class Seeing:
-    """How the hand is looked for; see `sac-gmm hands track --help`."""
+    """How to look for the hand; see `sac-gmm hands track --help`."""
 
     side: Any
     palm_width_m: float | None
@@ -57,13 +57,13 @@ class Seeing:
     min_confidence: float
 
     def as_dict(self) -> dict[str, Any]:
-        """For a sidecar."""
+        """The settings for a sidecar."""
         return {name: str(value) if isinstance(value, Path) else value for name, value in asdict(self).items()}
 
 
 @dataclass
 class _Seen:
-    """What the pictures showed so far: times, and a pose or None for each."""
+    """What the pictures have shown so far: times, and a pose or None for each."""
 
     time_s: list[float] = field(default_factory=list)
     poses: list[HandPose | None] = field(default_factory=list)
@@ -71,10 +71,10 @@ class _Seen:
 
 
 class FilmTracker:
-    """Tracks films with the same settings.
+    """Tracks films, all with the same settings.
 
     Raises:
-        UserError: A setting makes no sense, or a file that it names cannot be read.
+        UserError: A setting makes no sense, or a file it names cannot be read.
     """
 
     def __init__(
@@ -97,16 +97,16 @@ class FilmTracker:
         if self._marker is None:
             from sac_gmm.perception.hands.model_files import find_model
 
-            find_model(seeing.model)  # say so before the first film is read
+            find_model(seeing.model)  # fail before the first film is read
             HandPoseEstimator(guess_camera(640, 480), seeing.palm_width_m)
             if not 0.0 <= seeing.min_confidence <= 1.0:
                 raise UserError(f"--min-confidence is {seeing.min_confidence}, expected 0 to 1")
 
     def track(self, path: Path, bag: Path, task: str, operator: str) -> str:
-        """Make the bag of one film, unless it is there already, and say what came of it.
+        """Make the bag of one film, unless it exists already, and return a line about the result.
 
         Raises:
-            UserError: The film cannot be read, shows no hand, or `bag` is of something else.
+            UserError: The film cannot be read or shows no hand, or `bag` belongs to something else.
         """
         with Film(path) as film:
             camera = self._camera_of(film)
@@ -135,7 +135,7 @@ class FilmTracker:
         if scale is not None:
             notes.append(scale.summary())
         if film.declared_frames and len(seen.time_s) < 0.95 * film.declared_frames:
-            notes.append(f"the film breaks off: {len(seen.time_s)} of {film.declared_frames} frames could be read")
+            notes.append(f"the film is truncated: {len(seen.time_s)} of {film.declared_frames} frames could be read")
         if self._camera is None and self._seeing.focal_px is None:
             notes.append("the focal length was guessed: distances need --camera or --focal-px")
         return "; ".join(notes)
@@ -151,7 +151,7 @@ class FilmTracker:
         return self._camera
 
     def _setup(self, film: Film, camera: Camera) -> dict[str, Any]:
-        """All that what is seen depends on, the film's content included."""
+        """Everything that affects what is seen, including the film's content."""
         with film.path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         return {
@@ -162,7 +162,7 @@ class FilmTracker:
         }
 
     def _say_done(self, bag: Path, setup: dict[str, Any]) -> str:
-        """The bag is of this film and these settings, or it is somebody's who would not want to lose it."""
+        """Report the bag as done if it has this film and these settings; otherwise refuse to overwrite it."""
         try:
             before = yaml.safe_load((bag / SIDECAR).read_text(encoding="utf-8"))
             same = all(before["setup"].get(name) == value for name, value in setup.items())
@@ -180,7 +180,7 @@ class FilmTracker:
         return f"{bag}: done before"
 
     def _see(self, film: Film, camera: Camera, setup: dict[str, Any]) -> tuple[_Seen, int]:
-        """Look at all pictures that were not looked at before; also how many that were."""
+        """Look at all remaining pictures; also return the number of pictures that were already done."""
         checkpoint = self._checkpoint(film.path.stem)
         wanted = json.dumps(setup, sort_keys=True)
         seen = _load(checkpoint, wanted)
@@ -254,7 +254,7 @@ def _marker(text: str) -> tuple[str, int, float] | None:
         dictionary, marker_id, size_m = parts[0], int(parts[1]), float(parts[2])
     except (IndexError, ValueError) as error:
         raise UserError(f"--marker {text}: expected DICTIONARY:ID:SIZE_M, such as DICT_4X4_50:7:0.06") from error
-    MarkerHandTracker(dictionary, marker_id, size_m, guess_camera(640, 480))  # refuses what does not exist
+    MarkerHandTracker(dictionary, marker_id, size_m, guess_camera(640, 480))  # raises if any of it is invalid
     return dictionary, marker_id, size_m
 
 
@@ -263,7 +263,7 @@ def _listed(target_m: npt.NDArray[np.float64] | None) -> list[float] | None:
 
 
 def _store(path: Path, setup: str, seen: _Seen) -> None:
-    """Write down what was seen so far."""
+    """Save what has been seen so far."""
     nothing = HandPose(np.full(3, np.nan), np.full((3, 3), np.nan), 0.0, "model")
     poses = [pose or nothing for pose in seen.poses]
     landmarks = [np.full((21, 3), np.nan) if pose.landmarks_m is None else pose.landmarks_m for pose in poses]
@@ -283,7 +283,7 @@ def _store(path: Path, setup: str, seen: _Seen) -> None:
 
 
 def _load(path: Path, setup: str) -> _Seen:
-    """What was seen before with the same film and settings; nothing where there is none."""
+    """Load what was seen earlier with the same film and settings; empty if there is nothing."""
     if not path.exists():
         return _Seen()
     try:
@@ -291,7 +291,7 @@ def _load(path: Path, setup: str) -> _Seen:
             if int(kept["version"]) != _VERSION or str(kept["setup"]) != setup:
                 return _Seen()
             values = {name: kept[name] for name in kept.files}
-    except Exception:  # a damaged file: numpy raises what it likes; the film is still there
+    except Exception:  # damaged: numpy can raise anything, and the film is still there to start over
         return _Seen()
     poses: list[HandPose | None] = []
     for i, position in enumerate(values["position_m"]):

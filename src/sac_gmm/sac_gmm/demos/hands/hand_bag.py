@@ -1,7 +1,7 @@
-"""The bag of a demonstration shown with a hand: what the camera saw as it came, and the motion made of it at the end.
+"""The bag of a demonstration made with a hand: what the camera saw, and the motion derived from it at the end.
 
-The first three topics are written picture by picture, so that a crash loses no more than the last of them; the others
-when the episode is saved. `read_hand_track` reads the first ones again, to make another motion of them.
+The first three topics are written picture by picture, so that a crash loses at most the last picture. The others are
+written when the episode is saved. `read_hand_track` reads the first three back, to derive another motion from them.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ from sac_gmm.demos.bags.message_types import (
 from sac_gmm.demos.bags.topics import absolute
 from sac_gmm.perception.hands import HandPose, HandTrack, ToolMotion
 
-HAND_POSE = "/hand/pose"  # of the point that is followed, in the camera's frame
+HAND_POSE = "/hand/pose"  # the tracked point, in the camera's frame
 HAND_LANDMARKS = "/hand/landmarks"  # 21 points, in the camera's frame
 HAND_GRIP = "/hand/grip"  # opening (m) and confidence
-GRIPPER = "/gripper"  # opening (m), and 1 while it is closed
-CAMERA_IMAGE, CAMERA_DEPTH = "/camera/image", "/camera/depth"  # the pictures, where they are kept
+GRIPPER = "/gripper"  # opening (m), and 1 while closed
+CAMERA_IMAGE, CAMERA_DEPTH = "/camera/image", "/camera/depth"  # the pictures, if they are kept
 HAND_TOPICS = {
     HAND_POSE: POSE,
     HAND_LANDMARKS: "geometry_msgs/msg/PoseArray",
@@ -48,7 +48,7 @@ Array = npt.NDArray[np.float64]
 
 
 def write_seen(writer: EpisodeBagWriter, stamp_ns: int, frame_id: str, pose: HandPose, point_m: Array) -> None:
-    """Write what one picture showed; `point_m` (3,) is the point of the hand that is followed."""
+    """Write what one picture showed; `point_m` (3,) is the tracked point of the hand."""
     quaternion = Rotation.from_matrix(pose.rotation).as_quat()
     writer.write(HAND_POSE, _pose_stamped(stamp_ns, frame_id, point_m, quaternion))
     values = {"opening_m": pose.opening_m, "confidence": pose.confidence}
@@ -79,13 +79,13 @@ def write_motion(
 
 
 def read_hand_track(bag: Path | str) -> tuple[npt.NDArray[np.int64], HandTrack, Array | None]:
-    """What the camera saw in a recorded episode.
+    """Read what the camera saw in a recorded episode.
 
     Args:
-        bag: A rosbag2 folder or file with the topics that `hand_demo_recorder` records; one that was salvaged will do.
+        bag: A rosbag2 folder or file with the topics that `hand_demo_recorder` records, salvaged or not.
 
     Returns:
-        Header stamps (T,) in ns; the track, one row per picture with the hand in it; the target (3,) where it was said.
+        Header stamps (T,) in ns; the track, one row per picture that shows the hand; the target (3,) if recorded.
 
     Raises:
         UserError: The bag cannot be read or holds no hand.

@@ -1,4 +1,4 @@
-"""Recording demonstrations shown with a hand: idle, recording, paused, saving. The node without its topics."""
+"""Records demonstrations made with a hand: idle, recording, paused, saving. The node without its topics."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ from sac_gmm.demos.recorder import set_back_problem
 from sac_gmm.perception.hands import CleaningSettings, HandMotion, HandPoint, HandPose, HandTrack, Retargeting, clean
 
 MAX_MOVED_WHILE_PAUSED_M = 0.05
-MIN_SEEN_SHARE = 0.9  # below this a person is told
-MIN_DEPTH_SHARE = 0.5  # the same, of the seen hands whose distance is measured where depth was asked for
+MIN_SEEN_SHARE = 0.9  # below this, the user is warned
+MIN_DEPTH_SHARE = 0.5  # the same for the share of seen hands with a measured distance, if depth was requested
 
 Array = npt.NDArray[np.float64]
 
 
 class RecorderState(enum.Enum):
-    """What the recorder is doing."""
+    """The recorder's state."""
 
     IDLE = "idle"
     RECORDING = "recording"
@@ -47,9 +47,9 @@ class HandRecording:
 
     Attributes:
         path: The bag.
-        motion: The hand's motion in the camera's frame, with its quality.
-        report: Of the demonstration; None when it cannot be read as one.
-        problems: What a person should know, in sentences.
+        motion: The hand's motion in the camera's frame, and its quality.
+        report: Report on the demonstration; None if the bag cannot be read as one.
+        problems: What the user should know, in sentences.
     """
 
     path: Path
@@ -58,23 +58,23 @@ class HandRecording:
     problems: tuple[str, ...]
 
     def summary(self) -> str:
-        """One line for a person."""
+        """The recording in one line."""
         quality = self.motion.quality
         text = f"{self.path}: {self.motion.time_s.size} samples in {quality.kept_s:.1f} s; {quality.summary()}"
         return "; ".join([text, *self.problems])
 
 
 class HandRecorder:
-    """Takes the pose of the hand in every picture and makes one bag per episode.
+    """Takes the pose of the hand in every picture and writes one bag per episode.
 
     Args:
-        retargeting: From the hand to the end-effector.
-        point: The point of the hand that stands for the end-effector; of a marker, its centre.
-        cleaning: Outliers, gaps, smoothing.
-        setup: What the episodes of a folder must have in common: tracker and its settings, picture size. Put into the
+        retargeting: Maps the hand to the end-effector.
+        point: The point of the hand that represents the end-effector; for a marker, its centre.
+        cleaning: Settings for outliers, gaps and smoothing.
+        setup: What all episodes of a folder must have in common: tracker, its settings, picture size. Stored in the
             sidecar, and compared with that of the newest episode in the same folder.
         extra_topics: Further topics (name -> message type) that `attach` will write, such as the pictures.
-        use_depth: The distance shall come from depth images; that it did not is one of the problems then.
+        use_depth: Depth images should give the distance; if they do not, that is reported as a problem.
     """
 
     def __init__(
@@ -103,25 +103,25 @@ class HandRecorder:
 
     @property
     def frames(self) -> int:
-        """Pictures taken into the episode in progress."""
+        """Number of pictures in the current episode."""
         return len(self._stamps_ns) if self._writer is not None else 0
 
     @property
     def set_back(self) -> int:
-        """Pictures that were left out of the episode in progress, because an earlier one has a later stamp."""
+        """Pictures left out of the current episode because an earlier picture has a later stamp."""
         return self._set_back if self._writer is not None else 0
 
     def start(self, path: Path | str, info: EpisodeInfo | None = None, *, allow_mixed: bool = False) -> None:
-        """Begin an episode.
+        """Start an episode.
 
         Args:
-            path: The bag to be.
+            path: The future bag.
             info: Task, operator, and anything else for the sidecar.
-            allow_mixed: Do not compare with the folder's newest episode.
+            allow_mixed: Skip the comparison with the folder's newest episode.
 
         Raises:
-            UserError: One is in progress, `path` exists or cannot be written, or the folder's episodes were recorded
-                with other settings.
+            UserError: An episode is in progress, `path` exists or cannot be written, or the folder's episodes were
+                recorded with other settings.
         """
         self._expect("start an episode", RecorderState.IDLE)
         info = info or EpisodeInfo()
@@ -133,13 +133,13 @@ class HandRecorder:
         self._stamps_ns: list[int] = []  # in order of arrival
         self._newest_ns = 0
         self._set_back = 0
-        self._parts: list[int] = []  # of the pauses: how many pictures were before each
+        self._parts: list[int] = []  # for each pause, the number of pictures before it
         self._rows: list[tuple[Array, Array, float, float]] = []
         self._sizes: Counter[str] = Counter()
         self.state = RecorderState.RECORDING
 
     def take(self, stamp_ns: int, pose: HandPose | None) -> None:
-        """Take one picture's pose, None where no hand was seen. Ignored unless recording; so is an old stamp.
+        """Take one picture's pose; None if no hand was seen. Ignored unless recording, and if the stamp is old.
 
         Raises:
             UserError: The disk does not take it; the recording has ended then and what there is was kept.
@@ -177,29 +177,29 @@ class HandRecorder:
                 raise
 
     def pause(self) -> None:
-        """Take nothing until `resume`; the pause is cut out of the motion."""
+        """Ignore pictures until `resume`; the pause is cut out of the motion."""
         self._expect("pause", RecorderState.RECORDING)
         self._parts.append(len(self._stamps_ns))
         self.state = RecorderState.PAUSED
 
     def resume(self) -> None:
-        """Go on where `pause` stopped."""
+        """Continue after `pause`."""
         self._expect("resume", RecorderState.PAUSED)
         self.state = RecorderState.RECORDING
 
     def save(
         self, target_m: npt.ArrayLike | None = None, target_from: str = "", seen_instead: str = ""
     ) -> HandRecording:
-        """Clean the motion, bring it into the base frame, and complete the bag.
+        """Clean the motion, transform it to the base frame, and complete the bag.
 
         Args:
-            target_m: (3,) in the base frame; None: where the motion ends.
-            target_from: For the sidecar: who said so.
+            target_m: (3,) in the base frame; None for the end of the motion.
+            target_from: Where the target came from; for the sidecar.
             seen_instead: What the pictures show where no hand was seen in any of them.
 
         Raises:
-            UserError: No episode is in progress, no hand was seen in it (nothing is kept then), or the disk does not
-                take it.
+            UserError: No episode is in progress, the episode shows no hand (it is then deleted), or the disk refuses
+                the data.
         """
         self._expect("save", RecorderState.RECORDING, RecorderState.PAUSED)
         assert self._writer is not None
@@ -211,7 +211,7 @@ class HandRecorder:
         except UserError as error:
             kept = "was not kept"
             if any(count for topic, count in writer.counts.items() if topic not in HAND_TOPICS):
-                writer.abandon()  # the pictures are worth something without the hand
+                writer.abandon()  # the pictures are worth keeping even without the hand
                 kept = f"is not complete; its pictures are kept in {writer.partial_path}"
             else:
                 writer.discard()
@@ -228,7 +228,7 @@ class HandRecorder:
         self._extra["target_from"] = "end of the motion" if target_m is None else target_from
         self._extra["quality"] = motion.quality.as_dict()
         self._extra["size_from"] = dict(self._sizes)
-        # Stamps of the first picture after each pause: the bag's own stamps still contain the pauses.
+        # The stamp of the first picture after each pause: the bag's own stamps still contain the pauses.
         self._extra["resumed_ns"] = [self._stamps_ns[first] for first in self._parts if first < len(self._stamps_ns)]
         stamps_ns = origin_ns + np.rint(motion.time_s * 1e9).astype(np.int64)
         grip = (motion.opening_m, motion.closed) if np.isfinite(motion.opening_m).all() else None
@@ -247,14 +247,14 @@ class HandRecorder:
         return HandRecording(path, motion, report, tuple(problems))
 
     def discard(self) -> None:
-        """Throw the episode away."""
+        """Delete the episode."""
         self._expect("discard", RecorderState.RECORDING, RecorderState.PAUSED)
         assert self._writer is not None
         self._writer.discard()
         self._end()
 
     def abandon(self) -> Path | None:
-        """Stop without completing; says where what was recorded so far lies."""
+        """Stop without completing the bag; return where the data so far is."""
         if self._writer is None:
             return None
         self._writer.abandon()
@@ -263,7 +263,7 @@ class HandRecorder:
         return left
 
     def _track(self) -> tuple[HandTrack, int, list[str]]:
-        """All rows, with pauses cut out of the time; the stamp of time 0; what went on in the pauses."""
+        """All rows, with pauses cut out of the time; the stamp of time 0; problems found in the pauses."""
         if not self._stamps_ns:
             raise UserError("no picture came: is the camera running?")
         order = in_order(self._stamps_ns)
@@ -298,7 +298,7 @@ class HandRecorder:
     def _expect(self, what: str, *states: RecorderState) -> None:
         if self.state not in states:
             wanted = " or ".join(state.value for state in states)
-            raise UserError(f"cannot {what} while {self.state.value}: that is for a recorder that is {wanted}")
+            raise UserError(f"cannot {what} while {self.state.value}: the recorder must be {wanted}")
 
     def _end(self) -> None:
         self._writer = None
@@ -306,7 +306,7 @@ class HandRecorder:
 
 
 def quality_problems(motion: HandMotion) -> list[str]:
-    """What a person should know about the tracking."""
+    """What the user should know about the tracking."""
     quality = motion.quality
     problems = []
     if quality.seen < MIN_SEEN_SHARE * quality.frames:
@@ -317,7 +317,7 @@ def quality_problems(motion: HandMotion) -> list[str]:
 
 
 def next_episode_path(folder: Path, task: str, today: datetime.date | None = None) -> Path:
-    """`folder/task/DATE_NUMBER`, one after the newest of the day, whether that was completed or not."""
+    """`folder/task/DATE_NUMBER`, one after the newest of the day, complete or not."""
     date = (today or datetime.date.today()).strftime("%Y%m%d")
     parent = folder / (task or "untitled")
     taken = [-1]
@@ -329,7 +329,7 @@ def next_episode_path(folder: Path, task: str, today: datetime.date | None = Non
 
 
 def check_same_setup(folder: Path, setup: Mapping[str, Any]) -> None:
-    """Refuse to add to a folder whose newest episode was recorded in another way.
+    """Refuse to add to a folder whose newest episode was recorded with other settings.
 
     Raises:
         UserError: Names the first setting that differs.
@@ -339,10 +339,10 @@ def check_same_setup(folder: Path, setup: Mapping[str, Any]) -> None:
         try:
             before = yaml.safe_load(path.read_text(encoding="utf-8"))
         except (OSError, UnicodeDecodeError, yaml.YAMLError):
-            continue  # not ours to judge
+            continue  # not a bag of ours, so nothing to compare
         if not isinstance(before, dict) or before.get("source") != "hand" or not isinstance(before.get("setup"), dict):
             continue
-        now = yaml.safe_load(yaml.safe_dump(dict(setup)))  # as it will look when it has been written
+        now = yaml.safe_load(yaml.safe_dump(dict(setup)))  # the form it has after being written and read back
         for name in sorted({*before["setup"], *now}):
             if before["setup"].get(name) != now.get(name):
                 raise UserError(

@@ -1,6 +1,6 @@
-"""Seeing a hand: its landmarks or a marker on it, its pose in space, its motion, and the end-effector that follows it.
+"""Seeing a hand: its landmarks or a marker on it, its pose, its motion, and the end-effector that follows it.
 
-What needs MediaPipe is in `detector` and is imported only there.
+Code that needs MediaPipe is in `detector`, the only module that imports it.
 """
 
 from sac_gmm.perception.hands.observation import HandFollower, HandObservation, Side

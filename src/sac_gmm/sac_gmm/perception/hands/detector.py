@@ -1,4 +1,4 @@
-"""Finding hands in pictures with MediaPipe's hand model, offline."""
+"""Finds hands in pictures with MediaPipe's hand model, offline."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from sac_gmm.perception.hands.observation import HandObservation
 
 
 class HandDetector:
-    """Finds hands in successive pictures of one camera; close it, or use it in a `with` statement.
+    """Finds hands in successive pictures of one camera; call `close`, or use it in a `with` statement.
 
-    From one picture to the next it looks near the hand first, and over the whole picture where it has lost one, so
-    pictures should come in order.
+    It first looks near the hand's place in the previous picture, and searches the whole picture if it has lost a hand.
+    Pictures should therefore come in order.
 
     Args:
-        model: A `.task` file of the user's; the one prepared at set-up where none is given.
+        model: The user's own `.task` file; by default the one prepared at set-up.
         max_hands: How many hands to look for.
-        min_confidence: Below this, 0 to 1, what was found is no hand.
+        min_confidence: Detections below this, 0 to 1, are not hands.
 
     Raises:
-        UserError: The model is missing or damaged, or the runtime does not take it.
+        UserError: The model is missing or damaged, or the runtime rejects it.
     """
 
     def __init__(self, model: Path | str | None = None, *, max_hands: int = 2, min_confidence: float = 0.5) -> None:
@@ -43,8 +43,8 @@ class HandDetector:
             from mediapipe.tasks.python.vision import HandLandmarker, HandLandmarkerOptions, RunningMode
         except (ImportError, OSError) as error:
             raise UserError(
-                f"hand tracking needs mediapipe 0.10.31, which there is for x86_64 alone ({error}): run `make setup` "
-                "there, or follow a marker in place of the bare hand"
+                f"hand tracking needs mediapipe 0.10.31, which exists only for x86_64 ({error}): run `make setup` "
+                "there, or follow a marker instead of the bare hand"
             ) from error
         options = HandLandmarkerOptions(
             base_options=BaseOptions(model_asset_path=str(path)),
@@ -60,7 +60,7 @@ class HandDetector:
             with _muted():
                 self._landmarker = HandLandmarker.create_from_options(options)
                 self._last_ms = -1
-                self.detect(np.zeros((64, 64, 3), np.uint8), 0.0)  # it greets once with its first picture, too
+                self.detect(np.zeros((64, 64, 3), np.uint8), 0.0)  # with its first picture it prints notes once more
         except (RuntimeError, ValueError) as error:
             raise UserError(f"the hand model {path} cannot be used: {str(error).splitlines()[0]}") from error
 
@@ -69,14 +69,14 @@ class HandDetector:
 
         Args:
             image: (H, W, 3) RGB or (H, W) grey, uint8.
-            time_s: When it was taken, on any clock.
+            time_s: When it was taken; on any clock.
 
         Returns:
-            The hands, none where there is none.
+            The hands; empty if there are none.
         """
         height, width = image.shape[:2]
         rgb = image if image.ndim == 3 else cv2.cvtColor(image, cv2.COLOR_GRAY2RGB)
-        self._last_ms = max(round(time_s * 1e3), self._last_ms + 1)  # MediaPipe refuses a time that does not increase
+        self._last_ms = max(round(time_s * 1e3), self._last_ms + 1)  # MediaPipe rejects times that do not increase
         found = self._landmarker.detect_for_video(
             self._image(image_format=self._format, data=np.ascontiguousarray(rgb)), self._last_ms
         )
@@ -93,7 +93,7 @@ class HandDetector:
         ]
 
     def close(self) -> None:
-        """Free the model."""
+        """Release the model."""
         self._landmarker.close()
 
     def __enter__(self) -> HandDetector:

@@ -1,4 +1,4 @@
-"""How good the tracking is right now, for whoever shows a demonstration."""
+"""Live tracking quality, for the person who gives a demonstration."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ import numpy.typing as npt
 from sac_gmm.core.late_stamps import is_late
 from sac_gmm.core.stamps import usual_period_s
 
-_RECENT = 60  # pictures that the present rate, speed and jitter are taken from
+_RECENT = 60  # number of pictures behind the present rate, speed and jitter
 _SPEED_SAMPLES = 4
 
 
 @dataclass(frozen=True)
 class LiveReport:
-    """The state of things.
+    """The present tracking quality.
 
     Attributes:
         frames: Pictures since the last reset.
-        lost: Of these, without the hand.
-        dropped: Pictures that never came, by the stamps.
-        rate_hz: Of the pictures, now.
-        seen_share: Of the recent pictures, those with the hand.
-        speed_m_s: Of the hand, now; 0 where it is not seen.
-        jitter_m: Standard deviation of the noise on the position, from second differences.
-        track_ms: Time that one picture takes, median.
+        lost: Number of these without the hand.
+        dropped: Pictures that never arrived, judging by the stamps.
+        rate_hz: Present rate of the pictures.
+        seen_share: Share of the recent pictures that show the hand.
+        speed_m_s: Present speed of the hand; 0 if it is not seen.
+        jitter_m: Standard deviation of the position noise, from second differences.
+        track_ms: Median time to process a picture.
     """
 
     frames: int
@@ -40,7 +40,7 @@ class LiveReport:
     track_ms: float
 
     def as_dict(self) -> dict[str, float]:
-        """Rounded for people."""
+        """Rounded values for display."""
         return {
             "frames": self.frames,
             "frames_lost": self.lost,
@@ -54,14 +54,14 @@ class LiveReport:
 
 
 class LiveQuality:
-    """Takes pictures into account as they come."""
+    """Measures tracking quality as pictures arrive."""
 
     def __init__(self) -> None:
         self._recent: deque[tuple[int, npt.NDArray[np.float64] | None, float]] = deque(maxlen=_RECENT)
         self.reset()
 
     def reset(self) -> None:
-        """Count from zero; the present stays known."""
+        """Restart the counts; the recent pictures are kept."""
         self._frames = self._lost = self._dropped = 0
 
     def update(self, stamp_ns: int, position_m: npt.NDArray[np.float64] | None, track_s: float) -> None:
@@ -69,8 +69,8 @@ class LiveQuality:
 
         Args:
             stamp_ns: When it was taken.
-            position_m: (3,) where the hand was; None where it was not seen.
-            track_s: How long it took to find out.
+            position_m: (3,) position of the hand; None if it was not seen.
+            track_s: How long the tracking took.
         """
         if self._recent and (stamp_ns == self._recent[-1][0] or is_late(stamp_ns, self._recent[-1][0])):
             return  # sent again, or overtaken
@@ -84,7 +84,7 @@ class LiveQuality:
         self._recent.append((stamp_ns, position_m, track_s))
 
     def report(self) -> LiveReport:
-        """The state of things."""
+        """The present tracking quality."""
         recent = list(self._recent)
         if len(recent) < 2:
             return LiveReport(self._frames, self._lost, self._dropped, 0.0, 0.0, 0.0, 0.0, 0.0)
@@ -96,10 +96,10 @@ class LiveQuality:
         speed = 0.0
         if seen[last].all():
             speed = float(np.linalg.norm(places[-1] - places[last][0]) / (stamps_s[-1] - stamps_s[last][0]))
-        second = places[2:] - 2.0 * places[1:-1] + places[:-2]  # of white noise: six times its variance
+        second = places[2:] - 2.0 * places[1:-1] + places[:-2]  # for white noise: six times its variance
         even = np.ptp([np.diff(stamps_s)[1:], np.diff(stamps_s)[:-1]], axis=0) < 0.5 * period_s
         second = second[even & np.isfinite(second).all(axis=1)]
-        # The median: where the hand speeds up or an outlier comes, second differences are no noise.
+        # The median, because acceleration and outliers spoil some of the second differences.
         jitter = float(np.sqrt(np.median(np.sum(second**2, axis=1)) / 6.0)) if len(second) else 0.0
         track_ms = 1e3 * float(np.median([track for _, _, track in recent]))
         return LiveReport(

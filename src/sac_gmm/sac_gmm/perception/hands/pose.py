@@ -1,7 +1,7 @@
-"""From the landmarks of a hand to its pose in space, in the camera's optical frame (x right, y down, z forward).
+"""From the landmarks of a hand to its pose in the camera's optical frame (x right, y down, z forward).
 
-One picture fixes where every landmark lies on its line of sight, and the shape of the hand, but not its size: a small
-hand near by looks like a large one further away. The size comes, in this order, from a depth image, from the person's
+One picture gives the line of sight of every landmark and the shape of the hand, but not its size: a small hand nearby
+looks like a large one further away. The size comes from a depth image, otherwise from the person's measured palm, and
 measured palm, or, where there is neither, from the model's typical hand. A person's hand has one size: what the
 pictures so far say about it together is taken, because a single one is far off when the hand stands edge on.
 """
@@ -36,9 +36,9 @@ SizeFrom = Literal["depth", "palm width", "model", "marker", "recording"]
 HandPoint = Literal["pinch", "palm", "wrist"]
 
 _NEAREST_M, _FURTHEST_M = 0.05, 5.0
-_MIN_DEPTH_POINTS = 3  # of the five of the palm
-_MAX_DEPTH_SPREAD = 0.15  # of the distance: more means that something else is in front of the hand
-_GOOD_REPROJECTION = 0.1  # of the hand's size in the picture; confidence halves there
+_MIN_DEPTH_POINTS = 3  # of the five palm points
+_MAX_DEPTH_SPREAD = 0.15  # of the distance; a larger spread means that something else is in front of the hand
+_GOOD_REPROJECTION = 0.1  # relative to the hand's size in the picture; confidence halves there
 _REMEMBERED_SCALES = 60
 
 
@@ -47,12 +47,12 @@ class HandPose:
     """A hand, or the marker on it, in the optical frame.
 
     Attributes:
-        position_m: (3,) middle of the palm, or the marker's centre.
-        rotation: (3, 3) hand to camera: x from the wrist to the fingers, z out of the back of the hand; of a marker,
+        position_m: (3,) centre of the palm, or of the marker.
+        rotation: (3, 3) hand to camera: x from the wrist to the fingers, z out of the back of the hand; for a marker,
             the marker's own axes.
         confidence: 0 to 1.
-        size_from: What the distance rests on.
-        opening_m: Distance from the tip of the thumb to that of the index finger; NaN for a marker.
+        size_from: What determined the distance.
+        opening_m: Distance between the tips of thumb and index finger; NaN for a marker.
         landmarks_m: (21, 3); None for a marker.
     """
 
@@ -78,7 +78,7 @@ class HandPose:
         )
 
     def at(self, point: HandPoint) -> Array:
-        """(3,) a point of the hand: the middle between the tips of thumb and index finger, the palm, or the wrist."""
+        """(3,) a point of the hand: midway between the tips of thumb and index finger, the palm, or the wrist."""
         if self.landmarks_m is None or point == "palm":
             return self.position_m
         if point == "wrist":
@@ -87,15 +87,15 @@ class HandPose:
 
 
 class HandPoseEstimator:
-    """Places the hands seen by one camera in space.
+    """Estimates the poses of the hands seen by one camera.
 
     Args:
         camera: The calibrated camera.
-        palm_width_m: The person's palm, from the knuckle of the index finger to that of the little finger, between the
-            knuckles' middles. None: the model's typical hand.
+        palm_width_m: Width of the person's palm, from the middle of the index finger's knuckle to that of the little
+            finger's. None: the model's typical hand.
 
     Raises:
-        UserError: A palm that no person has.
+        UserError: The palm width is impossible for a person.
     """
 
     def __init__(self, camera: Camera, palm_width_m: float | None = None) -> None:
@@ -108,14 +108,14 @@ class HandPoseEstimator:
         self._measured_scales: deque[float] = deque(maxlen=_REMEMBERED_SCALES)  # by depth: the hand over the model's
 
     def estimate(self, hand: HandObservation, depth_m: npt.NDArray[np.float32] | None = None) -> HandPose | None:
-        """Place a hand.
+        """Estimate the pose of a hand.
 
         Args:
-            hand: What was found in the picture.
-            depth_m: (H, W) distance along the optical axis for the same pixels, NaN where unknown.
+            hand: A hand found in the picture.
+            depth_m: (H, W) distance along the optical axis, for the same pixels, NaN if unknown.
 
         Returns:
-            The pose; None where no pose explains the landmarks.
+            The pose; None if no pose explains the landmarks.
 
         Raises:
             UserError: The depth image has another size than the calibration.
@@ -182,7 +182,7 @@ class HandPoseEstimator:
 
 
 def _depth_factor(landmarks: Array, hand: HandObservation, depth_m: npt.NDArray[np.float32]) -> float | None:
-    """How much further away the palm is measured than it was placed; None where the depth image does not tell."""
+    """Ratio of the palm's measured distance to its estimated one; None if the depth image does not tell."""
     radius = max(1, round(0.03 * hand.size_px))
     factors = []
     for point in PALM:
@@ -215,20 +215,20 @@ def _pose_of(landmarks: Array, side: Side, confidence: float, size_from: SizeFro
 def depth_image(
     data: bytes | bytearray | memoryview | npt.NDArray[np.uint8], height: int, width: int, step: int, encoding: str
 ) -> npt.NDArray[np.float32]:
-    """The bytes of a depth image in metres.
+    """Decode the bytes of a depth image to metres.
 
     Args:
         data: Row by row, little endian.
         height: Rows.
         width: Columns.
-        step: Bytes from one row to the next.
+        step: Bytes per row.
         encoding: `16UC1` or `mono16` (millimetres, 0 for unknown), or `32FC1` (metres).
 
     Returns:
-        (height, width) float32, NaN where unknown.
+        (height, width) float32, NaN if unknown.
 
     Raises:
-        UserError: Unknown encoding, or fewer bytes than the size says.
+        UserError: Unknown encoding, or fewer bytes than the size requires.
     """
     kinds: dict[str, tuple[np.dtype[Any], float]] = {
         "16UC1": (np.dtype("<u2"), 1e-3),

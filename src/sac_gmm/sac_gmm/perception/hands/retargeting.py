@@ -1,4 +1,4 @@
-"""From the motion of a hand before a camera to the motion of an end-effector in the robot's base frame."""
+"""Maps the motion of a hand in front of a camera to the motion of an end-effector in the robot's base frame."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class ToolMotion:
 
 @dataclass(frozen=True)
 class Retargeting:
-    """Where the camera stands, and where in the hand the end-effector is.
+    """The pose of the camera, and the place of the end-effector in the hand.
 
     Attributes:
         base_from_camera: Pose of the camera's optical frame in the base frame.
@@ -49,7 +49,7 @@ class Retargeting:
     camera_frame: str = "camera_optical_frame"
 
     def apply(self, motion: HandMotion) -> ToolMotion:
-        """The end-effector that goes with the hand."""
+        """The end-effector motion that corresponds to the hand's."""
         in_camera = motion.position_m + motion.rotation @ self.tool_in_hand.position_m
         position = self.base_from_camera.apply(in_camera)
         rotation = self.base_from_camera.rotation @ motion.rotation @ self.tool_in_hand.rotation
@@ -57,7 +57,7 @@ class Retargeting:
         return ToolMotion(motion.time_s, position, Rotation.from_matrix(rotation).as_quat(), velocity)
 
     def as_dict(self) -> dict[str, Any]:
-        """For a sidecar."""
+        """The settings for a sidecar."""
         return {
             "base_frame": self.base_frame,
             "camera_frame": self.camera_frame,

@@ -1,4 +1,4 @@
-"""A made-up person's hand with a marker on the glove, before a camera: pictures of it with known truth."""
+"""Simulates a person's hand with a marker on the glove: camera pictures with known truth."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sac_gmm.perception.render import clutter, degrade, render_marker
 
 Array = npt.NDArray[np.float64]
 
-_NOISE_PICTURES = 6  # drawn once, and moved about: noise of its own for each picture would take most of the time
+_NOISE_PICTURES = 6  # drawn once and moved about: fresh noise for each picture would take most of the time
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class MarkerGlove:
         dictionary: Name of a predefined dictionary.
         marker_id: The marker.
         size_m: Side of its black square.
-        fingertip_m: The fingertip in the marker's axes (x right along its top edge, y up, z out of it).
+        fingertip_m: The fingertip in the marker's axes (x right along its top edge, y up, z out of the marker).
     """
 
     dictionary: str = "DICT_4X4_50"
@@ -35,7 +35,7 @@ class MarkerGlove:
 
 
 def looking_at(eye_m: npt.ArrayLike, at_m: npt.ArrayLike) -> RigidTransform:
-    """Pose in the base frame of a camera that stands at `eye_m`, looks at `at_m`, and has the base's z upwards."""
+    """Pose in the base frame of a camera that is at `eye_m`, looks at `at_m`, and has the base's z axis upwards."""
     eye = np.asarray(eye_m, np.float64)
     forward = np.asarray(at_m, np.float64) - eye
     forward /= np.linalg.norm(forward)
@@ -48,14 +48,14 @@ CAMERA = Camera.create(640, 480, [600.0, 0.0, 319.5, 0.0, 600.0, 239.5, 0.0, 0.0
 
 
 class SimulatedHand:
-    """Holds the fingertip where it is told, with a wrist that turns a little all the time, and is photographed.
+    """Holds the fingertip at a given place, with a wrist that keeps rotating a little, and takes pictures of it.
 
     Args:
-        seed: Of the wrist's turning, the background and the noise.
-        base_from_camera: Where the camera stands.
+        seed: Seed of the wrist's rotation, the background and the noise.
+        base_from_camera: Pose of the camera.
         glove: The marker.
         camera: The camera.
-        wobble_rad: Standard deviation of the wrist's turn about each axis.
+        wobble_rad: Standard deviation of the wrist's rotation about each axis.
         noise: Standard deviation of the pictures' noise, in grey values.
     """
 
@@ -77,12 +77,12 @@ class SimulatedHand:
         self._background = clutter(self._rng, *shape)
         self._noise = self._rng.normal(0.0, noise, (_NOISE_PICTURES, *shape)).round().astype(np.int16)
         self._turn = np.zeros(3)
-        # Palm down, fingers away from the robot's base; the back of the hand leans towards the camera.
+        # Palm down, fingers away from the robot's base; the back of the hand is tilted towards the camera.
         self._resting = Rotation.from_euler("xz", [0.35, -0.9])
 
     def marker_pose(self, fingertip_m: Array, dt_s: float) -> RigidTransform:
-        """The marker in the base frame, `dt_s` after the last call, with the fingertip at (3,)."""
-        keep = float(np.exp(-dt_s / 0.5))  # a wrist turns within half a second
+        """The marker in the base frame, `dt_s` after the last call, with the fingertip at `fingertip_m` (3,)."""
+        keep = float(np.exp(-dt_s / 0.5))  # the wrist rotates within half a second
         self._turn = keep * self._turn + np.sqrt(1.0 - keep**2) * self._wobble_rad * self._rng.standard_normal(3)
         rotation = (Rotation.from_rotvec(self._turn) * self._resting).as_matrix()
         return RigidTransform(fingertip_m - rotation @ np.array(self.glove.fingertip_m), rotation)

@@ -1,6 +1,6 @@
-"""The way of a hand through a whole episode, cleaned afterwards: outliers out, short gaps filled, smoothed without lag.
+"""The motion of a hand over a whole episode, cleaned: no outliers, short gaps filled, smoothed without lag.
 
-All of it looks at what came before and after a moment, which is why the motion is not late: it is for recordings.
+Everything here uses samples before and after each moment, so the motion has no delay; it works on recordings only.
 """
 
 from __future__ import annotations
@@ -21,22 +21,22 @@ from sac_gmm.core.stamps import last_of_bursts, usual_period_s
 Array = npt.NDArray[np.float64]
 
 _HALF_WINDOW = 5  # samples on either side that a sample is compared with
-_MAD_TO_STD = 1.4826  # of a normal distribution
-_SHORTEST_PIECE_S = 0.2  # anything shorter that stands apart is a mistake of the tracker
+_MAD_TO_STD = 1.4826  # for a normal distribution
+_SHORTEST_PIECE_S = 0.2  # a shorter isolated piece is a tracking error
 _GRIP_MEDIAN = 5  # samples
 MIN_SAMPLES = 5
 
 
 @dataclass(frozen=True)
 class HandTrack:
-    """What was seen, one row per picture; NaN where the hand was not.
+    """What was seen, one row per picture; NaN if the hand was not seen.
 
     Attributes:
         time_s: (T,) increasing.
         position_m: (T, 3) in the optical frame.
         rotation: (T, 3, 3) hand to camera.
-        opening_m: (T,) between thumb and index finger; NaN throughout for a marker.
-        confidence: (T,) 0 to 1; 0 where the hand was not seen.
+        opening_m: (T,) distance between thumb and index finger; NaN throughout for a marker.
+        confidence: (T,) 0 to 1; 0 if the hand was not seen.
     """
 
     time_s: Array
@@ -48,12 +48,12 @@ class HandTrack:
 
 @dataclass(frozen=True)
 class CleaningSettings:
-    """What counts as an outlier, which gaps are filled, how much is smoothed."""
+    """What counts as an outlier, which gaps are filled, and how much is smoothed."""
 
     min_confidence: float = 0.3
-    gate_m: float = 0.03  # a sample this far from the median around it is an outlier, unless all of them scatter so
+    gate_m: float = 0.03  # a sample this far from the median around it is an outlier, unless all scatter as much
     gate_rad: float = 0.6
-    max_speed_m_s: float = 4.0  # people's hands are slower
+    max_speed_m_s: float = 4.0  # human hands are slower
     max_gap_s: float = 0.3
     smoothing_s: float = 0.25
     close_m: float = 0.03  # the pinch closes below this and opens above the next
@@ -69,19 +69,19 @@ class CleaningSettings:
 
 @dataclass(frozen=True)
 class TrackQuality:
-    """How good the pictures and the tracking were.
+    """Quality of the pictures and of the tracking.
 
     Attributes:
-        frames: Pictures looked at.
-        seen: With the hand in them.
-        rejected: Of these, unsure or outliers.
-        dropped: Pictures missing, by the stamps.
+        frames: Number of pictures.
+        seen: Number of those that show the hand.
+        rejected: Number of those that are unsure or outliers.
+        dropped: Missing pictures, judging by the stamps.
         filled: Samples of the result that bridge a gap.
         longest_gap_s: Longest time without the hand between the first and the last time it was seen.
-        jitter_m: RMS distance of what was seen from the smoothed way.
-        top_speed_m_s: Of the smoothed motion.
+        jitter_m: RMS distance of the seen positions from the smoothed path.
+        top_speed_m_s: Top speed of the smoothed motion.
         kept_s: Length of the result.
-        lost_s: Time with the hand that is not in the result, because a gap separates it.
+        lost_s: Time with the hand that is not in the result because a gap separates it.
     """
 
     frames: int
@@ -96,11 +96,11 @@ class TrackQuality:
     lost_s: float
 
     def as_dict(self) -> dict[str, Any]:
-        """For YAML and JSON, rounded for people."""
+        """Rounded values for YAML and JSON."""
         return {name: round(value, 5) if isinstance(value, float) else value for name, value in asdict(self).items()}
 
     def summary(self) -> str:
-        """One line for a person."""
+        """The quality in one line."""
         share = 100.0 * self.seen / max(self.frames, 1)
         return (
             f"hand in {self.seen} of {self.frames} frames ({share:.1f} %), {self.rejected} rejected, {self.filled} "
@@ -118,7 +118,7 @@ class HandMotion:
         rotation: (N, 3, 3) hand to camera.
         opening_m: (N,); NaN throughout for a marker.
         closed: (N,) whether the pinch is closed.
-        quality: Of the track it was made from.
+        quality: Quality of the track it was made from.
     """
 
     time_s: Array
@@ -130,7 +130,7 @@ class HandMotion:
 
 
 def clean(track: HandTrack, settings: CleaningSettings | None = None) -> HandMotion:
-    """Make a smooth motion of a track; of several pieces with long gaps between them, the longest.
+    """Turn a track into a smooth motion; if long gaps split it, the longest piece counts.
 
     Raises:
         UserError: The hand was never seen, or nowhere for long enough.
@@ -190,7 +190,7 @@ def _without_bursts(track: HandTrack) -> HandTrack:
 
 
 def _outliers(track: HandTrack, good: npt.NDArray[np.bool_], settings: CleaningSettings) -> npt.NDArray[np.bool_]:
-    """(T,) which samples lie far from the median of those around them (Hampel's filter), in position or direction."""
+    """(T,) which samples are far from the median of their neighbours (Hampel filter), in position or direction."""
     found = np.zeros(track.time_s.size, bool)
     rows = np.flatnonzero(good)
     position = track.position_m[rows]
@@ -203,16 +203,16 @@ def _outliers(track: HandTrack, good: npt.NDArray[np.bool_], settings: CleaningS
         turned = False
         if not far:
             turns = (rotation[around] * rotation[i].inv()).magnitude()
-            # An outlier is turned against most of its neighbours; a hand that turns fast, against few.
+            # An outlier is rotated against most of its neighbours; a fast rotating hand against only a few.
             turned = float(np.median(turns)) > settings.gate_rad
         found[rows[i]] = far or turned
     return found
 
 
 def _pieces(track: HandTrack, good: npt.NDArray[np.bool_], settings: CleaningSettings) -> list[npt.NDArray[np.intp]]:
-    """Rows of the stretches without a long gap or a jump that no hand makes; stretches too short are mistakes.
+    """Rows of the stretches without a long gap or an impossibly fast jump; stretches that are too short are errors.
 
-    The time from one picture to the next is no gap, however slow the camera is.
+    The time between two consecutive pictures is never a gap, however slow the camera.
     """
     if track.time_s.size < MIN_SAMPLES:
         return []
@@ -230,30 +230,30 @@ def _pieces(track: HandTrack, good: npt.NDArray[np.bool_], settings: CleaningSet
         remaining = np.concatenate(kept) if kept else rows[:0]
         if remaining.size == rows.size:
             return kept
-        rows = remaining  # without a short stretch of mistakes, what is on either side of it may fit together
+        rows = remaining  # without a short erroneous stretch, its two neighbours may join
     return []
 
 
 def _window(seconds: float, step_s: float, n: int) -> int:
-    """An odd number of samples, not more than there are."""
+    """An odd number of samples, at most as many as there are."""
     wanted = 2 * int(seconds / step_s / 2.0) + 1
     return min(wanted, n - 1 + n % 2)
 
 
 def _smooth(values: Array, window: int) -> Array:
-    """Savitzky-Golay, third order: symmetric, so nothing comes late. Columns of (N, D) by themselves."""
+    """Savitzky-Golay filter, third order; symmetric, so without delay. Smooths each column of (N, D)."""
     return np.asarray(savgol_filter(values, window, 3, axis=0) if window > 3 else values, np.float64)
 
 
 def _smooth_rotation(rotation: Rotation, window: int) -> Array:
-    """Quaternions of one sign, smoothed by entries and normalised: right for the small turns within a window."""
+    """Smooth the entries of sign-aligned quaternions and normalise: accurate for small rotations within a window."""
     quaternions = rotation.as_quat()
     flips = np.concatenate(([1.0], np.where(np.sum(quaternions[1:] * quaternions[:-1], axis=1) < 0.0, -1.0, 1.0)))
     return np.asarray(Rotation.from_quat(_smooth(quaternions * np.cumprod(flips)[:, None], window)).as_matrix())
 
 
 def _closed(opening_m: Array, settings: CleaningSettings) -> npt.NDArray[np.bool_]:
-    """With hysteresis: between the two thresholds it stays as it was."""
+    """Whether the pinch is closed, with hysteresis: between the two thresholds the state is kept."""
     if not np.isfinite(opening_m).all():
         return np.zeros(opening_m.size, bool)
     steady = median_filter(opening_m, _GRIP_MEDIAN, mode="nearest")

@@ -1,4 +1,4 @@
-"""The bare hand from picture to picture: found, followed, placed in space."""
+"""Tracks the bare hand from picture to picture: found, followed, located in space."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from sac_gmm.perception.hands.observation import HandFollower, HandObservation, 
 from sac_gmm.perception.hands.palm import PalmScale
 from sac_gmm.perception.hands.pose import HandPose, HandPoseEstimator
 
-_ALONE = 10  # pictures in a row with one hand only, until nobody looks for another
+_ALONE = 10  # consecutive pictures with a single hand, after which no second one is looked for
 
 
 class HandTracker:
-    """Follows one bare hand of one person before one camera; close it when done.
+    """Follows one bare hand in front of one camera; call `close` when done.
 
-    Two hands are looked for, so that the right one is chosen and kept. Once a hand has been alone for a while, looking
-    for it alone does and takes half the time; a hand that comes later is not looked at.
+    It looks for two hands, so that the right one is chosen and kept. Once a hand has been alone for a while, only that
+    one is looked for, which takes half the time; a hand that appears later is ignored.
 
     Args:
         camera: The calibrated camera.
         side: The hand to follow; `any` takes the nearest.
-        palm_width_m: Of the person, see `HandPoseEstimator`.
-        model: A `.task` file of the user's; the one prepared at set-up where none is given.
-        min_confidence: Of the hand model, 0 to 1.
+        palm_width_m: The person's palm width, see `HandPoseEstimator`.
+        model: The user's own `.task` file; by default the one prepared at set-up.
+        min_confidence: Smallest confidence of the hand model, 0 to 1.
 
     Attributes:
-        observation: The hand as seen in the last picture; None where it was not.
+        observation: The hand as seen in the last picture; None if it was not seen.
         sides: Of all hands that were seen in it.
 
     Raises:
@@ -61,7 +61,7 @@ class HandTracker:
         time_s: float,
         depth_m: npt.NDArray[np.float32] | None = None,
     ) -> HandPose | None:
-        """The pose of the hand in a picture, see `HandDetector.detect` and `HandPoseEstimator.estimate`.
+        """Estimate the pose of the hand in a picture, see `HandDetector.detect` and `HandPoseEstimator.estimate`.
 
         Raises:
             UserError: The depth image has another size than the calibration.
@@ -82,6 +82,6 @@ class HandTracker:
         return self._estimator.palm_scale
 
     def close(self) -> None:
-        """Free the models."""
+        """Release the models."""
         self._pair.close()
         self._single.close()
