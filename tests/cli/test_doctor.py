@@ -86,6 +86,7 @@ def test_a_package_of_another_python_is_named_and_nothing_else_blamed(tmp_path):
     assert done.returncode == 1 and not ok
     assert f"numpy is taken from {tmp_path}" in found["packages"]["found"]
     assert found["pybullet"]["status"] == "fail" and "compiled without" not in done.stdout
+    assert found["dds"]["remedy"] == found["packages"]["remedy"]
 
 
 def test_a_shell_without_the_workspace_is_told_to_source_it(tmp_path):

@@ -264,7 +264,8 @@ def _measured(output: str) -> dict:
 
 def _mend_first() -> str:
     """What the shell's settings are to be mended by, before anything else is looked for; empty where they are good."""
-    return "; ".join(objection.remedy for objection in objections(os.environ))
+    found = [*objections(os.environ), *foreign_packages([_MODULES.get(name, name) for name in PACKAGES], os.environ)]
+    return "; ".join(dict.fromkeys(objection.remedy for objection in found))
 
 
 def judge_discovery(measured: dict, said: str = "", mend_first: str = "") -> Finding:
