@@ -312,7 +312,7 @@ def _init() -> None:
     except RuntimeError as error:  # RCLError, which rclpy does not export
         said = re.sub(r",? at /\S+:\d+", "", " ".join(str(error).split()))  # source locations in rcl
         mend = shell_to_blame(error) or (
-            "mend what comes after --ros-args; a parameter file must be there and be YAML, without tabs"
+            "fix what comes after --ros-args; a parameter file must exist and be YAML, without tabs"
         )
         raise UserError(f"{said}: {mend}") from error
 

@@ -43,7 +43,7 @@ class HandSight:
         self._dictionary = node.text("dictionary", "DICT_4X4_50", "dictionary of the marker", dictionary_names())
         self._marker_id = node.whole("marker_id", 0, 0, 1000, "the marker on the hand or tool")
         self._size_m = node.real("marker_size_m", 0.06, 0.005, 1.0, "m", "side of the marker's black square")
-        self._calibration = Calibration("no calibration has come on camera/camera_info: start the camera's driver")
+        self._calibration = Calibration("no calibration has arrived on camera/camera_info: start the camera's driver")
         self._camera: Camera | None = None
         looks_for_marker = self._backend == "marker"
         self.unseen = Unseen(

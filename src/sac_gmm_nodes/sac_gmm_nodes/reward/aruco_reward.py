@@ -102,7 +102,7 @@ class ArucoReward(BaseNode):
 
         self._detector: ArucoDetector | BoardDetector | None = None
         self._detector_size = (0, 0)  # of the pictures that it is for
-        self._calibration = Calibration("no calibration has come on camera_info yet: start the camera's driver")
+        self._calibration = Calibration("no calibration has arrived on camera_info yet: start the camera's driver")
         self._previous: MarkerPose | None = None
         self._last_stamp_ns = 0
         self._last_image_s = time.monotonic() + _START_UP_S
