@@ -56,7 +56,7 @@ def test_mistakes_are_told_in_a_sentence(tmp_path, capsys):
     output = str(tmp_path / "reach.npz")
     with pytest.raises(UserError, match="positive whole number or auto, not 'many'"):
         fit.main([str(tmp_path / "bags"), "-k", "many", "-o", output])
-    with pytest.raises(UserError, match="name one bag"):
+    with pytest.raises(UserError, match="give one or more bags"):
         fit.main(["-o", output])
     assert main(["fit", str(tmp_path / "bags"), "-k", "4000", "-o", output]) == 2
     assert "components" in capsys.readouterr().err

@@ -63,7 +63,7 @@ def test_a_file_begun_otherwise_is_refused(few_cells, tmp_path, capsys):
         assert "not the result of a noise sweep" in capsys.readouterr().err
     path.write_text(json.dumps({"episodes": 4, "other_episodes": 4, "cells": {"door/lpv_ds/0": 3}}))
     assert sweep(path) == 2
-    assert "door/lpv_ds/0 does not hold what was measured" in capsys.readouterr().err
+    assert "door/lpv_ds/0 is not a valid measurement" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", ["sweep.png", "sweep"])

@@ -68,7 +68,7 @@ def test_workers_end_when_no_more_results_are_wanted():
 
 
 def test_a_dead_worker_is_named_and_an_error_is_raised_as_it_is():
-    with pytest.raises(UserError, match="died before item 1 was done"):
+    with pytest.raises(UserError, match="died during item 1"):
         list(run_in_workers(die, range(2), 1, name_of=lambda item: f"item {item}"))
     with pytest.raises(UserError, match="0 is refused"):
         list(run_in_workers(refuse, range(2), 1))

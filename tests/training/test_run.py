@@ -67,7 +67,7 @@ def test_a_killed_run_that_goes_on_equals_an_unbroken_one(tmp_path, monkeypatch,
     process.wait()
     assert read_extra(folder / "agent.checkpoint")["episodes"] >= 2
     assert train(folder, 6, "--resume") == 0
-    assert "going on after" in capsys.readouterr().out
+    assert "resuming after" in capsys.readouterr().out
 
     assert outcomes(folder) == outcomes(tmp_path / "whole")
     one, other = numbers(tmp_path / "whole"), numbers(folder)
@@ -119,7 +119,7 @@ def test_mistakes_are_told_and_nothing_is_lost(run, tmp_path, capsys):
     assert train(run, 1, "--resume", "--sigma", "0.02") == 2
     assert "task_options" in capsys.readouterr().err
     assert train(run, 0, "--resume") == 2
-    assert "has 3 episodes behind it" in capsys.readouterr().err
+    assert "already has 3 episodes" in capsys.readouterr().err
     with locked_run(run):
         assert train(run, 1, "--resume") == 2
     assert "another program works in" in capsys.readouterr().err
@@ -173,7 +173,7 @@ def test_a_run_killed_before_its_first_checkpoint_begins_anew_and_keeps_its_log(
     for name in ("agent.checkpoint", "policy.bin", "skill.npz"):
         (run / name).unlink()
     assert train(run, 1, "--resume") == 0
-    assert "it begins anew" in capsys.readouterr().out
+    assert "starts again" in capsys.readouterr().out
     assert (run / "episodes.jsonl-1").read_text() == before
     assert [json.loads(line)["steps"] for line in before.splitlines()] == [steps for *_, steps in outcomes(run)]
 

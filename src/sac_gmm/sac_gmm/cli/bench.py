@@ -1,4 +1,4 @@
-"""Measure ours and a peer in the same run.
+"""Benchmark this project against a peer in the same run.
 
     sac-gmm bench gmr --json benchmarks/results/models/gmr.json
     sac-gmm bench lasa --data /path/to/lasaDataset/DataSet --json lasa.json

@@ -1,10 +1,10 @@
-"""Print the shell's completion of this command: commands, their options, the values to choose from, files.
+"""Print the shell completion of this command: commands, options, their values, files.
 
     sac-gmm completion bash > ~/.local/share/bash-completion/completions/sac-gmm
     sac-gmm completion zsh > ~/.zfunc/_sac-gmm
 
-Bash finds the first by itself in a new shell. Zsh finds the second with `fpath+=~/.zfunc` before `compinit` in
-~/.zshrc. In one shell alone: `source <(sac-gmm completion bash)`.
+Bash loads the first file automatically in a new shell. For Zsh, put `fpath+=~/.zfunc` before `compinit` in ~/.zshrc.
+For the current shell only: `source <(sac-gmm completion bash)`.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ class Option:
     """An option of a command.
 
     Attributes:
-        flags: Its names, `--output` and `-o` for instance.
-        text: Type, meaning and default, as `--help` shows them.
-        choices: The values it takes; empty where it is not a choice.
+        flags: Its names, for example `--output` and `-o`.
+        text: Type, meaning and default, as shown by `--help`.
+        choices: The allowed values; empty if they are not a fixed set.
     """
 
     flags: tuple[str, ...]
@@ -51,14 +51,14 @@ def completion(shell: tyro.conf.Positional[Literal["bash", "zsh"]]) -> int:
     """Print a completion script.
 
     Args:
-        shell: What to write it for.
+        shell: The shell to print it for.
     """
     print(script(shell, all_options()))
     return 0
 
 
 def all_options() -> dict[str, list[Option]]:
-    """The options of every command and subcommand, by its words: `fit`, `demos check`, `bench gmr`; "" for none."""
+    """Options of every command and subcommand, by its words: `fit`, `demos check`, `bench gmr`; "" for `sac-gmm`."""
     from sac_gmm.bench import registry
     from sac_gmm.cli.main import COMMANDS, module_of
 
@@ -71,7 +71,7 @@ def all_options() -> dict[str, list[Option]]:
 
 
 def _options(words: str, command: Callable[[list[str]], int]) -> dict[str, list[Option]]:
-    """What tyro knows of a command; of one that reads its arguments without it, what `--help` says."""
+    """Options of a command from tyro, or from `--help` if the command parses its arguments without tyro."""
     known = re.search(r"^COMPLETION_SPEC = (.*)$", _printed(command, "--tyro-print-completion", "bash"), re.MULTILINE)
     if known is not None:
         return _walk(words, ast.literal_eval(known[1]))
@@ -102,8 +102,8 @@ def script(shell: Literal["bash", "zsh"], options: dict[str, list[Option]]) -> s
     """The completion script.
 
     Args:
-        shell: For this shell.
-        options: By command, as `all_options` gives them.
+        shell: The shell.
+        options: Options by command, from `all_options`.
     """
     table: dict[str, Sequence[str]] = {}
     for words, known in options.items():

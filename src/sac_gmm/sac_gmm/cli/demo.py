@@ -1,11 +1,11 @@
-"""The whole chain in simulation, over ROS 2: fit, measure, adapt, measure again, report.
+"""Run the whole chain in simulation, over ROS 2: fit, measure, adapt, measure again, report.
 
     sac-gmm demo --seed 0
     sac-gmm demo --resume
 
 Fits a skill to the five door demonstrations, starts the nodes of simulation.launch.yaml, measures the skill as fitted,
 lets the agent adapt it with the ArUco reward alone, measures again, and writes result.json and report.html. Ctrl-C
-stops everything cleanly; --resume continues. An older run in the same folder is kept under another name.
+stops everything cleanly; --resume continues. An older run in the same folder is renamed, not deleted.
 """
 
 from __future__ import annotations
@@ -34,17 +34,17 @@ from sac_gmm.core.runs import EpisodeLog, check_same_values, locked_run, put_asi
 # The launch file wires the marker detector, and nothing else, to the topic `reward`.
 REWARD_SOURCE = "aruco"
 _ACTIVE_FILE = "episodes.jsonl"
-_CHECKPOINT = Path("adapter", "agent.checkpoint")  # where sac_adapter writes it, below the run's folder
-_STOP_S = 60.0  # until nodes must have ended: the adapter may be learning, and saves itself first
-_UNSAVED_S = 60.0  # the adapter never learns for longer without a checkpoint: it saves itself every 30 s
-_AHEAD = 3  # the adapter may have saved so many episodes that a killed demo had not logged yet
+_CHECKPOINT = Path("adapter", "agent.checkpoint")  # path below the run's folder; written by sac_adapter
+_STOP_S = 60.0  # time for the nodes to end: the adapter may be learning, and saves itself first
+_UNSAVED_S = 60.0  # the adapter saves itself every 30 s, so it never learns for longer than this without a checkpoint
+_AHEAD = 3  # a killed demo may have logged this many episodes fewer than the adapter has saved
 _LOOK_S = 0.5  # between two checks of the nodes while no episode ends
-_LAST_LINES = 5  # of a node that failed
+_LAST_LINES = 5  # output shown from a node that failed
 
 
 @dataclass(frozen=True)
 class Demo:
-    """What to run."""
+    """Options of the demo."""
 
     # Number of the training run: seeds of exploration, learning and training episodes.
     seed: int = 0
@@ -52,15 +52,15 @@ class Demo:
     resume: bool = False
     # Folder of the run.
     run_dir: Path = Path("runs/demo")
-    # Folder of the demonstration bags; the task's own below demos/ if none is given.
+    # Folder of the demonstration bags; by default the task's folder below demos/.
     bags: Path | None = None
     # Name of the task.
     task: str = "door"
-    # Components of the mixture; as many as suit the task if none are given.
+    # Number of components in the mixture; by default the task's own.
     components: int | None = None
     # Episodes with the skill as fitted, before anything is learned.
     base_episodes: int = 20
-    # Episodes in which the agent adapts it.
+    # Episodes in which the agent adapts the skill.
     training_episodes: int = 100
     # Episodes with the adapted skill.
     test_episodes: int = 50
@@ -68,7 +68,7 @@ class Demo:
 
 @dataclass(frozen=True)
 class _Phase:
-    mode: str  # as skill_client calls it
+    mode: str  # name of the mode in skill_client
     bank: str
     episodes: int
     title: str
@@ -81,7 +81,7 @@ def main(args: list[str]) -> int:
 
 
 def run(demo: Demo) -> int:
-    """Run what is missing of a demo, and write its result and report."""
+    """Run the remaining part of a demo, and write its result and report."""
     phases = (
         _Phase("base", "base", demo.base_episodes, "base skill", films=True),
         _Phase("train", "train", demo.training_episodes, "adapting", films=False),
@@ -104,7 +104,7 @@ def run(demo: Demo) -> int:
 
 
 def _check(demo: Demo, phases: tuple[_Phase, ...]) -> None:
-    """Refuse what would fail later, before anything is changed."""
+    """Check everything that could fail later, before changing anything."""
     from sac_gmm.demos import find_bags
     from sac_gmm.tasks import task_class
     from sac_gmm.training.seeds import seed_bank
@@ -151,12 +151,12 @@ def _open_log(run_dir: Path) -> EpisodeLog:
     log = EpisodeLog(run_dir / _ACTIVE_FILE, ("mode", "success", "wall_s"))
     log.read()
     if log.path.exists():
-        log.rewrite(log.episodes)  # drops a last line that a crash has cut
+        log.rewrite(log.episodes)  # drops a last line that was cut off by a crash
     return log
 
 
 def _keep_older(run_dir: Path) -> None:
-    """Rename the folder of an older run; refuse a folder that holds anything else."""
+    """Rename the folder of an older run; raise an error if it holds anything else."""
     if not run_dir.exists() or (run_dir.is_dir() and not any(run_dir.iterdir())):
         return
     if not (run_dir / "config.json").exists() or "base_episodes" not in read_config(run_dir):
@@ -179,7 +179,7 @@ def _prepare_folder(demo: Demo) -> None:
 
 
 def _forget_what_was_lost(log: EpisodeLog, checkpoint: Path) -> None:
-    """Drop from the log what came after the agent's checkpoint; those episodes are run again."""
+    """Drop the log entries after the agent's checkpoint; those episodes are run again."""
     from sac_gmm.rl import read_extra
 
     if not checkpoint.exists():
@@ -188,31 +188,31 @@ def _forget_what_was_lost(log: EpisodeLog, checkpoint: Path) -> None:
     learned = read_extra(checkpoint).get("episodes")
     if not isinstance(learned, dict):
         raise UserError(
-            f"{checkpoint} is not the checkpoint of a demo: put back the one of this run, or start without --resume"
+            f"{checkpoint} is not the checkpoint of a demo: restore the one of this run, or start without --resume"
         )
     if any(learned.get(mode, 0) > log.count(mode) + _AHEAD for mode in ("base", "train")):
         raise UserError(
-            f"{log.path} holds {log.count('base')} base and {log.count('train')} training episodes, {checkpoint} has "
-            f"{learned} behind it: put back the log of this run, or start without --resume"
+            f"{log.path} holds {log.count('base')} base and {log.count('train')} training episodes, {checkpoint} "
+            f"is from episode {learned}: restore the log of this run, or start without --resume"
         )
     kept: list[dict[str, Any]] = []
     for mode in ("base", "train", "evaluate"):
         of_mode = log.of(mode)
         kept += of_mode[: learned.get(mode, len(of_mode))]
         if len(of_mode) > learned.get(mode, len(of_mode)):
-            break  # later episodes were run by an agent that is lost
+            break  # the agent that ran later episodes is lost
     if lost := len(log.episodes) - len(kept):
         print(f"{lost} episodes came after the agent's last checkpoint: they are run again")
         log.rewrite(kept)
 
 
 def _begin_anew(log: EpisodeLog, checkpoint: Path) -> None:
-    """Put aside the log of an agent that left no checkpoint, unless it must have had one."""
+    """Move the log of an agent without a checkpoint aside; raise an error if there must have been a checkpoint."""
     if not log.episodes:
         return
     if sum(episode["wall_s"] for episode in log.episodes if episode["mode"] != "base") > _UNSAVED_S:
         raise UserError(
-            f"{checkpoint} is missing, though the run had {len(log.episodes)} episodes: put it back, or start without "
+            f"{checkpoint} is missing, though the run had {len(log.episodes)} episodes: restore it, or start without "
             "--resume, which keeps this run under another name"
         )
     n_episodes = len(log.episodes)
@@ -230,12 +230,12 @@ def _fit(demo: Demo) -> Path:
 
 @contextlib.contextmanager
 def _nodes(demo: Demo, model: Path, lock: int) -> Iterator[Callable[[], None]]:
-    """Start the nodes; yield a function that raises if they have ended too early; stop them at the end.
+    """Start the nodes; yield a function that raises if they have ended early; stop them at the end.
 
-    If this program is killed, they stop as well, and the folder stays locked until they have.
+    If this program is killed, the nodes stop as well, and the folder stays locked until then.
     """
     log = demo.run_dir / "nodes.log"
-    # The demo stays on this machine: a robot on the laboratory's network must never hear it.
+    # The demo must not leave this machine: a robot on the laboratory's network must never receive its messages.
     os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
     os.environ.setdefault("ROS_DOMAIN_ID", str(1 + os.getpid() % 50))
     arguments = {
@@ -247,7 +247,7 @@ def _nodes(demo: Demo, model: Path, lock: int) -> Iterator[Callable[[], None]]:
     command = [sys.executable, "-m", "sac_gmm.cli.main", "up", "sac_gmm_bringup", "simulation.launch.yaml"]
     command += [f"{name}:={value}" for name, value in arguments.items()]
     with log.open("a", encoding="utf-8") as file:
-        before = log.stat().st_size  # output of an earlier start
+        before = log.stat().st_size  # size of earlier output
         nodes = subprocess.Popen(
             command,
             stdout=file,
@@ -280,7 +280,7 @@ def _why_ended(said: str) -> str:
 
 
 def _run_phase(demo: Demo, phase: _Phase, log: EpisodeLog, check_nodes: Callable[[], None]) -> None:
-    """Run the episodes of a phase that are not in the log yet."""
+    """Run those episodes of a phase that are not in the log yet."""
     from sac_gmm.launcher.packages import find_package
     from sac_gmm.training.seeds import seed_bank
 
@@ -325,7 +325,7 @@ def _run_phase(demo: Demo, phase: _Phase, log: EpisodeLog, check_nodes: Callable
 
 
 def _lines(client: subprocess.Popen[str], check_nodes: Callable[[], None]) -> Iterator[str]:
-    """The output of a process, line by line; while there is none, check that the nodes still run."""
+    """Yield the output of a process line by line; while waiting, check that the nodes are running."""
     said: queue.Queue[str | None] = queue.Queue()
 
     def listen() -> None:

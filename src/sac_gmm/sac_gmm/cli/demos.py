@@ -1,4 +1,4 @@
-"""Look at demonstration bags, judge, cut, draw and export them, rescue broken ones, or record new ones in simulation.
+"""Inspect, check, trim, plot and export demonstration bags, salvage broken ones, or record new ones in simulation.
 
     sac-gmm demos info demos/door
     sac-gmm demos check demos/door
@@ -8,8 +8,8 @@
     sac-gmm demos salvage demos/door
     sac-gmm demos record door -n 5 -o /tmp/my_door
 
-A folder stands for the bags in it. Nothing is ever overwritten. Bags made by `ros2 bag record` are read too; where
-their topics have other names, say which: `--pose-topic /ee_pose --target-topic /goal`, or `--target 0.5 0.0 0.3`.
+A folder stands for the bags in it. Nothing is ever overwritten. Bags from `ros2 bag record` work too; if their topics
+have other names, give these: `--pose-topic /ee_pose --target-topic /goal`, or `--target 0.5 0.0 0.3`.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def main(args: list[str]) -> int:
     """Run a subcommand.
 
     Returns:
-        0 when all is well, 1 when a bag has a problem that a person should look at.
+        0 if all is well, 1 if a bag has a problem that needs attention.
     """
     from tyro.extras import subcommand_cli_from_dict
 
@@ -55,11 +55,11 @@ def main(args: list[str]) -> int:
 
 
 def info(bags: Bags, /, names: Names = OUR_NAMES) -> int:
-    """Say what is in bags.
+    """Print what is in bags.
 
     Args:
-        bags: Rosbag2 folders, .mcap files, or folders of such.
-        names: Of the topics, where they are not our recorder's.
+        bags: Rosbag2 folders, .mcap files, or folders of these.
+        names: Topic names, if the bags are not from this project's recorder.
     """
     from sac_gmm.demos import find_bags, read_demonstration, unfinished
 
@@ -79,12 +79,12 @@ def info(bags: Bags, /, names: Names = OUR_NAMES) -> int:
 
 
 def check(bags: Bags, /, json: Path | None = None, names: Names = OUR_NAMES) -> int:
-    """Judge bags one by one and as a set for one skill.
+    """Check bags one by one and as a set for one skill.
 
     Args:
-        bags: Rosbag2 folders, .mcap files, or folders of such.
-        json: Write the figures to this file too.
-        names: Of the topics, where they are not our recorder's.
+        bags: Rosbag2 folders, .mcap files, or folders of these.
+        json: Also write the figures to this file.
+        names: Topic names, if the bags are not from this project's recorder.
     """
     from sac_gmm.core.files import write_json
     from sac_gmm.demos import check_set
@@ -113,14 +113,14 @@ def trim(
     end_s: float | None = None,
     names: Names = OUR_NAMES,
 ) -> int:
-    """Cut bags to the motion, or to a span of time, with everything that is in them.
+    """Trim bags, with all their topics, to the motion or to a span of time.
 
     Args:
-        bags: Rosbag2 folders, .mcap files, or folders of such.
+        bags: Rosbag2 folders, .mcap files, or folders of these.
         output: Folder for the new bags, which keep their names.
-        start_s: Keep from here on, in seconds from the first state; where the motion begins by default.
-        end_s: Keep up to here; where the motion ends by default.
-        names: Of the topics, where they are not our recorder's.
+        start_s: Start of the part to keep, in seconds from the first state; by default the start of the motion.
+        end_s: End of the part to keep; by default the end of the motion.
+        names: Topic names, if the bags are not from this project's recorder.
     """
     from sac_gmm.demos import find_bags
     from sac_gmm.demos import trim as trim_bag
@@ -132,12 +132,12 @@ def trim(
 
 
 def plot(bags: Bags, /, output: Annotated[Path, tyro.conf.arg(aliases=["-o"])], names: Names = OUR_NAMES) -> int:
-    """Draw demonstrations over time, from above and from the side.
+    """Plot demonstrations over time, from above and from the side.
 
     Args:
-        bags: Rosbag2 folders, .mcap files, or folders of such.
-        output: The new picture: .png, .svg or .pdf.
-        names: Of the topics, where they are not our recorder's.
+        bags: Rosbag2 folders, .mcap files, or folders of these.
+        output: The picture to write: .png, .svg or .pdf.
+        names: Topic names, if the bags are not from this project's recorder.
     """
     from sac_gmm.demos import plot as draw
 
@@ -147,12 +147,12 @@ def plot(bags: Bags, /, output: Annotated[Path, tyro.conf.arg(aliases=["-o"])], 
 
 
 def export(bags: Bags, /, output: Annotated[Path, tyro.conf.arg(aliases=["-o"])], names: Names = OUR_NAMES) -> int:
-    """Write demonstrations to a file of arrays or a table.
+    """Export demonstrations to a file of arrays or a table.
 
     Args:
-        bags: Rosbag2 folders, .mcap files, or folders of such.
-        output: The new file: .npz or .csv.
-        names: Of the topics, where they are not our recorder's.
+        bags: Rosbag2 folders, .mcap files, or folders of these.
+        output: The file to write: .npz or .csv.
+        names: Topic names, if the bags are not from this project's recorder.
     """
     from sac_gmm.demos import export as write
 
@@ -162,11 +162,11 @@ def export(bags: Bags, /, output: Annotated[Path, tyro.conf.arg(aliases=["-o"])]
 
 
 def salvage(sources: Bags, /, output: Annotated[Path | None, tyro.conf.arg(aliases=["-o"])] = None) -> int:
-    """Make whole bags of recordings that were cut short, and say what is lost.
+    """Recover complete bags from recordings that were cut short, and report what is lost.
 
     Args:
-        sources: Unfinished recordings (.NAME.partial), damaged bags or files, or folders of such. Never changed.
-        output: Folder for the new bags; beside the old ones by default, as NAME or NAME_salvaged.
+        sources: Unfinished recordings (.NAME.partial), damaged bags or files, or folders of these. Never changed.
+        output: Folder for the new bags; by default beside the old ones, as NAME or NAME_salvaged.
     """
     from sac_gmm.demos import find_unfinished
     from sac_gmm.demos import salvage as rescue
@@ -199,7 +199,7 @@ def _read_and_warn(bags: tuple[Path, ...], names: TopicNames) -> list[Demonstrat
 
 
 def _outputs(bags: list[Path], folder: Path) -> list[tuple[Path, Path]]:
-    """Where the new bags go; refused before the first is written when one exists or two have the same name."""
+    """Paths of the new bags; raises an error before writing if one exists or two have the same name."""
     pairs = [(bag, folder / bag.name.removesuffix(".mcap").removesuffix(".db3")) for bag in bags]
     for i, (bag, new) in enumerate(pairs):
         if new.exists():
@@ -215,13 +215,13 @@ def record(
     output: Annotated[Path | None, tyro.conf.arg(aliases=["-o"])] = None,
     seed: int = 0,
 ) -> int:
-    """Record demonstrations of a scripted person in simulation, over ROS 2.
+    """Record demonstrations by a scripted operator in simulation, over ROS 2.
 
     Args:
-        task: What to show.
-        number: How many demonstrations.
-        output: Folder for the bags TASK_00, TASK_01, …; demos/TASK where none is given. No bag is ever overwritten.
-        seed: Of the first scene and motion.
+        task: Task to demonstrate.
+        number: Number of demonstrations.
+        output: Folder for the bags TASK_00, TASK_01, …; by default demos/TASK. No bag is ever overwritten.
+        seed: Seed of the first scene and motion.
     """
     from sac_gmm.cli import up
     from sac_gmm.launcher.packages import find_in_package
@@ -238,5 +238,5 @@ def record(
     arguments = {"task": task, "episodes": number, "first_seed": seed, "folder": folder}
     code = up.main([str(launch), *(f"{name}:={value}" for name, value in arguments.items())])
     if code == 0:
-        print(f"{number} demonstrations lie in {folder}")
+        print(f"{number} demonstrations are in {folder}")
     return code

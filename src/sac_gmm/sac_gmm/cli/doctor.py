@@ -1,9 +1,9 @@
-"""Check this machine, the shell, ROS, DDS discovery, cameras, model files and real-time limits, and say what to do.
+"""Check this machine, the shell, ROS, DDS discovery, cameras, model files and real-time limits; suggest remedies.
 
     sac-gmm doctor
     sac-gmm doctor --json /tmp/doctor.json
 
-Ends with 1 only when something is broken that everything needs. What only a robot or a camera needs is a warning.
+Exits with 1 only if something essential is broken. Problems that affect only a robot or a camera are warnings.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ from sac_gmm.core.ros_shell import foreign_packages, objections, telling_line
 PACKAGES = ("numpy", "scipy", "torch", "numba", "pybullet", "pin", "gymnasium", "rosbags", "tyro")
 _GIB = 2**30
 _MIN_CORES, _MIN_MEMORY_GIB, _MIN_DISK_GIB, _MIN_SHARED_GIB = 2, 4.0, 2.0, 0.06
-_MIN_RECEIVE_BYTES = 2**21  # of a socket: two pictures of 640 x 480
+_MIN_RECEIVE_BYTES = 2**21  # socket buffer: two pictures of 640 x 480
 _SLOW_S = 0.05
 _PROBE_S = 30.0
-_MODULES = {"pin": "pinocchio"}  # of packages that are imported under another name
+_MODULES = {"pin": "pinocchio"}  # packages imported under another name
 _WHICH_ROS = (
     "import rclpy, rclpy.utilities as u; rclpy.init(); print(rclpy.__file__, u.get_rmw_implementation_identifier())"
 )
@@ -50,10 +50,10 @@ class Finding:
     """One line of the report.
 
     Attributes:
-        subject: What was looked at.
-        status: `ok`; `warn` for what some uses need; `fail` for what everything needs.
-        found: What it is like.
-        remedy: What to do; empty when all is well.
+        subject: What was checked.
+        status: `ok`; `warn` if only some uses need it; `fail` if everything needs it.
+        found: The result.
+        remedy: What to do; empty if all is well.
     """
 
     subject: str
@@ -71,11 +71,11 @@ def doctor(json: Path | None = None, camera: int | None = None) -> int:
     """Check the machine.
 
     Args:
-        json: Write the findings to this file too.
-        camera: Take a picture with this camera, the number of its /dev/video.
+        json: Also write the findings to this file.
+        camera: Take a picture with this camera: N of /dev/videoN.
 
     Returns:
-        0; 1 when something is broken that everything needs.
+        0; 1 if something essential is broken.
     """
     from sac_gmm.core.files import write_json
 
@@ -96,7 +96,7 @@ def doctor(json: Path | None = None, camera: int | None = None) -> int:
 
 
 def examine(camera: int | None = None) -> Iterator[Finding]:
-    """All checks, one after the other; a check that fails in a way nobody foresaw is a finding too."""
+    """Run all checks in order; an unexpected exception in a check is a finding too."""
     checks: list[tuple[str, Callable[[], Iterator[Finding]]]] = [
         ("machine", machine),
         ("python", python),
@@ -115,7 +115,7 @@ def examine(camera: int | None = None) -> Iterator[Finding]:
 
 
 def machine() -> Iterator[Finding]:
-    """Processor, memory, disk, shared memory."""
+    """CPU, memory, disk, shared memory."""
     cores = len(os.sched_getaffinity(0))
     memory_gib = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / _GIB
     enough = cores >= _MIN_CORES and memory_gib >= _MIN_MEMORY_GIB
@@ -123,7 +123,7 @@ def machine() -> Iterator[Finding]:
         "machine",
         "ok" if enough else "warn",
         f"{platform.system()} {platform.machine()}, {cores} cores, {memory_gib:.1f} GiB of memory",
-        "" if enough else f"{_MIN_CORES} cores and {_MIN_MEMORY_GIB:g} GiB are needed for nodes and learner beside",
+        "" if enough else f"{_MIN_CORES} cores and {_MIN_MEMORY_GIB:g} GiB are needed for nodes and learner together",
     )
     for subject, folder, wanted_gib, remedy in (
         ("disk", Path.cwd(), _MIN_DISK_GIB, "free some space: runs and recordings grow"),
@@ -142,7 +142,7 @@ def machine() -> Iterator[Finding]:
 
 
 def python() -> Iterator[Finding]:
-    """The interpreter and the packages of the lock."""
+    """The interpreter and the locked packages."""
     known = (3, 11) <= sys.version_info[:2] <= (3, 13)
     yield Finding(
         "python",
@@ -177,7 +177,7 @@ def python() -> Iterator[Finding]:
 
 
 def shell() -> Iterator[Finding]:
-    """The variables of this shell that stop every node, or keep them from finding each other."""
+    """Variables of this shell that stop nodes, or keep them from finding each other."""
     found = objections(os.environ)
     for objection in found:
         yield Finding("ros settings", "fail" if objection.fatal else "warn", objection.found, objection.remedy)
@@ -186,7 +186,7 @@ def shell() -> Iterator[Finding]:
 
 
 def workspace() -> Iterator[Finding]:
-    """ROS 2 and our packages in it."""
+    """ROS 2 and this project's packages."""
     from sac_gmm.launcher.packages import find_package
 
     done = subprocess.run([sys.executable, "-c", _WHICH_ROS], capture_output=True, text=True, timeout=60, check=False)
@@ -216,15 +216,15 @@ def workspace() -> Iterator[Finding]:
 
 
 def discovery() -> Iterator[Finding]:
-    """Two processes that look for each other and talk, in the domain of this shell."""
+    """Whether two processes find each other and exchange messages, in the domain of this shell."""
     from sac_gmm.launcher.packages import find_package
 
     try:
         program = find_package("sac_gmm_nodes") / "lib" / "sac_gmm_nodes" / "discovery_probe"
     except UserError:
-        yield Finding("dds", "fail", "not tried, for want of the workspace", "run `source install/setup.bash` first")
+        yield Finding("dds", "fail", "not checked without the workspace", "run `source install/setup.bash` first")
         return
-    name = f"doctor_{os.getpid()}"  # nobody else's
+    name = f"doctor_{os.getpid()}"  # a unique name
     command = [str(program), "--ros-args", "-r", f"__node:={name}"]
     quiet, said = subprocess.DEVNULL, ""
     answering = subprocess.Popen([*command, "-p", "role:=answer"], stdout=quiet, stderr=quiet, start_new_session=True)
@@ -254,7 +254,7 @@ def discovery() -> Iterator[Finding]:
 
 
 def _measured(output: str) -> dict:
-    """The last line of the probe's output; nothing where it is no answer."""
+    """The answer in the last line of the probe's output; an empty dict if there is none."""
     try:
         answer = json.loads(output.splitlines()[-1])
     except (IndexError, ValueError):
@@ -263,18 +263,18 @@ def _measured(output: str) -> dict:
 
 
 def _mend_first() -> str:
-    """What the shell's settings are to be mended by, before anything else is looked for; empty where they are good."""
+    """How to fix the shell's settings before looking for anything else; empty if they are good."""
     found = [*objections(os.environ), *foreign_packages([_MODULES.get(name, name) for name in PACKAGES], os.environ)]
     return "; ".join(dict.fromkeys(objection.remedy for objection in found))
 
 
 def judge_discovery(measured: dict, said: str = "", mend_first: str = "") -> Finding:
-    """What the answer of `discovery_probe` means; an empty one says that it did not answer.
+    """Interpret the answer of `discovery_probe`; an empty dict means that there was none.
 
     Args:
         measured: Its answer.
-        said: The line of its error output that says most.
-        mend_first: What to do about the shell's settings; empty where they are good.
+        said: The most informative line of its error output.
+        mend_first: How to fix the shell's settings; empty if they are good.
     """
     found_s = measured.get("found_s")
     if found_s is None:
@@ -304,7 +304,7 @@ def judge_discovery(measured: dict, said: str = "", mend_first: str = "") -> Fin
 
 
 def cameras(number: int | None) -> Iterator[Finding]:
-    """Those that this user may open; a picture where one is asked for."""
+    """The cameras that this user may open; takes a picture on request."""
     devices = sorted(Path("/dev").glob("video*"))
     closed = [str(device) for device in devices if not os.access(device, os.R_OK | os.W_OK)]
     if closed:
@@ -337,7 +337,7 @@ def cameras(number: int | None) -> Iterator[Finding]:
 
 
 def model_files() -> Iterator[Finding]:
-    """The files that are fetched apart from the packages."""
+    """Files that are downloaded separately from the packages."""
     from sac_gmm.perception.hands.model_files import find_model
 
     try:
@@ -348,7 +348,7 @@ def model_files() -> Iterator[Finding]:
 
 
 def real_time() -> Iterator[Finding]:
-    """What the control loop on a robot would be given."""
+    """Real-time limits for the control loop on a robot."""
     kernel = Path("/sys/kernel/realtime")
     is_real_time = kernel.is_file() and kernel.read_text().strip() == "1"
     yield Finding(

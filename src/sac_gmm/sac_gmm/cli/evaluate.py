@@ -1,10 +1,10 @@
-"""Measure a skill on fixed episodes: a run of `sac-gmm train`, a policy file, or one that learns nothing.
+"""Measure a skill on fixed episodes: a run of `sac-gmm train`, a policy file, or a method that does not learn.
 
     sac-gmm evaluate runs/door_0 --task door --episodes 100 --seed-bank test --json runs/door_0/test.json
     sac-gmm evaluate spiral_gmm --task door --episodes 20 --seed-bank 7 --sigma 0.02 --json runs/spiral.json
 
-The policy is deterministic. The skill as fitted runs on the same episodes beside it. A seed bank is `test`, `select` or
-`base`, or the first seed of your own.
+The policy is deterministic. The skill as fitted runs on the same episodes for comparison. A seed bank is `test`,
+`select` or `base`, or a number: the first of your own seeds.
 """
 
 from __future__ import annotations
@@ -23,21 +23,21 @@ from sac_gmm.core.errors import UserError
 class Evaluate:
     """What to measure."""
 
-    # Folder of a run or trained skill, a policy file, or a method that learns nothing: gmm, random_gmm, spiral_gmm.
+    # Folder of a run or trained skill, a policy file, or a method that does not learn: gmm, random_gmm, spiral_gmm.
     skill: Annotated[str, tyro.conf.Positional]
-    # The task; that on which it was trained where none is given.
+    # The task; by default the one it was trained on.
     task: str | None = None
-    # Episodes to measure.
+    # Number of episodes.
     episodes: int = 100
     # Bank of episode seeds, or a number: the first of your own seeds.
     seed_bank: str = "test"
-    # Noise on the detected target per axis, in metres; the task's own where none is given.
+    # Noise on the detected target per axis, in metres; by default the task's own.
     sigma: float | None = None
     # Result file.
     json: Path | None = None
     # Processes that run episodes.
     workers: int = 1
-    # Folder of settings, for methods that learn nothing.
+    # Folder of settings, for methods that do not learn.
     config: Path = Path("config/methods")
     # Folder with one folder of bags per task.
     demonstrations: Path = Path("demos")
@@ -49,7 +49,7 @@ def main(args: list[str]) -> int:
 
 
 def run(asked: Evaluate) -> int:
-    """Run the episodes and print what came of it."""
+    """Run the episodes and print the result."""
     import torch
 
     from sac_gmm.core.files import check_output, write_json

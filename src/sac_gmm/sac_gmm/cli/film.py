@@ -1,11 +1,11 @@
-"""Film an episode: the scene, and beside it what each sensor sees.
+"""Film an episode: the scene, with each sensor's view beside it.
 
     sac-gmm film door --skill gmm --out door.gif
     sac-gmm film door --skill door.npz --seed 3 --sigma 0 --out door.mp4
     sac-gmm film door --at 4.0 --out door.png
 
 `gmm` is the task's base skill, fitted to the demonstrations; a model file written by `sac-gmm fit` is a skill too. The
-ending of the output chooses: .gif, .mp4, or .png for a still.
+file ending sets the format: .gif, .mp4, or .png for a still.
 """
 
 from __future__ import annotations
@@ -31,20 +31,20 @@ class Film:
     """What to film."""
 
     task: tyro.conf.Positional[str]
-    # .gif, .mp4 or .png; an older one is replaced.
+    # File to write: .gif, .mp4 or .png; an older one is replaced.
     out: Annotated[Path, tyro.conf.arg(aliases=["-o"])]
-    # Whose motion: a model file, the folder of a run or trained skill, or a method that learns nothing; the skill as
-    # fitted if none is given.
+    # Skill to film: a model file, the folder of a run or trained skill, or a method that does not learn; by default
+    # the skill as fitted.
     skill: str | None = None
-    # Of the episode.
+    # Seed of the episode.
     seed: int = 0
     # Noise on the detected target, m per axis.
     sigma: float = 0.01
-    # Time of a still, s since the start; the end of the episode where it ends before.
+    # Time of a still in s since the start; the last frame if the episode ends earlier.
     at: float = 4.0
-    # Width of the picture in pixels; 0 leaves it as it is drawn.
+    # Width of the picture in pixels; 0 keeps the rendered size.
     width: int = 0
-    # Draw the arm's meshes rather than boxes and capsules; takes ten times longer.
+    # Draw the arm with meshes instead of boxes and cylinders; takes ten times longer.
     meshes: bool = False
     # Folder with one folder of bags per task.
     demonstrations: Path = Path("demos")
@@ -56,7 +56,7 @@ def main(args: list[str]) -> int:
 
 
 def run(asked: Film) -> int:
-    """Play the episode and write its frames."""
+    """Run the episode and write its frames."""
     from sac_gmm.core.files import check_output
     from sac_gmm.report.film import watch, write_film, write_still
     from sac_gmm.tasks import Scene

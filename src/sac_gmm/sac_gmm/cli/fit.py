@@ -1,11 +1,11 @@
-"""Fit a skill to demonstration bags and say how well it does.
+"""Fit a skill to demonstration bags and report the quality of the fit.
 
     sac-gmm fit demos/door -o door.npz
     sac-gmm fit demos/door --model lpv_ds -k 7 -o door.npz
     sac-gmm fit demos/door/door_00 demos/door/door_01 --model gmm --plot none -o door.npz
 
 A folder stands for the bags in it. `sac-gmm inspect` and the controller read the model file; the picture beside it
-(FILE.png) shows demonstrations, field, ellipsoids and rollouts.
+(FILE.png) shows the demonstrations, field, ellipsoids and rollouts.
 """
 
 from __future__ import annotations
@@ -41,14 +41,14 @@ def fit(
     """Fit a skill to demonstrations.
 
     Args:
-        bags: Rosbag2 folders, .mcap files, or folders of such.
+        bags: Rosbag2 folders, .mcap files, or folders of these.
         output: The model file to write (.npz); an older one is replaced.
         model: gmm: free mixture; seds: stable, all parameters at once; lpv_ds: stable, the most faithful.
-        components: How many Gaussians, or auto.
+        components: Number of Gaussians, or auto.
         rate_hz: Samples per second taken from the demonstrations.
-        seed: For the random parts of the fit.
+        seed: Seed of the random parts of the fit.
         plot: Picture to write (.png, .pdf or .svg), "auto" for the output's name with .png, or "none".
-        names: Names of the topics, if the bags are not from our recorder.
+        names: Topic names, if the bags are not from this project's recorder.
     """
     from sac_gmm.core.files import check_output
     from sac_gmm.demos import find_bags
@@ -57,7 +57,7 @@ def fit(
     from sac_gmm.report.skill_text import describe_fit
 
     if not bags:
-        raise UserError("there is nothing to fit: name one bag or more, or a folder of bags")
+        raise UserError("there is nothing to fit: give one or more bags, or a folder of bags")
     check_output(output, ".npz")
     picture = _picture(plot, output)
     paths = find_bags(bags)
@@ -76,7 +76,7 @@ def fit(
 
 
 def _picture(plot: str, output: Path) -> Path | None:
-    """Where the picture goes; refused before the fit if it cannot be written there."""
+    """Path of the picture; raises an error before the fit if it cannot be written."""
     from sac_gmm.core.files import check_output
     from sac_gmm.report.skill_figure import ENDINGS
 

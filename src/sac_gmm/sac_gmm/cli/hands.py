@@ -1,4 +1,4 @@
-"""Demonstrations shown with a hand: track films, place the camera, make another motion of what was recorded.
+"""Demonstrations by hand: track films, locate the camera, convert recordings to new motions.
 
     sac-gmm hands track film.mp4 -o runs/hands --palm-width-m 0.065
     sac-gmm hands track *.mp4 -o runs/hands --camera camera.yaml --extrinsics base_camera.json --target 0.55,0,0.3
@@ -7,7 +7,7 @@
     sac-gmm hands calibrate pictures -o base_camera.json --camera camera.yaml
     sac-gmm hands prepare
 
-The bags are demonstrations as any other, for `sac-gmm demos check` and `sac-gmm fit`. Nothing is ever overwritten.
+The bags are ordinary demonstrations for `sac-gmm demos check` and `sac-gmm fit`. Nothing is ever overwritten.
 """
 
 from __future__ import annotations
@@ -32,19 +32,19 @@ Output = Annotated[Path, tyro.conf.arg(aliases=["-o"])]
 
 @dataclass(frozen=True)
 class Placing:
-    """Where the camera stands and what the hand holds."""
+    """Pose of the camera and what the hand holds."""
 
-    # File of `hands calibrate`. Without it: the camera's own frame; for `retarget` what was recorded.
+    # File from `hands calibrate`. Default: the camera's own frame; for `retarget`, the recorded value.
     extrinsics: Path | None = None
     # The end-effector in the axes of the hand (x to the fingers, z out of its back) or of the marker: x,y,z in metres.
-    # Without it: 0,0,0; for `retarget` what was recorded.
+    # Default: 0,0,0; for `retarget`, the recorded value.
     tool_offset_m: str | None = None
-    # The target in the base frame, x,y,z in metres, or `end`: where the motion ends. Without it: the end; for
-    # `retarget` what was recorded.
+    # The target in the base frame, x,y,z in metres, or `end`: where the motion ends. Default: `end`; for `retarget`,
+    # the recorded value.
     target: str | None = None
-    # Longest time without the hand that is bridged.
+    # Longest gap in the hand's track to bridge.
     max_gap_s: float = 0.3
-    # Window of the smoothing, which shifts nothing in time.
+    # Window of the smoothing, which adds no delay.
     smoothing_s: float = 0.25
 
 
@@ -52,7 +52,7 @@ def main(args: list[str]) -> int:
     """Run a subcommand.
 
     Returns:
-        0 when all is well, 1 when a film could not be used.
+        0 if all is well, 1 if a film could not be used.
     """
     from tyro.extras import subcommand_cli_from_dict
 
@@ -82,32 +82,32 @@ def track(
     model: Path | None = None,
     min_confidence: float = 0.5,
 ) -> int:
-    """Make a demonstration of every film: OUTPUT/NAME, a bag with the hand and the end-effector that follows it.
+    """Turn every film into a demonstration: OUTPUT/NAME, a bag with the hand and the end-effector that follows it.
 
-    Stopped half-way, the same command goes on where it was.
+    If interrupted, run the same command again to continue.
 
     Args:
-        films: Films with a hand, of any kind that ffmpeg reads.
+        films: Films of a hand, in any format that ffmpeg reads.
         output: Folder for the bags.
-        placing: Where the camera stands and what the hand holds.
+        placing: Pose of the camera and what the hand holds.
         task: Name of the task, for the bag.
-        operator: Who shows it.
+        operator: Who demonstrates.
         side: The hand to follow; any takes the nearest.
         point: The point of the hand that stands for the end-effector.
-        palm_width_m: From the knuckle of the index finger to that of the little finger, middle to middle. It makes the
-            distances right; without it the hand is taken for one of usual size.
+        palm_width_m: Distance from the knuckle of the index finger to that of the little finger, centre to centre. It
+            sets the scale; without it, a hand of average size is assumed.
         marker: Follow a marker instead of the bare hand: DICTIONARY:ID:SIZE_M, such as DICT_4X4_50:7:0.06.
-        camera: Calibration (camera_calibration's YAML, a CameraInfo, or a file of OpenCV). Without it the focal length
-            is guessed.
-        focal_px: Focal length in pixels, where there is no calibration.
-        model: A hand_landmarker.task of your own.
-        min_confidence: Of the hand model, 0 to 1.
+        camera: Calibration (camera_calibration's YAML, a CameraInfo, or an OpenCV file). Without it the focal length is
+            guessed.
+        focal_px: Focal length in pixels, if there is no calibration.
+        model: Your own hand_landmarker.task.
+        min_confidence: Minimum confidence of the hand model, 0 to 1.
     """
     from sac_gmm.demos.hands.film_tracker import FilmTracker, Seeing
     from sac_gmm.perception.hands import Retargeting
 
     if not films:
-        raise UserError("there is no film to track: name one or more")
+        raise UserError("there is no film to track: give one or more")
     names: dict[str, Path] = {}
     for film in films:
         if film.stem in names:
@@ -132,14 +132,14 @@ def track(
 def retarget(
     bags: tyro.conf.Positional[tuple[Path, ...]], output: Output, placing: tyro.conf.OmitArgPrefixes[Placing]
 ) -> int:
-    """Make new bags of recorded ones, with another camera pose, tool, target, or cleaning; salvaged bags will do.
+    """Convert recorded bags to new ones, with another camera pose, tool, target or cleaning; salvaged bags work too.
 
-    Camera pose, tool and target stay what was recorded where no option says otherwise; so do task and operator.
+    Camera pose, tool and target stay as recorded unless an option changes them; so do task and operator.
 
     Args:
-        bags: Bags that `hand_demo_recorder` or `hands track` made, or folders of such.
-        output: Folder for the new bags, under the old names.
-        placing: Where the camera stands and what the hand holds.
+        bags: Bags from `hand_demo_recorder` or `hands track`, or folders of these.
+        output: Folder for the new bags, which keep their names.
+        placing: Pose of the camera and what the hand holds.
     """
     from sac_gmm.demos import EpisodeInfo, find_bags
     from sac_gmm.demos.hands.film_tracker import END_OF_MOTION
@@ -160,7 +160,7 @@ def retarget(
                     "the target is there, --target x,y,z, or take the end of the motion, --target end"
                 )
             target, target_from = said, f"{bag} ({sidecar.get('target_from', 'unknown')})"
-        # What was recorded is of the recorded point already: without landmarks the recorder takes it as it is.
+        # The recording already refers to the recorded point: without landmarks, the recorder uses it unchanged.
         setup = {**setup, "retargeted_from": str(bag)}
         recorder = HandRecorder(retargeting, setup.get("point", "palm"), _cleaning(placing), setup)
         name = bag.name if bag.is_dir() else bag.stem
@@ -192,20 +192,21 @@ def calibrate(
     flange_frame: str = "flange",
     camera_frame: str = "camera_optical_frame",
 ) -> int:
-    """Find where a camera stands, from pictures of a ChArUco board and the poses of the flange.
+    """Find the pose of a camera, from pictures of a ChArUco board and the poses of the flange.
 
     Args:
         folder: Pictures, and poses.yaml: a list of {image: FILE, position_m: [x, y, z], quaternion_xyzw: [x, y, z, w]},
-            the flange in the base frame when each was taken. 15 views with turns of 30 degrees about several axes.
+            the flange in the base frame when each was taken. Take 15 views, with rotations of 30 degrees about several
+            axes.
         output: The file to write, for --extrinsics and for the recorder; its name ends in .json.
         camera: The camera's calibration.
-        mounting: fixed: the camera stands, the arm carries the board; wrist: the arm carries the camera.
-        columns: Squares of the board along x. Where no such board is in the pictures, columns and rows are exchanged,
-            and the layout of OpenCV before 4.6 is tried; the one that fits is named.
+        mounting: fixed: the camera is fixed, the arm carries the board; wrist: the arm carries the camera.
+        columns: Squares of the board along x. If no such board is in the pictures, columns and rows are exchanged, and
+            the layout of OpenCV before 4.6 is tried; the board that fits is printed.
         rows: Squares along y.
         square_m: Side of a square as printed: measure it.
         marker_m: Side of a marker as printed.
-        dictionary: Of the markers.
+        dictionary: ArUco dictionary of the markers.
         base_frame: Name of the base frame.
         flange_frame: Name of the flange's frame.
         camera_frame: Name of the optical frame.
@@ -218,7 +219,7 @@ def calibrate(
 
     refuse_existing(output)  # before the work, not after it
     if output.suffix != ".json":
-        raise UserError(f"{output}: where the camera stands is written as JSON: choose a name that ends in .json")
+        raise UserError(f"{output}: the camera's pose is written as JSON: choose a name that ends in .json")
     printed = CharucoBoard(columns, rows, square_m, marker_m, dictionary)
     found = calibrate_folder(folder, load_camera(camera), printed, mounting)
     result = found.hand_eye
@@ -258,7 +259,7 @@ def board(
         rows: Squares along y.
         square_m: Side of a square.
         marker_m: Side of a marker.
-        dictionary: Of the markers.
+        dictionary: ArUco dictionary of the markers.
     """
     import cv2
 
@@ -269,10 +270,10 @@ def board(
     picture = CharucoBoard(columns, rows, square_m, marker_m, dictionary).picture(200)
     try:
         written, data = cv2.imencode(output.suffix or ".png", picture)
-    except cv2.error:  # of an ending that it does not know
+    except cv2.error:  # unknown file ending
         written = False
     if not written:
-        raise UserError(f"{output}: pictures of this kind cannot be written, use .png")
+        raise UserError(f"{output}: this picture format cannot be written; use .png")
     with atomic_file(output, overwrite=False) as partial:
         partial.write_bytes(data.tobytes())
     print(f"wrote {output}: print it {columns * square_m * 1e3:.0f} mm wide and measure a square ({square_m} m)")
@@ -280,10 +281,10 @@ def board(
 
 
 def prepare(wheel: Path | None = None) -> int:
-    """Put the hand model into the environment, which `make setup` does where it can.
+    """Install the hand model into the environment; `make setup` does this if it can.
 
     Args:
-        wheel: The wheel that holds it, where this machine cannot download it.
+        wheel: The wheel that contains it, if this machine cannot download it.
     """
     from sac_gmm.perception.hands.model_files import prepare as prepare_model
 
@@ -292,7 +293,7 @@ def prepare(wheel: Path | None = None) -> int:
 
 
 def _retargeting(placing: Placing, otherwise: Retargeting) -> Retargeting:
-    """What the options say, and `otherwise` where they say nothing."""
+    """The values from the options; those not given come from `otherwise`."""
     from sac_gmm.perception.extrinsics import RigidTransform, load_extrinsics
 
     if placing.tool_offset_m is not None:
@@ -305,7 +306,7 @@ def _retargeting(placing: Placing, otherwise: Retargeting) -> Retargeting:
 
 
 def _recorded(bag: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    """A bag's sidecar, and its setup; empty where there is none."""
+    """A bag's sidecar, and its setup; empty if there is none."""
     import yaml
 
     from sac_gmm.demos.bags.bag_file import SIDECAR
@@ -317,19 +318,19 @@ def _recorded(bag: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     except FileNotFoundError:
         return {}, {}
     except (OSError, ValueError, TypeError, AttributeError, yaml.YAMLError) as error:
-        raise UserError(f"cannot read {path}: {error}; mend or remove it") from error
+        raise UserError(f"cannot read {path}: {error}; fix or remove it") from error
 
 
 def _resumed_ns(bag: Path, sidecar: Mapping[str, Any]) -> list[int]:
-    """Stamps at which the recording went on after its pauses."""
+    """Stamps at which the recording resumed after its pauses."""
     stamps = sidecar.get("resumed_ns", [])
     if not isinstance(stamps, list) or not all(isinstance(stamp, int) for stamp in stamps):
-        raise UserError(f"{bag}: resumed_ns in its sidecar is {stamps!r}, expected stamps in ns: mend or remove it")
+        raise UserError(f"{bag}: resumed_ns in its sidecar is {stamps!r}, expected stamps in ns: fix or remove it")
     return stamps
 
 
 def _recorded_retargeting(bag: Path, setup: Mapping[str, Any]) -> Retargeting:
-    """How a bag was made; as without any option where it does not say."""
+    """How a bag was made; the defaults where it does not say."""
     from sac_gmm.perception.extrinsics import RigidTransform
     from sac_gmm.perception.hands import Retargeting
 
@@ -339,7 +340,7 @@ def _recorded_retargeting(bag: Path, setup: Mapping[str, Any]) -> Retargeting:
         camera, tool = (RigidTransform.of(**setup[name]) for name in ("base_from_camera", "tool_in_hand"))
         return Retargeting(camera, tool, str(setup["base_frame"]), str(setup["camera_frame"]))
     except (KeyError, TypeError, ValueError, UserError) as error:
-        raise UserError(f"{bag}: its sidecar does not say how it was made ({error}): mend or remove it") from error
+        raise UserError(f"{bag}: its sidecar does not say how it was made ({error}): fix or remove it") from error
 
 
 def _cleaning(placing: Placing) -> CleaningSettings:

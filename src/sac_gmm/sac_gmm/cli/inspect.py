@@ -3,7 +3,7 @@
     sac-gmm inspect door.npz
     sac-gmm inspect door.npz --json door.json
 
-Exits with 1 if the certificate in the file does not hold for the numbers in it.
+Exits with 1 if the certificate in the file does not hold for its numbers.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ def inspect(file: tyro.conf.Positional[Path], json: Path | None = None) -> int:
 
     Args:
         file: The model (.npz).
-        json: Write the description to this file too.
+        json: Also write the description to this file.
 
     Returns:
-        0; 1 when the certificate stored in the file does not hold for the numbers in it.
+        0; 1 if the certificate in the file does not hold for its numbers.
     """
     from sac_gmm.core.files import write_json
     from sac_gmm.models import load_model
@@ -68,7 +68,7 @@ def inspect(file: tyro.conf.Positional[Path], json: Path | None = None) -> int:
 
 
 def describe(skill: SkillModel) -> dict[str, Any]:
-    """What `inspect` prints, as plain values."""
+    """The facts that `inspect` prints, as plain values."""
     from sac_gmm.models import certify
 
     d = skill.state_dim

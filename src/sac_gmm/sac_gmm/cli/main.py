@@ -1,4 +1,4 @@
-"""`sac-gmm COMMAND …`: finds the command's module, runs it, and turns errors meant for a person into one sentence."""
+"""`sac-gmm COMMAND …`: finds the command's module, runs it, and prints user errors as one sentence."""
 
 from __future__ import annotations
 
@@ -11,32 +11,32 @@ import sys
 from sac_gmm.core.errors import UserError
 from sac_gmm.core.terminal import take_any_text
 
-# Each command is a module of this package with `main(args) -> int`, imported only when it is asked for.
+# Each command is a module of this package with `main(args) -> int`, imported only when used.
 COMMANDS = {
-    "demos": "look at demonstrations, judge them, record new ones",
-    "hands": "make demonstrations of films of a hand; place the camera",
+    "demos": "inspect and check demonstrations, record new ones",
+    "hands": "turn films of a hand into demonstrations; locate the camera",
     "fit": "fit a mixture to demonstration bags",
-    "inspect": "say what is in a model file",
-    "doctor": "check this machine, and say what to do",
-    "completion": "print the completion of this command for bash or zsh",
-    "up": "start a launch file where `ros2 launch` is missing",
+    "inspect": "describe a model file",
+    "doctor": "check this machine, and suggest remedies",
+    "completion": "print the shell completion for bash or zsh",
+    "up": "start a launch file without `ros2 launch`",
     "demo": "fit, measure, adapt, measure again: the whole chain over ROS 2",
-    "train": "adapt a skill in simulation, in one process, repeatably",
+    "train": "adapt a skill in simulation, in one process, reproducibly",
     "evaluate": "measure a skill on fixed episodes",
-    "probe": "measure what touch and pictures tell a trained agent",
+    "probe": "measure what a trained agent learns from touch and pictures",
     "table": "the whole comparison: skills, tasks, seeds, noise",
-    "noise-sweep": "measure how often the skills as fitted succeed, over the noise on the target",
+    "noise-sweep": "measure the success of the skills as fitted against noise on the target",
     "urdf": "print the simulated arm for robot_state_publisher and RViz",
     "report": "write one page about one run",
     "view": "watch a robot, a bag or a training run in a browser",
     "film": "film an episode of a skill, with what its sensors see",
-    "bench": "measure ours and a peer in the same run",
+    "bench": "benchmark this project against a peer in the same run",
 }
 
 # Former names that still work.
 _ALIASES = {"calibrate": "noise-sweep"}
 
-# What to do when the system refuses a file.
+# What to do when the system rejects a file.
 _REMEDIES = {
     errno.ENOSPC: "make room on the disk",
     errno.EDQUOT: "make room on the disk",
@@ -58,9 +58,9 @@ def main(argv: list[str] | None = None) -> int:
         _end_as_by_ctrl_c()
     try:
         code = _run(sys.argv[1:] if argv is None else argv)
-        if sys.stdout is not None:  # None where we were started with it closed
+        if sys.stdout is not None:  # None if started with stdout closed
             sys.stdout.flush()
-    except BrokenPipeError:  # whoever read our output, `head` for one, has seen enough
+    except BrokenPipeError:  # the reader of our output, such as `head`, has closed the pipe
         _say_no_more()
     except OSError as error:
         print(f"sac-gmm: the output cannot be written: {_sentence(error)}", file=sys.stderr)
@@ -102,22 +102,22 @@ def module_of(command: str) -> str:
 
 
 def _sentence(error: OSError) -> str:
-    """What the system refused, on which file, and what to do where that is known."""
+    """The system's error, the file, and what to do if that is known."""
     file = f"{error.filename}: " if error.filename else ""
     remedy = f"; {_REMEDIES[error.errno]}" if error.errno in _REMEDIES else ""
     return f"{file}{error.strerror or error}{remedy}"
 
 
 def _say_no_more() -> None:
-    """Keep Python from complaining at the end about output that nobody takes."""
+    """Keep Python from complaining at exit about output that nobody reads."""
     if sys.stdout is not None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _end_as_by_ctrl_c() -> None:
-    """Take `kill` and a closed terminal for Ctrl-C: what was started must be stopped, what was made must be kept."""
+    """Treat `kill` and a closed terminal like Ctrl-C, so that child processes are stopped and results are kept."""
     for number in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) is signal.SIG_DFL:  # nohup has it ignored
+        if signal.getsignal(number) is signal.SIG_DFL:  # nohup ignores the signal
             signal.signal(number, signal.default_int_handler)
 
 

@@ -1,11 +1,11 @@
-"""Measure how often the skills as fitted succeed, task by task, over the noise on the detected target.
+"""Measure how often the skills as fitted succeed, by task and noise on the detected target.
 
     sac-gmm noise-sweep --json runs/noise_sweep.json
     sac-gmm noise-sweep --tasks door --episodes 20 --json /tmp/noise_sweep.json
 
 Fits every task's base skill to the demonstrations and runs it on the fixed seeds of the test bank, with plain mixtures
-and SEDS for comparison. Each number is saved as soon as it is known, and the same command continues where it stopped.
-The picture beside the result (FILE.png) shows success against noise.
+and SEDS for comparison. Each number is saved as soon as it is measured; run the same command again to continue. The
+picture beside the result (FILE.png) shows success against noise.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ import tyro
 from sac_gmm.core.command_line import counting_progress, help_text
 from sac_gmm.core.errors import UserError
 
-_IN_A_CELL = {"task", "fit", "sigma_m", "rate", "wilson95"}  # what the table and the picture are made of
+_IN_A_CELL = {"task", "fit", "sigma_m", "rate", "wilson95"}  # needed for the table and the picture
 
 
 @dataclass(frozen=True)
 class NoiseSweep:
     """What to measure."""
 
-    # Result file; one that was started with the same numbers of episodes is continued.
+    # Result file; continued if it was started with the same numbers of episodes.
     json: Path
-    # Tasks; if none are given, all whose demonstrations are there.
+    # Tasks; by default all that have demonstrations.
     tasks: tuple[str, ...] = ()
-    # Episodes for each number under the paper's noise of 1 cm.
+    # Episodes per number at the paper's noise of 1 cm.
     episodes: int = 500
-    # Episodes for each number under other noise.
+    # Episodes per number at other noise levels.
     other_episodes: int = 200
     # Processes that run episodes.
     workers: int = 2
@@ -46,7 +46,7 @@ def main(args: list[str]) -> int:
 
 
 def run(asked: NoiseSweep) -> int:
-    """Measure what is still missing, and print the table."""
+    """Measure the missing numbers, and print the table."""
     from sac_gmm.core.files import check_output, write_json
     from sac_gmm.evaluation import provenance
     from sac_gmm.evaluation.noise_sweep import PAPER_SIGMA_M, cells, measure
@@ -84,7 +84,7 @@ def run(asked: NoiseSweep) -> int:
 
 
 def _begun(path: Path, counts: dict[str, int]) -> dict[str, Any] | None:
-    """What an earlier start with the same numbers of episodes has measured; None if there is no file."""
+    """Results of an earlier start with the same numbers of episodes; None if there is no file."""
     from sac_gmm.core.files import read_json
     from sac_gmm.core.runs import check_same_values
 
@@ -95,6 +95,6 @@ def _begun(path: Path, counts: dict[str, int]) -> dict[str, Any] | None:
         raise UserError(f"{path} is not the result of a noise sweep: give another name")
     for key, cell in result["cells"].items():
         if not isinstance(cell, dict) or not set(cell) >= _IN_A_CELL:
-            raise UserError(f"{path}: {key} does not hold what was measured: remove it to have it measured again")
+            raise UserError(f"{path}: {key} is not a valid measurement: remove it to measure it again")
     check_same_values(path, result, counts)
     return result

@@ -1,9 +1,9 @@
-"""Measure what touch and pictures tell a trained agent about the hidden error of the detected target.
+"""Measure what touch and pictures reveal to a trained agent about the hidden error of the detected target.
 
     sac-gmm probe runs/door_0 --episodes 200 --json runs/door_0/probe.json
 
-At every decision of the trained policy the error is regressed on parts of what the agent sees. The number is the share
-of its variance that can be told in episodes which the regression has not seen.
+At every decision of the trained policy, the error is regressed on parts of the agent's view. The result is the share of
+its variance that the view explains in held-out episodes.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ class Probe:
 
     # Folder of a run of `sac-gmm train`, or a policy file.
     skill: Annotated[str, tyro.conf.Positional]
-    # Episodes to run; three quarters fit the regression, the others judge it.
+    # Episodes to run; three quarters fit the regression, the others test it.
     episodes: int = 200
-    # Bank of episode seeds, or a number: the first of your own.
+    # Bank of episode seeds, or a number: the first of your own seeds.
     seed_bank: str = "select"
     # Result file.
     json: Path | None = None
@@ -55,7 +55,7 @@ def run(asked: Probe) -> int:
         check_output(asked.json, ".json")
     skill = open_skill(asked.skill, demonstrations=asked.demonstrations)
     if skill.policy is None:
-        raise UserError(f"'{asked.skill}' has learned nothing that could be probed: give the folder of a run")
+        raise UserError(f"'{asked.skill}' has no learned policy to probe: give the folder of a run")
     with Progress() as progress:
         bar = progress.add_task(skill.task, total=asked.episodes)
         result = probe(skill, asked.episodes, asked.seed_bank, lambda: progress.advance(bar))

@@ -1,11 +1,11 @@
-"""Write one page about one run, which opens from disk and needs nothing else: curves, films, mixture, every episode.
+"""Write a self-contained page about one run: curves, films, mixture, every episode.
 
     sac-gmm report runs/demo
     sac-gmm report runs/door_0 --films 3
     sac-gmm report benchmarks/results/table --films 0
 
-The folder is that of `sac-gmm demo`, of `sac-gmm train` (with the result files that `sac-gmm evaluate --json` put
-there), or of `sac-gmm table`. The page is report.html in it.
+The folder is one from `sac-gmm demo`, `sac-gmm train` (including any result files from `sac-gmm evaluate --json`), or
+`sac-gmm table`. The page is report.html in that folder.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ def report(
     """Write report.html into the folder of a run.
 
     Args:
-        folder: Of the run.
-        films: Of a trained skill: episodes filmed before and after, and failures; 0 for none. Each takes 3 s.
-        table: Results that stand beside those of a trained skill, where the file exists.
+        folder: Folder of the run.
+        films: For a trained skill: episodes to film before and after, and failures; 0 for none. Each takes 3 s.
+        table: Results to show beside those of a trained skill, if the file exists.
     """
     from sac_gmm.report.run_page import write_report
 

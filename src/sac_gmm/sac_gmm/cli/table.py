@@ -1,11 +1,11 @@
-"""The whole comparison: all skills on all tasks over several training seeds. Takes hours; can be stopped and continued.
+"""Run the whole comparison: all skills on all tasks over several training seeds. Takes hours; can be resumed.
 
     sac-gmm table --json benchmarks/results/table/table.json
     sac-gmm table --tasks door --skills gmm spiral_gmm sac_gmm --seeds 1 --json runs/table/table.json
     sac-gmm table --tasks peg --skills sac_gmm --seeds 1 --ablations "no touch" "N = 16" --json runs/table/table.json
 
-Every cell is saved as soon as it is known, and so are the training runs within a cell; the same command continues where
-it stopped. Beside the table are the cells and two pictures: learning curves, and success against noise.
+Every cell is saved as soon as it is measured, and so are the training runs within a cell; run the same command again to
+continue. Beside the table are the cells and two pictures: learning curves, and success against noise.
 """
 
 from __future__ import annotations
@@ -28,21 +28,21 @@ class Table:
 
     # Result file; cells and pictures are in its folder.
     json: Path
-    # Tasks; all if none are given.
+    # Tasks; by default all.
     tasks: tuple[str, ...] = ()
-    # Skills; all if none are given.
+    # Skills; by default all.
     skills: tuple[str, ...] = ()
-    # Training seeds.
+    # Number of training seeds.
     seeds: int = 5
     # Also SAC-GMM with one thing changed at a time: which ("no touch", "N = 16", …), or "all".
     ablations: tuple[str, ...] = ()
-    # Episodes of each measurement.
+    # Episodes per measurement.
     episodes: int = 100
     # Training episodes; by default each task's own budget.
     training_episodes: int | None = None
     # Processes; each runs one cell at a time on one thread.
     workers: int = 2
-    # How agents learn and what they see.
+    # Folder of settings: how agents learn and what they see.
     config: Path = Path("config/methods")
     # Folder with one folder of bags per task.
     demonstrations: Path = Path("demos")
@@ -54,7 +54,7 @@ def main(args: list[str]) -> int:
 
 
 def run(asked: Table) -> int:
-    """Run the missing cells, and write the table of all that are known."""
+    """Run the missing cells, and write the table of all measured ones."""
     from sac_gmm.core.files import write_json
     from sac_gmm.core.processes import run_in_workers
     from sac_gmm.evaluation import table as tables
@@ -105,7 +105,7 @@ def run(asked: Table) -> int:
                 tables.run_cell(cell, conditions)
                 done(cell)
         else:
-            # Ctrl-C interrupts the cells: a run that is resumed gives the same as one that was not.
+            # Ctrl-C may interrupt the cells: a resumed run gives the same result as an uninterrupted one.
             finished = run_in_workers(
                 partial(tables.run_cell, conditions=conditions),
                 missing,

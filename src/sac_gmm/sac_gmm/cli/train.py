@@ -1,11 +1,11 @@
-"""Train a skill on a task in simulation, in one process, repeatably.
+"""Train a skill on a task in simulation, in one process, reproducibly.
 
     sac-gmm train door --method sac_gmm --seed 0 --episodes 100 --out runs/door_0
     sac-gmm train door --method sac_gmm --seed 0 --episodes 100 --out runs/door_0 --resume
     tensorboard --logdir runs/door_0/tensorboard
 
-Base episodes fill the agent's memory with the skill as fitted; then it explores and learns. Ctrl-C keeps what there is,
---resume continues, and the result is the same as without the stop. `sac-gmm evaluate runs/door_0` measures it.
+Base episodes fill the agent's memory with the skill as fitted; then it explores and learns. Ctrl-C saves the run,
+--resume continues it, and the result is the same as without the stop. `sac-gmm evaluate runs/door_0` measures it.
 """
 
 from __future__ import annotations
@@ -30,19 +30,19 @@ class Train:
     task: Annotated[str, tyro.conf.Positional]
     # Folder of the run.
     out: Path
-    # How it is learned: sac_gmm, sac, residual_gmm, residual_gmm_paper.
+    # Learning method: sac_gmm, sac, residual_gmm, residual_gmm_paper.
     method: str = "sac_gmm"
-    # Number of the run: seed of networks, exploration and training episodes.
+    # Run number: seed of networks, exploration and training episodes.
     seed: int = 0
-    # Training episodes, after those of the base skill.
+    # Training episodes, after the base episodes.
     episodes: int = 100
-    # Go on with the run in the folder.
+    # Continue the run in the folder.
     resume: bool = False
     # Folder of settings: how the agent learns and what it sees.
     config: Path = Path("config/methods")
-    # Other values than the settings there, such as `history=4 shift_std=0`.
+    # Values that override those settings, such as `history=4 shift_std=0`.
     set: tuple[str, ...] = ()
-    # Noise on the detected target per axis, in metres; the task's own where none is given.
+    # Noise on the detected target per axis, in metres; by default the task's own.
     sigma: float | None = None
     # Folder with one folder of bags per task.
     demonstrations: Path = Path("demos")
@@ -56,7 +56,7 @@ def main(args: list[str]) -> int:
 
 
 def run(asked: Train) -> int:
-    """Run what is missing of a training run."""
+    """Run the remaining episodes of a training run."""
     import torch
 
     from sac_gmm.methods import method
@@ -70,9 +70,9 @@ def run(asked: Train) -> int:
     plan = Plan(asked.task, chosen, asked.seed, asked.episodes, settings, task_options=options)
     training = TrainingRun(plan, asked.out, resume=asked.resume, demonstrations=asked.demonstrations)
     if training.episodes:
-        print(f"going on after {len(training.episodes)} of {training.total} episodes")
+        print(f"resuming after {len(training.episodes)} of {training.total} episodes")
     elif asked.resume:
-        print("it was stopped before its first checkpoint: it begins anew; the log so far is kept as well")
+        print("the run was stopped before its first checkpoint and starts again; the old log is kept")
     try:
         _with_progress(training)
     finally:

@@ -1,11 +1,12 @@
-"""Start the nodes of a YAML launch file where `ros2 launch` is missing.
+"""Start the nodes of a YAML launch file without `ros2 launch`.
 
     sac-gmm up launch/simulation.launch.yaml model:=models/door/sac_gmm/skill.npz
     sac-gmm up sac_gmm_bringup simulation.launch.yaml model:=models/door/sac_gmm/skill.npz seed:=1
     sac-gmm up launch/simulation.launch.yaml --show-args
 
-A stop-gap, on purpose small: it reads the part of the launch language that this project's files use and refuses the
-rest by name. With ROS 2 installed, use `ros2 launch sac_gmm_bringup simulation.launch.yaml` with the same arguments.
+A small stop-gap by design: it supports only the part of the launch language that this project's files use, and names
+anything else in an error. With ROS 2 installed, use `ros2 launch sac_gmm_bringup simulation.launch.yaml` with the same
+arguments.
 """
 
 from __future__ import annotations
@@ -17,17 +18,15 @@ from sac_gmm.core.errors import UserError
 
 
 def main(args: list[str]) -> int:
-    """Start a launch file and stay until its nodes have ended.
+    """Start a launch file and wait until its nodes have ended.
 
     Returns:
-        0 after a clean end or Ctrl-C, 1 when a required node died or a node had to be killed.
+        0 after a clean end or Ctrl-C, 1 if a required node died or a node had to be killed.
     """
     parser = argparse.ArgumentParser("sac-gmm up", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("file", metavar="FILE | PACKAGE FILE", help="a launch file, or a package and the name of one")
     parser.add_argument("rest", metavar="name:=value", nargs="*", help="arguments of the launch file")
-    parser.add_argument(
-        "-s", "--show-args", action="store_true", help="say which arguments it takes, and start nothing"
-    )
+    parser.add_argument("-s", "--show-args", action="store_true", help="list its arguments, and start nothing")
     options = parser.parse_intermixed_args(args)
 
     from sac_gmm.launcher.launch_yaml import declared_arguments, read_launch_file

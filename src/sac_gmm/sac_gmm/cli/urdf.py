@@ -1,9 +1,9 @@
-"""Print the simulated arm's description, with the tool of a task, as robot_state_publisher and RViz take it.
+"""Print the URDF of the simulated arm with a task's tool, for robot_state_publisher and RViz.
 
     sac-gmm urdf door
     sac-gmm urdf peg > /tmp/peg.urdf
 
-Lengths are in metres, angles in radians. The jaws of a gripper stand still in it: `joint_states` has the arm's joints.
+Lengths are in metres, angles in radians. The jaws of a gripper are fixed: `joint_states` has only the arm's joints.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def urdf(task: tyro.conf.Positional[str] = "door") -> int:
     """Print the arm's description.
 
     Args:
-        task: Whose tool the arm carries: door, lever, peg.
+        task: Task whose tool the arm carries: door, lever, peg.
     """
     from sac_gmm.tasks import make_task
 

@@ -4,9 +4,9 @@
     sac-gmm view runs/door_0
     sac-gmm view demos/door/door_00
 
-Without a folder it shows the robot or the simulation that runs over ROS 2, and its buttons halt that. With the folder
-of a training run it follows the run and plays episodes of its newest policy; with a bag it plays the bag. The page is
-served to this machine alone, and nothing on it comes from elsewhere. Ctrl-C closes it.
+Without a folder, it shows the robot or simulation running over ROS 2, and its buttons can halt it. With the folder of a
+training run, it follows the run and plays episodes of its newest policy; with a bag, it plays the bag. The page is
+served only to this machine and loads nothing from elsewhere. Ctrl-C closes it.
 """
 
 from __future__ import annotations
@@ -25,34 +25,34 @@ from sac_gmm.core.command_line import help_text
 from sac_gmm.core.errors import UserError
 from sac_gmm.core.processes import stop_program
 
-_STOP_S = 10.0  # for the node to end by itself
+_STOP_S = 10.0  # time for the node to end by itself
 
 
 @dataclass(frozen=True)
 class View:
-    """What to look at."""
+    """Options of the live page."""
 
-    # Folder of a run, or a bag; nothing for what runs over ROS 2.
+    # Folder of a run, or a bag; omit it to watch what runs over ROS 2.
     what: Annotated[Path | None, tyro.conf.Positional] = None
-    # Port of the page; one that is taken is refused.
+    # Port of the page; it must be free.
     port: int = 8080
-    # Address to listen at. With 0.0.0.0 everybody in the network sees the page and can press its buttons.
+    # Address to listen on. With 0.0.0.0, everybody on the network sees the page and can press its buttons.
     host: str = "127.0.0.1"
-    # Of the page, Hz.
+    # Update rate of the page, Hz.
     rate_hz: float = 10.0
-    # The skill as fitted, where it is not to be heard: for a bag without it.
+    # Model file of the skill as fitted, for a bag that does not contain it.
     skill: Path | None = None
-    # The task of what runs over ROS 2: its gripper and its demonstrations are drawn.
+    # Task running over ROS 2: its gripper and its demonstrations are drawn.
     task: str = "door"
     # Folder with one folder of bags per task.
     demonstrations: Path = Path("demos")
-    # Take a picture of the page once it shows something, and end. Needs Chromium.
+    # Take a picture of the page once it shows something, then exit. Needs Chromium.
     screenshot: Path | None = None
-    # The tab of the panel that this picture shows.
+    # Tab of the panel shown in this picture.
     tab: Literal["Scene", "Sensors", "Learning", "Timing"] = "Scene"
-    # What the scene's camera looks at in it.
+    # Where the scene's camera looks in this picture.
     look_at: Literal["robot", "skill"] = "robot"
-    # How long the page runs before that picture, s.
+    # Time to run the page before this picture, s.
     after_s: float = 8.0
 
 
@@ -76,7 +76,7 @@ def run(asked: View) -> int:
         print(f"{source.title}: open {page.address} in a browser on this machine; Ctrl-C closes it", flush=True)
         stopping = threading.Event()
         if asked.screenshot is None:
-            with contextlib.suppress(KeyboardInterrupt):  # how a person closes it
+            with contextlib.suppress(KeyboardInterrupt):  # the user closes the page
                 page.run(stopping, asked.rate_hz)
             return 0
         showing = threading.Thread(target=page.run, args=(stopping, asked.rate_hz), daemon=True)
@@ -90,7 +90,7 @@ def run(asked: View) -> int:
 
 
 def _watch_ros(asked: View) -> int:
-    """Have the node show the page: it alone knows ROS."""
+    """Let the node show the page: only it knows ROS."""
     from sac_gmm.launcher.packages import find_package
     from sac_gmm.tasks import task_class
 
@@ -107,7 +107,7 @@ def _watch_ros(asked: View) -> int:
     node = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)
     try:
         if asked.screenshot is None:
-            with contextlib.suppress(KeyboardInterrupt):  # how a person closes it
+            with contextlib.suppress(KeyboardInterrupt):  # the user closes the page
                 return node.wait()
             return 0
         _take_picture(asked, f"http://{asked.host}:{asked.port}", lambda: node.poll() is None)

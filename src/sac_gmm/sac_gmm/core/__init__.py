@@ -1,1 +1,1 @@
-"""The ground that everything stands on: errors, files, settings, geometry, runs. Imports nothing of the project."""
+"""Foundations: errors, files, settings, geometry, runs. Imports nothing else from the project."""

@@ -1,4 +1,4 @@
-"""What the commands share: the text of their help and their progress bars."""
+"""Help texts and progress bars shared by the commands."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ if TYPE_CHECKING:
 
 
 def help_text(doc: str | None) -> str:
-    """A module's docstring as the description of its command, with examples on lines of their own."""
+    """Turn a module's docstring into the description of its command, with examples on separate lines."""
     return (doc or "").replace("    sac-gmm", "    $ sac-gmm")  # tyro joins lines that begin with a letter
 
 
 def show_examples(prog: str, commands: dict[str, Callable[..., int]], doc: str | None) -> None:
-    """Add to the help of each subcommand its examples from the help of the whole command.
+    """Copy each subcommand's examples from the help of the whole command to the subcommand's help.
 
     Args:
-        prog: The command, `sac-gmm demos` for instance.
+        prog: The command, for example `sac-gmm demos`.
         commands: Its subcommands; their docstrings are changed.
         doc: The docstring with the examples.
     """

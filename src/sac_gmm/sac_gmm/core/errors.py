@@ -2,7 +2,7 @@
 
 
 class UserError(Exception):
-    """Something that the user can correct. The message says which file or field, what was expected and what to do.
+    """An error that the user can correct. The message says which file or field, what was expected and what to do.
 
-    Commands and nodes print the message alone, without a traceback, and exit with a code other than 0.
+    Commands and nodes print only the message, without a traceback, and exit with a non-zero code.
     """

@@ -22,11 +22,11 @@ def atomic_file(path: Path | str, *, overwrite: bool = True) -> Iterator[Path]:
     """Provide a temporary path to write to; on success it replaces `path` in one step.
 
     Args:
-        path: The finished file. Its folder is made if it is missing.
+        path: The finished file. A missing folder is created.
         overwrite: Whether an existing file may be replaced.
 
     Yields:
-        A path in the same folder. If the block raises, it is removed and `path` stays as it was.
+        A path in the same folder. If the block raises, it is removed and `path` stays unchanged.
 
     Raises:
         UserError: `path` exists and `overwrite` is false, it is a folder, or it cannot be written.
@@ -59,7 +59,7 @@ def atomic_file(path: Path | str, *, overwrite: bool = True) -> Iterator[Path]:
 
 
 def refuse_existing(path: Path) -> None:
-    """Refuse a name that is taken.
+    """Raise an error if a path exists.
 
     Raises:
         UserError: `path` exists.
@@ -69,14 +69,14 @@ def refuse_existing(path: Path) -> None:
 
 
 def check_output(path: Path | str, *endings: str) -> None:
-    """Refuse a file that could not be written later; commands check before they work, so that no result is lost.
+    """Raise an error if a file could not be written later; commands check before they start, so no result is lost.
 
     Args:
-        path: The file to be written.
-        endings: Allowed endings of its name; none for any.
+        path: The file to write.
+        endings: Allowed endings of its name; if empty, any.
 
     Raises:
-        UserError: The name has another ending, is a folder, or is in a folder that cannot be written to.
+        UserError: The path has another ending, is a folder, or is in a folder that is not writable.
     """
     path = Path(path)
     if endings and path.suffix not in endings:
@@ -92,9 +92,9 @@ def check_output(path: Path | str, *endings: str) -> None:
 
 
 def write_json(path: Path | str, value: Any) -> None:
-    """Write `value` as indented JSON, atomically; NaN and infinity, which JSON lacks, are refused.
+    """Write `value` as indented JSON, atomically. NaN and infinity, which JSON lacks, are errors.
 
-    An existing file is replaced, so the name must end in .json: a slip must not cost a model or a picture.
+    An existing file is replaced, so the name must end in .json: a typing mistake must not overwrite a model or picture.
 
     Raises:
         UserError: The name does not end in .json, or the file cannot be written.
@@ -117,12 +117,12 @@ def read_json(path: Path | str) -> Any:
     except (
         ValueError,
         RecursionError,
-    ) as error:  # a UnicodeDecodeError, or nested too deep
+    ) as error:  # includes UnicodeDecodeError and too deep nesting
         raise UserError(f"{path} is not valid JSON ({error}): it was cut short or is another kind of file") from error
 
 
 def _cannot_write(path: Path, error: OSError) -> UserError:
-    """The error for a user when the system refused to write."""
+    """The error to show when the system refuses to write."""
     full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
     remedy = "make room on the disk" if full else "choose another name, in a folder you may write to"
     return UserError(f"cannot write {path}: {error.strerror or error}; {remedy}")
@@ -135,7 +135,7 @@ def _umask() -> int:
 
 
 def sync_path(path: Path) -> None:
-    """Wait until a file, or the entries of a folder, are on the disk."""
+    """Wait until a file, or the entries of a folder, are on disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -144,15 +144,15 @@ def sync_path(path: Path) -> None:
 
 
 def load_module(file: Path, prefix: str, named_by: str) -> ModuleType:
-    """Run a Python file of the user's as a module.
+    """Load a user's Python file as a module.
 
     Args:
         file: The file.
-        prefix: Of the module's name, which `file.stem` completes.
-        named_by: What names the file, an environment variable for instance; for the message.
+        prefix: Prefix of the module's name; `file.stem` is appended.
+        named_by: What names the file, for example an environment variable; used in the message.
 
     Raises:
-        UserError: There is no such Python file, or it fails.
+        UserError: There is no such Python file, or running it fails.
     """
     name = f"{prefix}_{file.stem}"
     spec = importlib.util.spec_from_file_location(name, file)

@@ -1,4 +1,4 @@
-"""Unit quaternions as arrays, [x, y, z, w] as in ROS, for code that cannot wait for or rely on SciPy's rotations."""
+"""Unit quaternions as arrays, [x, y, z, w] as in ROS, for code in which SciPy's rotations are too slow or unsafe."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ Array = NDArray[np.float64]
 def from_matrix(rotation: ArrayLike) -> Array:
     """Quaternions (..., 4) of rotation matrices (..., 3, 3), with w >= 0 (Bar-Itzhack, J. Guidance 2000).
 
-    SciPy's own function fails in one thread while another imports torch, because it looks for tensors in the
-    half-loaded module. That happens whenever the live page opens.
+    SciPy's own function fails in one thread while another imports torch, because it looks for tensors in the partly
+    loaded module. This happens whenever the live page opens.
     """
     r = np.asarray(rotation, dtype=np.float64)
     trace = np.trace(r, axis1=-2, axis2=-1)
@@ -23,7 +23,7 @@ def from_matrix(rotation: ArrayLike) -> Array:
     k[..., 3, 2] = r[..., 1, 0] - r[..., 0, 1]
     k[..., :3, 3] = k[..., 3, :3]
     k[..., 3, 3] = trace
-    q = np.linalg.eigh(k)[1][..., -1]  # of the largest eigenvalue
+    q = np.linalg.eigh(k)[1][..., -1]  # eigenvector of the largest eigenvalue
     return np.where(q[..., 3:] < 0.0, -q, q)
 
 

@@ -1,7 +1,8 @@
-"""Processes that this program starts: how they begin, take Ctrl-C, and end.
+"""Child processes of this program: start, Ctrl-C and end.
 
 Workers (`run_in_workers`, or a `multiprocessing.Process` that calls `begin_worker`) run Python functions. Programs
-(`subprocess.Popen`) are given `interrupt_with_parent` and ended by `stop_program`. Neither outlives this program.
+(`subprocess.Popen`) start with `interrupt_with_parent` and are ended by `stop_program`. Neither kind outlives this
+program.
 """
 
 from __future__ import annotations
@@ -43,25 +44,25 @@ def run_in_workers(
 ) -> Generator[tuple[Item, Result], None, None]:
     """Call a function for each item in several worker processes.
 
-    Closing the iterator drops the items that have not begun and waits for the others; so does an error.
+    Closing the iterator, or an error, drops the items that have not started and waits for the others.
 
     Args:
-        function: Of a module (or a `functools.partial` of one): it is sent to the workers.
-        items: One for each call.
+        function: A module-level function (or a `functools.partial` of one), because it is sent to the workers.
+        items: One per call.
         workers: Number of processes.
-        in_order: Yield in the order of the items; otherwise in the order in which they are finished.
-        name_of: What an item is called in the error about a dead worker.
+        in_order: Yield in the order of the items; otherwise in the order in which they finish.
+        name_of: Describes an item in the error about a dead worker.
         initializer: Called once in each worker, with `initargs`.
-        initargs: For `initializer`.
-        preload: Modules that a server imports once before it forks the workers, which then start at once. Without
-            any, each worker is a fresh Python.
-        interruptible: Whether Ctrl-C interrupts the function in the workers. Otherwise they finish what they are at.
+        initargs: Arguments of `initializer`.
+        preload: Modules that a server imports once before it forks the workers, which then start quickly. Without any,
+            each worker is a fresh Python process.
+        interruptible: Whether Ctrl-C interrupts the function in the workers. Otherwise they finish their item.
 
     Yields:
         Each item with its result.
 
     Raises:
-        UserError: A worker died. Errors of the function are raised as they are.
+        UserError: A worker died. Errors from the function are raised unchanged.
     """
     context = multiprocessing.get_context("forkserver" if preload else "spawn")
     if preload:
@@ -77,8 +78,8 @@ def run_in_workers(
                 result = future.result()
             except BrokenProcessPool as error:
                 raise UserError(
-                    f"a worker process died before {name_of(item)} was done: see what it printed above; often "
-                    "there is too little memory, then use fewer workers"
+                    f"a worker process died during {name_of(item)}: see its output above; if it ran out of memory, "
+                    "use fewer workers"
                 ) from error
             yield item, result
     finally:
@@ -92,13 +93,13 @@ def _begin(interruptible: bool, initializer: Callable[..., None] | None, initarg
 
 
 def begin_worker(*, interruptible: bool = False, ends_with_parent: bool = True, niceness: int = 0) -> None:
-    """Set up this process as a worker; its first call.
+    """Set up this process as a worker; call this first.
 
     Args:
-        interruptible: Whether Ctrl-C interrupts it. Otherwise that is left to the parent, which stops its workers.
-        ends_with_parent: End at once when the parent ends, however it ends. A worker that has something to save first
-            looks at `multiprocessing.parent_process()` itself.
-        niceness: Added to the process's own.
+        interruptible: Whether Ctrl-C interrupts it. Otherwise the parent handles Ctrl-C and stops its workers.
+        ends_with_parent: Exit immediately when the parent ends, however it ends. A worker that must save something
+            first watches `multiprocessing.parent_process()` itself.
+        niceness: Added to the process's niceness.
     """
     if not interruptible:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -116,7 +117,7 @@ def _wait_for_parents_end() -> None:
 
 
 def stop_worker(process: BaseProcess, patience_s: float) -> bool:
-    """Wait for a worker that was told to stop, and terminate it when its time is up.
+    """Wait for a worker that was told to stop, and terminate it after `patience_s`.
 
     Returns:
         Whether it ended by itself.
@@ -135,7 +136,7 @@ def interrupt_with_parent() -> None:
 
 
 def stop_program(process: subprocess.Popen[Any], patience_s: float) -> None:
-    """Ask a program to end, as Ctrl-C would; when `patience_s` is over, make it end."""
+    """Ask a program to end, as Ctrl-C would; kill it after `patience_s`."""
     for number, wait_s in ((signal.SIGINT, patience_s), (signal.SIGTERM, 5.0), (signal.SIGKILL, 5.0)):
         if process.poll() is not None:
             return

@@ -1,4 +1,4 @@
-"""The origin of a result, as every result file states it."""
+"""The origin of a result, as recorded in every result file."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def provenance() -> dict[str, object]:
 
 
 def git_revision() -> str:
-    """The commit of this source tree, `-dirty` if files differ from it; `unknown` outside a checkout."""
+    """The commit of this source tree, with `-dirty` if files differ from it; `unknown` outside a checkout."""
     try:
         result = subprocess.run(
             ["git", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"],

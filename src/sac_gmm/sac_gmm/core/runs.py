@@ -1,6 +1,6 @@
 """The folder of a run: its lock, its configuration and its log of episodes.
 
-One program at a time works in the folder, and what is in it is put aside, never thrown away.
+Only one program at a time works in the folder. Old contents are moved aside, never deleted.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from sac_gmm.core.files import atomic_file, read_json
 
 @contextlib.contextmanager
 def locked_run(folder: Path) -> Iterator[int]:
-    """Lock a folder (flock) for this program alone, however the program ends; the folder is made if it is missing.
+    """Lock a folder (flock) for this program until it ends, however it ends; create the folder if it is missing.
 
-    A folder made here that is still empty at the end is removed, so that a run that was refused leaves nothing behind.
+    A folder created here that is still empty at the end is removed, so that a rejected run leaves nothing behind.
 
     Yields:
         The lock's descriptor. The folder stays locked until every process that inherited it has ended.
 
     Raises:
-        UserError: Another program works in the folder, or it cannot be made.
+        UserError: Another program uses the folder, or it cannot be created.
     """
     made = not folder.exists()
     try:
@@ -53,7 +53,7 @@ def _lock(descriptor: int, folder: Path) -> None:
             f"another program works in {folder}: wait until it has ended, or give another folder"
         ) from error
     except OSError:
-        pass  # some network file systems cannot lock a folder: run unguarded rather than not at all
+        pass  # some network file systems cannot lock a folder: better run unlocked than not at all
 
 
 def put_aside(path: Path) -> Path:
@@ -65,7 +65,7 @@ def put_aside(path: Path) -> Path:
 
 
 def read_config(folder: Path) -> dict[str, Any]:
-    """Read what a run was started with.
+    """Read the configuration with which a run was started.
 
     Raises:
         UserError: There is no `config.json`, or it is not a JSON object.
@@ -76,8 +76,8 @@ def read_config(folder: Path) -> dict[str, Any]:
     config = read_json(path)
     if not isinstance(config, dict):
         raise UserError(
-            f"{path} holds {json.dumps(config)[:40]}, expected a JSON object with what the run was started with: put "
-            "the file back as it was, or begin another run"
+            f"{path} holds {json.dumps(config)[:40]}, expected a JSON object with the run's configuration: restore "
+            "the file, or start another run"
         )
     return config
 
@@ -85,13 +85,13 @@ def read_config(folder: Path) -> dict[str, Any]:
 def check_same_values(
     path: Path, before: Mapping[str, Any], asked: Mapping[str, Any], *, recorded_only: bool = False
 ) -> None:
-    """Refuse to continue a run or a result file with other values than it was started with.
+    """Raise an error if a run or result file would be continued with values other than those it was started with.
 
     Args:
         path: The folder or file, for the message.
-        before: What it records, nested as in `asked`. Names that nobody asks for are ignored.
-        asked: What is asked for now, as JSON values.
-        recorded_only: Do not compare what `before` does not record, such as a setting that is newer than the file.
+        before: Recorded values, nested as in `asked`. Names not in `asked` are ignored.
+        asked: Values requested now, as JSON values.
+        recorded_only: Skip names that `before` does not record, such as a setting that is newer than the file.
 
     Raises:
         UserError: Values differ; the message names each of them.
@@ -118,11 +118,11 @@ def _differences(
 class EpisodeLog:
     """The log of a run (`episodes.jsonl`): one JSON object per line, appended as each episode ends.
 
-    It may be read once, or again and again while another program writes it.
+    It can be read once, or repeatedly while another program writes it.
 
     Args:
-        path: The file; it may appear later.
-        fields: What every line must have.
+        path: The file; it may not exist yet.
+        fields: Fields that every line must have.
 
     Attributes:
         path: The file.
@@ -136,9 +136,9 @@ class EpisodeLog:
         self._read_bytes = 0
 
     def read(self) -> bool:
-        """Read what was added since the last call; a last line without its end is left for later.
+        """Read the lines added since the last call; an incomplete last line is left for later.
 
-        A file that has become shorter (a resumed run takes back episodes) is read again from its start.
+        A file that has become shorter (a resumed run removes episodes) is read again from the start.
 
         Returns:
             Whether `episodes` has changed.
@@ -162,7 +162,7 @@ class EpisodeLog:
         return shrunk or bool(lines)
 
     def append(self, episode: Mapping[str, Any]) -> None:
-        """Add an episode, in the file and in `episodes`."""
+        """Add an episode to the file and to `episodes`."""
         line = _line(episode)
         with self.path.open("ab") as file:
             file.write(line)
@@ -170,7 +170,7 @@ class EpisodeLog:
         self.episodes.append(dict(episode))
 
     def rewrite(self, episodes: Iterable[Mapping[str, Any]]) -> None:
-        """Replace the file, in one step, by one that holds these episodes alone.
+        """Replace the file, atomically, with one that holds only these episodes.
 
         Raises:
             UserError: The file cannot be written.
@@ -182,16 +182,16 @@ class EpisodeLog:
         self._read_bytes = len(content)
 
     def put_aside(self) -> Path:
-        """Start an empty log; return where the old one is now."""
+        """Start an empty log; return the new path of the old one."""
         self._read_bytes, self.episodes = 0, []
         return put_aside(self.path)
 
     def of(self, mode: str) -> list[dict[str, Any]]:
-        """The episodes of one mode: base, train or evaluate."""
+        """Episodes of one mode: base, train or evaluate."""
         return [episode for episode in self.episodes if episode["mode"] == mode]
 
     def count(self, mode: str) -> int:
-        """How many episodes of one mode there are."""
+        """Number of episodes of one mode."""
         return len(self.of(mode))
 
     def _parse(self, line: bytes, number: int) -> dict[str, Any]:
@@ -202,7 +202,7 @@ class EpisodeLog:
         if not isinstance(episode, dict) or not episode.keys() >= set(self._fields):
             raise UserError(
                 f"{self.path} is not a log of episodes: line {number} must be a JSON object with "
-                f"{', '.join(self._fields)}; put the file back as it was, or begin another run"
+                f"{', '.join(self._fields)}; restore the file, or start another run"
             )
         return episode
 

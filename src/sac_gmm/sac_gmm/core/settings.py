@@ -1,8 +1,8 @@
-"""Settings that a user may change, checked where they are set.
+"""User settings, checked where they are set.
 
 A settings class is a frozen dataclass. Fields made with `number` carry their unit, range and one line of help; the ROS
-nodes declare their parameters from the same fields, so the code, the parameter description and the error message share
-one range. Classes read from JSON call `check_types`, and `check_ranges` for bounds that depend on other fields.
+nodes declare their parameters from the same fields, so code, parameter description and error message share one range.
+Classes read from JSON call `check_types`, and `check_ranges` for bounds that depend on other fields.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ def number(default: Any, low: float, high: float, unit: str, text: str) -> Any:
     """A dataclass field for a number, or a tuple of numbers, within [low, high].
 
     Args:
-        default: The value when none is given; its type (int, float, tuple of floats) is the type of the setting.
-        low: The smallest value allowed, in `unit`.
-        high: The largest value allowed, in `unit`.
-        unit: The unit as a person writes it, for example `m/s`; empty for a pure number.
+        default: Default value; its type (int, float, tuple of floats) is the type of the setting.
+        low: Smallest allowed value, in `unit`.
+        high: Largest allowed value, in `unit`.
+        unit: Unit as people write it, for example `m/s`; empty for a pure number.
         text: What the setting does, in one line.
     """
     return dataclasses.field(default=default, metadata={"low": low, "high": high, "unit": unit, "text": text})
@@ -58,10 +58,10 @@ def check_value(field: dataclasses.Field, value: Any) -> None:
 
 
 def check_ranges(settings: Any, bounds: Mapping[str, tuple[float, float]]) -> None:
-    """Check numeric fields of a dataclass against ranges; a field that holds None is skipped.
+    """Check numeric fields of a dataclass against ranges; None is skipped.
 
     Args:
-        settings: The dataclass; call it in `__post_init__`, after `check_types`.
+        settings: The dataclass; call this in `__post_init__`, after `check_types`.
         bounds: Lowest and highest allowed value by field name.
 
     Raises:
@@ -73,12 +73,12 @@ def check_ranges(settings: Any, bounds: Mapping[str, tuple[float, float]]) -> No
 
 
 def range_text(field: dataclasses.Field) -> str:
-    """The range of a field in words, for example `0.001 to 1 m/s`."""
+    """Range of a field in words, for example `0.001 to 1 m/s`."""
     return _range_text(field.metadata["low"], field.metadata["high"], field.metadata["unit"])
 
 
 def check_types(settings: Any) -> None:
-    """Check that every field of a dataclass holds a value of its annotated type; call it in `__post_init__`.
+    """Check that every field of a dataclass has its annotated type; call this in `__post_init__`.
 
     Raises:
         UserError: The message names the field, its value and what is expected.
@@ -98,9 +98,9 @@ def _is_a(value: Any, kind: Any) -> bool:
         if parts[-1] is Ellipsis:
             parts = parts[:1] * len(value)
         return len(parts) == len(value) and all(map(_is_a, value, parts))
-    if isinstance(value, bool):  # a bool is an int to Python
+    if isinstance(value, bool):  # in Python, a bool is an int
         return kind is bool
-    if kind is float:  # finite: JSON has neither NaN nor infinity, and nothing learns with them
+    if kind is float:  # finite: JSON has no NaN or infinity, and no method learns with them
         return isinstance(value, (int, float)) and abs(value) <= sys.float_info.max
     return isinstance(value, kind)
 
@@ -117,7 +117,7 @@ def _expected(kind: Any) -> str:
 
 
 def _check_range(name: str, value: float, low: float, high: float, unit: str = "") -> None:
-    if not low <= value <= high or value == math.inf:  # also refuses NaN
+    if not low <= value <= high or value == math.inf:  # also rejects NaN
         raise UserError(f"{name} = {_text(value)} is out of range: expected {_range_text(low, high, unit)}")
 
 

@@ -1,6 +1,6 @@
-"""Small dense algebra and quaternions, compiled: for tiny arrays, many times a second.
+"""Compiled linear algebra and quaternions for tiny arrays, called many times a second.
 
-Results are written into arguments. Names and methods are those of Golub and Van Loan, Matrix Computations, 2013.
+Results are written into arguments. Names and methods follow Golub and Van Loan, Matrix Computations, 2013.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from numba import boolean, float64, int64, types
 from sac_gmm.core.compiling import compiled
 
 VECTOR, MATRIX = float64[::1], float64[:, ::1]
-SWEEPS = 30  # of Jacobi rotations, at most
+SWEEPS = 30  # largest number of Jacobi sweeps
 
 
 @compiled(boolean(VECTOR, VECTOR, VECTOR))
 def clip_finite(v, low, high):
-    """Clip the numbers of `v`, in place, to bounds; whether all of them were finite."""
+    """Clip the numbers in `v` to bounds, in place; return whether all were finite."""
     finite = True
     for i in range(v.shape[0]):
         finite &= np.isfinite(v[i])
@@ -26,7 +26,7 @@ def clip_finite(v, low, high):
 
 @compiled(types.void(MATRIX, int64))
 def cholesky(A, n):
-    """Lower Cholesky factor of the leading (n, n) block, in place; what is above the diagonal stays."""
+    """Lower Cholesky factor of the leading (n, n) block, in place; entries above the diagonal stay unchanged."""
     for j in range(n):
         for i in range(j, n):
             total = A[i, j]
@@ -57,10 +57,10 @@ def solve_lower_transposed(L, b, n):
 
 @compiled(forceinline=True)
 def cholesky_factor(S, L):
-    """Lower Cholesky factor of S in L; false where S is not positive definite.
+    """Write the lower Cholesky factor of S into L; return false if S is not positive definite.
 
-    Its reciprocals need not wait for the sums, which is faster than the division of `cholesky` and differs from it in
-    the last bits. Both stay, because on these bits depends whether episodes and projected skills repeat.
+    Its reciprocals need not wait for the sums, which is faster than the division in `cholesky` and differs in the last
+    bits. Both versions stay, because exact repetition of episodes and projected skills depends on these bits.
     """
     d = S.shape[0]
     for i in range(d):
@@ -79,7 +79,7 @@ def cholesky_factor(S, L):
 
 @compiled(forceinline=True)
 def right_solve(R, L, A):
-    """A (r, d) with A (L L') = R, row by row; R and A may be the same array."""
+    """Solve A (L L') = R for A (r, d), row by row; R and A may be the same array."""
     d = L.shape[0]
     for r in range(R.shape[0]):
         for i in range(d):
@@ -107,7 +107,7 @@ def multiply(X, Y, Z):
 
 @compiled()
 def invert(X, Y):
-    """Y = X^-1 by Gauss-Jordan elimination with pivots; X is destroyed."""
+    """Y = X^-1 by Gauss-Jordan elimination with pivoting; X is overwritten."""
     d = X.shape[0]
     identity(Y)
     for c in range(d):
@@ -134,7 +134,7 @@ def invert(X, Y):
 def invert_factored(L, Y):
     """Y = (L L')^-1 for a lower triangular L."""
     d = L.shape[0]
-    for c in range(d):  # L^-1 for now
+    for c in range(d):  # first L^-1
         for i in range(c, d):
             total = 1.0 if i == c else 0.0
             for m in range(c, i):
@@ -150,7 +150,7 @@ def invert_factored(L, Y):
 
 @compiled(forceinline=True)
 def identity(X):
-    """X becomes the identity."""
+    """Set X to the identity."""
     for i in range(X.shape[0]):
         for j in range(X.shape[0]):
             X[i, j] = 1.0 if i == j else 0.0
@@ -158,7 +158,7 @@ def identity(X):
 
 @compiled(forceinline=True)
 def turn_columns(X, p, q, c, s):
-    """Turn the columns p and q of X in their plane, by the cosine c and sine s."""
+    """Rotate columns p and q of X in their plane, with cosine c and sine s."""
     for m in range(X.shape[0]):
         x, y = X[m, p], X[m, q]
         X[m, p], X[m, q] = c * x - s * y, s * x + c * y
@@ -177,16 +177,17 @@ def plane_rotation(of_p, of_q, of_both):
 
 @compiled()
 def diagonalise(S, V, sweeps, done, negligible, clear):
-    """Cyclic Jacobi: S becomes diagonal with the eigenvalues; V is turned along, so that V S V' stays.
+    """Cyclic Jacobi: make S diagonal, with the eigenvalues; rotate V along, so that V S V' is unchanged.
 
     Args:
         S: Symmetric, (n, n).
         V: Orthogonal, (n, n).
-        sweeps: How many there are at most.
-        done: Squares beside the diagonal to squares on it, from where on S counts as diagonal.
-        negligible: An entry whose square, to the product of its diagonal entries, is less than this is left as it is.
-        clear: Write zeros where a rotation makes them. Without it rounding leaves some 1e-17 there, which shows in the
-            last bits of the arm's torques; so the arm's square root stays without it, that episodes repeat.
+        sweeps: Largest number of sweeps.
+        done: S counts as diagonal at this ratio of the squares off the diagonal to those on it.
+        negligible: Entries are left alone if their square is below this times the product of their diagonal entries.
+        clear: Write exact zeros where a rotation produces them. Otherwise rounding leaves about 1e-17, which affects
+            the last bits of the arm's torques. The arm's square root does not clear, so that recorded episodes still
+            repeat.
     """
     n = S.shape[0]
     for _ in range(sweeps):
@@ -213,14 +214,14 @@ def diagonalise(S, V, sweeps, done, negligible, clear):
 
 @compiled()
 def eigen(S, V):
-    """S becomes diagonal with its eigenvalues, V holds the eigenvectors in its columns."""
+    """Replace S by the diagonal matrix of its eigenvalues, and the columns of V by the eigenvectors."""
     identity(V)
     diagonalise(S, V, SWEEPS, 1e-30, 0.0, True)
 
 
 @compiled()
 def smallest_eigenvalue(S, V):
-    """Smallest eigenvalue of S; both arguments are destroyed."""
+    """Smallest eigenvalue of S; both arguments are overwritten."""
     eigen(S, V)
     value = S[0, 0]
     for i in range(1, S.shape[0]):
@@ -230,7 +231,9 @@ def smallest_eigenvalue(S, V):
 
 @compiled()
 def singular(G, V):
-    """One-sided Jacobi: G becomes G V with an orthogonal V and orthogonal columns, as long as the singular values.
+    """One-sided Jacobi: replace G by G V with orthogonal V; its columns become orthogonal.
+
+    Their lengths are the singular values.
 
     After Golub and Van Loan 2013, section 8.6.3.
     """
@@ -260,9 +263,9 @@ def square_root(S, U, T):
     """Square root of a symmetric positive (6, 6) matrix, in place, by Jacobi rotations.
 
     Args:
-        S: The matrix, then its root.
-        U: Orthogonal; its columns are guesses of the eigenvectors, then the eigenvectors.
-        T: Room to work in, (6, 6).
+        S: The matrix, overwritten with its root.
+        U: Orthogonal; its columns are initial guesses of the eigenvectors, overwritten with the result.
+        T: Scratch space, (6, 6).
     """
     n = S.shape[0]
     for i in range(n):
@@ -312,10 +315,10 @@ def to_quaternion(R, out):
 
 @compiled(types.void(VECTOR, VECTOR, VECTOR))
 def rotation_between(start_xyzw, end_xyzw, out):
-    """Rotation vector (rad, base axes, (3,)) that turns one orientation into the other, the short way round."""
+    """Rotation vector (rad, base axes, (3,)) from one orientation to the other, by the shorter way."""
     x1, y1, z1, w1 = start_xyzw[0], start_xyzw[1], start_xyzw[2], start_xyzw[3]
     x2, y2, z2, w2 = end_xyzw[0], end_xyzw[1], end_xyzw[2], end_xyzw[3]
-    # Vector and scalar part of end * conjugate(start).
+    # Vector and scalar parts of end * conjugate(start).
     x = -w2 * x1 + x2 * w1 - y2 * z1 + z2 * y1
     y = -w2 * y1 + x2 * z1 + y2 * w1 - z2 * x1
     z = -w2 * z1 - x2 * y1 + y2 * x1 + z2 * w1
@@ -329,7 +332,7 @@ def rotation_between(start_xyzw, end_xyzw, out):
 
 @compiled(types.void(VECTOR, VECTOR, float64))
 def rotate(orientation_xyzw, velocity_rad_s, dt_s):
-    """Turn an orientation, (4,), in place, for a while at an angular velocity, (3,), given in base axes."""
+    """Rotate an orientation, (4,), in place, for `dt_s` at an angular velocity, (3,), in base axes."""
     x1, y1, z1 = velocity_rad_s[0] * dt_s, velocity_rad_s[1] * dt_s, velocity_rad_s[2] * dt_s
     angle = np.sqrt(x1 * x1 + y1 * y1 + z1 * z1)
     if angle < 1e-12:

@@ -1,4 +1,4 @@
-"""The one protocol by which every skill is measured."""
+"""The protocol for evaluating every skill."""
 
 from sac_gmm.core.provenance import provenance
 from sac_gmm.evaluation.rates import SuccessRate, wilson_interval

@@ -1,4 +1,4 @@
-"""Measure one skill on fixed episodes, with the skill as fitted beside it."""
+"""Measure one skill on fixed episodes, alongside the skill as fitted."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from sac_gmm.training.workers import run_episodes_parallel
 
 @dataclass(frozen=True)
 class Measurement:
-    """How it is measured."""
+    """How to measure a skill."""
 
     episodes: int = 100
     bank: str = "test"
-    sigma_m: float | None = None  # the task's own where None
+    sigma_m: float | None = None  # None: the task's own
     workers: int = 1
     task_options: dict[str, Any] = field(default_factory=dict)
 
@@ -36,10 +36,10 @@ def measure(
     on_episode: Callable[[Outcome], None] = lambda outcome: None,
     base: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Run the episodes of a skill, and of the skill as fitted where its result is not given.
+    """Run the episodes of a skill, and of the skill as fitted unless its result is given.
 
     Returns:
-        What goes into a result file.
+        Content of a result file.
     """
     outcomes = _run(skill, wanted, on_episode)
     if base is None:
@@ -67,7 +67,7 @@ def measure(
 
 
 def summary(outcomes: list[Outcome]) -> dict[str, Any]:
-    """Success with its interval, and steps."""
+    """Success rate with its interval, and steps."""
     won = [outcome.steps for outcome in outcomes if outcome.success]
     return {
         **SuccessRate(len(won), len(outcomes)).to_json(),
@@ -78,10 +78,10 @@ def summary(outcomes: list[Outcome]) -> dict[str, Any]:
 
 
 def episode_seeds(bank: str, episodes: int) -> range:
-    """Seeds of a named bank, or counted up from a number.
+    """Seeds from a named bank, or consecutive seeds from a number.
 
     Raises:
-        UserError: It is neither the name of a bank nor a number from 0 up.
+        UserError: `bank` is neither the name of a bank nor a number from 0 up.
     """
     if bank in SEED_BANKS:
         return seed_bank(bank, 0, episodes)
@@ -94,7 +94,7 @@ def _run(skill: Skill, wanted: Measurement, on_episode: Callable[[Outcome], None
     prior = skill.method.prior
     with tempfile.TemporaryDirectory() as folder:
         prior_file = Path(folder) / prior.file
-        prior.save(prior_file, skill.prior)  # a file is what worker processes can be sent
+        prior.save(prior_file, skill.prior)  # worker processes read the prior from a file
         make = partial(_env, skill.task, skill.method.name, skill.settings.to_json(), prior_file, wanted.task_options)
         outcomes = []
         for outcome in run_episodes_parallel(

@@ -1,4 +1,4 @@
-"""How often the skills as fitted succeed: task by task, fit by fit, over the noise on the detected target."""
+"""Success rates of the skills as fitted, by task, kind of fit and noise on the detected target."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from sac_gmm.training.workers import run_episodes_parallel
 
 SIGMAS_M = (0.0, 0.005, 0.01, 0.02, 0.03)
 PAPER_SIGMA_M = 0.01
-# What the paper's plain skill reached in its own scenes, and how near ours shall come (rates).
+# Success rate of the paper's plain skill in its own scenes, and how close ours should come.
 PAPER_BASE_RATES = {"peg": (0.10, 0.30), "lever": (0.44, 0.64), "door": (0.0, 0.20)}
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One number of the table: a kind of fit on a task under a noise."""
+    """One number in the table: a kind of fit on a task at a noise level."""
 
     task: str
     kind: Kind
@@ -33,15 +33,14 @@ class Cell:
 
     @property
     def key(self) -> str:
-        """Names the cell in the result file."""
+        """Key of the cell in the result file."""
         return f"{self.task}/{self.kind}/{self.sigma_m:g}"
 
 
 def cells(tasks: Sequence[str]) -> list[Cell]:
-    """The table's cells, base skills first: these under every noise, other fits without noise and under the paper's.
+    """The table's cells, base skills first: these at every noise level, other fits without noise and at the paper's.
 
-    The other fits are measured only on the task that was demonstrated: with an easier hole the same skill says nothing
-    new.
+    The other fits are measured only on the demonstrated task: on an easier hole, the same skill adds nothing new.
     """
     return [
         Cell(task, kind, sigma)
@@ -63,13 +62,13 @@ def measure(
 
     Args:
         cell: What to measure.
-        episodes: How many.
-        workers: Processes.
+        episodes: Number of episodes.
+        workers: Number of processes.
         demonstrations: Folder with one folder of bags per task.
         on_episode: Called as each episode ends.
 
     Returns:
-        What goes into the result file: counts, rate, interval, mean steps of the successful episodes.
+        Content of the result file: counts, rate, interval, mean steps of the successful episodes.
     """
     model = fit_base_skill(cell.task, cell.kind, demonstrations)
     outcomes = []
@@ -93,10 +92,10 @@ def measure(
 
 
 def plain_env(task: str, model: SkillModel) -> MacroEnv:
-    """The task under the skill as fitted, with nothing to decide and nothing to see."""
+    """The task run by the skill as fitted: no decisions, no observations."""
     return MacroEnv(make_task(task), Gmm(model), WindowObserver(0))
 
 
 def paper_band(task: str) -> tuple[float, float] | None:
-    """The rates between which a task's base skill shall lie under the paper's noise; None where it says nothing."""
+    """Range of rates expected of a task's base skill at the paper's noise; None if the paper gives no rate."""
     return PAPER_BASE_RATES.get(task)

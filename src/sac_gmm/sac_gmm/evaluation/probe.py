@@ -1,8 +1,8 @@
-"""What does the agent's view tell about the hidden error of the detected target? A regression answers.
+"""Measures by regression what the agent's view reveals about the hidden error of the detected target.
 
-Episodes of a trained policy are run, and at every decision the error of the detection is regressed on parts of what the
-agent sees. The truth is used here, to measure; the agent never meets it. R2 on episodes that the regression has not
-seen is the share of the error's variance that can be told: 0 says nothing can.
+A trained policy runs episodes, and at every decision the detection error is regressed on parts of the agent's view. The
+truth is used only for this measurement; the agent never sees it. R2 on held-out episodes is the share of the error's
+variance that the view explains: 0 means none.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from sac_gmm.rl import Observation, Policy, SeeingPolicy, load_policy
 
 Array = NDArray[np.float64]
 
-N_HIDDEN, STEPS = 64, 1500  # of the small network beside the linear regression
+N_HIDDEN, STEPS = 64, 1500  # of the small network that is added to the linear regression
 PARTS = ("pose and action", "with touch", "with memory", "with picture")
 
 
@@ -31,14 +31,14 @@ def probe(
     on_episode: Callable[[], None] = lambda: None,
     seed: int = 0,
 ) -> dict[str, Any]:
-    """Measure what the view of a trained agent tells.
+    """Measure what a trained agent's view reveals.
 
     Args:
         skill: A trained skill.
-        episodes: Run; the regression learns from three quarters of them and is judged on the rest.
-        bank: Of their seeds.
-        on_episode: Called after each.
-        seed: Of the regression.
+        episodes: Episodes to run; the regression is fitted on three quarters of them and tested on the rest.
+        bank: Bank of their seeds.
+        on_episode: Called after each episode.
+        seed: Seed of the regression.
 
     Returns:
         R2 per axis and part of the view, over the decisions of the test episodes and at each decision.
@@ -76,11 +76,11 @@ def probe(
 def collect(
     skill: Skill, policy: Policy, seeds: range, on_episode: Callable[[], None] = lambda: None
 ) -> dict[str, Array]:
-    """What the agent saw at every decision, with the error of the detection beside it.
+    """Collect the agent's view at every decision, with the detection error.
 
     Returns:
-        "vector" (N, n), "seen" (N, L): the latent or the error told by the locator, "error_m" (N, 3), "episode" (N,),
-        "decision" (N,).
+        "vector" (N, n), "seen" (N, L): the latent or the locator's estimate of the error, "error_m" (N, 3), "episode"
+        (N,), "decision" (N,).
     """
     env = make_env(skill.task, skill.method, skill.settings, skill.prior)
     task: Any = env.task
@@ -104,11 +104,11 @@ def collect(
 
 
 def _parts(skill: Skill, rows: dict[str, Array]) -> dict[str, Array]:
-    """Inputs of the regression, each with more of the view."""
+    """Inputs of the regression, each with more of the view than the one before."""
     own_settings = skill.settings.skill
     vector, seen = rows["vector"], rows["seen"]
     if own_settings.camera is not None and own_settings.image is not None:
-        vector = vector[:, :-3]  # the target in the camera's frame, which is for the locator
+        vector = vector[:, :-3]  # without the target in the camera's frame, which only the locator uses
     n_memory = 4 * own_settings.memory + 9 * own_settings.history
     n_actions = vector.shape[1] - 13 - n_memory
     own = np.r_[0:3, 12 : 13 + n_actions]  # position, last action, clock
@@ -125,7 +125,7 @@ def _parts(skill: Skill, rows: dict[str, Array]) -> dict[str, Array]:
 
 
 def _regress(inputs: Array, outputs: Array, train: NDArray[np.bool_], seed: int) -> Array:
-    """Predictions (N, 3) of a small network with a linear path, fitted on the rows of `train`."""
+    """Predictions (N, 3) of a small network with a linear path, fitted to the rows in `train`."""
     import torch
     from torch import nn
 
@@ -149,6 +149,6 @@ def _regress(inputs: Array, outputs: Array, train: NDArray[np.bool_], seed: int)
 
 
 def _r2(truth: Array, predicted: Array) -> list[float]:
-    """Share of the variance explained, per axis."""
+    """Share of variance explained, per axis."""
     left = ((truth - predicted) ** 2).mean(axis=0)
     return [round(float(v), 3) for v in 1.0 - left / truth.var(axis=0)]

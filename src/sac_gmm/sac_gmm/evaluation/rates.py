@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 
 def wilson_interval(successes: int, episodes: int, confidence: float = 0.95) -> tuple[float, float]:
-    """Score interval of a success rate (Wilson, JASA 1927); (0, 1) if nothing was measured."""
-    from scipy.stats import binomtest  # takes a second to import, which not every reader of results needs to wait
+    """Score interval of a success rate (Wilson, JASA 1927); (0, 1) without episodes."""
+    from scipy.stats import binomtest  # slow to import (1 s), and not every reader of results needs it
 
     if episodes == 0:
         return 0.0, 1.0
@@ -22,17 +22,17 @@ def wilson_interval(successes: int, episodes: int, confidence: float = 0.95) -> 
 
 
 def crossed_interval(outcomes: Sequence[str], resamples: int = 10_000) -> tuple[float, float]:
-    """95 % interval of the success rate of several training seeds that all met the same episodes.
+    """95 % interval of the success rate of several training seeds tested on the same episodes.
 
-    Seeds and episodes are resampled, both with replacement (two-way bootstrap) and always with the same random
-    numbers. An episode that is hard is hard for every seed, so the outcomes of five seeds are not independent.
+    Seeds and episodes are both resampled with replacement (two-way bootstrap), always with the same random numbers. A
+    hard episode is hard for every seed, so the outcomes of several seeds are not independent.
 
     Args:
-        outcomes: A string of 0 and 1 for each training seed, all of one length, in the order of the episodes.
+        outcomes: A string of 0 and 1 per training seed, all of the same length, in the order of the episodes.
         resamples: Number of bootstrap samples.
     """
     won = _won(outcomes)
-    if won.min() == won.max():  # resampling equal outcomes says nothing: use the episodes of one seed
+    if won.min() == won.max():  # resampling equal outcomes gives no interval: use the episodes of one seed
         return wilson_interval(int(won[0].sum()), won.shape[1])
     low, high = np.quantile(_resampled_rates(won, 0, resamples), (0.025, 0.975))
     return float(low), float(high)
@@ -41,14 +41,14 @@ def crossed_interval(outcomes: Sequence[str], resamples: int = 10_000) -> tuple[
 def crossed_lead(ours: Sequence[str], others: Sequence[str], resamples: int = 10_000) -> dict[str, Any]:
     """How much more often one skill succeeds than another on the same episodes: "mean" and its "interval95".
 
-    An episode that is hard for one is often hard for the other, so their difference is known better than either rate.
-    As in `crossed_interval`, the seeds of each skill and the episodes, which both share, are resampled.
+    An episode that is hard for one is often hard for the other, so the difference is known better than either rate. As
+    in `crossed_interval`, the seeds of each skill and the shared episodes are resampled.
 
     Args:
-        ours: A string of 0 and 1 for each training seed, in the order of the episodes; a single string for a skill
-            that learns nothing.
-        others: The same for the other skill. If the strings differ in length, only the first episodes, which are
-            common to all, count.
+        ours: A string of 0 and 1 per training seed, in the order of the episodes; a single string for a skill that does
+            not learn.
+        others: The same for the other skill. If the strings differ in length, only the first episodes, common to all,
+            are used.
         resamples: Number of bootstrap samples.
     """
     n = min(len(seed) for seed in (*ours, *others))
@@ -62,14 +62,14 @@ def _won(outcomes: Sequence[str]) -> NDArray[np.float64]:
 
 
 def _resampled_rates(won: NDArray[np.float64], stream: int, resamples: int) -> NDArray[np.float64]:
-    """Success rates (resamples,) of resampled (seeds, episodes); `stream` keeps the seeds of two skills apart."""
+    """Success rates (resamples,) of resampled (seeds, episodes); `stream` makes the draws of two skills independent."""
     seeds, episodes = _draws(stream, won.shape[0], resamples), _draws(1, won.shape[1], resamples)
     return np.einsum("rs,se,re->r", seeds, won, episodes, optimize=True) / won.size
 
 
-@cache  # a table needs the same ones many times
+@cache  # a table needs the same draws many times
 def _draws(stream: int, n: int, resamples: int) -> NDArray[np.float64]:
-    """How often each of n is drawn, resample by resample: (resamples, n)."""
+    """How often each of n items is drawn in each resample: (resamples, n)."""
     return np.random.default_rng(stream).multinomial(n, np.full(n, 1 / n), resamples).astype(float)
 
 
@@ -89,7 +89,7 @@ class SuccessRate:
 
     @property
     def rate(self) -> float:
-        """Share of successes; 0 if nothing was measured."""
+        """Share of successes; 0 without episodes."""
         return self.successes / self.episodes if self.episodes else 0.0
 
     @property
@@ -98,7 +98,7 @@ class SuccessRate:
         return self.crossed or wilson_interval(self.successes, self.episodes)
 
     def to_json(self) -> dict[str, Any]:
-        """What goes into a result file."""
+        """Values for a result file."""
         wilson95 = list(wilson_interval(self.successes, self.episodes))
         return {"successes": self.successes, "episodes": self.episodes, "rate": self.rate, "wilson95": wilson95}
 

@@ -1,9 +1,9 @@
-"""The whole comparison: every skill on every task, cell by cell, each saved as soon as it is known.
+"""The whole comparison: every skill on every task, cell by cell, each saved as soon as it is measured.
 
-A cell is a skill on a task with one training seed. Its result file says how training went, episode by episode, and how
-the deterministic policy did on the fixed episodes of the test bank: at the end of training and after fewer episodes,
-under other noise, and in scenes that it was not trained in. It says under what conditions, too, and is refused where
-others are asked for.
+A cell is a skill on a task with one training seed. Its result file records the training, episode by episode, and the
+results of the deterministic policy on the fixed episodes of the test bank: after training and after fewer episodes,
+with other noise levels, and in scenes it was not trained in. It also records its conditions; a request with other
+conditions is an error.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ from sac_gmm.methods.settings import load_settings
 from sac_gmm.tasks import task_class
 from sac_gmm.training.run import Plan, TrainingRun
 
-OURS = "sac_gmm"  # the method that all others are compared with
+OURS = "sac_gmm"  # the method with which all others are compared
 # Training episodes of each task.
 BUDGETS = {"door": 100, "peg": 500, "peg_easy": 500, "lever": 300}
 SEEDS = 5
-EPISODES = 100  # of each measurement
-# After so many training episodes the policy is kept and measured too.
+EPISODES = 100  # episodes per measurement
+# After this many training episodes, the policy is also kept and measured.
 MARK = 200
-WINDOW = 25  # training episodes, for the promise of no regret
-SIGMAS_M = (0.005, 0.02)  # beside the paper's
+WINDOW = 25  # training episodes per window, for the worst success rate during practice
+SIGMAS_M = (0.005, 0.02)  # in addition to the paper's
 START_SHIFT_M = (-0.02, 0.03, 0.02)  # another start pose
 
 
@@ -49,24 +49,24 @@ class Cell:
 
     @property
     def key(self) -> str:
-        """Names the cell, its file and its folder."""
+        """Key of the cell; also names its file and folder."""
         name = self.skill if not self.variant else f"{self.skill}-{self.variant.replace(' ', '_').replace('=', '')}"
         return f"{self.task}-{name}-{self.seed}"
 
 
 @dataclass(frozen=True)
 class Conditions:
-    """What all cells share."""
+    """Conditions shared by all cells."""
 
-    folder: Path  # of results; runs go below it
+    folder: Path  # for results; runs go below it
     config: Path
     demonstrations: Path
     episodes: int = EPISODES
-    training_episodes: int | None = None  # the task's budget where None
+    training_episodes: int | None = None  # None: the task's budget
 
 
 def variants(chosen: Method, settings: Any) -> list[str]:
-    """The ablations of a method that change something in a task's settings, each another thing."""
+    """The ablations of a method that change a task's settings, without duplicates."""
     differing = {settings: ""}
     for name, changes in chosen.ablations(settings).items():
         differing.setdefault(settings.changed(**changes), name)
@@ -79,7 +79,7 @@ def cells(
     seeds: int,
     variants_of: Callable[[str], list[str]] = lambda task: [],
 ) -> list[Cell]:
-    """The cells of a table, seed by seed, so that a first answer comes early; `variants_of` names ablations."""
+    """The cells of a table, seed by seed, so that first results come early; `variants_of` names ablations."""
     found = []
     for seed in range(seeds):
         for task in tasks:
@@ -91,10 +91,10 @@ def cells(
 
 
 def result_file(cell: Cell, conditions: Conditions) -> Path:
-    """Where a cell's result stands once it is known.
+    """Path of a cell's result.
 
     Raises:
-        UserError: There is one, but of other conditions or settings.
+        UserError: There is a result, but with other conditions or settings.
     """
     path = conditions.folder / "cells" / f"{cell.key}.json"
     if path.exists():
@@ -103,7 +103,7 @@ def result_file(cell: Cell, conditions: Conditions) -> Path:
 
 
 def _asked(cell: Cell, conditions: Conditions) -> dict[str, Any]:
-    """What a cell's result depends on beside the source; it goes into the cell."""
+    """Everything besides the source on which a cell's result depends; stored in the cell."""
     chosen, settings = method(cell.skill), _settings(cell, conditions)
     learns = chosen.learns
     asked: dict[str, Any] = {
@@ -121,7 +121,7 @@ def _asked(cell: Cell, conditions: Conditions) -> dict[str, Any]:
 
 
 def _recorded(result: dict[str, Any]) -> dict[str, Any]:
-    """What a cell says of that; of its conditions its counts tell, in cells from before too."""
+    """The same as recorded in a cell; older cells reveal their conditions through their counts."""
     counts = {
         "episodes": result["tests"]["test"]["episodes"],
         "training_episodes": result.get("training", {}).get("episodes", 0),
@@ -140,10 +140,10 @@ def _training_episodes(cell: Cell, conditions: Conditions) -> int:
 
 
 def run_cell(cell: Cell, conditions: Conditions, on_progress: Callable[[str], None] = lambda text: None) -> Path:
-    """Train and measure a cell, going on where an earlier attempt stopped; return its result file.
+    """Train and measure a cell, resuming an earlier attempt; return its result file.
 
     Raises:
-        UserError: There is one, but of other conditions or settings.
+        UserError: There is a result, but with other conditions or settings.
     """
     import torch
 
@@ -151,7 +151,7 @@ def run_cell(cell: Cell, conditions: Conditions, on_progress: Callable[[str], No
     path = result_file(cell, conditions)
     if path.exists():
         return path
-    asked = _asked(cell, conditions)  # before the hours in which the configuration may be edited
+    asked = _asked(cell, conditions)  # read now: the configuration may be edited during the hours of training
     if method(cell.skill).learns:
         result = _trained(cell, conditions, on_progress)
     else:
@@ -195,7 +195,7 @@ def _trained(cell: Cell, conditions: Conditions, on_progress: Callable[[str], No
 
 
 def _tests(skill: Skill, conditions: Conditions, episodes: int, everything: bool = True) -> dict[str, Any]:
-    """The paper's noise on the test bank and, with `everything`, other noise and other scenes."""
+    """Results on the test bank at the paper's noise and, with `everything`, other noise levels and other scenes."""
     tests = {"test": _test(skill, Measurement(episodes))}
     if not everything:
         return tests
@@ -215,7 +215,7 @@ def _test(skill: Skill, wanted: Measurement) -> dict[str, Any]:
 
 
 def assemble(conditions: Conditions, wanted: list[Cell]) -> dict[str, Any]:
-    """The table from the cells that are known: a row per task, skill and variant, over its seeds."""
+    """Build the table from the measured cells: a row per task, skill and variant, over its seeds."""
     rows = []
     known = [(cell, result_file(cell, conditions)) for cell in wanted]
     results = [(cell, read_json(path)) for cell, path in known if path.exists()]
@@ -254,7 +254,7 @@ def assemble(conditions: Conditions, wanted: list[Cell]) -> dict[str, Any]:
 
 
 def window_rates(outcomes: list[str]) -> np.ndarray:
-    """Success rate in every window of 25 training episodes, the mean over seeds; `outcomes` are strings of 0 and 1."""
+    """Success rate in every window of 25 training episodes, averaged over seeds; `outcomes` are strings of 0 and 1."""
     n = min(map(len, outcomes))
     if n < WINDOW:
         return np.zeros(0)
@@ -263,7 +263,7 @@ def window_rates(outcomes: list[str]) -> np.ndarray:
 
 
 def _outcomes(results: list[dict[str, Any]]) -> list[str]:
-    """What came of the episodes of the test bank, a string per training seed."""
+    """Outcomes of the episodes of the test bank, a string per training seed."""
     return [result["tests"]["test"]["outcomes"] for result in results]
 
 
@@ -284,9 +284,9 @@ def text_table(table: dict[str, Any]) -> str:
 
 
 def _pooled(tests: list[dict[str, Any]]) -> dict[str, Any]:
-    """Several seeds on the same episodes as one: counts added, steps averaged over successes.
+    """Pool several seeds on the same episodes: add counts, average steps over successes.
 
-    `wilson95` takes all episodes for independent; `interval95` knows that the seeds meet the same ones.
+    `wilson95` treats all episodes as independent; `interval95` accounts for seeds sharing the same episodes.
     """
     successes, episodes = sum(t["successes"] for t in tests), sum(t["episodes"] for t in tests)
     steps = [(t["mean_steps_to_success"], t["successes"]) for t in tests if t["successes"]]

@@ -1,4 +1,4 @@
-"""Methods: how a skill is learned, one folder each; and what they share.
+"""Methods for learning a skill, one folder each, and the code they share.
 
 from sac_gmm.methods import make_env, method
 from sac_gmm.methods.settings import load_settings

@@ -1,4 +1,4 @@
-"""The agent: acts at every decision, remembers the last one, and hands whole transitions to its learner."""
+"""The agent: acts at every decision, remembers it, and passes complete transitions to its learner."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from sac_gmm.rl import Ar1Noise, Learner, Observation, Policy, Transition
 
 
 class Mode(enum.IntEnum):
-    """What an episode is for; the numbers are those of EpisodeState.msg."""
+    """Purpose of an episode; the numbers match EpisodeState.msg."""
 
-    BASE = 0  # the skill as fitted: nothing is changed, but the agent may learn from what it sees
+    BASE = 0  # the skill as fitted: the agent changes nothing, but may learn from what it sees
     TRAIN = 1  # explore and learn
     EVALUATE = 2  # act deterministically, learn nothing
 
@@ -23,17 +23,16 @@ class Mode(enum.IntEnum):
 class Agent:
     """Turns observations into actions and episodes into transitions.
 
-    Base episodes fill the memory and show what there is to see; learning begins with the first
-    training episode.
+    Base episodes fill the memory and show typical observations; learning begins with the first training episode.
 
     Args:
-        learner: Learns from the transitions and gives the policy.
+        learner: Learns from the transitions and provides the policy.
         action_dim: Entries of an action.
-        noise_correlation: From decision to decision, of the exploration noise; near 1 an episode explores one change.
-        seed: Of the exploration.
-        hold_back: Whether a transition is handed over only when the next one is there, or the episode has ended: where
-            time does not wait, it may turn out that the last decision was made after the end.
-        base_action: What is done in base episodes, from the observation; nothing (zeros) where it is not given.
+        noise_correlation: Correlation of exploration noise between decisions; near 1, an episode explores one change.
+        seed: Seed of the exploration.
+        hold_back: Whether to pass a transition on only once the next one exists or the episode has ended. Needed in
+            real time, where the last decision may turn out to have come after the end.
+        base_action: Policy of base episodes; zero actions if not given.
     """
 
     def __init__(
@@ -54,13 +53,13 @@ class Agent:
         self._last: tuple[Observation, NDArray[np.float32]] | None = None
         self._hold_back = hold_back
         self._held: Transition | None = None
-        self._first = True  # no transition of this episode has been handed over
-        self._unprepared = True  # the learner has prepared nothing for this agent yet
+        self._first = True  # no transition of this episode has been passed on yet
+        self._unprepared = True  # the learner has not prepared for this agent yet
         self._remembers = False
-        self._measured: Policy | None = None  # the policy of the evaluation in progress
+        self._measured: Policy | None = None  # policy of the evaluation in progress
 
     def begin(self, mode: Mode) -> None:
-        """Start an episode; one that never ended is forgotten."""
+        """Start an episode; discard one that never ended."""
         self._hand_over()
         self._mode = mode
         self._last, self._first = None, True
@@ -68,19 +67,19 @@ class Agent:
         if mode is not Mode.EVALUATE:
             self._measured = None
         elif self._measured is None:
-            # One policy for all episodes that are measured in a row, even while a learner works off its backlog.
+            # Use one policy for consecutive evaluation episodes, even while a learner works off its backlog.
             self._measured = self._learner.policy()
         if mode is Mode.TRAIN and self._unprepared:
             self._unprepared = False
-            known = self._learner.metrics()  # a resumed learner remembers episodes that this agent has not seen
+            known = self._learner.metrics()  # a resumed learner has episodes that this agent never saw
             if (self._remembers or known.get("transitions")) and not known.get("updates"):
                 self._learner.prepare()
 
     def decide(self, observation: Observation, steps: int, reward: float = 0.0) -> NDArray[np.float32]:
-        """The action for this observation, shape (action_dim,), entries in [-1, 1].
+        """Return the action for this observation, shape (action_dim,), entries in [-1, 1].
 
         Args:
-            observation: From the observation window.
+            observation: Observation from the window.
             steps: Control steps taken since the last decision.
             reward: Discounted reward of these steps.
         """
@@ -109,13 +108,13 @@ class Agent:
         """Close the episode.
 
         Args:
-            observation: What is seen at the end.
+            observation: Observation at the end.
             reward: Discounted reward since the last decision.
             success: Whether the task was done.
-            truncated: Whether the time ran out, so that the value of what would follow still counts.
+            truncated: Whether the time ran out, so that the value of later states still counts.
             steps: Control steps taken since the last decision before the end.
-            late: Whether the last decision was made after the end. It is left out then, and what came of the episode
-                belongs to the one before, if `hold_back` has kept that.
+            late: Whether the last decision was made after the end. It is then dropped, and the outcome is credited to
+                the decision before it, if `hold_back` still holds that one.
         """
         if late and self._hold_back:
             observation = self._take_back(observation)
@@ -124,8 +123,8 @@ class Agent:
         self._last = None
 
     def state_dict(self) -> dict[str, Any]:
-        """What the next episode depends on, ready for JSON; taken between two episodes."""
-        # "sight_waits": in files since pictures were all there was to prepare for
+        """JSON-ready state on which the next episode depends; call it between episodes."""
+        # The key "sight_waits" is historical: preparation once served pictures only.
         return {"noise": self._noise.state_dict(), "sight_waits": self._unprepared, "remembers": self._remembers}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -155,7 +154,7 @@ class Agent:
             self._hand_over()
 
     def _take_back(self, observation: Observation) -> Observation:
-        """Undo the last decision; give what was seen at it, which is nearest to the end, or else `observation`."""
+        """Undo the last decision; return its observation, the one nearest to the end, or else `observation`."""
         held, self._held, self._last = self._held, None, None
         if held is None:
             return observation

@@ -1,4 +1,4 @@
-"""A decoder plays a decision out: an action in, a command for each of the next `interval` control steps out."""
+"""A decoder carries out a decision: action in, one command for each of the next `interval` control steps out."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from abc import ABC, abstractmethod
 import numpy as np
 from numpy.typing import NDArray
 
-State = dict[str, NDArray[np.float64]]  # what a scene observes at a control step, by name
+State = dict[str, NDArray[np.float64]]  # the scene's observation at a control step, by name
 
 
 class Decoder(ABC):
-    """How a decision becomes motion.
+    """Turns decisions into motion.
 
     Attributes:
-        action_dim: Entries of an action; 0 where there is nothing to decide.
+        action_dim: Entries of an action; 0 if there is nothing to decide.
         interval: Control steps from one decision to the next.
     """
 
@@ -27,7 +27,7 @@ class Decoder(ABC):
 
     @abstractmethod
     def decide(self, action: NDArray[np.floating]) -> None:
-        """Take an action, shape (action_dim,), entries in [-1, 1]; it holds until the next one."""
+        """Set the action, shape (action_dim,), entries in [-1, 1]; it holds until the next one."""
 
     @abstractmethod
     def command(self, state: State) -> NDArray[np.float64]:

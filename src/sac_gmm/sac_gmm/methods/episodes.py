@@ -1,4 +1,4 @@
-"""One episode, for a policy that is measured or for an agent that learns; the only loop over decisions."""
+"""Runs one episode, for an evaluated policy or a learning agent; the only loop over decisions."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ def run_episode(
     Args:
         env: Scene, decoder and window.
         act: Observation to action, entries in [-1, 1].
-        seed: Of the episode.
-        options: For the scene's reset, such as `target_noise_std_m`.
+        seed: Seed of the episode.
+        options: Options for the scene's reset, such as `target_noise_std_m`.
         on_step: Called with observation, action and outcome of every decision.
     """
     observation = env.reset(seed, options)
@@ -58,7 +58,7 @@ def run_episode(
 def run_episodes(
     env: MacroEnv, act: Act, seeds: Iterable[int], options: dict[str, Any] | None = None
 ) -> Iterator[Outcome]:
-    """Run one episode per seed, one after the other."""
+    """Run one episode per seed, in order."""
     for seed in seeds:
         yield run_episode(env, act, seed, options)
 
@@ -83,6 +83,6 @@ def practise(env: MacroEnv, agent: Agent, mode: Mode, seed: int, options: dict[s
 
 
 def still(action_dim: int) -> Act:
-    """The policy that decides nothing: all entries of the action are zero."""
+    """The policy that always returns a zero action."""
     action = np.zeros(action_dim, np.float32)
     return lambda _: action

@@ -1,4 +1,4 @@
-"""A scene at the pace of decisions: one step plays an action out over many control steps."""
+"""A scene at decision rate: one step carries out an action over many control steps."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from sac_gmm.methods.decoder import Decoder, State
 from sac_gmm.methods.observation import ObservationWindow, refuse_the_truth
 from sac_gmm.rl import Observation
 
-Reward = Callable[[float, Mapping[str, Any]], float]  # what the scene paid in a control step, and its info -> reward
+Reward = Callable[[float, Mapping[str, Any]], float]  # (the scene's reward in a control step, its info) -> reward
 
 
 def as_paid(paid: float, info: Mapping[str, Any]) -> float:
-    """The reward that the scene itself pays."""
+    """The scene's own reward."""
     return paid
 
 
 class ControlledScene(Protocol):
-    """What the wrapper needs of a scene; `sac_gmm.tasks.Task` is one."""
+    """What the wrapper needs from a scene; `sac_gmm.tasks.Task` is one."""
 
     control_dt_s: float
 
@@ -38,15 +38,15 @@ class ControlledScene(Protocol):
 
 @dataclass(frozen=True)
 class MacroStep:
-    """What came of one action.
+    """Outcome of one action.
 
     Attributes:
-        observation: For the next decision.
+        observation: Observation for the next decision.
         reward: Sum of discount**i * reward over the control steps i = 0, 1, … of the action.
-        success: Whether the task was done in it.
-        terminated: The task ended; nothing can follow.
-        truncated: The time ran out; the value of what would follow still counts.
-        steps: Control steps really taken.
+        success: Whether the task was completed during the action.
+        terminated: Whether the task ended; nothing can follow.
+        truncated: Whether the time ran out; the value of later states still counts.
+        steps: Control steps actually taken.
     """
 
     observation: Observation
@@ -63,17 +63,17 @@ class MacroEnv:
     Args:
         task: The scene at control rate.
         decoder: Turns actions into commands.
-        window: Gathers the observation.
-        discount: Per control step, of the rewards within an action; the learner discounts what follows by
+        window: Collects the observation.
+        discount: Discount per control step for the rewards within an action; the learner discounts later rewards by
             discount**steps.
-        reward: What a control step is worth; by default what the scene pays.
+        reward: Reward of a control step; by default the scene's own.
 
     Attributes:
         on_state: Called with the scene's observation at the start of an episode and after every control step, for
-            those who look on.
+            observers.
 
     Raises:
-        UserError: The window would show the truth to a policy.
+        UserError: The window would reveal the truth to a policy.
     """
 
     def __init__(
@@ -102,7 +102,7 @@ class MacroEnv:
         return self._observe()
 
     def step(self, action: NDArray[np.floating]) -> MacroStep:
-        """Play an action out, shape (action_dim,), until the next decision is due or the episode ends."""
+        """Carry out an action, shape (action_dim,), until the next decision is due or the episode ends."""
         self.decoder.decide(action)
         self.window.acted(action)
         total, weight, steps = 0.0, 1.0, 0

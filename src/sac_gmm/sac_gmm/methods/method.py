@@ -1,4 +1,4 @@
-"""What a method is: how a skill is learned, as one value that whoever runs it takes apart without knowing its name."""
+"""A method for learning a skill, as one value: callers use its parts without knowing its name."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from sac_gmm.rl import AlgorithmSpec, ObservationSpec
 
 
 class Settings(Protocol):
-    """What the settings of every method say; a frozen dataclass with ranges and units (`sac_gmm.core.settings`)."""
+    """Settings common to all methods; a frozen dataclass with ranges and units (`sac_gmm.core.settings`)."""
 
     @property
     def interval(self) -> int:
@@ -30,54 +30,54 @@ class Settings(Protocol):
 
     @property
     def base_episodes(self) -> int:
-        """Episodes before practice, in which nothing is learned but all is remembered."""
+        """Episodes before practice: nothing is learned, everything is remembered."""
 
     @property
     def noise_correlation(self) -> float:
         """Correlation of the exploration noise from decision to decision; 0 for white noise."""
 
     def to_json(self) -> dict[str, Any]:
-        """JSON-ready; goes into result and policy files."""
+        """JSON-ready values for result and policy files."""
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Settings:
-        """Rebuild from `to_json`; what is left out has its default.
+        """Rebuild from `to_json`; missing values take their defaults.
 
         Raises:
-            UserError: An unknown name, or a value of another kind or out of range.
+            UserError: A name is unknown, or a value has the wrong type or is out of range.
         """
 
     def changed(self, **fields: Any) -> Settings:
-        """The same with other values, given by name."""
+        """A copy with some values replaced, by name."""
 
 
 @dataclass(frozen=True)
 class MethodSettings:
-    """A base for the settings of a method: plain values with unit and range, and the four that every method has.
+    """Base class for a method's settings: plain values with unit and range, including the four that every method has.
 
     Raises:
-        UserError: A value is of another kind or out of range.
+        UserError: A value has the wrong type or is out of range.
     """
 
     interval: int = number(16, 1, 300, "control steps", "from one decision to the next")
     discount: float = number(0.998, 0.0, 1.0, "", "discount per control step")
-    base_episodes: int = number(0, 0, 10_000, "", "episodes before practice, of which nothing is learned yet")
-    noise_correlation: float = number(0.0, 0.0, 1.0, "", "of the exploration noise, from decision to decision")
+    base_episodes: int = number(0, 0, 10_000, "", "episodes before practice, recorded but not learned from")
+    noise_correlation: float = number(0.0, 0.0, 1.0, "", "correlation of the exploration noise between decisions")
 
     def __post_init__(self) -> None:
         check_types(self)
         check_settings(self)
 
     def to_json(self) -> dict[str, Any]:
-        """JSON-ready; goes into result and policy files."""
+        """JSON-ready values for result and policy files."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Self:
-        """Rebuild from `to_json`; what is left out has its default.
+        """Rebuild from `to_json`; missing values take their defaults.
 
         Raises:
-            UserError: An unknown name, or a value of another kind or out of range.
+            UserError: A name is unknown, or a value has the wrong type or is out of range.
         """
         known = [field.name for field in fields(cls)]
         if unknown := sorted(set(value) - set(known)):
@@ -85,31 +85,31 @@ class MethodSettings:
         return cls(**value)
 
     def changed(self, **values: Any) -> Self:
-        """The same with other values, given by name.
+        """A copy with some values replaced, by name.
 
         Raises:
-            UserError: As `from_json`.
+            UserError: As for `from_json`.
         """
         return self.from_json({**self.to_json(), **values})
 
 
 class Prior(Protocol):
-    """What demonstrations became before practice."""
+    """The result of the demonstrations, before practice."""
 
     @property
     def model_id(self) -> str:
-        """Identifies it: what is learned belongs to one prior alone."""
+        """Identifies the prior: learned parameters fit only the prior they were learned on."""
 
 
 @dataclass(frozen=True)
 class PriorKind:
-    """How a prior is made and kept.
+    """How to fit, save and load a prior.
 
     Attributes:
-        fit: (task, demonstrations folder, kind of fit; its own default where None) -> prior.
+        fit: (task, demonstrations folder, kind of fit; None for the default) -> prior.
         save: (file, prior).
         load: (file) -> prior.
-        file: Its name in the folder of a run or skill.
+        file: File name in the folder of a run or skill.
     """
 
     fit: Callable[[str, Path, str | None], Prior]
@@ -119,12 +119,12 @@ class PriorKind:
 
 
 def nothing_else(settings: Any, mode: Mode) -> dict[str, Any]:
-    """Reset options of a method whose episodes begin as the scene has it."""
+    """Reset options of a method that uses the scene's own resets: none."""
     return {}
 
 
 def no_ablations(settings: Any) -> dict[str, dict[str, Any]]:
-    """The ablations of a method that has none."""
+    """Ablations of a method without any."""
     return {}
 
 
@@ -133,20 +133,20 @@ class Method:
     """How a skill is learned.
 
     Attributes:
-        name: In commands, launch files and result files.
-        title: In tables and pages.
+        name: Name in commands, launch files and result files.
+        title: Title in tables and pages.
         settings: Class of its settings.
-        prior: What demonstrations become before practice.
-        decoder: (prior, settings) -> how a decision becomes motion.
-        observation: (decoder, settings, time limit in s) -> the window through which a decision is made.
-        algorithm: (spec, action entries, settings, seed) -> what learns; None where nothing does.
-        rule: (settings) -> the policy of a method that decides by a rule instead.
+        prior: How demonstrations become a prior before practice.
+        decoder: (prior, settings) -> decoder, which turns decisions into motion.
+        observation: (decoder, settings, time limit in s) -> window that collects the observation for a decision.
+        algorithm: (spec, action entries, settings, seed) -> learning algorithm; None if nothing is learned.
+        rule: (settings) -> the fixed policy of a method that does not learn one.
         base_action: (prior) -> the policy of base episodes; None for zero actions, the prior as it is.
-        reward: What a control step is worth; by default what the scene pays.
+        reward: Reward of a control step; by default the scene's own.
         reset: (settings, mode) -> options of the scene's reset for an episode of this mode.
-        extends: Method whose settings it takes before its own; empty for none.
-        as_fitted: Method that plays the prior without practice, for comparison.
-        ablations: (settings) -> changes of settings, by a name for each.
+        extends: Method whose settings apply before its own; empty for none.
+        as_fitted: Method that runs the prior without practice, for comparison.
+        ablations: (settings) -> changes of settings, by name.
     """
 
     name: str

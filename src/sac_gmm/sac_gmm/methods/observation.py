@@ -1,4 +1,4 @@
-"""What a decision is made on: a window over the control steps since the last decision."""
+"""The observation for a decision: a window over the control steps since the last decision."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ Read = Callable[[str], NDArray[Any]]  # reads the image sensor of a group, as `S
 
 
 class ObservationWindow(ABC):
-    """Gathers the observation for the next decision.
+    """Collects the observation for the next decision.
 
     Attributes:
         spec: Shapes of the observation.
-        groups: Groups of the scene's sensors that it uses.
-        training_groups: Groups that a critic or discriminator may see besides, in training only.
+        groups: Sensor groups of the scene that it uses.
+        training_groups: Additional groups that a critic or discriminator may see, in training only.
     """
 
     spec: ObservationSpec
@@ -36,15 +36,15 @@ class ObservationWindow(ABC):
 
     @abstractmethod
     def take_in(self, state: State) -> None:
-        """Take in what the scene observes at a control step."""
+        """Add the scene's observation at a control step."""
 
     @abstractmethod
     def observation(self, read: Read, elapsed_s: float) -> Observation:
-        """The observation for the decision due now; begins the next window.
+        """Return the observation for the current decision and begin the next window.
 
         Args:
-            read: Reads an image sensor; called only for what is needed.
-            elapsed_s: Since the start of the episode.
+            read: Reads an image sensor; called only for the groups needed.
+            elapsed_s: Time since the start of the episode.
         """
 
     @abstractmethod
@@ -53,10 +53,10 @@ class ObservationWindow(ABC):
 
 
 def refuse_the_truth(window: ObservationWindow) -> None:
-    """Refuse a window through which a policy would see the true state of the scene.
+    """Reject a window that would show a policy the true state of the scene.
 
     Raises:
-        UserError: `groups` names the truth. It may score an episode, and train a critic (`training_groups`).
+        UserError: `groups` names the truth. The truth may only score an episode or train a critic (`training_groups`).
     """
     if PRIVILEGED in window.groups:
         raise UserError(f"a policy may not see '{PRIVILEGED}', the true state of the scene: remove it from groups")

@@ -1,4 +1,4 @@
-"""The methods by name: those of the package, and those of one's own in files that SAC_GMM_METHODS names."""
+"""The methods by name: those of the package, and your own in files listed in SAC_GMM_METHODS."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sac_gmm.methods.method import Method
 
 OWN_METHODS = "SAC_GMM_METHODS"  # environment variable: Python files, separated as in PATH
 
-# Name of a method -> where its value stands. A new method is one line here, and a folder.
+# Name of a method -> where its value is defined. A new method needs one line here, and a folder.
 METHODS = {
     "gmm": "sac_gmm.methods.baselines.method:GMM",
     "random_gmm": "sac_gmm.methods.baselines.method:RANDOM_GMM",
@@ -48,29 +48,29 @@ def _of_the_package(name: str) -> Method:
 
 
 def method_names() -> list[str]:
-    """All names, those of the package first."""
+    """All names, the package's own first."""
     return [*METHODS, *own_methods()]
 
 
 def own_folder(name: str) -> Path | None:
-    """The folder of the file that brings a method of one's own; None for those of the package."""
+    """Folder of the file that defines a user's method; None for the package's own."""
     return own_methods()[name][1] if name in own_methods() else None
 
 
 @cache
 def own_methods() -> dict[str, tuple[Method, Path]]:
-    """The methods in the files that the environment names, each with the folder of its file.
+    """The methods in the files listed in the environment variable, each with the folder of its file.
 
-    Processes that are started inherit the environment, and with it the methods.
+    Child processes inherit the environment, and with it the methods.
 
     Raises:
-        UserError: A file is missing or fails, holds no method, or its method has the name of another.
+        UserError: A file is missing, fails to import or has no method, or the name of its method is taken.
     """
     found: dict[str, tuple[Method, Path]] = {}
     for file in filter(None, os.environ.get(OWN_METHODS, "").split(os.pathsep)):
         module = load_module(Path(file), "sac_gmm_method", OWN_METHODS)
         values = [value for value in vars(module).values() if isinstance(value, Method)]
-        # What a file imports of the package to build on is not its own.
+        # Methods that a file imports from the package are not its own.
         own = [value for value in values if value.name not in METHODS or value is not _of_the_package(value.name)]
         if not own:
             raise UserError(f"{file} holds no method: expected a value of sac_gmm.methods.Method")

@@ -1,7 +1,7 @@
-"""Where a method's settings come from: config/methods/<method>.yaml, then config/methods/<method>/<task>.yaml.
+"""Load a method's settings: config/methods/<method>.yaml, then config/methods/<method>/<task>.yaml.
 
-A method that `extends` another takes that one's files first. A task of one's own may bring <task>.<method>.yaml beside
-its Python file, a method of one's own <method>.yaml beside its. Each file gives the values that differ from those
+If a method `extends` another, that method's files come first. Your own task may have <task>.<method>.yaml beside its
+Python file; your own method, <method>.yaml beside its file. Each file lists only the values that differ from the files
 before it; comments in it say why.
 """
 
@@ -25,14 +25,14 @@ CONFIG = Path("config/methods")
 
 
 def load_settings(chosen: Method, task: str | None = None, folder: Path | str = CONFIG) -> Any:
-    """The settings of a method; `task` takes in what differs for that task.
+    """Load the settings of a method, including what differs for `task`.
 
     Raises:
-        UserError: There is no such folder, or a file in it cannot be read or holds a value that is unknown or refused.
+        UserError: There is no such folder, or a file in it is unreadable or has an unknown name or invalid value.
     """
     folder = Path(folder)
     if not folder.is_dir():
-        hint = "settings are YAML files now, one a method" if folder.is_file() else "run this in the workspace"
+        hint = "settings are YAML files now, one per method" if folder.is_file() else "run this in the workspace"
         raise UserError(f"{folder} is not a folder of settings: {hint}, or give --config config/methods")
     value: dict[str, Any] = {}
     settings = chosen.settings.from_json({})
@@ -46,7 +46,7 @@ def load_settings(chosen: Method, task: str | None = None, folder: Path | str = 
 
 
 def _files(chosen: Method, task: str | None, folder: Path) -> Iterator[Path]:
-    """The files of settings, each overridden by those after it."""
+    """The settings files; later ones override earlier ones."""
     if chosen.extends:
         yield from _files(method(chosen.extends), task, folder)
     own = own_folder(chosen.name)
@@ -55,12 +55,12 @@ def _files(chosen: Method, task: str | None, folder: Path) -> Iterator[Path]:
     yield folder / f"{chosen.name}.yaml"
     if task is not None:
         yield folder / chosen.name / f"{task}.yaml"
-        if task in TASKS:  # a robot may have one that is not simulated
+        if task in TASKS:  # a robot may have a task that is not simulated
             yield Path(inspect.getfile(TASKS[task])).parent / f"{task}.{chosen.name}.yaml"
 
 
 def _merged(value: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
-    """`value` with what `other` says; parts (mappings of the first level) are merged name by name."""
+    """`value` updated with `other`; first-level mappings are merged name by name."""
     merged = dict(value)
     for name, new in other.items():
         old = merged.get(name)
@@ -69,10 +69,10 @@ def _merged(value: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
-    """A YAML file with names and values; empty where it holds nothing but comments.
+    """Read a YAML file of names and values; empty if it has only comments.
 
     Raises:
-        UserError: It cannot be read, or holds something else.
+        UserError: The file cannot be read, or has other content.
     """
     try:
         value = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -88,12 +88,12 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
 
 def parse_changes(changes: tuple[str, ...]) -> dict[str, Any]:
-    """`name=value` pairs, values as JSON, as a dict; a value that is no JSON is taken as text.
+    """Parse `name=value` pairs into a dict. Values are JSON; anything else is taken as text.
 
-    `True`, `False` and `NULL` are JSON too, whatever their case.
+    `True`, `False` and `NULL` are accepted in any case.
 
     Raises:
-        UserError: There is no `=` in one.
+        UserError: A pair has no `=`.
     """
     parsed = {}
     for change in changes:

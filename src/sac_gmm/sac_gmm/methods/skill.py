@@ -1,4 +1,4 @@
-"""A skill: method, task and what was learned. Opened from a file, it runs whatever its method is."""
+"""A skill: method, task and learned policy. Opened from a file, it runs whatever its method."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ POLICY_FILE = "policy.bin"
 
 @dataclass(frozen=True)
 class Skill:
-    """What can be run and measured.
+    """A skill that can be run and evaluated.
 
     Attributes:
-        task: Its name.
-        method: How it was, or is to be, learned.
-        settings: Of the method.
-        prior: What the demonstrations became.
-        policy: File of what was learned; None where nothing was.
-        about: What that file says of itself.
+        task: Name of the task.
+        method: How it was, or will be, learned.
+        settings: Settings of the method.
+        prior: Result of the demonstrations.
+        policy: File with the learned policy; None if nothing was learned.
+        about: Metadata from that file.
     """
 
     task: str
@@ -43,7 +43,7 @@ class Skill:
     about: dict[str, Any] = field(default_factory=dict)
 
     def as_fitted(self) -> Skill:
-        """The same prior, played without practice."""
+        """The same prior without practice."""
         plain = method(self.method.as_fitted)
         if plain is self.method:
             return self
@@ -51,7 +51,7 @@ class Skill:
         return Skill(self.task, plain, self.settings if same else plain.settings.from_json({}), self.prior)
 
     def make_act(self) -> Callable[[], Act] | None:
-        """What builds its policy, in this process or another; None where all actions are zero."""
+        """Return a function that builds its policy, in this or another process; None if all actions are zero."""
         if self.policy is not None:
             return partial(deterministic_policy, self.policy)
         if self.method.rule is None:
@@ -62,13 +62,13 @@ class Skill:
 def open_skill(
     name: str, task: str | None = None, config: Path = CONFIG, demonstrations: Path = Path("demos")
 ) -> Skill:
-    """Open the folder of a run or of a trained skill, a policy file, or a method that learns nothing by its name.
+    """Open a skill: folder of a run or trained skill, policy file, or name of a method that learns nothing.
 
     Args:
         name: Folder, file or name.
-        task: The task; that on which it was trained where None.
-        config: Folder of settings, for a method by its name.
-        demonstrations: Folder with one folder of bags per task, for a prior that must be fitted.
+        task: The task; None for the one it was trained on.
+        config: Folder of settings, for a method given by name.
+        demonstrations: Folder with one folder of bags per task, used if a prior must be fitted.
 
     Raises:
         UserError: There is nothing of that name, no task is known for it, or its files do not belong together.
@@ -103,7 +103,7 @@ def open_skill(
 
 
 def _hint(path: Path) -> str:
-    """What to give instead of a path at which there is no policy."""
+    """Suggestion in place of a path without a policy."""
     if path.is_dir():
         below = sorted(file.parent for file in path.glob(f"*/{POLICY_FILE}"))
         return f"give {' or '.join(map(str, below))}" if below else "train it first"
@@ -112,14 +112,14 @@ def _hint(path: Path) -> str:
 
 
 def make_env(task: str, chosen: Method, settings: Any, prior: Any, options: dict[str, Any] | None = None) -> MacroEnv:
-    """Scene, decoder and window of a method.
+    """Build scene, decoder and window of a method.
 
     Args:
         task: The task's name.
         chosen: The method.
-        settings: Of the method.
-        prior: As `chosen.prior` makes it.
-        options: Keyword arguments of the scene; `start_shift_m` (3,) moves the pose in which the arm starts.
+        settings: Settings of the method.
+        prior: Made by `chosen.prior`.
+        options: Keyword arguments of the scene; `start_shift_m` (3,) shifts the arm's start position.
     """
     scene = _made(task, **(options or {}))
     decoder = chosen.decoder(prior, settings)
@@ -136,13 +136,13 @@ def _made(task: str, start_shift_m: tuple[float, ...] = (), **options: Any) -> T
 
 
 def _by_rule(name: str, settings: dict[str, Any]) -> Act:
-    # By name: a method of one's own is no module that another process could import.
+    # By name: another process could not import a user's method as a module.
     chosen = method(name)
     assert chosen.rule is not None
     return chosen.rule(chosen.settings.from_json(settings))
 
 
 def deterministic_policy(file: Path) -> Act:
-    """The policy of a file, without exploration."""
+    """Load the policy in a file, to act without exploration."""
     policy, _ = load_policy(file)
     return lambda observation: policy.act(observation, deterministic=True)

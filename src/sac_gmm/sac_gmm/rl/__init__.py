@@ -1,4 +1,4 @@
-"""Reinforcement learning on decisions: it knows spaces, never tasks."""
+"""Reinforcement learning on decisions. This package knows spaces, never tasks."""
 
 from sac_gmm.rl.algorithm import (
     Algorithm,

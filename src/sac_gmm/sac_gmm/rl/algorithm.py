@@ -1,7 +1,7 @@
-"""What learners, checkpoints and nodes know of a learning algorithm.
+"""The interface of a learning algorithm, as used by learners, checkpoints and nodes.
 
-An algorithm turns transitions into a policy and owns everything that takes: networks, optimisers, random states and its
-memory (a replay buffer, a rollout buffer, ...). To add one, subclass `Algorithm` and give it a line in `ALGORITHMS`, or
+An algorithm turns transitions into a policy. It owns everything this needs: networks, optimisers, random states and its
+memory (a replay buffer, a rollout buffer, ...). To add one, subclass `Algorithm` and add a line to `ALGORITHMS`, or
 call `register_algorithm` from another package. Learners, checkpoints and policy files then work with it unchanged.
 """
 
@@ -23,7 +23,7 @@ from sac_gmm.rl.transition import Transition
 
 # Name, as files store it, to "module:Class". Imported only when needed.
 ALGORITHMS: dict[str, str] = {"sac": "sac_gmm.rl.sac.algorithm:Sac"}
-FIRST_ALGORITHM = "sac"  # files written when there was no other do not name it
+FIRST_ALGORITHM = "sac"  # files older than the second algorithm do not name it
 COUNTERS = ("transitions", "updates", "version")  # metrics that every algorithm has
 
 
@@ -36,7 +36,7 @@ class PolicySnapshot:
 
 
 class Policy(Protocol):
-    """Observation to action. Only what acting takes, so that it is small enough to ship to another process."""
+    """Maps an observation to an action. Holds only what acting needs, so it is small enough to send to a process."""
 
     version: int  # grows with every change
     spec: ObservationSpec
@@ -45,7 +45,7 @@ class Policy(Protocol):
         """Return the action (m,), float32 in [-1, 1].
 
         Args:
-            obs: As `spec` says.
+            obs: Observation, shaped as in `spec`.
             deterministic: Return the best action known instead of exploring.
             noise: Standard normal sample (m,) to explore with, such as `Ar1Noise.sample()`; None draws a fresh one.
         """
@@ -57,7 +57,7 @@ class Policy(Protocol):
         """Become the policy of a snapshot.
 
         Raises:
-            UserError: It belongs to networks of another size.
+            UserError: The snapshot is from networks of another size.
         """
 
     def state_dict(self) -> dict[str, Tensor]:
@@ -69,10 +69,10 @@ class Policy(Protocol):
 
 @runtime_checkable
 class SeeingPolicy(Protocol):
-    """A policy that reads something off the picture before it acts."""
+    """A policy that extracts numbers from the picture before it acts."""
 
     def seen(self, obs: Observation) -> np.ndarray:
-        """Return what it reads off the picture of one observation (L,); empty where there is none."""
+        """Return what it extracts from the picture of one observation (L,); empty if there is no picture."""
 
 
 class AlgorithmConfig(Protocol):
@@ -86,7 +86,7 @@ class AlgorithmConfig(Protocol):
         """Rebuild from `to_json`.
 
         Raises:
-            UserError: An unknown name, or a value of another type or out of range.
+            UserError: A name is unknown, or a value has the wrong type or is out of range.
         """
 
 
@@ -96,7 +96,7 @@ class AlgorithmState:
 
     tensors: dict[str, Tensor] = field(default_factory=dict)
     values: dict[str, Any] = field(default_factory=dict)  # JSON-ready
-    # Large memories: each group of arrays becomes a file of its own in the checkpoint, `<group>.npz`.
+    # Large memories: each group of arrays becomes a separate file in the checkpoint, `<group>.npz`.
     arrays: dict[str, dict[str, np.ndarray]] = field(default_factory=dict)
 
 
@@ -104,7 +104,8 @@ class Algorithm(ABC):
     """Learns a policy from transitions.
 
     A learner calls `observe` with every transition and then `update(updates_per_transition)`. An algorithm that learns
-    from whole rollouts or episodes returns from `update` at once until it has one; its `updates_per_transition` is 1.
+    from whole rollouts or episodes returns from `update` immediately until it has one; its `updates_per_transition` is
+    1.
 
     Attributes:
         on_progress: Called now and then during what takes long before training or between updates, with what is done
@@ -117,7 +118,7 @@ class Algorithm(ABC):
     on_progress: Callable[[str, float], None] | None = None
     name: ClassVar[str]  # its key in `ALGORITHMS`, stored in files
     config_class: ClassVar[type[AlgorithmConfig]]
-    metric_names: ClassVar[tuple[str, ...]] = ()  # of `metrics`, beside `COUNTERS`
+    metric_names: ClassVar[tuple[str, ...]] = ()  # names in `metrics`, besides `COUNTERS`
 
     def __init__(self, spec: AlgorithmSpec) -> None:
         self.spec = spec
@@ -135,31 +136,31 @@ class Algorithm(ABC):
     @property
     @abstractmethod
     def updates_per_transition(self) -> int:
-        """Updates that one transition to learn from allows."""
+        """Number of updates that each transition allows."""
 
     @abstractmethod
     def observe(self, transition: Transition, *, learn: bool = True) -> None:
-        """Take a transition into the memory.
+        """Add a transition to the memory.
 
         Args:
             transition: What happened.
             learn: Whether the policy explored. False for base rollouts and demonstrations: an off-policy algorithm
-                stores them alike, an on-policy one may use them in `prepare` only.
+                stores them all the same, an on-policy one may use them in `prepare` only.
 
         Raises:
             UserError: The transition does not fit the observation or the action.
         """
 
     def prepare(self) -> None:  # noqa: B027 - most algorithms have nothing to prepare
-        """Learn what has to be learned from the stored data before training begins, such as an image encoder."""
+        """Learn what must be learned from stored data before training begins, such as an image encoder."""
 
     @abstractmethod
     def update(self, n: int) -> dict[str, float]:
-        """Make up to n updates of what is learned; return the metrics."""
+        """Make up to n updates; return the metrics."""
 
     @abstractmethod
     def metrics(self) -> dict[str, float]:
-        """Return `COUNTERS` and, once they are known, the numbers named by `metric_names`."""
+        """Return `COUNTERS` and, once known, the numbers named in `metric_names`."""
 
     @abstractmethod
     def state_dict(self) -> AlgorithmState:
@@ -180,13 +181,13 @@ class Algorithm(ABC):
 
 @dataclass(frozen=True)
 class AlgorithmSpec:
-    """Which algorithm learns what: a value that can be compared, stored and sent to another process."""
+    """What to learn with which algorithm; can be compared, stored and sent to another process."""
 
     algorithm: type[Algorithm]
     observation: ObservationSpec
     action_dim: int
-    config: Any  # of the algorithm's `config_class`
-    seed: int = 0  # of weights, updates and exploration
+    config: Any  # an instance of the algorithm's `config_class`
+    seed: int = 0  # seed of weights, updates and exploration
 
     def build(self) -> Algorithm:
         """Return the algorithm, untrained."""
@@ -197,7 +198,7 @@ class AlgorithmSpec:
         return self.algorithm.make_policy(self)
 
     def same_but_for_the_seed(self, other: AlgorithmSpec) -> bool:
-        """Whether a run of one can go on as a run of the other."""
+        """Whether a run of one can continue as a run of the other."""
         return dataclasses.replace(self, seed=other.seed) == other
 
     def to_json(self) -> dict[str, Any]:
@@ -212,10 +213,10 @@ class AlgorithmSpec:
 
     @classmethod
     def from_json(cls, value: dict[str, Any], algorithm: type[Algorithm] | None = None) -> AlgorithmSpec:
-        """Rebuild from `to_json`; what else is in `value` is left alone.
+        """Rebuild from `to_json`; other entries of `value` are ignored.
 
         Args:
-            value: Such as the header of a checkpoint or a policy file.
+            value: For example, the header of a checkpoint or a policy file.
             algorithm: The class, if it is known already and has the name in `value`.
 
         Raises:
@@ -234,14 +235,14 @@ class AlgorithmSpec:
 
 
 def register_algorithm(name: str, place: str) -> None:
-    """Make an algorithm of another package known.
+    """Register an algorithm from another package.
 
     Args:
-        name: As files store it; the class has it as its `name`.
+        name: Name stored in files; must equal the class's `name`.
         place: "module:Class", imported when it is first needed.
 
     Raises:
-        UserError: The name stands for another class already.
+        UserError: The name is already taken by another class.
     """
     if ALGORITHMS.setdefault(name, place) != place:
         raise UserError(f"algorithm '{name}' is {ALGORITHMS[name]} already: give {place} another name")

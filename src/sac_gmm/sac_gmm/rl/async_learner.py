@@ -1,4 +1,4 @@
-"""Learning in a process beside the actor's, which never waits for it."""
+"""Learning in a separate process, for which the actor never waits."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ from sac_gmm.rl.transition import Transition
 
 log = logging.getLogger(__name__)
 
-# Updates between two looks at the queue: a few milliseconds, so that new transitions count soon.
+# Updates between two checks of the queue: a few milliseconds, so that new transitions are used soon.
 CHUNK = 4
-# How often an idle learner checks that its parent still lives.
+# How often an idle learner checks that its parent is alive.
 IDLE_S = 0.2
 
 
 @dataclass(frozen=True)
 class _Orders:
-    """What the learner's process is started with."""
+    """Arguments of the learner process."""
 
     spec: AlgorithmSpec
     resume_from: str | None
@@ -44,7 +44,7 @@ class _Orders:
 class _Board:
     """Shared memory on which the learner publishes its newest policy and metrics.
 
-    Reader and writer share a lock; the reader only tries it, so it never waits for the writer.
+    Reader and writer share a lock. The reader only tries to take it, so it never waits for the writer.
     """
 
     def __init__(self, context: Any, n_values: int, metric_names: tuple[str, ...]) -> None:
@@ -65,7 +65,7 @@ class _Board:
                 self.lock.release()
 
     def read(self, known_version: int) -> PolicySnapshot | None:
-        """Return a snapshot other than the known one; None if there is none or it is just being written."""
+        """Return a snapshot newer than the known one; None if there is none or one is being written."""
         if self.version.value in (known_version, -1) or not self.lock.acquire(block=False):
             return None
         try:
@@ -80,21 +80,21 @@ class _Board:
 
 
 class AsyncLearner:
-    """Learn in a process beside the actor's; the actor pushes transitions and pulls policies and never waits.
+    """Learn in a separate process; the actor pushes transitions, pulls policies and never waits.
 
-    The learner makes at most `updates_per_transition` updates for every transition it was given, then rests. Updates
-    that it is more than `max_backlog` transitions behind with are dropped, also after a resume, so there is no burst.
-    It ends by itself when the actor's process dies.
+    The learner makes at most `updates_per_transition` updates per transition, then idles. If it falls more than
+    `max_backlog` transitions behind, it drops the excess updates, also after a resume, so there is no burst. It exits
+    by itself when the actor's process dies.
 
-    The process is spawned: a script that makes one needs the usual `if __name__ == "__main__":` guard.
+    The process is spawned: a script that creates a learner needs the usual `if __name__ == "__main__":` guard.
 
     Args:
-        spec: What learns.
-        resume_from: Checkpoint to go on from; it must have been made for `spec`, apart from the seed.
-        checkpoint_path: Where the learner saves itself, at intervals and when it is closed; None: only on request.
-        checkpoint_interval_s: Time between two of those.
-        max_backlog: Transitions for which updates may be outstanding.
-        niceness: Added to the learner's niceness, so that control gets the processor first.
+        spec: What to learn.
+        resume_from: Checkpoint to resume; it must have been made for `spec`, apart from the seed.
+        checkpoint_path: Where the learner saves itself, periodically and on close; None: only on request.
+        checkpoint_interval_s: Time between periodic saves.
+        max_backlog: Largest number of transitions with outstanding updates.
+        niceness: Added to the learner's niceness, so that control gets the CPU first.
     """
 
     def __init__(
@@ -121,7 +121,7 @@ class AsyncLearner:
         names = (*COUNTERS, *spec.algorithm.metric_names)
         self._board = _Board(context, self._policy.snapshot().values.size, names)
         self._inbox = context.Queue()
-        self._inbox.cancel_join_thread()  # an actor that exits does not wait for a learner that no longer reads
+        self._inbox.cancel_join_thread()  # an exiting actor must not wait for a learner that no longer reads
         self._answers = context.Queue()
         self._process = context.Process(
             target=_run, args=(orders, self._board, self._inbox, self._answers), name="learner", daemon=True
@@ -130,11 +130,11 @@ class AsyncLearner:
 
     @property
     def alive(self) -> bool:
-        """Whether the learner's process runs. If it died, the actor keeps its last policy."""
+        """Whether the learner process is running. If it died, the actor keeps its last policy."""
         return self._process.is_alive()
 
     def wait_until_ready(self, timeout_s: float = 60.0) -> None:
-        """Wait for the first policy, which takes as long as Python and torch need to start: seconds.
+        """Wait for the first policy. Python and torch take seconds to start.
 
         Raises:
             UserError: The learner did not start; the message says why.
@@ -142,30 +142,30 @@ class AsyncLearner:
         self._wait("ready", timeout_s)
 
     def observe(self, transition: Transition, *, learn: bool = True) -> None:
-        """Hand over a transition; returns at once. See `SyncLearner.observe`."""
+        """Send a transition; returns immediately. See `SyncLearner.observe`."""
         self._hand_over("observe", transition, learn)
 
     def prepare(self) -> None:
-        """Have the algorithm prepared on what was handed over so far; returns at once. See `Algorithm.prepare`."""
+        """Prepare the algorithm on the transitions sent so far; returns immediately. See `Algorithm.prepare`."""
         self._hand_over("prepare")
 
     def remember(self, extra: dict[str, Any]) -> None:
-        """Store these JSON values, such as the episode counter, with every later checkpoint; returns at once."""
+        """Store these JSON values, such as the episode counter, in every later checkpoint; returns immediately."""
         self._hand_over("remember", extra)
 
     def policy(self) -> Policy:
-        """Return the policy, updated to the newest version that can be read without waiting."""
+        """Return the policy, updated to the newest version available without waiting."""
         snapshot = self._board.read(self._policy.version)
         if snapshot is not None:
             self._policy.load_snapshot(snapshot)
         return self._policy
 
     def metrics(self) -> dict[str, float]:
-        """Return counters and losses as last published, and "alive" (0 or 1)."""
+        """Return the last published counters and losses, and "alive" (0 or 1)."""
         return {**self._board.read_metrics(), "alive": float(self.alive)}
 
     def checkpoint(self, path: Path | str, extra: dict[str, Any] | None = None, timeout_s: float = 60.0) -> None:
-        """Have the learner write everything to a file, and wait until it is there.
+        """Have the learner save everything to a file, and wait until it has.
 
         Raises:
             UserError: It could not be written, or the learner is gone.
@@ -174,7 +174,7 @@ class AsyncLearner:
         self._wait("saved", timeout_s)
 
     def close(self, timeout_s: float = 30.0) -> None:
-        """Stop the learner: it finishes its update, saves itself if so configured, and ends."""
+        """Stop the learner: it finishes its update, saves itself if configured to, and exits."""
         if self._process.is_alive():
             self._inbox.put(("stop",))
         if not stop_worker(self._process, timeout_s):
@@ -183,7 +183,7 @@ class AsyncLearner:
         self._answers.close()
 
     def why_ended(self) -> str:
-        """Why the learner's process ended, as far as it could say."""
+        """Why the learner process ended, if it could report a reason."""
         reason = "it was killed, often for lack of memory"
         with contextlib.suppress(queue.Empty):
             while True:
@@ -192,7 +192,7 @@ class AsyncLearner:
         return reason
 
     def _hand_over(self, *order: Any) -> None:
-        """Queue an order, unless nobody is left to read it: the queue would grow with every picture."""
+        """Queue an order, unless no process is left to read it: the queue would grow with every picture."""
         if self.alive:
             self._inbox.put(order)
 
@@ -213,8 +213,8 @@ class AsyncLearner:
 
 
 def _run(orders: _Orders, board: _Board, inbox: Any, answers: Any) -> None:
-    """The learner's process: errors are sent to the actor, and logged with their traceback."""
-    begin_worker(ends_with_parent=False, niceness=orders.niceness)  # it saves itself when the actor is gone
+    """Body of the learner process; sends errors to the actor and logs them with a traceback."""
+    begin_worker(ends_with_parent=False, niceness=orders.niceness)  # it saves itself when the actor ends
     torch.set_num_threads(1)
     try:
         _Worker(orders, board, inbox, answers).run()
@@ -226,7 +226,7 @@ def _run(orders: _Orders, board: _Board, inbox: Any, answers: Any) -> None:
 
 
 class _Worker:
-    """Takes in transitions, updates, publishes and saves until told to stop or left alone."""
+    """Receives transitions, updates, publishes and saves until told to stop or until the actor is gone."""
 
     def __init__(self, orders: _Orders, board: _Board, inbox: Any, answers: Any) -> None:
         self._orders, self._board, self._inbox, self._answers = orders, board, inbox, answers
@@ -236,7 +236,7 @@ class _Worker:
         else:
             self._learner, self._extra = SyncLearner.resume(orders.resume_from, orders.spec)
         self._algorithm = self._learner.algorithm
-        self._outstanding = 0  # updates that the transitions so far allow
+        self._outstanding = 0  # updates still allowed by the transitions so far
         self._saved_at_s = time.monotonic()
 
     def run(self) -> None:
@@ -249,7 +249,7 @@ class _Worker:
             if order[0] == "stop":
                 break
             self._obey(*order)
-            if order[0] != "observe":  # take in everything that has arrived before the next update
+            if order[0] != "observe":  # process everything that has arrived before the next update
                 self._update()
                 self._save_at_intervals()
         if self._orders.checkpoint_path:
@@ -298,10 +298,10 @@ class _Worker:
             self._saved_at_s = time.monotonic()
 
     def _save(self, path: str) -> str:
-        """Write a checkpoint; return what went wrong, because a full disk must not end the learning."""
+        """Write a checkpoint; return the error message instead of raising: a full disk must not stop learning."""
         try:
             self._learner.checkpoint(path, self._extra)
         except (OSError, UserError) as error:
-            log.error("not saved, learning goes on: %s", error)
+            log.error("checkpoint not saved, learning continues: %s", error)
             return str(error)
         return ""

@@ -4,7 +4,7 @@ A checkpoint is an uncompressed zip archive with `header.json` (format, version,
 counters, random states and the checksum of every other member), `tensors.safetensors` (networks, targets, optimisers,
 torch's random state) and a member for each group of arrays that the algorithm keeps, such as `replay.npz`. It is
 written beside its final place and renamed, so that a crash leaves the previous one.
-A policy file has the same format with the policy's tensors alone: small, and enough to act.
+A policy file has the same format but only the policy's tensors: small, and enough to act.
 """
 
 from __future__ import annotations
@@ -33,18 +33,18 @@ _Members = dict[str, bytes | dict[str, np.ndarray]]
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What `load_checkpoint` found."""
+    """Contents of a checkpoint."""
 
     algorithm: Algorithm
     extra: dict[str, Any] = field(default_factory=dict)  # the caller's JSON values: episode counters, noise state
 
 
 def save_checkpoint(path: Path | str, algorithm: Algorithm, extra: dict[str, Any] | None = None) -> None:
-    """Write an algorithm and the caller's own JSON values to one file, in one step.
+    """Write an algorithm and the caller's JSON values to one file, atomically.
 
     Args:
         path: The file; an older one is replaced.
-        algorithm: Saved whole, with its memory, so that learning goes on bit for bit.
+        algorithm: Saved completely, with its memory, so that learning resumes bit for bit.
         extra: JSON values, such as the episode counter or `Ar1Noise.state_dict()`.
     """
     state = algorithm.state_dict()
@@ -59,11 +59,11 @@ def load_checkpoint(path: Path | str, made_for: AlgorithmSpec | None = None) -> 
 
     Args:
         path: The file.
-        made_for: What it must have been made for, apart from the seed; anything if not given.
+        made_for: Spec it must have been made for, apart from the seed; None accepts any.
 
     Raises:
-        UserError: No such file, a cut or changed file, another kind or version, shapes that do not fit, or a file made
-            for something else.
+        UserError: The file is missing, truncated, altered, of another kind or version, has wrong shapes, or was made
+        for another spec.
     """
     header, members = _read(path, "agent")
     try:
@@ -83,17 +83,17 @@ def load_checkpoint(path: Path | str, made_for: AlgorithmSpec | None = None) -> 
 
 
 def save_policy(path: Path | str, policy: Policy, spec: AlgorithmSpec, extra: dict[str, Any] | None = None) -> None:
-    """Write a policy alone: enough to act, not to go on learning.
+    """Write only a policy: enough to act, not to continue learning.
 
     Args:
         path: The file; an older one is replaced.
         policy: Such as `algorithm.policy`.
-        spec: Of the algorithm that it belongs to.
+        spec: Spec of its algorithm.
         extra: JSON values, such as the task and its success rate.
     """
     tensors = {name: tensor.clone() for name, tensor in policy.state_dict().items()}
     header = {"kind": "policy", **spec.to_json(), "policy_version": policy.version, "extra": extra or {}}
-    del header["seed"]  # of the training; exploring with a loaded policy does not repeat it
+    del header["seed"]  # the training seed; exploration with a loaded policy must not repeat it
     _write(path, header, {_TENSORS: safetensors.torch.save(tensors)})
 
 
@@ -101,7 +101,7 @@ def load_policy(path: Path | str) -> tuple[Policy, dict[str, Any]]:
     """Read a policy file; return the policy and the caller's JSON values.
 
     Raises:
-        UserError: No such file, a cut or changed file, another kind or version, shapes that do not fit.
+        UserError: The file is missing, truncated, altered, of another kind or version, or has wrong shapes.
     """
     header, members = _read(path, "policy")
     try:
@@ -114,12 +114,12 @@ def load_policy(path: Path | str) -> tuple[Policy, dict[str, Any]]:
 
 
 def read_extra(path: Path | str) -> dict[str, Any]:
-    """Read only the caller's JSON values of a checkpoint, such as where to go on."""
+    """Read only the caller's JSON values of a checkpoint, such as where to resume."""
     return _read(path, "agent")[0]["extra"]
 
 
 def _state(header: dict[str, Any], members: dict[str, bytes]) -> AlgorithmState:
-    """What an algorithm goes on from, as `save_checkpoint` stored it."""
+    """Rebuild the algorithm's state from what `save_checkpoint` stored."""
     arrays = {}
     for name, content in members.items():
         if name.endswith(_ARRAYS):
@@ -154,7 +154,7 @@ def _save_arrays(file: io.RawIOBase, arrays: dict[str, np.ndarray]) -> None:
 
 
 class _Hashed(io.RawIOBase):
-    """A stream into a file that keeps the checksum of what was written."""
+    """A file stream that computes the checksum of what is written."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
@@ -169,7 +169,7 @@ class _Hashed(io.RawIOBase):
 
 
 def _read(path: Path | str, kind: str) -> tuple[dict[str, Any], dict[str, bytes]]:
-    """Return header and members, checked."""
+    """Return header and members, verified."""
     try:
         with Path(path).open("rb") as file:
             header, members = _parse(path, file)
@@ -185,7 +185,7 @@ def _read(path: Path | str, kind: str) -> tuple[dict[str, Any], dict[str, bytes]
             f"{VERSION}: use the program version that wrote it"
         )
     if header.get("kind") != kind:
-        raise UserError(f"{path} holds a {header.get('kind')}, expected a file with a {kind}")
+        raise UserError(f"{path} is a {header.get('kind')} file, expected a {kind} file")
     if not all(isinstance(header.get(name), dict) for name in ("sha256", "extra")):
         raise UserError(f"{path}: its header lacks the checksums or the run's own values: use an older copy")
     for name, checksum in header["sha256"].items():
@@ -195,7 +195,7 @@ def _read(path: Path | str, kind: str) -> tuple[dict[str, Any], dict[str, bytes]
 
 
 def _parse(path: Path | str, file: IO[bytes]) -> tuple[Any, dict[str, bytes]]:
-    """Return header and members of an archive, unchecked."""
+    """Return header and members of an archive, unverified."""
     try:
         with zipfile.ZipFile(file) as archive:
             members = {name: archive.read(name) for name in archive.namelist()}

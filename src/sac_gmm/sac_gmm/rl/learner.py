@@ -1,4 +1,4 @@
-"""Learning in the actor's own process, repeatable; `async_learner` has the one that runs in a process beside it."""
+"""Reproducible learning in the actor's own process; `async_learner` learns in a separate process."""
 
 from __future__ import annotations
 
@@ -11,29 +11,29 @@ from sac_gmm.rl.transition import Transition
 
 
 class Learner(Protocol):
-    """What an agent needs of `SyncLearner`, `AsyncLearner` or `FixedPolicy`."""
+    """Common interface of `SyncLearner`, `AsyncLearner` and `FixedPolicy`."""
 
     def observe(self, transition: Transition, *, learn: bool = True) -> None:
-        """Take a transition; without `learn` it is only remembered."""
+        """Add a transition; if `learn` is False, only store it."""
 
     def prepare(self) -> None:
-        """Learn what has to be learned from the stored data before training begins."""
+        """Learn what must be learned from stored data before training begins."""
 
     def metrics(self) -> dict[str, float]:
-        """Return counters, `transitions` and `updates` among them, and losses."""
+        """Return losses and counters, including `transitions` and `updates`."""
 
     def policy(self) -> Policy:
         """Return the newest policy."""
 
     def close(self) -> None:
-        """Give back what is held."""
+        """Release resources."""
 
 
 class SyncLearner:
     """Learn between decisions, in the caller's process: the same seed gives the same run, bit for bit.
 
     Args:
-        algorithm: Learns.
+        algorithm: The algorithm that learns.
     """
 
     def __init__(self, algorithm: Algorithm) -> None:
@@ -41,14 +41,14 @@ class SyncLearner:
 
     @classmethod
     def resume(cls, path: Path | str, made_for: AlgorithmSpec | None = None) -> tuple[SyncLearner, dict[str, Any]]:
-        """Go on from a checkpoint; return the learner and the JSON values stored beside it.
+        """Resume from a checkpoint; return the learner and the JSON values stored with it.
 
         Args:
             path: The checkpoint.
-            made_for: What it must have been made for, apart from the seed; anything if not given.
+            made_for: Spec it must have been made for, apart from the seed; None accepts any.
 
         Raises:
-            UserError: The file cannot be used, or was made for something else.
+            UserError: The file cannot be used, or was made for another spec.
         """
         checkpoint = load_checkpoint(path, made_for)
         return cls(checkpoint.algorithm), checkpoint.extra
@@ -65,7 +65,7 @@ class SyncLearner:
             self.algorithm.update(self.algorithm.updates_per_transition)
 
     def prepare(self) -> None:
-        """Learn what has to be learned from the stored data before training begins."""
+        """Learn what must be learned from stored data before training begins."""
         self.algorithm.prepare()
 
     def policy(self) -> Policy:
@@ -85,27 +85,27 @@ class SyncLearner:
 
 
 class FixedPolicy:
-    """Takes the place of a learner and learns nothing: a trained policy is used as it is.
+    """Stands in for a learner but learns nothing: uses a trained policy unchanged.
 
     Args:
-        policy: Such as `load_policy` returns.
+        policy: A policy, for example from `load_policy`.
     """
 
     def __init__(self, policy: Policy) -> None:
         self._policy = policy
 
     def observe(self, transition: Transition, *, learn: bool = True) -> None:
-        """Ignore it."""
+        """Ignore the transition."""
 
     def prepare(self) -> None:
-        """Nothing is learned."""
+        """Do nothing."""
 
     def policy(self) -> Policy:
         """Return the policy."""
         return self._policy
 
     def metrics(self) -> dict[str, float]:
-        """Return counters of a learner that learns nothing."""
+        """Return the counters, which stay at zero."""
         return {"transitions": 0.0, "updates": 0.0, "version": float(self._policy.version)}
 
     def close(self) -> None:

@@ -9,7 +9,7 @@ class Ar1Noise:
     """First-order autoregressive Gaussian noise of unit variance at every step.
 
     u_0 ~ N(0, 1) and u_t = a u_{t-1} + sqrt(1 - a²) eps_t, so that the noise is stationary from its first sample and
-    its lag-1 correlation is a. It takes the place of the standard normal sample inside the squashed Gaussian policy:
+    its lag-1 correlation is a. It replaces the standard normal sample inside the squashed Gaussian policy:
     the noise is smoothed, not the action, so nothing lags behind the observation.
     a = 0 is white noise; a = 1 holds one exploratory offset for the whole episode.
 
@@ -21,7 +21,7 @@ class Ar1Noise:
 
     def __init__(self, size: int, correlation: float, rng: np.random.Generator) -> None:
         if not 0.0 <= correlation <= 1.0:
-            raise ValueError(f"correlation is {correlation}, it must lie in [0, 1]")
+            raise ValueError(f"correlation is {correlation}; it must be in [0, 1]")
         self.size = size
         self.correlation = correlation
         self._rng = rng

@@ -8,7 +8,7 @@ from sac_gmm.core.errors import UserError
 from sac_gmm.rl.spaces import ObservationSpec
 from sac_gmm.rl.transition import Transition
 
-# Stored by row, as `_<field>` here and as `<field>` in files.
+# Stored per row, as `_<field>` here and as `<field>` in files.
 _FIELDS = ("vector", "next_vector", "action", "reward", "steps", "terminated", "last", "succeeded", "image")
 
 
@@ -16,7 +16,7 @@ class Replay:
     """Ring buffer of transitions, kept in the order in which they happened.
 
     An image that is the next observation of one transition and the observation of the following one is stored once.
-    Base rollouts and demonstrations are added like everything else.
+    Base rollouts and demonstrations are added like any other transition.
 
     Args:
         spec: Shapes of the observations.
@@ -38,8 +38,8 @@ class Replay:
         self._terminated = np.zeros(capacity, bool)
         self._last = np.zeros(capacity, bool)  # last transition of its episode
         self._succeeded = np.zeros(capacity, bool)  # belongs to an episode that succeeded
-        self._successes = np.zeros(0, np.int64)  # indices of those
-        # Written to at once: a run that does not fit into memory fails at its start rather than later.
+        self._successes = np.zeros(0, np.int64)  # their indices
+        # Fill the memory now: a run that does not fit into memory must fail at its start, not later.
         self._image = np.empty((capacity, *(spec.image_shape or (0,))), np.uint8)
         self._image.fill(0)
         # Next images that are not also the image of the following row, by row.
@@ -99,15 +99,15 @@ class Replay:
             rng: Source of the indices.
             gamma: Discount per control step.
             n_step: Transitions summed up to the episode's end before the bootstrap.
-            success_fraction: Part of the batch drawn from episodes that succeeded, where there are any.
-            images: Whether the images are wanted, which are most of the work.
+            success_fraction: Fraction of the batch drawn from successful episodes, if there are any.
+            images: Whether to return images, which are most of the work.
             n_batches: Batches drawn at once, one after the other along the first axis, which then is n_batches * B.
 
         Returns:
-            "row", "next_row" (B,): where observation and next observation are stored,
-            "vector", "next_vector" (B, n), "image", "next_image" uint8 (B, C, H, W) where specified, "action" (B, m),
-            "reward" (B,) discounted sum, "discount" (B,): gamma**steps, 0 where the episode terminated,
-            "succeeded" (B,): 1 where the episode succeeded, else 0.
+            "row", "next_row" (B,): rows of observation and next observation,
+            "vector", "next_vector" (B, n), "image", "next_image" uint8 (B, C, H, W) if the spec has images, "action"
+            (B, m), "reward" (B,) discounted sum, "discount" (B,): gamma**steps, 0 where the episode terminated,
+            "succeeded" (B,): 1 if the episode succeeded, else 0.
         """
         if self.size == 0:
             raise UserError("the replay buffer is empty: add transitions before sampling")
@@ -143,22 +143,22 @@ class Replay:
         return batch
 
     def images(self, rows: np.ndarray | None = None) -> np.ndarray:
-        """Return the images that were observed, uint8 (N, C, H, W), of the given rows or of all."""
+        """Return the observed images, uint8 (N, C, H, W), of the given rows or of all."""
         if self.spec.image_shape is None:
             raise UserError("the observations of this replay buffer have no image")
         return self._image[: self.size] if rows is None else self._image[rows]
 
     def episode_starts(self) -> np.ndarray:
-        """Return the rows (E,) of the first transitions of all episodes that are held from their start, in order."""
+        """Return the rows (E,) of the first transitions of all episodes whose start is still stored, in order."""
         newest_first = (self.n_added - 1 - np.arange(self.size)) % self.capacity
         rows = newest_first[::-1]
         begins = np.ones(self.size, bool)
         begins[1:] = self._last[rows[:-1]]
-        begins[0] = self.n_added == self.size  # what came before the oldest row is overwritten
+        begins[0] = self.n_added == self.size  # anything before the oldest row is overwritten
         return rows[begins]
 
     def vectors(self, rows: np.ndarray) -> np.ndarray:
-        """Return the vectors that were observed (N, n), of the given rows."""
+        """Return the observed vectors (N, n) of the given rows."""
         return self._vector[rows]
 
     def next_vectors(self, rows: np.ndarray) -> np.ndarray:
@@ -179,7 +179,7 @@ class Replay:
         return held.mean(axis=0), np.maximum(held.std(axis=0), 1e-3)
 
     def state_dict(self) -> dict[str, np.ndarray]:
-        """Return everything that is stored, as arrays."""
+        """Return all stored data as arrays."""
         held = slice(0, self.size)
         state = {name: getattr(self, f"_{name}")[held] for name in _FIELDS}
         rows = sorted(self._next_image)
@@ -209,7 +209,7 @@ class Replay:
         self._successes = np.flatnonzero(self._succeeded[:size])
 
     def _rows_of_episode(self, end: int) -> list[int]:
-        """Rows of the episode that ends at row `end`, as far as they are held, the last one first."""
+        """Rows of the episode that ends at row `end` that are still stored, last one first."""
         rows = [end]
         while len(rows) < self.size:
             before = (rows[-1] - 1) % self.capacity

@@ -1,4 +1,4 @@
-"""What an agent sees: observations, their shapes, and the camera that a picture comes from."""
+"""An agent's observations: their shapes, and the camera behind a picture."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ class Sight:
     """A calibrated camera whose picture shows where the target is.
 
     Attributes:
-        focal_px: Focal length; the optical axis goes through the middle of the picture.
-        rotation: (3, 3) from the base's axes to the camera's (x right, y down, z forwards).
-        first: First of the three entries of "vector" that hold the detected target in the camera's frame, in metres.
-        depth_range_m: Distances of the bytes 0 and 255 of a depth picture; None for other pictures.
+        focal_px: Focal length; the optical axis goes through the centre of the picture.
+        rotation: (3, 3) from base axes to camera axes (x right, y down, z forwards).
+        first: Index of the first of three entries of "vector" with the detected target in the camera's frame, metres.
+        depth_range_m: Distances that bytes 0 and 255 of a depth picture stand for; None for other pictures.
     """
 
     focal_px: float
@@ -43,25 +43,25 @@ class Sight:
 
 @dataclass(frozen=True)
 class ObservationSpec:
-    """Shapes of an observation dict: "vector" float32 (vector_size,) and, where there is one, "image" uint8 (C, H, W).
+    """Shapes of an observation dict: "vector" float32 (vector_size,) and, optionally, "image" uint8 (C, H, W).
 
     Several images (two tactile pads, a depth image) are stacked along the channels.
     """
 
-    # Number of entries of "vector"; 0 where the image is everything.
+    # Number of entries of "vector"; 0 if there is only an image.
     vector_size: int
-    # (C, H, W) of "image", None where there is none.
+    # (C, H, W) of "image"; None if there is none.
     image_shape: tuple[int, int, int] | None = None
-    # What is typical in each entry of "vector": the network sees (vector - vector_centre) / vector_scale.
+    # Typical values of each entry of "vector": the network sees (vector - vector_centre) / vector_scale.
     # Empty means centre 0 and scale 1.
     vector_centre: tuple[float, ...] = ()
     vector_scale: tuple[float, ...] = ()
-    # A symmetry of the problem: whatever d (k,) is, adding vector_shift @ d to "vector" and action_shift @ d to the
-    # action changes nothing about what happens. Shapes (vector_size, k) and (action entries, k); empty for none. In a
-    # skill that sees positions relative to a detected target, d is another error of that detection, in metres.
+    # A symmetry of the problem: for any d (k,), adding vector_shift @ d to "vector" and action_shift @ d to the action
+    # does not change what happens. Shapes (vector_size, k) and (action entries, k); empty for none. In a skill that
+    # sees positions relative to a detected target, d is an additional detection error, in metres.
     vector_shift: tuple[tuple[float, ...], ...] = ()
     action_shift: tuple[tuple[float, ...], ...] = ()
-    # The camera that "image" is from, where it is calibrated: the picture is then read for the error of the detection.
+    # The camera of "image", if calibrated: the detection error is then estimated from the picture.
     sight: Sight | None = None
 
     def __post_init__(self) -> None:

@@ -1,4 +1,4 @@
-"""One decision and its outcome: what every algorithm learns from."""
+"""A decision and its outcome, from which every algorithm learns."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ class Transition:
     action: np.ndarray  # (m,) in [-1, 1]
     reward: float  # sum over the control steps of the window
     next_obs: Observation
-    terminated: bool  # the task ended: nothing can follow, so nothing is bootstrapped
-    truncated: bool = False  # time-out or interruption: the episode's last transition, but it bootstraps
-    steps: int = 1  # control steps really taken
-    first: bool = False  # first of its episode; if the episode before never ended, it was cut off
-    success: bool = False  # last transition of an episode that succeeded, whatever its reward
+    terminated: bool  # the task ended: nothing can follow, so no bootstrap
+    truncated: bool = False  # time-out or interruption: last transition of the episode, with bootstrap
+    steps: int = 1  # control steps actually taken
+    first: bool = False  # first of its episode; if the previous episode never ended, it was cut off
+    success: bool = False  # last transition of a successful episode, whatever its reward
 
     def check(self, spec: ObservationSpec, action_dim: int) -> None:
-        """Check shapes and values before they reach a memory.
+        """Check shapes and values before they enter a memory.
 
         Args:
             spec: Shapes of the observations.
@@ -43,7 +43,7 @@ class Transition:
         if not np.isfinite(self.reward) or self.steps < 1:
             raise UserError(f"transition reward {self.reward} or steps {self.steps} is out of range")
         if self.success and not (self.terminated or self.truncated):
-            raise UserError("transition has success set, but its episode goes on: set it on the last transition only")
+            raise UserError("transition has success set, but its episode continues: set it on the last transition only")
 
 
 def _check_observation(which: str, obs: Observation, spec: ObservationSpec) -> None:

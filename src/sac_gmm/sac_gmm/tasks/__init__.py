@@ -11,7 +11,7 @@ from sac_gmm.tasks.sensing.sensors import IMAGE_GROUPS, PRIVILEGED, VECTOR_GROUP
 from sac_gmm.tasks.teleoperator import ScriptedTeleoperator
 from sac_gmm.tasks.twist_task import Task
 
-Camera = SceneCamera  # as the task files of users call it
+Camera = SceneCamera  # the name that users' task files import
 
 __all__ = [
     "IMAGE_GROUPS",
@@ -38,5 +38,5 @@ __all__ = [
     "task_class",
 ]
 
-# Last, because a task file of a user imports what stands above.
+# Must come last: users' task files import the names above.
 add_own_tasks()

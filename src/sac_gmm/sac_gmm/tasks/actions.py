@@ -1,6 +1,6 @@
-"""What one action of a scene is: its numbers with units and bounds, and the check of a command.
+"""The kinds of action a scene can take: units and bounds of the numbers, and validation of a command.
 
-A scene declares one of these values as `action`; `space` is then its Gymnasium action space.
+A scene sets one of these as `action`; its `space` is the Gymnasium action space.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ class ActionKind:
 
     @property
     def words(self) -> str:
-        """What an action is, as error messages say it."""
+        """Description of an action, for error messages."""
         raise NotImplementedError
 
     @property
     def units(self) -> tuple[str, ...]:
-        """Unit of each number; '1' where it has none."""
+        """Unit of each number; '1' if dimensionless."""
         raise NotImplementedError
 
     def bounds(self) -> tuple[ArrayLike, ArrayLike]:
@@ -47,10 +47,10 @@ class ActionKind:
         return np.ascontiguousarray(self.space.low, np.float64), np.ascontiguousarray(self.space.high, np.float64)
 
     def checked(self, action: Any) -> Array:
-        """A copy of a command, clipped to the bounds.
+        """Return a copy of a command, clipped to the bounds.
 
         Raises:
-            UserError: It does not have the right number of finite numbers.
+            UserError: The command has the wrong shape or a non-finite number.
         """
         low, high = self._limits
         try:
@@ -114,7 +114,7 @@ class JointVelocities(ActionKind):
 
     Attributes:
         n: Number of joints.
-        max_rad_s: Largest speed, of all joints or of each.
+        max_rad_s: Largest speed: one number for all joints, or one per joint.
     """
 
     n: int = 7
@@ -147,11 +147,11 @@ class Movement(ActionKind):
     """A whole movement as one action: its duration in s, then its waypoints one after the other.
 
     Attributes:
-        waypoints: How many there are, evenly spread over the duration.
-        low: Lower bound of each coordinate of a waypoint.
-        high: Upper bound of each.
-        unit: Of the coordinates, such as 'm' or 'rad'.
-        shortest_s: Least duration.
+        waypoints: Number of waypoints, evenly spread over the duration.
+        low: Lower bound of each waypoint coordinate.
+        high: Upper bound of each waypoint coordinate.
+        unit: Unit of the coordinates, such as 'm' or 'rad'.
+        shortest_s: Shortest duration.
         longest_s: Longest duration.
     """
 
@@ -189,7 +189,7 @@ class Movement(ActionKind):
         )
 
     def split(self, action: Array) -> tuple[float, Array]:
-        """Duration (s) and waypoints (waypoints, coordinates) of a checked action."""
+        """Split a checked action into duration (s) and waypoints, shape (waypoints, coordinates)."""
         return float(action[0]), action[1:].reshape(self.waypoints, len(self.low))
 
 

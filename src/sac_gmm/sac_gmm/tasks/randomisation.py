@@ -1,4 +1,4 @@
-"""Domain randomisation: what may differ from one episode to the next beyond a task's own variation."""
+"""Domain randomisation: changes from episode to episode beyond a task's own variation."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from numpy.typing import NDArray
 from sac_gmm.core.errors import UserError
 from sac_gmm.tasks.sensing.cameras import AMBIENT, LIGHT_DIRECTION, SceneCamera
 
-_N_ARM_LINKS = 7  # their mass is the arm's own; what the gripper carries may vary
+_N_ARM_LINKS = 7  # their masses stay fixed; only those beyond the flange vary
 
 
 @dataclass(frozen=True)
 class Randomisation:
-    """How much differs from episode to episode; nothing unless told so.
+    """How much varies from episode to episode; nothing by default.
 
-    The arm's controller and the skills are told nothing of it.
+    Neither the arm's controller nor the skills know about it.
 
     Attributes:
         position_m: The scene moves by up to this much along x and y.
-        yaw_rad: The scene turns about the target's vertical axis by up to this much to either side.
-        friction: Of each body, by a factor of up to 1 + this, or down to its inverse.
-        mass: Of each body of the scene and of what the gripper carries, likewise.
+        yaw_rad: The scene turns about the target's vertical axis by up to this much in either direction.
+        friction: Each body's friction is multiplied by up to 1 + this value, or down to its inverse.
+        mass: The same factor for the mass of each body in the scene and of everything the gripper carries.
         light: 0 to 1; the light's direction turns by about this many radians, its brightness varies by half of it.
-        camera_m: Each camera, but not that of films, stands and looks off by this standard deviation per axis.
+        camera_m: Position and aim of each camera, except the film camera, are off by this standard deviation per axis.
     """
 
     position_m: float = 0.0
@@ -48,13 +48,13 @@ class Randomisation:
 
 
 class Randomiser:
-    """Draws one episode's variation of a finished scene.
+    """Draws the variation of a finished scene for one episode.
 
     Args:
         client: Physics client.
         arm: Body of the arm.
-        cameras: By name.
-        how: How much.
+        cameras: Cameras by name.
+        how: How much varies.
     """
 
     def __init__(self, client: int, arm: int, cameras: dict[str, SceneCamera], how: Randomisation) -> None:
@@ -62,7 +62,7 @@ class Randomiser:
         self._cameras = [camera for name, camera in cameras.items() if name != "scene"]
         self._all_cameras = list(cameras.values())
         self._bodies = list(range(pb.getNumBodies(client)))
-        self._factors: list[list[float]] = []  # of friction and mass, by body; empty until they are drawn
+        self._factors: list[list[float]] = []  # friction and mass factors by body; empty until drawn
         self._nominal = {
             (body, link): pb.getDynamicsInfo(body, link, client)
             for body in self._bodies
@@ -70,7 +70,7 @@ class Randomiser:
         }
 
     def draw(self, rng: np.random.Generator, target_m: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Vary the scene as it has been placed; returns its true target afterwards, shape (3,)."""
+        """Vary the placed scene and return its true target afterwards, shape (3,)."""
         how = self._how
         if how.friction or how.mass:
             self._draw_dynamics(rng)
@@ -88,11 +88,11 @@ class Randomiser:
         return target_m
 
     def memory(self) -> list[list[float]]:
-        """The factors of the last draw by body, for `recall`; cameras and light remember their own."""
+        """The factors of the last draw by body, for `recall`; cameras and light keep their own state."""
         return self._factors
 
     def recall(self, factors: list[list[float]]) -> None:
-        """Give the bodies friction and mass as they were."""
+        """Restore friction and mass of the bodies."""
         self._factors = factors
         self._scale_dynamics()
 

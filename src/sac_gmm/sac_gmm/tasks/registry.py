@@ -1,4 +1,4 @@
-"""The tasks by their names: those of this package, and those in the files that SAC_GMM_TASKS names."""
+"""The tasks by name: those of this package, and those in the files listed in SAC_GMM_TASKS."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def task_class(name: str) -> type[Scene]:
 
 
 def make_scene(name: str, **options: Any) -> Scene:
-    """Build a task by name, whatever it is commanded by.
+    """Build a task by name, whatever kind of action it takes.
 
     Args:
         name: A key of `TASKS`.
@@ -47,14 +47,14 @@ def make_scene(name: str, **options: Any) -> Scene:
 
 
 def make_task(name: str, **options: Any) -> Task:
-    """Build a task that is commanded by a twist, by name.
+    """Build a task that takes a twist, by name.
 
     Args:
         name: A key of `TASKS`.
         options: Keyword arguments of the task, such as `target_noise_std_m` and `control_rate_hz`.
 
     Raises:
-        UserError: As `make_scene`, or the task takes other actions than a twist.
+        UserError: As for `make_scene`, or the task does not take a twist.
     """
     if not issubclass(task_class(name), Task):
         raise UserError(f"task '{name}' is not commanded by a twist: choose one that is, or build it with make_scene")
@@ -64,10 +64,10 @@ def make_task(name: str, **options: Any) -> Task:
 
 
 def add_own_tasks() -> None:
-    """Add the tasks in the files that the environment names; child processes inherit the variable.
+    """Add the tasks in the files listed in the environment variable, which child processes inherit.
 
     Raises:
-        UserError: A file is missing or fails, holds no task, or its task has the name of another.
+        UserError: A file is missing, fails to import or has no task, or the name of its task is taken.
     """
     for file in filter(None, os.environ.get(OWN_TASKS, "").split(os.pathsep)):
         for task in _tasks_in(Path(file)):

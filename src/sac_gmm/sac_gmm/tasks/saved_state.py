@@ -1,6 +1,6 @@
-"""The state of a scene as bytes: what the scene itself remembers as JSON, and what its physics engine wrote.
+"""The state of a scene as bytes: its own memory as JSON, followed by the state of its physics engine.
 
-JSON keeps every float64 to the last bit. A checksum stands before the content, so that a damaged state is refused.
+JSON keeps every float64 to the last bit. A checksum precedes the content, so a damaged state is rejected.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ _DIGEST, _LENGTH = hashlib.sha256().digest_size, 8
 
 
 def pack(memory: dict[str, Any], engine: bytes) -> bytes:
-    """One state.
+    """Pack a scene's memory and its engine's state into bytes.
 
     Args:
         memory: Numbers, texts, lists, dictionaries and arrays; arrays come back as lists.
-        engine: What the physics engine wrote; may be empty.
+        engine: State from the physics engine; may be empty.
     """
     text = json.dumps(memory, default=_plain).encode()
     body = len(text).to_bytes(_LENGTH, "little") + text + engine
@@ -30,10 +30,10 @@ def pack(memory: dict[str, Any], engine: bytes) -> bytes:
 
 
 def unpack(state: bytes) -> tuple[dict[str, Any], bytes]:
-    """Memory and engine of a state of `pack`.
+    """Return the memory and the engine state from bytes that `pack` made.
 
     Raises:
-        UserError: It is no such state, or it is damaged.
+        UserError: The bytes are not such a state, or are damaged.
     """
     digest, body = state[len(_MAGIC) :][:_DIGEST], state[len(_MAGIC) + _DIGEST :]
     if not state.startswith(_MAGIC):

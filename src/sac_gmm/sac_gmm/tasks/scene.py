@@ -1,4 +1,4 @@
-"""What every scene offers, whatever is commanded in it: episodes, seeds, clock, sensors, cameras, saved states."""
+"""The base of every scene, whatever its actions: episodes, seeds, clock, sensors, cameras, saved states."""
 
 from __future__ import annotations
 
@@ -26,33 +26,33 @@ NO_CLIENT = -1
 
 
 class Scene(gymnasium.Env):
-    """A scene with something to do in it, as a Gymnasium environment.
+    """A scene with a task in it, as a Gymnasium environment.
 
-    A PyBullet scene calls `connect` and has a `client`; a scene over another simulator has `NO_CLIENT` and overrides
-    `save_engine` and `restore_engine`. Every scene ends its constructor with `finish`.
+    A PyBullet scene calls `connect` and has a `client`; a scene in another simulator has `NO_CLIENT` and overrides
+    `save_engine` and `restore_engine`. Every scene calls `finish` at the end of its constructor.
 
-    Observations are a dict of arrays in SI units, in groups: those of `vector_groups`, `context` where the scene has a
-    `context_space`, and one group per sensor. The true state (`truth`) is for scoring and never part of one.
+    An observation is a dict of arrays in SI units, in groups: those of `vector_groups`, `context` if the scene has a
+    `context_space`, and one group per sensor. The true state (`truth`) is for scoring and never observed.
 
     Attributes:
-        name: How commands call the scene.
-        action: What one action is.
-        time_limit_s: After which an episode is truncated.
-        demonstrations: Folder of its demonstrations below that of all demonstrations; the scene's name if None.
-        components: Gaussians of its base skill; `auto` lets the fit choose.
-        variations: Other tasks on which its skills are tried too, by what differs.
-        vector_groups: Entries of the observation and their spaces, by group; cheap, so read with every step.
-        context_space: Of what differs from episode to episode and is told to the policy; None for a scene without.
-        context: This episode's, shape as `context_space`; empty for a scene without.
-        reset_options: What `reset` takes in `options`.
+        name: Name used in commands.
+        action: The kind of action it takes.
+        time_limit_s: Time after which an episode is truncated.
+        demonstrations: Its folder below the folder of all demonstrations; the scene's name if None.
+        components: Number of Gaussians in its base skill; `auto` lets the fit choose.
+        variations: Other tasks on which its skills are also evaluated, keyed by what differs.
+        vector_groups: Observation entries and their spaces, by group; cheap, so read at every step.
+        context_space: Space of the variation between episodes that the policy is told; None if there is none.
+        context: Context of this episode, shaped as `context_space`; empty if there is none.
+        reset_options: Names that `reset` accepts in `options`.
         control_dt_s: Duration of a step.
         elapsed_steps: Steps since the episode began.
         success: Whether the task was done after the last step.
-        meshes: What the scene's mesh files held, OBJ, by file name: the engine remembers no more than the path.
-        sensor_rng: Draws the noise of sensors; its own stream, so that reading a sensor changes nothing else.
+        meshes: Contents of the scene's mesh files, OBJ, by file name: the engine keeps only their paths.
+        sensor_rng: Source of sensor noise; a separate stream, so that reading a sensor affects nothing else.
     """
 
-    metadata = {"render_modes": ["rgb_array"], "render_fps": 30}  # noqa: RUF012 - the name and type Gymnasium asks for
+    metadata = {"render_modes": ["rgb_array"], "render_fps": 30}  # noqa: RUF012 - the name and type that Gymnasium requires
 
     name: str
     action: ActionKind
@@ -82,17 +82,17 @@ class Scene(gymnasium.Env):
 
     @classmethod
     def demonstrations_folder(cls) -> str:
-        """Name of the folder with the scene's demonstrations, below the folder of all demonstrations."""
+        """Name of the scene's folder below the folder of all demonstrations."""
         return cls.demonstrations or cls.name
 
     # Called by the constructor of a scene -------------------------------------------------------------------------
 
     def connect(self, step_s: float, substeps: int = 1) -> None:
-        """Start a PyBullet engine of the scene's own as `client`.
+        """Start the scene's own PyBullet engine as `client`.
 
         Args:
-            step_s: What one call of `pb.stepSimulation` simulates.
-            substeps: Of the engine within it.
+            step_s: Time simulated by one call of `pb.stepSimulation`.
+            substeps: Engine substeps within it.
         """
         self.client = pb.connect(pb.DIRECT)
         pb.setPhysicsEngineParameter(
@@ -104,10 +104,10 @@ class Scene(gymnasium.Env):
         )
 
     def finish(self, groups: Sequence[str] | None) -> None:
-        """End the construction: bodies and sensors are there, and the engine is in the state to begin from.
+        """Complete the construction: bodies and sensors exist, and the engine is in its start state.
 
         Args:
-            groups: What observations hold; None stands for all vector groups, and the context.
+            groups: Groups in an observation; None means all vector groups and the context.
 
         Raises:
             UserError: The scene has no such group.
@@ -122,33 +122,33 @@ class Scene(gymnasium.Env):
             self._start = pb.saveState(self.client)
 
     def restore_start(self) -> None:
-        """Put a PyBullet engine into the state of `finish`, with no trace of what came in between."""
+        """Return a PyBullet engine to its state at `finish`, with no trace of later episodes."""
         pb.restoreState(self._start, physicsClientId=self.client)
-        # Contacts of before are still listed. The order of that list shows in the last bits of all that follows, so it
+        # Old contacts are still listed, and their order affects the last bits of everything that follows. So the list
         # is emptied while nothing touches.
         pb.performCollisionDetection(self.client)
 
     # What a scene says about itself -------------------------------------------------------------------------------
 
     def begin(self, rng: np.random.Generator, options: dict[str, Any]) -> None:
-        """Put the scene at the start of an episode; everything random is drawn from `rng`.
+        """Set the scene up for an episode; draw everything random from `rng`.
 
         Args:
-            rng: Of the episode.
-            options: Those of `reset_options` that `reset` was given; `context` is set already.
+            rng: The episode's generator.
+            options: Those of `reset_options` that were passed to `reset`; `context` is already set.
         """
         raise NotImplementedError
 
     def advance(self, action: NDArray[np.float64]) -> None:
-        """Simulate one step under a checked action and count it in `elapsed_steps`, without judging the outcome."""
+        """Simulate one step under a checked action and count it in `elapsed_steps`; do not judge the outcome."""
         raise NotImplementedError
 
     def measure(self) -> Readings:
-        """The entries of the vector groups among `groups`; may draw noise."""
+        """Entries of those vector groups that are in `groups`; may draw noise."""
         raise NotImplementedError
 
     def truth(self) -> dict[str, float]:
-        """The true state of the scene, for scoring only; `success` is 1.0 when the task is done."""
+        """True state of the scene, for scoring only; `success` is 1.0 when the task is done."""
         raise NotImplementedError
 
     def succeeded(self) -> bool:
@@ -156,30 +156,30 @@ class Scene(gymnasium.Env):
         return self.truth()["success"] > 0.5
 
     def stage(self) -> int:
-        """How many stages of the task are reached; 0 for a task without stages."""
+        """Number of stages reached; 0 for a task without stages."""
         return 0
 
     def reward(self) -> float:
-        """What the last step pays: 1.0 for success, unless a scene pays otherwise. It changes nothing else."""
+        """Reward of the last step: 1.0 for success unless a scene overrides it. It has no side effects."""
         return float(self.success)
 
     def draw_context(self, rng: np.random.Generator) -> NDArray[np.float64]:
-        """The context of a new episode; drawn before everything else, and also where `reset` is given one."""
+        """Draw the context of a new episode: before everything else, and even if `reset` is given one."""
         return np.zeros(0)
 
     def point_cameras(self) -> None:
-        """Move the cameras that ride on something that moves; called before a picture is taken."""
+        """Move the cameras that are mounted on moving bodies; called before each picture."""
 
     def memory(self) -> dict[str, Any]:
-        """What the scene knows of its state beside the engine: numbers, texts, arrays; for `save_state`.
+        """The scene's state outside the engine, as numbers, texts and arrays; for `save_state`.
 
-        With PyBullet the engine keeps poses, velocities and contacts; targets of joint motors, and all that a scene
-        changed after its construction (masses, colours), belong in here.
+        PyBullet itself saves poses, velocities and contacts. Joint motor targets, and everything that a scene changed
+        after its construction (masses, colours), belong here.
         """
         return {}
 
     def recall(self, memory: dict[str, Any]) -> None:
-        """Take up what `memory` gave, arrays as lists; the engine is in its state already."""
+        """Restore what `memory` returned, arrays as lists; the engine's state is already restored."""
 
     # Gymnasium ----------------------------------------------------------------------------------------------------
 
@@ -189,8 +189,8 @@ class Scene(gymnasium.Env):
         """Start an episode; the same seed gives the same episode.
 
         Args:
-            seed: Of everything random in this and the following episodes.
-            options: `context` sets that of this episode, in a scene that has one; the others are the scene's.
+            seed: Seed of everything random in this and the following episodes.
+            options: `context` sets this episode's context, if the scene has one; the scene defines the others.
 
         Raises:
             UserError: The seed is negative, or an option is unknown or out of range.
@@ -217,7 +217,7 @@ class Scene(gymnasium.Env):
         return self.observe(), {}
 
     def step(self, action: NDArray[np.float64]) -> tuple[Readings, float, bool, bool, dict[str, Any]]:
-        """Take one action. The info's `success` says whether the task is done, whatever the reward is.
+        """Take one action. `success` in the info says whether the task is done, whatever the reward.
 
         Raises:
             UserError: The episode has ended, or the action is not of the scene's kind.
@@ -235,7 +235,7 @@ class Scene(gymnasium.Env):
         return self.camera("scene")
 
     def close(self) -> None:
-        """Leave the physics engine."""
+        """Disconnect from the physics engine."""
         if self.client != NO_CLIENT:
             pb.disconnect(self.client)
             self.client = NO_CLIENT
@@ -255,11 +255,11 @@ class Scene(gymnasium.Env):
         """Read the sensor of a group (`tactile`, `depth`, `rgb`): shape and type as `sensors[group].space` says.
 
         Raises:
-            UserError: The scene has no such sensor, or the group is `privileged`, which nothing reads.
+            UserError: The scene has no such sensor, or the group is `privileged`, which cannot be read.
         """
         if group not in self.sensors:
             check_groups(self.name, (group,), self.sensors, self.vector_groups)
-            raise UserError(f"'{group}' is part of every observation; what is read are sensors: {list(self.sensors)}")
+            raise UserError(f"'{group}' is part of every observation; only sensors can be read: {list(self.sensors)}")
         self.point_cameras()
         return self.sensors[group].read()
 
@@ -284,11 +284,11 @@ class Scene(gymnasium.Env):
     # Saved states -------------------------------------------------------------------------------------------------
 
     def save_state(self) -> bytes:
-        """The whole state, for `restore_state`; saving changes nothing.
+        """Return the whole state, for `restore_state`; saving changes nothing.
 
-        All copies that are restored from one state go on alike to the last bit, here and in other processes. So does
-        the episode that it was saved in, with one exception: where bodies touch in several places at once, the engine
-        works on the contacts in the order in which they arose. It does not keep that order, and last bits may differ.
+        All copies restored from one state continue identically to the last bit, in any process. So does the episode in
+        which it was saved, with one exception: when bodies touch in several places at once, the engine processes the
+        contacts in the order in which they arose. It does not save that order, so the last bits may differ.
         """
         memory = {
             "scene": self.name,
@@ -304,7 +304,7 @@ class Scene(gymnasium.Env):
         return pack(memory, self.save_engine())
 
     def restore_state(self, state: bytes) -> None:
-        """Go back to a state of `save_state`, of this scene or of another with the same name and options.
+        """Restore a state from `save_state`, taken in this scene or in another with the same name and options.
 
         Raises:
             UserError: The bytes are no state, are damaged, or belong to another scene.
@@ -324,7 +324,7 @@ class Scene(gymnasium.Env):
         self.recall(memory["own"])
 
     def save_engine(self) -> bytes:
-        """The state of the physics engine."""
+        """Return the state of the physics engine."""
         if self.client == NO_CLIENT:
             raise NotImplementedError
         with tempfile.TemporaryDirectory() as folder:
@@ -333,7 +333,7 @@ class Scene(gymnasium.Env):
             return file.read_bytes()
 
     def restore_engine(self, engine: bytes) -> None:
-        """Put the physics engine into a state of `save_engine`."""
+        """Restore a state from `save_engine`."""
         if self.client == NO_CLIENT:
             raise NotImplementedError
         self.restore_start()

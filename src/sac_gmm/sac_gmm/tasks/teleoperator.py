@@ -1,4 +1,4 @@
-"""A scripted teleoperator: follows a path through the twist interface the way a person does, never twice the same."""
+"""A scripted teleoperator that follows a path by twists as a person would, a little differently each time."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from sac_gmm.tasks.twist_task import Task
 
 
 class ScriptedTeleoperator:
-    """Gives the twist of one demonstration.
+    """Generates the twists of one demonstration.
 
-    It chases a point that moves along the path with a bell-shaped speed (people start and end gently), with a pace,
-    a detour on the way in and a tremor of the hand drawn from the seed.
+    It chases a point that moves along the path with a bell-shaped speed profile (people start and stop gently). The
+    seed determines the pace, a detour on the way in and the tremor of the hand.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class ScriptedTeleoperator:
             Twist, shape (6,): linear m/s, angular rad/s (zero), base axes.
         """
         if self._start is None:
-            # Begin where the hand is, and join the path within its first stretch.
+            # Start from the hand's position and join the path along its first stretch.
             self._start = np.array(relative_m)
             self._lead_in = self._start - self._path[0]
         progress = self._travelled_m / self._arc_m[-1]

@@ -1,4 +1,4 @@
-"""Tasks of the simulated iiwa that are commanded by a twist: the arm, the noise on the detected target, the physics."""
+"""Base of the tasks in which a twist drives the simulated iiwa: arm, noise on the detected target, physics."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from sac_gmm.tasks.randomisation import Randomisation, Randomiser
 from sac_gmm.tasks.scene import Readings, Scene
 from sac_gmm.tasks.sensing.sensors import VECTOR_GROUPS
 
-TOOL_DOWN_XYZW = np.array([0.0, 1.0, 0.0, 0.0])  # the natural way for the iiwa: its last joint stays near zero
+TOOL_DOWN_XYZW = np.array([0.0, 1.0, 0.0, 0.0])  # natural for the iiwa: its last joint stays near zero
 
 
 class Task(Scene):
@@ -27,23 +27,22 @@ class Task(Scene):
     Observations are a dict of arrays in the base frame, SI units:
 
     * group `proprio`: `ee_position_m` (3,), `ee_velocity_m_s` (3,) of the fingertip, `joint_position_rad` (7,);
-    * group `target`: `target_m` (3,), the target as detected, with one draw of noise per episode;
-    * group `wrench`: `wrench` (6,), N and Nm at the wrist, as felt by the gripper, with sensor noise;
-    * groups `tactile`, `depth`, `rgb`, where the task has such a sensor: one entry of that name.
+    * group `target`: `target_m` (3,), the detected target, with one noise draw per episode;
+    * group `wrench`: `wrench` (6,), N and Nm on the gripper, measured at the wrist, with sensor noise;
+    * groups `tactile`, `depth`, `rgb`, if the task has the sensor: one entry of that name.
 
-    Pictures cost time: they are in the observation only where `groups` names them, and can be read at any time (`read`,
-    `camera`). The true state of the scene (`truth`, `true_target_m`) is for scoring and for people to look at, and
-    never part of an observation. The arm starts relative to the *detected* target, so that its pose does not give the
-    true one away.
+    Pictures are slow: an observation has them only if `groups` names them, but they can be read at any time (`read`,
+    `camera`). The true state of the scene (`truth`, `true_target_m`) is for scoring and for display, never part of an
+    observation. The arm starts relative to the *detected* target, so its pose does not reveal the true one.
 
     Args:
-        target_noise_std_m: Standard deviation of the error of the detected target, per axis, drawn once per episode;
-            `reset` takes another as an option.
-        control_rate_hz: Of steps; it divides `physics_rate_hz`.
-        gains: Of the arm's impedance.
-        groups: What observations hold; None stands for all but the sensors.
-        randomisation: What else differs from episode to episode; nothing by default.
-        mesh_visuals: Show the arm by meshes, for films; pictures then take ten times as long.
+        target_noise_std_m: Standard deviation of the detected target's error, per axis, drawn once per episode; an
+            option of `reset` overrides it.
+        control_rate_hz: Rate of steps; must divide `physics_rate_hz`.
+        gains: Gains of the arm's impedance.
+        groups: Groups in an observation; None means all but the sensors.
+        randomisation: What else varies from episode to episode; nothing by default.
+        mesh_visuals: Draw the arm with meshes, for films; pictures then take ten times as long.
         render_mode: `rgb_array` or None.
 
     Raises:
@@ -54,11 +53,11 @@ class Task(Scene):
     vector_groups = VECTOR_GROUPS
     reset_options = ("target_noise_std_m",)
     physics_rate_hz = 240
-    torque_rate_hz = 60  # of the arm's impedance, at least; in between, torques hold
-    # The wrist camera sits on the robot's side of the gripper and looks at the fingertip; in the gripper's axes.
+    torque_rate_hz = 60  # minimum update rate of the arm's impedance; torques are held in between
+    # The wrist camera sits on the robot's side of the gripper and looks at the fingertip; gripper axes.
     wrist_seat_m = (0.07, 0.0, 0.0)
     wrist_sight_m = (-0.005, 0.0, 0.20)
-    # Where a demonstrating person takes care: within so many metres of the target, at this share of the speed.
+    # A demonstrator is careful near the target: within this many metres, at this share of the speed.
     care: tuple[float, float] | None = None
     wrench_noise = np.array([0.1, 0.1, 0.1, 0.005, 0.005, 0.005])  # N, Nm
 
@@ -80,7 +79,7 @@ class Task(Scene):
             )
         super().__init__(control_dt_s=1.0 / control_rate_hz, render_mode=render_mode)
         self.target_noise_std_m = _checked_noise(target_noise_std_m)
-        # Torques change less often than physics runs: they hold over the engine's own substeps.
+        # Torques are updated less often than the physics: they hold over the engine's substeps.
         n_physics, most = round(substeps), max(1, self.physics_rate_hz // self.torque_rate_hz)
         together = max(n for n in range(1, most + 1) if n_physics % n == 0)
         self._updates = n_physics // together
@@ -89,7 +88,7 @@ class Task(Scene):
         self.true_target_m = np.zeros(3)
         try:
             self.connect(self._physics_dt_s, together)
-            # The real arm compensates its own weight and nothing else in these scenes can fall.
+            # The real arm compensates for its own weight, and nothing else in these scenes can fall.
             pb.setGravity(0, 0, 0, physicsClientId=self.client)
             self.arm = Iiwa(self.client, gains, self.tool(), mesh_visuals=mesh_visuals)
             self.build_scene()
@@ -112,20 +111,20 @@ class Task(Scene):
         raise NotImplementedError
 
     def place_scene(self, rng: np.random.Generator) -> NDArray[np.float64]:
-        """Put the scene at the start of an episode and return the true target position, shape (3,), base frame."""
+        """Set the scene up for an episode and return the true target position, shape (3,), base frame."""
         raise NotImplementedError
 
     def start_offset_m(self, rng: np.random.Generator) -> NDArray[np.float64]:
-        """Where the fingertip starts, relative to the detected target, shape (3,)."""
+        """Start position of the fingertip relative to the detected target, shape (3,)."""
         raise NotImplementedError
 
     def read_scene(self) -> None:
-        """Take from the engine what the scene's own forces and `succeeded` need; called after every physics step."""
+        """Read what `before_physics_step` and `succeeded` need from the engine; called after every physics step."""
 
     def before_physics_step(self) -> None:
-        """Apply the scene's own forces (springs, latches); they hold for `_physics_dt_s`, over the engine's substeps.
+        """Apply the scene's own forces (springs, latches); they hold for `_physics_dt_s`, across the engine's substeps.
 
-        The state of the arm (`arm`) is fresh, and so is what `read_scene` took.
+        The state of the arm (`arm`) and the values from `read_scene` are up to date.
         """
 
     @staticmethod
@@ -152,7 +151,7 @@ class Task(Scene):
         self.read_scene()
 
     def advance(self, twist: NDArray[np.float64]) -> None:
-        """Let the physics run for one control period under `twist`, shape (6,), without judging the outcome."""
+        """Simulate one control period under `twist`, shape (6,); do not judge the outcome."""
         arm, client, dt_s = self.arm, self.client, self._physics_dt_s
         arm.command(twist)
         for update in range(self._updates):
@@ -165,7 +164,7 @@ class Task(Scene):
         self.elapsed_steps += 1
 
     def measure(self) -> Readings:
-        """The groups `proprio`, `target` and `wrench`, as far as they are wanted."""
+        """Entries of the groups `proprio`, `target` and `wrench` that are in `groups`."""
         readings: Readings = {}
         position_m, velocity_m_s, wrench = self.arm.sensed()
         if "proprio" in self.groups:
@@ -182,7 +181,7 @@ class Task(Scene):
         return readings
 
     def point_cameras(self) -> None:
-        """Move the cameras that ride on something that moves: `wrist`, where there is one, on the gripper."""
+        """Move camera `wrist`, if there is one, with the gripper."""
         if "wrist" in self.cameras:
             state = pb.getLinkState(self.arm.body, self.arm.gripper_link, 0, 1, self.client)
             origin, R = np.array(state[4]), np.array(pb.getMatrixFromQuaternion(state[5])).reshape(3, 3)
@@ -190,7 +189,7 @@ class Task(Scene):
             self.cameras["wrist"].look(seat, sight, R @ [-1.0, 0.0, 0.0])
 
     def memory(self) -> dict[str, Any]:
-        """Targets, the arm's controller, and what was randomised; a task adds its own to it."""
+        """Targets, state of the arm's controller, and randomised values; a task adds its own."""
         return {
             "target_m": self.target_m,
             "true_target_m": self.true_target_m,
@@ -199,7 +198,7 @@ class Task(Scene):
         }
 
     def recall(self, memory: dict[str, Any]) -> None:
-        """Take up what `memory` gave."""
+        """Restore what `memory` returned."""
         if (memory["randomised"] is None) != (self._randomiser is None):
             raise UserError(f"the state does not fit this '{self.name}': only one of the two is randomised")
         self.target_m, self.true_target_m = (np.array(memory[name]) for name in ("target_m", "true_target_m"))

@@ -1,8 +1,8 @@
 """Writing URDF: the text of links, joints and shapes.
 
-Numbers are written so that they are read back to the last bit; shapes, links and joints have a line of their own,
-because PyBullet reads lines of at most 8 KiB. Lengths are in metres, angles in radians, masses in kg,
-inertias in kg m^2; an origin is in the axes of the link (shapes, inertia) or of the parent link (joints).
+Numbers are written so that they read back to the last bit. Shapes, links and joints are on separate lines, because
+PyBullet reads lines of at most 8 KiB. Lengths are in metres, angles in radians, masses in kg, inertias in kg m^2; an
+origin is in the axes of the link (shapes, inertia) or of the parent link (joints).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Colour(NamedTuple):
 
 
 class Limit(NamedTuple):
-    """How far and how fast a joint may move, and with which force (N) or torque (Nm)."""
+    """How far and how fast a joint may move, and its largest force (N) or torque (Nm)."""
 
     lower: float
     upper: float
@@ -35,7 +35,7 @@ class Limit(NamedTuple):
 
 
 def rounded(values: Vector) -> tuple[float, ...]:
-    """The values to nine significant digits, which makes text for people of what was computed."""
+    """The values to nine significant digits, so that computed numbers stay readable."""
     return tuple(float(f"{value:.9g}") for value in values)
 
 
@@ -53,7 +53,7 @@ def cylinder(radius: float, length: float) -> str:
 
 
 def capsule(radius: float, length: float) -> str:
-    """A capsule along z; `length` is that of its cylinder. PyBullet takes it; URDF has none: see `standard`."""
+    """A capsule along z; `length` is that of its cylinder. PyBullet accepts it; URDF has none: see `standard`."""
     return f'<capsule radius="{radius}" length="{length}"/>'
 
 
@@ -63,7 +63,7 @@ def sphere(radius: float) -> str:
 
 
 def mesh(file: object) -> str:
-    """The mesh in a file, which is looked for beside the URDF unless its path is absolute."""
+    """The mesh in a file; a relative path is resolved against the URDF's folder."""
     return f'<mesh filename="{file}"/>'
 
 
@@ -71,23 +71,23 @@ def mesh(file: object) -> str:
 
 
 def visual(geometry: str, colour: Colour, xyz: Vector = ZERO, rpy: Vector = ZERO) -> str:
-    """Something to be seen."""
+    """A visual shape."""
     material = f'<material name="{colour.name}"><color rgba="{colour.rgba}"/></material>'
     return f"<visual>{_origin(xyz, rpy)}<geometry>{geometry}</geometry>{material}</visual>\n"
 
 
 def collision(geometry: str, xyz: Vector = ZERO, rpy: Vector = ZERO) -> str:
-    """Something to be touched."""
+    """A collision shape."""
     return f"<collision>{_origin(xyz, rpy)}<geometry>{geometry}</geometry></collision>\n"
 
 
 def solid(geometry: str, colour: Colour, xyz: Vector = ZERO) -> str:
-    """Something to be seen and touched."""
+    """A shape that is both visual and collision."""
     return visual(geometry, colour, xyz) + collision(geometry, xyz)
 
 
 def inertial(mass_kg: float, diagonal: float | Vector, xyz: Vector = ZERO) -> str:
-    """Mass, and inertia about the centre of mass: one number for all axes, or one for each."""
+    """Mass, and inertia about the centre of mass: one number for all axes, or one per axis."""
     x, y, z = (diagonal,) * 3 if isinstance(diagonal, float | int) else diagonal
     return (
         f'<inertial>{_origin(xyz)}<mass value="{mass_kg}"/>'

@@ -1,1 +1,1 @@
-"""Training runs: base skills, episodes, worker processes."""
+"""Training runs: episodes, seeds, worker processes."""

@@ -1,8 +1,8 @@
-"""Train a skill in one process: base episodes, then practice; it may be stopped and resumed at any moment.
+"""Train a skill in one process: base episodes, then practice. A run can be stopped and resumed at any time.
 
-A run's folder holds `config.json` (what was asked for), `skill.npz` (the base skill), `episodes.jsonl` (one line per
-episode), `agent.checkpoint` (everything that learning depends on), `policy.bin` (what is needed to act) and
-`tensorboard/`. A run that was killed and resumed gives the same policy as one that was not, bit for bit.
+A run's folder holds `config.json` (the plan), `skill.npz` (the base skill), `episodes.jsonl` (one line per episode),
+`agent.checkpoint` (everything that learning depends on), `policy.bin` (what is needed to act) and `tensorboard/`. A run
+that is killed and resumed gives the same policy, bit for bit, as one that is not.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from sac_gmm.rl import SyncLearner, save_policy
 from sac_gmm.tasks.sensing.sensors import check_groups
 from sac_gmm.training.seeds import seed_bank
 
-CHECKPOINT_EPISODES = 20  # between two checkpoints
-# What a run's folder holds: a new run begins where there is none of it.
+CHECKPOINT_EPISODES = 20  # episodes between two checkpoints
+# Files in a run's folder. A new run requires a folder without any of them.
 PARTS = ("config.json", "skill.npz", "episodes.jsonl", "agent.checkpoint", "policy.bin")
 
 
@@ -39,17 +39,17 @@ class Plan:
     method: Method
     seed: int
     episodes: int
-    settings: Any  # of the method
-    fit: str = "lpv_ds"  # kind of the prior's fit
+    settings: Any  # the method's settings
+    fit: str = "lpv_ds"  # kind of fit for the prior
     task_options: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not self.method.learns:
-            raise UserError(f"method '{self.method.name}' learns nothing: measure it with `sac-gmm evaluate`")
-        seed_bank("train", self.seed, self.episodes)  # refuses what it has no seeds for, before anything is written
+            raise UserError(f"method '{self.method.name}' does not learn: measure it with `sac-gmm evaluate`")
+        seed_bank("train", self.seed, self.episodes)  # checks the seeds before anything is written
 
     def to_json(self) -> dict[str, Any]:
-        """What makes two runs the same, and what goes into result files."""
+        """The values that identify a run; also stored in result files."""
         return {
             "task": self.task,
             "skill": self.method.name,
@@ -62,7 +62,7 @@ class Plan:
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> Plan:
-        """Rebuild from `to_json`; what else is in `value` is left alone."""
+        """Rebuild from `to_json`; other entries of `value` are ignored."""
         kept = {name: value[name] for name in ("task", "seed", "episodes", "fit", "task_options")}
         chosen = method(value["skill"])
         return cls(**kept, method=chosen, settings=chosen.settings.from_json(value["settings"]))
@@ -72,7 +72,7 @@ class Plan:
 class Episode:
     """One line of the log."""
 
-    number: int  # counts base episodes too
+    number: int  # including base episodes
     mode: str  # base or train
     seed: int
     success: bool
@@ -87,13 +87,13 @@ class TrainingRun:
     Args:
         plan: What to train.
         folder: Where everything is written.
-        resume: Go on with the run there; without, the folder must hold none, nor a part of one.
+        resume: Continue the run in the folder; otherwise the folder must not hold a run or parts of one.
         demonstrations: Folder with one folder of bags per task.
-        keep_policies_at: After so many training episodes the policy is kept too, as `policy_N.bin`.
+        keep_policies_at: Numbers of training episodes after which to keep the policy as `policy_N.bin`.
 
     Raises:
-        UserError: There is a run already, none to resume, one of another plan, one that another program is at, or one
-            of which a file is missing or belongs to another. Nothing is written then.
+        UserError: The folder already has a run, has none to resume, has a run with another plan, is in use by another
+        program, or has files that are missing or from another run. Nothing is written in that case.
     """
 
     def __init__(
@@ -130,7 +130,7 @@ class TrainingRun:
 
     @property
     def total(self) -> int:
-        """Episodes of the whole run, base episodes among them."""
+        """Episodes of the whole run, including base episodes."""
         return self._n_base + self.plan.episodes
 
     @property
@@ -139,7 +139,7 @@ class TrainingRun:
         return max(0, len(self.episodes) - self._n_base)
 
     def run(self, on_episode: Callable[[Episode], None] = lambda episode: None) -> None:
-        """Run what is missing, with a checkpoint every few episodes and at the end."""
+        """Run the remaining episodes, with a checkpoint every few episodes and at the end."""
         from torch.utils.tensorboard import SummaryWriter
 
         writer = SummaryWriter(str(self.folder / "tensorboard"), purge_step=len(self.episodes))
@@ -159,8 +159,8 @@ class TrainingRun:
         self.save()
 
     def save(self) -> None:
-        """Write the checkpoint, and the policy as it is now."""
-        sync_path(self._log.path)  # never a checkpoint that has more episodes behind it than the log on the disk
+        """Write the checkpoint and the current policy."""
+        sync_path(self._log.path)  # the log on disk must never lag behind the checkpoint
         extra = {
             "episodes": len(self.episodes),
             "model_id": self.prior.model_id,
@@ -179,7 +179,7 @@ class TrainingRun:
         save_policy(self.folder / name, self.learner.policy(), self._algorithm, about)
 
     def close(self) -> None:
-        """Leave the physics engine and the folder."""
+        """Disconnect from the physics engine and unlock the folder."""
         self._opened.close()
 
     def _episode(self, number: int) -> Episode:
@@ -188,14 +188,14 @@ class TrainingRun:
         seed = seed_bank(bank, self.plan.seed, index + 1)[index]
         start = time.perf_counter()
         options = self.plan.method.reset(self.settings, mode)
-        if mode is Mode.TRAIN:  # what was asked for by hand holds in practice
+        if mode is Mode.TRAIN:  # options set by the user apply to practice only
             options = {name: value for name, value in options.items() if name not in self.plan.task_options}
         outcome = practise(self.env, self.agent, mode, seed, options)
         wall_s = round(time.perf_counter() - start, 3)
         return Episode(number, mode.name.lower(), seed, outcome.success, outcome.steps, outcome.decisions, wall_s)
 
     def _check_folder(self, resume: bool) -> None:
-        """Refuse to go on with another run than this, or to begin one over the parts of another."""
+        """Refuse to resume a different run, or to start on top of another run's files."""
         if not resume:
             found = [name for name in PARTS if (self.folder / name).exists()]
             if "config.json" in found:
@@ -220,7 +220,7 @@ class TrainingRun:
         return kind.fit(self.plan.task, demonstrations, self.plan.fit)
 
     def _open_agent(self) -> dict[str, Any] | None:
-        """Make learner and agent, of the checkpoint where there is one; what was stored beside it."""
+        """Build learner and agent, from the checkpoint if there is one; return the values stored with it."""
         chosen, action_dim = self.plan.method, self.env.decoder.action_dim
         assert chosen.algorithm is not None
         self._algorithm = chosen.algorithm(self.env.window.spec, action_dim, self.settings, self.plan.seed)
@@ -242,38 +242,38 @@ class TrainingRun:
         return known
 
     def _check_belongs(self, known: dict[str, Any]) -> None:
-        """Refuse a checkpoint that is not of a training run, or of one with another base skill."""
+        """Refuse a checkpoint that is not from a training run, or from one with another base skill."""
         if not isinstance(known.get("episodes"), int) or "agent" not in known:
             raise UserError(
-                f"{self._checkpoint} is not the checkpoint of a training run: put back the one of this run, or begin "
+                f"{self._checkpoint} is not the checkpoint of a training run: restore the one of this run, or start "
                 "another run"
             )
         model_id = self.prior.model_id
-        if known.get("model_id", model_id) != model_id:  # those of older versions do not say
+        if known.get("model_id", model_id) != model_id:  # older checkpoints do not record it
             raise UserError(
-                f"{self._checkpoint} adapts skill {known['model_id']}, {self._prior_file} is {model_id}: put "
-                "back the skill of this run, or begin another run"
+                f"{self._checkpoint} adapts skill {known['model_id']}, {self._prior_file} is {model_id}: "
+                "restore the skill of this run, or start another run"
             )
 
     def _go_on(self, known: dict[str, Any] | None) -> list[Episode]:
-        """The episodes behind the checkpoint. Those that came after it are run again: the same will come of them."""
+        """Return the episodes before the checkpoint. Later ones are run again, with the same results."""
         logged = self._read_log()
         if len(logged) > self.total:
             raise UserError(
-                f"the run in {self.folder} has {len(logged)} episodes behind it, {self._n_base} of the base skill "
-                f"among them: give --episodes {len(logged) - self._n_base} or more"
+                f"the run in {self.folder} already has {len(logged)} episodes, {self._n_base} of the base skill "
+                f"included: give --episodes {len(logged) - self._n_base} or more"
             )
         if known is not None:
             if len(logged) < known["episodes"]:
                 raise UserError(
-                    f"{self._log.path} holds {len(logged)} episodes, {self._checkpoint} has {known['episodes']} behind "
-                    "it: put back the log of this run, or begin another run"
+                    f"{self._log.path} has {len(logged)} episodes, {self._checkpoint} is from episode "
+                    f"{known['episodes']}: restore the log of this run, or start another run"
                 )
             return logged[: known["episodes"]]
-        # Without a checkpoint a run begins anew. One that must have had a checkpoint has lost it: too dear for that.
+        # Without a checkpoint, a run starts again. But one that must have had a checkpoint is too valuable to restart.
         if len(logged) > CHECKPOINT_EPISODES or (self.folder / "policy.bin").exists():
             raise UserError(
-                f"{self._checkpoint} is missing, though the run had {len(logged)} episodes: put it back, or begin "
+                f"{self._checkpoint} is missing, though the run had {len(logged)} episodes: restore it, or start "
                 "another run"
             )
         if logged:
@@ -281,7 +281,7 @@ class TrainingRun:
         return []
 
     def _write_folder(self) -> None:
-        """Write what all the rest belongs to, the configuration first: from then on the run can be resumed."""
+        """Write the files on which the rest depends, the configuration first: from then on the run can be resumed."""
         write_json(self.folder / "config.json", {**self._config(), **provenance()})
         if not self._prior_file.exists():
             self.plan.method.prior.save(self._prior_file, self.prior)
@@ -292,7 +292,7 @@ class TrainingRun:
         try:
             return [Episode(**line) for line in self._log.episodes]
         except TypeError as error:
-            raise UserError(f"{self._log.path} is not a log of episodes ({error}): begin another run") from error
+            raise UserError(f"{self._log.path} is not a log of episodes ({error}): start another run") from error
 
     def _chart(self, writer: Any, episode: Episode) -> None:
         recent = [e.success for e in self.episodes if e.mode == episode.mode][-25:]

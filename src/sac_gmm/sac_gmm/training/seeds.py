@@ -1,23 +1,24 @@
-"""Seed banks: which episodes a skill is trained, chosen and tested on."""
+"""Seed banks: the episodes used to train, select and test skills."""
 
 from __future__ import annotations
 
 from sac_gmm.core.errors import UserError
 
-# First seed of each bank. The banks never meet: what is measured was never trained on. Nothing is selected by `test`
-# while a run trains; but which configuration is published was, in part, chosen by figures on it (docs/learning.md).
+# First seed of each bank. The banks do not overlap: skills are never tested on training episodes. No run selects
+# anything on `test` while it trains; but the published configuration was chosen in part by results on it
+# (docs/learning.md).
 SEED_BANKS = {"base": 1_000_000, "train": 2_000_000, "select": 3_000_000, "test": 4_000_000}
 _BANK_SIZE = 1_000_000
 
 
 def seed_bank(name: str, run: int, episodes: int) -> range:
-    """The seeds of `episodes` episodes for training run number `run`.
+    """Return the seeds of `episodes` episodes for training run number `run`.
 
-    Banks `train` and `select` differ from run to run; `base` and `test` are the same for all, so that all skills
-    meet the same episodes.
+    Banks `train` and `select` differ from run to run; `base` and `test` are the same for all runs, so that all skills
+    face the same episodes.
 
     Raises:
-        UserError: The bank has another name, or has fewer seeds than asked for.
+        UserError: There is no such bank, or it has fewer seeds than requested.
     """
     if name not in SEED_BANKS:
         raise UserError(f"there is no seed bank '{name}'; choose one of: {', '.join(SEED_BANKS)}")

@@ -1,4 +1,4 @@
-"""Run episodes in several processes; the outcomes are those of a single process."""
+"""Run episodes in several processes, with the same outcomes as in a single process."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ def run_episodes_parallel(
 ) -> Iterator[Outcome]:
     """Run one episode per seed, each in one of several worker processes, and yield the outcomes in order.
 
-    An episode depends on its seed alone, so the outcomes do not depend on the number of workers. Closing the
-    iterator stops the workers; they end as well when this process is killed.
+    An episode depends on its seed alone, so the outcomes do not depend on the number of workers. Closing the iterator
+    stops the workers; killing this process stops them as well.
 
     Args:
-        make_env: Builds task and decoder, once in each worker. It is sent there, so it must be a function of a module
-            (or a `functools.partial` of one), not a lambda; a script needs `if __name__ == "__main__":`.
+        make_env: Builds task and decoder, once in each worker. It is sent to the workers, so it must be a module-level
+            function (or a `functools.partial` of one), not a lambda; a script needs `if __name__ == "__main__":`.
         seeds: One per episode.
         workers: Number of processes; with 1 everything runs in this process.
-        make_policy: Builds the policy, like `make_env`; it must keep no state from one episode to the next. None for
-            the skill as fitted (all actions zero).
-        options: For the task's reset, such as `target_noise_std_m`.
+        make_policy: Builds the policy, with the same restrictions; the policy must not keep state between episodes.
+            None for the skill as fitted (all actions zero).
+        options: Options for the task's reset, such as `target_noise_std_m`.
 
     Raises:
-        UserError: A worker died, or `workers` is less than 1. Errors of an episode come out as they are.
+        UserError: A worker died, or `workers` is less than 1. Errors from an episode are raised unchanged.
     """
     if workers < 1:
         raise UserError(f"workers is {workers}; it must be 1 or more")
@@ -73,7 +73,7 @@ def _run(
 
 
 class _Player:
-    """Plays episodes in one environment, which is built for the first of them."""
+    """Runs episodes in one environment, built on first use."""
 
     def __init__(
         self,
@@ -96,7 +96,7 @@ class _Player:
             close()
 
 
-_player: _Player  # of a worker process
+_player: _Player  # one per worker process
 
 
 def _begin_worker(

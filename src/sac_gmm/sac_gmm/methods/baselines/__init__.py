@@ -1,4 +1,4 @@
-"""The methods that SAC-GMM is compared with."""
+"""Baselines for comparison with SAC-GMM."""
 
 from sac_gmm.methods.baselines.velocity import ResidualGmm, Sac, VelocityDecoder
 

@@ -1,6 +1,6 @@
-"""What SAC-GMM is compared with: the skill as fitted, two searches, residual SAC and SAC without a skill.
+"""The baselines: the skill as fitted, two searches, residual SAC, and SAC without a skill.
 
-They take SAC-GMM's settings for the task, and differ where their own action makes it necessary (`config/methods`).
+They use SAC-GMM's settings for the task, except where their own action requires others (`config/methods`).
 """
 
 from __future__ import annotations
@@ -20,24 +20,24 @@ from sac_gmm.methods.sac_gmm.observer import WindowObserver
 from sac_gmm.methods.sac_gmm.settings import AgentSettings
 from sac_gmm.models import SkillModel
 
-# Authority of the residual: a fair one, and the paper's 0.1 x 5 mm per step of 1/30 s.
+# Authority of the residual: a fair value, and the paper's 0.1 x 5 mm per step of 1/30 s.
 RESIDUAL_M_S = 0.05
 PAPER_RESIDUAL_M_S = 0.015
-RANDOM_STD_M = 0.01  # of a random translation, per axis
+RANDOM_STD_M = 0.01  # standard deviation of a random translation, per axis
 
 
 def fitted(model: SkillModel, settings: AgentSettings) -> Gmm:
-    """The field of the mixture, with nothing to decide."""
+    """The mixture's field, with nothing to decide."""
     return Gmm(model, interval=settings.interval)
 
 
 def residual(model: SkillModel, settings: AgentSettings, authority_m_s: float) -> Decoder:
-    """The field with a velocity added."""
+    """The mixture's field plus the agent's velocity."""
     return _at_pace(ResidualGmm(model, authority_m_s=authority_m_s), settings)
 
 
 def velocity(model: SkillModel, settings: AgentSettings) -> Decoder:
-    """A velocity, and nothing else."""
+    """The agent's velocity alone."""
     return _at_pace(Sac(), settings)
 
 
@@ -47,17 +47,17 @@ def _at_pace(decoder: Decoder, settings: AgentSettings) -> Decoder:
 
 
 def without_picture(decoder: Decoder, settings: AgentSettings, time_limit_s: float) -> WindowObserver:
-    """What a rule may see: it is never shown a picture."""
+    """The observations of a rule: without pictures."""
     return ours.observation(decoder, settings.changed(image=None), time_limit_s)
 
 
 def random_search(settings: AgentSettings) -> RandomSearch:
-    """Random translations, of one size whatever the reach."""
+    """Random translations; their size does not depend on the reach."""
     return RandomSearch(std=RANDOM_STD_M / settings.skill.reach_m)
 
 
 def spiral_search(settings: AgentSettings) -> SpiralSearch:
-    """The spiral, of one size whatever the reach."""
+    """The spiral; its size does not depend on the reach."""
     return SpiralSearch(reach_m=settings.skill.reach_m)
 
 

@@ -1,7 +1,8 @@
-"""Search that learns nothing: what a lab engineer would do instead of learning.
+"""Search without learning: what a lab engineer would try instead.
 
-Both are policies for the common translation and depend on the observation alone, so they run in any process and order.
-They see the clock and, for the random one, the start pose as a source of chance; no touch, no picture.
+Both are policies for the common translation. They depend on the observation alone, so they can run in any process and
+order. They use the clock; the random one also uses the start pose as its source of randomness. Neither uses touch or
+pictures.
 """
 
 from __future__ import annotations
@@ -17,11 +18,11 @@ from sac_gmm.rl import Observation
 
 @dataclass(frozen=True)
 class RandomSearch:
-    """Another random translation at every decision.
+    """A new random translation at every decision.
 
     Attributes:
-        std: Of each entry of the action, before it is cut to [-1, 1].
-        n_entries: Entries of the action.
+        std: Standard deviation of each action entry, before clipping to [-1, 1].
+        n_entries: Number of action entries.
     """
 
     std: float = 1.0 / 3.0
@@ -35,20 +36,20 @@ class RandomSearch:
 
 @dataclass(frozen=True)
 class SpiralSearch:
-    """An Archimedean spiral in x and y around the detected target, of equal speed along its path.
+    """An Archimedean spiral in x and y around the detected target, at constant speed along its path.
 
     Start, speed and pitch were tuned on door, lever and peg over 40 episodes each (docs/learning.md); the same values
-    were best on all of them.
+    were best on all three.
 
     Attributes:
-        time_limit_s: Of an episode.
-        clock: Entry of the observation's vector that holds the share of the time limit used.
-        start_s: When it begins: once the base skill would be there.
-        speed_m_s: Along the spiral.
-        pitch_m: Between two turns.
-        reach_m: Of an action of 1.
+        time_limit_s: Time limit of an episode.
+        clock: Index of the observation entry that holds the used share of the time limit.
+        start_s: Start time: when the base skill would have arrived.
+        speed_m_s: Speed along the spiral.
+        pitch_m: Distance between two turns.
+        reach_m: Reach of an action of 1.
         lift: Action along z while searching; positive presses less.
-        radius_m: Where it begins anew from the middle.
+        radius_m: Radius at which it restarts from the centre.
     """
 
     time_limit_s: float = 10.0

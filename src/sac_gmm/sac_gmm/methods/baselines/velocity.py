@@ -15,7 +15,7 @@ from sac_gmm.rl import Observation
 
 
 class VelocityDecoder(Decoder):
-    """The agent's action is a velocity, added to that of a base."""
+    """The agent's action is a velocity, added to a base velocity."""
 
     action_dim = 3
     interval = 1
@@ -33,7 +33,7 @@ class VelocityDecoder(Decoder):
         self._action_m_s = np.zeros(3)
 
     def decide(self, action: NDArray[np.floating]) -> None:
-        """Set the agent's velocity; an action of 1 is the whole authority along its axis."""
+        """Set the agent's velocity; an action of 1 is the full authority along its axis."""
         self._action_m_s = self._authority_m_s * np.clip(action, -1.0, 1.0)
 
     def command(self, state: State) -> NDArray[np.float64]:
@@ -44,11 +44,11 @@ class VelocityDecoder(Decoder):
 
     @abstractmethod
     def base_velocity(self, state: State) -> NDArray[np.float64]:
-        """What the arm would do without the agent, shape (3,), m/s."""
+        """Velocity of the arm without the agent, shape (3,), m/s."""
 
 
 class ResidualGmm(VelocityDecoder):
-    """The field of the mixture with a velocity of the agent's added."""
+    """The mixture's field plus the agent's velocity."""
 
     def __init__(
         self,
@@ -67,7 +67,7 @@ class ResidualGmm(VelocityDecoder):
 
 
 class Sac(VelocityDecoder):
-    """No skill at all: the agent's action is the velocity."""
+    """No skill: the agent's action is the velocity."""
 
     def __init__(self, *, dt_s: float = 1 / 30, limits: SafetyLimits | None = None) -> None:
         super().__init__((limits or SafetyLimits()).max_speed_m_s, dt_s, limits)
@@ -78,7 +78,7 @@ class Sac(VelocityDecoder):
 
 
 def demonstrated_action(model: SkillModel) -> Callable[[Observation], NDArray[np.float64]]:
-    """The velocities of the fitted skill as actions of `Sac`."""
+    """Return a policy that expresses the fitted skill's velocities as actions of `Sac`."""
     field, largest_m_s = Regressor(model.mixture), SafetyLimits().max_speed_m_s
 
     def act(observation: Observation) -> NDArray[np.float64]:

@@ -1,7 +1,8 @@
-"""What of the mixture the agent changes: from one common translation to every parameter.
+"""Which parameters of the mixture the agent changes: from one common translation to every parameter.
 
-Each adaptation maps an action, entries in [-1, 1], to a certified skill, relative to the base and never cumulative;
-the zero action gives the base model itself. The certificate is restored after every edit (`sac_gmm.models.project`).
+Each adaptation maps an action, entries in [-1, 1], to a certified skill. Changes are relative to the base, never
+cumulative; the zero action returns the base model itself. The certificate is restored after every edit
+(`sac_gmm.models.project`).
 """
 
 from __future__ import annotations
@@ -19,10 +20,10 @@ from sac_gmm.models.mixtures.edits import edit_covariances, edit_means, edit_pri
 
 Array = NDArray[np.float64]
 
-# How far an action of 1 goes.
-REACH_M_S = 0.05  # of a velocity mean
-REACH_LOGIT = 1.5  # of a prior: a factor of 4.5 against the others
-REACH_LOG_WIDTH = 0.5  # of a covariance's half axis: a factor of 1.6
+# Change made by an action of 1.
+REACH_M_S = 0.05  # velocity mean
+REACH_LOGIT = 1.5  # log prior: a factor of 4.5 relative to the others
+REACH_LOG_WIDTH = 0.5  # log half axis of a covariance: a factor of 1.6
 
 
 class Adaptation(Protocol):
@@ -33,17 +34,17 @@ class Adaptation(Protocol):
 
     @property
     def action_shift(self) -> Array:
-        """How the action must change for the same motion when the target is detected elsewhere: (m, 3), per metre."""
+        """Change of action, per metre of shift in the detected target, that keeps the motion the same: (m, 3)."""
 
     def apply(self, action: ArrayLike) -> SkillModel:
-        """The adapted model for an action (m,) in [-1, 1]."""
+        """Return the adapted model for an action (m,) in [-1, 1]."""
 
 
 class Translation:
-    """All components move together: an action is a shift of the whole skill.
+    """Moves all components together: an action shifts the whole skill.
 
-    A constant error of the detected target is a translation of the whole skill, so three numbers can undo it, and
-    stability is untouched.
+    A constant error of the detected target translates the whole skill, so three numbers can undo it. Stability is
+    unaffected.
 
     Args:
         base: The fitted skill.
@@ -57,11 +58,11 @@ class Translation:
 
     @property
     def action_shift(self) -> Array:
-        """A shift of the target asks for the same shift of the skill: (d, d), per metre."""
+        """A shift of the target requires the same shift of the skill: (d, d), per metre."""
         return np.eye(self.action_dim) / self.reach_m
 
     def apply(self, action: ArrayLike) -> SkillModel:
-        """The adapted model for an action in [-1, 1], shape (d,); the zero action gives the base model itself."""
+        """Return the adapted model for an action (d,) in [-1, 1]; the zero action returns the base model itself."""
         clipped = np.clip(np.asarray(action, dtype=np.float64), -1.0, 1.0)
         if not clipped.any():
             return self.base
@@ -69,14 +70,14 @@ class Translation:
 
 
 class ComponentAdaptation:
-    """The parameters of each component on their own: some of position means, velocity means, priors, covariances.
+    """Changes each component separately: any of position means, velocity means, priors and covariances.
 
-    The action holds the parts in the order of `PARTS`, each component after component. Where position means move, the
-    attractor moves by their average, so that equal shifts are the translation.
+    The action lists the parts in the order of `PARTS`, component by component. If position means move, the attractor
+    moves by their average, so equal shifts amount to the translation.
 
     Args:
         base: The fitted skill of K components in d dimensions.
-        parts: Which of `PARTS`.
+        parts: A selection of `PARTS`.
         reach_m: How far an action of 1 moves a position mean along each axis.
 
     Raises:
@@ -106,7 +107,7 @@ class ComponentAdaptation:
 
     @property
     def action_shift(self) -> Array:
-        """A shift of the target asks for the same shift of every position mean: (m, d), per metre."""
+        """A shift of the target requires the same shift of every position mean: (m, d), per metre."""
         n, d = self.base.mixture.n_components, self.base.state_dim
         shift = np.zeros((self.action_dim, d))
         if "positions" in self._slices:
@@ -114,7 +115,7 @@ class ComponentAdaptation:
         return shift
 
     def apply(self, action: ArrayLike) -> SkillModel:
-        """The adapted, certified model for an action (m,) in [-1, 1]."""
+        """Return the adapted, certified model for an action (m,) in [-1, 1]."""
         clipped = np.clip(np.asarray(action, dtype=np.float64), -1.0, 1.0)
         if not clipped.any():
             return self.base
@@ -142,7 +143,7 @@ ADAPTATIONS: dict[str, Callable[[SkillModel, float], Adaptation]] = {
     "velocities": lambda base, reach_m: ComponentAdaptation(base, ("velocities",), reach_m),
     "priors": lambda base, reach_m: ComponentAdaptation(base, ("priors",), reach_m),
     "covariances": lambda base, reach_m: ComponentAdaptation(base, ("covariances",), reach_m),
-    # What the paper adapts: 7 numbers per component, 21 for its three.
+    # The paper's choice: 7 numbers per component, 21 for its three.
     "full": lambda base, reach_m: ComponentAdaptation(base, ("positions", "velocities", "priors"), reach_m),
 }
 

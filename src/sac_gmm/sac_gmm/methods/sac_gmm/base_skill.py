@@ -1,4 +1,4 @@
-"""The skill that a task begins with: fitted to the task's demonstrations."""
+"""The base skill of a task, fitted to its demonstrations."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class BaseSkill:
     """How a task's base skill is fitted.
 
     Attributes:
-        bags: Folder of the task's demonstrations, below the folder of all demonstrations.
+        bags: The task's folder below the folder of all demonstrations.
         components: Number of Gaussians.
     """
 
@@ -27,7 +27,7 @@ class BaseSkill:
 
 
 def base_skill(task: str) -> BaseSkill:
-    """How the base skill of a task is fitted, as the task's class says.
+    """Return how to fit the base skill of a task, as its class defines.
 
     Raises:
         UserError: There is no such task.

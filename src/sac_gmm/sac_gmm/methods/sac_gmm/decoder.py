@@ -1,4 +1,4 @@
-"""Decoders over a mixture: the field as fitted, and the field that the agent changes at every decision.
+"""Decoders based on a mixture: the field as fitted, and the field changed by the agent at every decision.
 
 Both move the arm through the same safety pipeline as the ROS controller.
 """
@@ -17,7 +17,7 @@ DECISION_INTERVAL = 16  # control steps; about half a second of the 30 Hz field
 
 
 class Gmm(Decoder):
-    """The fitted skill as it is."""
+    """The fitted skill, unchanged."""
 
     action_dim = 0
 
@@ -31,11 +31,11 @@ class Gmm(Decoder):
         blend_s: float = BlendSettings.blend_s,
     ) -> None:
         self.interval = interval
-        # Decisions come in step with the control here, so the adapter's time-out must never act.
+        # Decisions are synchronous with control here, so the adapter's time-out must never trigger.
         self.controller = VelocityController(model, limits, dt_s, BlendSettings(blend_s, adapter_timeout_s=600.0))
 
     def begin(self) -> None:
-        """Put the base model in force."""
+        """Activate the base model."""
         self.controller.reset()
 
     def decide(self, action: NDArray[np.floating]) -> None:
@@ -47,12 +47,12 @@ class Gmm(Decoder):
 
 
 class SacGmm(Gmm):
-    """The skill whose mixture the agent changes at every decision.
+    """The skill with a mixture that the agent changes at every decision.
 
     Args:
         model: The base skill.
-        adaptation: What the action changes; the common translation where none is given.
-        blend_s: Time over which a change takes over from the one before.
+        adaptation: What the action changes; by default the common translation.
+        blend_s: Time over which to blend from one change to the next.
     """
 
     def __init__(
@@ -70,5 +70,5 @@ class SacGmm(Gmm):
         self.action_dim = self.adaptation.action_dim
 
     def decide(self, action: NDArray[np.floating]) -> None:
-        """Put the changed mixture in force; the controller blends it in."""
+        """Activate the changed mixture; the controller blends it in."""
         self.controller.swap(self.adaptation.apply(action), self.controller.version + 1)

@@ -22,7 +22,7 @@ MAX_OFF_SHARE = 0.5  # of a demonstration's reach
 
 @dataclass(frozen=True)
 class FittedSkill:
-    """A skill and the samples that it was fitted to.
+    """A skill and the samples it was fitted to.
 
     Attributes:
         skill: The skill; its `meta` names task, frame, sampling rate and demonstrations.
@@ -59,10 +59,10 @@ def fit_bags(
         paths: The bags.
         kind: How to fit.
         components: Number of Gaussians.
-        task: The task's name; None for what the bags say.
+        task: The task's name; None to take it from the bags.
         rate_hz: Samples per second taken from the demonstrations.
-        seed: For the random parts of the fit.
-        names: Topics of the bags; None for those of our own recorder.
+        seed: Seed of the random parts of the fit.
+        names: Topics in the bags; None for those of this project's recorder.
 
     Raises:
         UserError: A bag is missing or bad, the bags show different tasks or are parts of one recording, or the fit is
@@ -109,7 +109,7 @@ def _way_problems(likeness: Likeness, demonstrations: Sequence[Demonstration]) -
 
 
 def _task(demonstrations: Sequence[Demonstration]) -> str:
-    """The task that the demonstrations show; those that name none go with any."""
+    """The task in the demonstrations; those without a task name match any."""
     tasks = sorted({demonstration.task for demonstration in demonstrations if demonstration.task})
     if len(tasks) > 1:
         raise UserError(

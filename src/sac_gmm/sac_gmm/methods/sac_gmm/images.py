@@ -1,4 +1,4 @@
-"""Readings of image sensors as the agent keeps them: bytes, channels first, over the range that matters."""
+"""Image sensor readings as the agent stores them: bytes, channels first, over the relevant range."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from sac_gmm.core.errors import UserError
 
 @dataclass(frozen=True)
 class CameraPlace:
-    """Where a calibrated camera is and how it looks; hand-eye calibration gives it on a robot.
+    """Pose and focal length of a calibrated camera; on a robot they come from hand-eye calibration.
 
     Attributes:
-        focal_px: Focal length of the coded picture; the optical axis goes through its middle.
-        rides: It rides on the gripper, which keeps its orientation; otherwise it stands.
-        position_m: (3,) relative to the end-effector where it rides, otherwise in the base frame; base axes.
+        focal_px: Focal length of the coded picture; the optical axis goes through its centre.
+        rides: Whether it is mounted on the gripper, which keeps its orientation; otherwise it is fixed.
+        position_m: (3,) relative to the end-effector if it rides, otherwise in the base frame; base axes.
         forwards: (3,) direction of the optical axis, base axes, of any length.
-        upwards: (3,) direction that is up in the picture, base axes; what of it is along the optical axis is left out.
+        upwards: (3,) up direction in the picture, base axes; its component along the optical axis is ignored.
     """
 
     focal_px: float
@@ -42,16 +42,16 @@ class CameraPlace:
 
     @property
     def rotation(self) -> NDArray[np.float64]:
-        """(3, 3) from the base's axes to the camera's: x right, y down, z forwards."""
+        """Rotation (3, 3) from base axes to camera axes: x right, y down, z forwards."""
         z = np.array(self.forwards) / np.linalg.norm(self.forwards)
         x = np.cross(z, self.upwards)
         x /= np.linalg.norm(x)
         return np.stack([x, np.cross(z, x), z])
 
     def in_camera(self, point_m: NDArray[np.floating], ee_m: NDArray[np.floating]) -> NDArray[np.float64]:
-        """A point (3,) in the camera's frame while the end-effector is at `ee_m` (3,), both in one frame of base axes.
+        """Transform a point (3,) to the camera frame while the end-effector is at `ee_m` (3,).
 
-        Where the camera stands, that must be the base frame.
+        Both are in the same frame, with base axes. For a fixed camera, that must be the base frame.
         """
         eye_m = np.array(self.position_m) + (ee_m if self.rides else 0.0)
         return self.rotation @ (point_m - eye_m)
@@ -59,13 +59,13 @@ class CameraPlace:
 
 @dataclass(frozen=True)
 class ImageCoding:
-    """How the readings of one group of sensors become bytes.
+    """Conversion of one sensor group's readings to bytes.
 
     Attributes:
-        group: As `Task.read` calls it.
+        group: Name of the group, as in `Task.read`.
         shape: (C, H, W) of the coded picture.
-        low: Reading that becomes 0.
-        high: Reading that becomes 255.
+        low: Reading that maps to 0.
+        high: Reading that maps to 255.
     """
 
     group: str
@@ -74,13 +74,13 @@ class ImageCoding:
     high: float
 
     def encode(self, reading: NDArray[Any]) -> NDArray[np.uint8]:
-        """The reading as uint8 (C, H, W); what is beyond the range is cut.
+        """Return the reading as uint8 (C, H, W), clipped to the range.
 
         Args:
             reading: (H, W, 3) colours, (H, W) or (C, H, W) metres.
 
         Raises:
-            UserError: It has another shape.
+            UserError: The reading has the wrong shape.
         """
         picture = np.asarray(reading)
         if self.group == "rgb":
@@ -95,8 +95,8 @@ class ImageCoding:
         return np.clip(share + 0.5, 0.0, 255.0).astype(np.uint8)
 
 
-# The pads' range is the deepest imprint of a firm grip; their noise is a third of a step. The depth camera's is the
-# space in which gripper and switch are; a step is 2 mm.
+# The range of the pads is the deepest imprint of a firm grip; their noise is a third of a step. The range of the depth
+# camera is the space of gripper and switch; a step is 2 mm.
 CODINGS = {
     "rgb": ImageCoding("rgb", (3, 64, 64), 0.0, 255.0),
     "depth": ImageCoding("depth", (1, 64, 64), 0.30, 0.80),
@@ -105,7 +105,7 @@ CODINGS = {
 
 
 def image_coding(group: str) -> ImageCoding:
-    """The coding of a group of sensors.
+    """Return the coding of a sensor group.
 
     Raises:
         UserError: There is no such group.

@@ -26,14 +26,14 @@ MIXTURE = PriorKind(fit_mixture, save_model, load_model)
 
 
 def decoder(model: SkillModel, settings: AgentSettings) -> SacGmm:
-    """The mixture, changed as the settings say."""
+    """The mixture, with the adaptation from the settings."""
     own = settings.skill
     adaptation = make_adaptation(own.adaptation, model, own.reach_m)
     return SacGmm(model, adaptation, interval=own.interval, blend_s=own.blend_s)
 
 
 def observation(decoder: Decoder, settings: AgentSettings, time_limit_s: float) -> WindowObserver:
-    """What the agent sees; with the symmetry of the detected frame where the action can follow it."""
+    """The agent's observation, with the symmetry of the detected frame if the action supports it."""
     shift = decoder.adaptation.action_shift if isinstance(decoder, SacGmm) else None
     own = settings.skill
     return WindowObserver(
@@ -50,17 +50,17 @@ def observation(decoder: Decoder, settings: AgentSettings, time_limit_s: float) 
 
 
 def algorithm(spec: ObservationSpec, action_dim: int, settings: AgentSettings, seed: int) -> AlgorithmSpec:
-    """The soft actor-critic of the settings."""
+    """The soft actor-critic from the settings."""
     return AlgorithmSpec(Sac, spec, action_dim, settings.agent, seed)
 
 
 def reset(settings: AgentSettings, mode: Mode) -> dict[str, Any]:
-    """Practice may meet more noise on the detected target than the task has."""
+    """Practice may use more noise on the detected target than the task has."""
     noise_m = settings.skill.training_noise_m
     return {"target_noise_std_m": noise_m} if mode is Mode.TRAIN and noise_m is not None else {}
 
 
-# Where decisions are as far apart as by default, or farther, a change takes over as slowly as by default.
+# With decisions at the default interval or longer, changes blend in as slowly as by default.
 _SLOW = {"blend_s": SkillSettings.blend_s}
 _ABLATIONS: dict[str, dict[str, Any]] = {
     "no picture": {"image": None},
@@ -82,14 +82,14 @@ _ABLATIONS: dict[str, dict[str, Any]] = {
     "N = 16": {"interval": 16, **_SLOW},
     "N = 32": {"interval": 32, **_SLOW},
     "N = 64": {"interval": 64, **_SLOW},
-    # The autoencoder in place of a calibrated camera that sees the target.
+    # The autoencoder instead of a calibrated camera that sees the target.
     "autoencoder": {"camera": None},
 }
 _WITH_CAMERA = {"sight alone": {"updates_per_decision": 0}}
 
 
 def ablations(settings: AgentSettings) -> dict[str, dict[str, Any]]:
-    """What can be left out or changed, a thing at a time."""
+    """The ablations: one thing left out or changed at a time."""
     return _ABLATIONS if settings.skill.camera is None else _ABLATIONS | _WITH_CAMERA
 
 

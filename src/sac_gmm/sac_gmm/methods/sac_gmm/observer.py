@@ -1,4 +1,4 @@
-"""What the agent sees at a decision: where the arm is, what it felt, what it did in this episode, and a picture."""
+"""The agent's observation at a decision: arm position, forces, history of the episode, and a picture."""
 
 from __future__ import annotations
 
@@ -14,38 +14,39 @@ from sac_gmm.methods.observation import ObservationWindow, Read
 from sac_gmm.methods.sac_gmm.images import CameraPlace, image_coding
 from sac_gmm.rl import Observation, ObservationSpec, Sight
 
-# Typical sizes, by which the entries are divided before the networks see them.
+# Typical magnitudes: entries are divided by these before they reach the networks.
 _POSITION_M = 0.1
 _FORCE_N = 5.0
 _TORQUE_NM = 0.5
-_PAST_M = 0.02  # of a way since an earlier decision
-_HELD_N = 4.0  # mean force over a window from which on the arm is held up rather than free
+_PAST_M = 0.02  # displacement since an earlier decision
+_HELD_N = 4.0  # mean force over a window above which the arm counts as blocked
 
 
 class WindowObserver(ObservationWindow):
-    """Collects one decision window, in the simulator's loop and in the ROS adapter alike.
+    """Collects one decision window, both in the simulator's loop and in the ROS adapter.
 
     The vector holds, in this order: position relative to the detected target (3), mean wrench over the window (6),
-    largest force over the window per axis and sign (3), the last action (m), the share of the time limit used (1); with
-    `memory`, the way here from the middle of all places where the arm was held up in this episode (3) and the share of
-    decisions at which it was (1); and for each of the `history` decisions before, the latest first: the way from there
-    to here (3) and the mean wrench of the window before it (6), zeros where there was none; with `camera`, the detected
-    target in the camera's frame at the first look (3). Nothing in it depends on the true pose of the target.
+    largest force over the window per axis and sign (3), last action (m), used share of the time limit (1). With
+    `memory` follow the displacement from the mean of all places where the arm was blocked in this episode (3), and the
+    share of decisions at which it was blocked (1). For each of the `history` previous decisions, latest first, follow
+    the displacement since then (3) and the mean wrench of the window before it (6), or zeros if there was none. With
+    `camera`, the last entries are the detected target in the camera's frame at the first look (3). Nothing in it
+    depends on the true pose of the target.
 
-    With `camera` the picture is that of the first look in the episode, before the arm moves: where the target is does
-    not change afterwards, while what moves it, or hides it, does. Otherwise it is the newest one.
+    With `camera`, the picture is the first one of the episode, before the arm moves: the target's initial position
+    stays valid, while later the arm may move or hide the target. Otherwise it is the newest picture.
 
     Args:
         action_dim: m.
-        time_limit_s: Of an episode.
-        image: Group of sensors whose picture the agent sees (`rgb`, `depth`, `tactile`); None for an agent without.
-        memory: Whether it remembers where it was held up: what was tried in vain and need not be tried again.
-        history: Earlier decisions of the episode that it repeats.
-        touch: Whether it feels the wrench; without, its entries are zero.
-        last_action: Whether it knows its last action; without, its entries are zero.
-        camera: Where the camera of `image` is, if it is calibrated.
-        action_shift: How an action must change for the same motion when the target is detected elsewhere, per metre,
-            shape (m, 3): the symmetry in the ObservationSpec. None where there is no such action.
+        time_limit_s: Time limit of an episode.
+        image: Sensor group of the agent's picture (`rgb`, `depth`, `tactile`); None for no picture.
+        memory: Whether to remember where the arm was blocked, so as not to try again what has failed.
+        history: Number of earlier decisions to include.
+        touch: Whether to include the wrench; otherwise its entries are zero.
+        last_action: Whether to include the last action; otherwise its entries are zero.
+        camera: Pose of the camera of `image`, if it is calibrated.
+        action_shift: Change of action, per metre of shift in the detected target, that keeps the motion the same,
+            shape (m, 3): the symmetry in the ObservationSpec. None if there is no such action.
     """
 
     def __init__(
@@ -99,21 +100,21 @@ class WindowObserver(ObservationWindow):
         self._last_action[:] = 0.0
         self._past.clear()
         self._held_m, self._n_held, self._n_decisions = np.zeros(3), 0, 0
-        self._look: tuple[NDArray[np.float64], NDArray[np.uint8]] | None = None  # the first: target and picture
+        self._look: tuple[NDArray[np.float64], NDArray[np.uint8]] | None = None  # first look: target and picture
         self._begin_window()
 
     def take_in(self, state: State) -> None:
-        """Take in what the scene observes at a control step."""
+        """Add the scene's observation at a control step."""
         self._target_m = state["target_m"]
         self.tick(state["ee_position_m"] - self._target_m, state["wrench"])
 
     def observation(self, read: Read, elapsed_s: float) -> Observation:
-        """The observation for the decision due now; begins the next window."""
+        """Return the observation for the current decision and begin the next window."""
         reading = read(self.coding.group) if self.coding is not None and self.looks else None
         return self.observe(reading, elapsed_s, self._target_m)
 
     def tick(self, relative_m: NDArray[np.floating], wrench: NDArray[np.floating]) -> None:
-        """Take in one control step: end-effector minus detected target (3,), and the wrench (6,) in N and Nm."""
+        """Add one control step: end-effector minus detected target (3,), and the wrench (6,) in N and Nm."""
         self._position_m[:] = relative_m
         self._ticks += 1
         if self._touch:
@@ -123,18 +124,18 @@ class WindowObserver(ObservationWindow):
 
     @property
     def looks(self) -> bool:
-        """Whether the next observation takes in a picture."""
+        """Whether the next observation needs a picture."""
         return self.coding is not None and self._look is None
 
     def observe(
         self, reading: NDArray[Any] | None, elapsed_s: float, target_m: NDArray[np.floating] | None = None
     ) -> Observation:
-        """The observation for the decision due now; begins the next window.
+        """Return the observation for the current decision and begin the next window.
 
         Args:
-            reading: Latest of the image sensor, as `Task.read` gives it, or None where it is not looked at (`looks`).
-            elapsed_s: Since the start of the episode.
-            target_m: The detected target (3,), base frame; only a camera that stands asks for it.
+            reading: Latest image sensor reading, as returned by `Task.read`; None if no picture is needed (`looks`).
+            elapsed_s: Time since the start of the episode.
+            target_m: The detected target (3,), base frame; needed only for a fixed camera.
         """
         wrench = self._wrench_sum / max(self._ticks, 1)
         clock = np.array([elapsed_s / self._time_limit_s])
@@ -162,11 +163,11 @@ class WindowObserver(ObservationWindow):
         if self._camera.rides:
             return self._camera.in_camera(np.zeros(3), self._position_m)
         if target_m is None:
-            raise UserError("a camera that stands is asked where the target is: give target_m in the base frame")
+            raise UserError("a fixed camera needs the detected target: give target_m in the base frame")
         return self._camera.in_camera(np.asarray(target_m), np.zeros(3))
 
     def _recall(self, wrench: NDArray[np.float64]) -> list[NDArray[np.float64]]:
-        """Take in this decision, and give what is remembered of the episode."""
+        """Record this decision, and return the history of the episode."""
         self._n_decisions += 1
         if np.linalg.norm(wrench[:3]) > _HELD_N:
             self._n_held += 1

@@ -1,4 +1,4 @@
-"""The settings of SAC-GMM and of what it is compared with: how the agent learns, what it sees and moves.
+"""Settings of SAC-GMM and its baselines: how the agent learns, what it sees and moves.
 
 `config/methods` holds their values (`sac_gmm.methods.settings`).
 """
@@ -17,36 +17,36 @@ from sac_gmm.methods.sac_gmm.adaptation import ADAPTATIONS
 from sac_gmm.methods.sac_gmm.images import CameraPlace, image_coding
 from sac_gmm.rl import SacConfig
 
-CONTROL_RATE_HZ = 30.0  # of the control steps that `interval` counts; the base skills are fitted at it
+CONTROL_RATE_HZ = 30.0  # rate of the control steps counted by `interval`; base skills are fitted at this rate
 
 
 @dataclass(frozen=True)
 class SkillSettings:
     """What the agent sees and moves."""
 
-    # What of the mixture an action changes: a key of `ADAPTATIONS`.
+    # Which parameters of the mixture an action changes: a key of `ADAPTATIONS`.
     adaptation: str = "translation"
-    # How far an action of 1 moves the skill, or a component of it, along each axis, in metres.
+    # Distance in metres that an action of 1 moves the skill, or one of its components, along each axis.
     reach_m: float = 0.03
     # Control steps between two decisions.
     interval: int = 16
-    # Time over which a changed mixture takes over from the one before, in seconds.
+    # Time in seconds over which to blend from one mixture to the next.
     blend_s: float = BlendSettings.blend_s
-    # Group of image sensors that the agent sees: rgb, depth, tactile; None for none.
+    # Image sensor group that the agent sees: rgb, depth, tactile; None for none.
     image: str | None = None
-    # Where the camera of those pictures is: then the target is looked for in the first of them. None: not calibrated.
+    # Pose of the camera, used to find the target in the first picture. None: not calibrated.
     camera: CameraPlace | None = None
-    # Whether the agent remembers where it was held up in this episode.
+    # Whether the agent remembers where it was blocked in this episode.
     memory: bool = True
-    # Earlier decisions of the episode that the observation repeats.
+    # Number of earlier decisions of the episode in the observation.
     history: int = 0
     # Whether the agent feels the wrench at the wrist.
     touch: bool = True
     # Whether the agent knows its last action.
     last_action: bool = True
-    # Episodes of the base skill that fill the replay buffer and show the encoder what there is to see.
+    # Base-skill episodes that fill the replay buffer and give the encoder pictures to train on.
     base_episodes: int = 20
-    # Standard deviation of the detected target's error in training episodes; None: what the task has.
+    # Standard deviation of the detected target's error in training episodes; None: the task's own.
     training_noise_m: float | None = None
 
     def __post_init__(self) -> None:
@@ -54,7 +54,7 @@ class SkillSettings:
         if self.adaptation not in ADAPTATIONS:
             raise UserError(f"adaptation is '{self.adaptation}', choose one of: {', '.join(ADAPTATIONS)}")
         if self.image is not None:
-            image_coding(self.image)  # refuses what it does not know
+            image_coding(self.image)  # raises an error for an unknown group
         if self.camera is not None:
             check_types(self.camera)
         bounds = {
@@ -70,7 +70,7 @@ class SkillSettings:
 
 @dataclass(frozen=True)
 class AgentSettings:
-    """Everything that a configuration says about a task's agent."""
+    """The complete settings of a task's agent."""
 
     agent: SacConfig = field(default_factory=SacConfig)
     skill: SkillSettings = field(default_factory=SkillSettings)
@@ -104,7 +104,7 @@ class AgentSettings:
         """Rebuild from `to_json`.
 
         Raises:
-            UserError: An unknown name, or a value of another kind or out of range.
+            UserError: A name is unknown, or a value has the wrong type or is out of range.
         """
         if unknown := sorted(set(value) - {"agent", "skill"}):
             raise UserError(f"there is no part '{unknown[0]}' of the settings: known are agent and skill")
@@ -120,7 +120,7 @@ class AgentSettings:
         return cls(SacConfig.from_json(agent), SkillSettings(**skill))
 
     def changed(self, **fields: Any) -> AgentSettings:
-        """The same with other values, given by their names, whichever part they belong to.
+        """A copy with some values replaced, by name, in whichever part they are.
 
         Raises:
             UserError: No part has a field of that name.
@@ -135,7 +135,7 @@ class AgentSettings:
 
 
 def _part(value: dict[str, Any], name: str) -> dict[str, Any]:
-    """A part of a configuration; empty where it is left out."""
+    """One part of the settings; empty if missing."""
     part = value.get(name, {})
     if not isinstance(part, dict):
         raise UserError(f'"{name}" is {reprlib.repr(part)}, expected an object with names and values')

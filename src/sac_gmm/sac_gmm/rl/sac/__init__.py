@@ -1,1 +1,1 @@
-"""Soft actor-critic for the small networks of an agent that decides a few times a second."""
+"""Soft actor-critic with small networks, for an agent that decides a few times a second."""

@@ -25,9 +25,9 @@ from sac_gmm.rl.sight.encoder import ImageDecoder, SeenCache
 from sac_gmm.rl.sight.locator import train_locator
 from sac_gmm.rl.spaces import ObservationSpec
 
-STATISTICS_RATE = 0.01  # how fast the statistics of the latents follow while the encoder trains
+STATISTICS_RATE = 0.01  # rate at which the latent statistics are updated while the encoder trains
 BATCHES_AT_ONCE = 64
-UPDATES_TO_CHOOSE = 1500  # before that, the critics know too little to choose actions
+UPDATES_TO_CHOOSE = 1500  # with fewer, the critics know too little to choose actions
 _BATCH_FIELDS = ("action", "reward", "discount", "succeeded")
 
 
@@ -40,8 +40,8 @@ class _Batch(NamedTuple):
     reward: Tensor  # (B,)
     discount: Tensor  # (B,)
     succeeded: Tensor  # (B,)
-    noise: Tensor  # (2, B, m): for the next actions, and for those of the actor's loss
-    subset: Tensor  # critics whose minimum is the bootstrap target
+    noise: Tensor  # (2, B, m): for the next actions, and for the actions in the actor's loss
+    subset: Tensor  # indices of the critics whose minimum is the bootstrap target
     images: Tensor | None  # uint8 (B, C, H, W), if the encoder keeps training
 
 
@@ -52,7 +52,7 @@ class SacAgent:
         spec: Shapes of the observations.
         action_dim: Entries of an action.
         config: How to learn.
-        seed: Of weights, updates and exploration.
+        seed: Seed of weights, updates and exploration.
     """
 
     def __init__(self, spec: ObservationSpec, action_dim: int, config: SacConfig | None = None, seed: int = 0) -> None:
@@ -89,14 +89,14 @@ class SacAgent:
             self.encoder_parameters = FlatParameters([self.policy.encoder, self.decoder])
             self.optimisers["encoder"] = FlatAdam(self.encoder_parameters, config.encoder_learning_rate)
         self._seen = SeenCache(self.policy.see, self.policy.seen_size)
-        self._n_located = 0  # episodes on which the locator was trained last
+        self._n_located = 0  # number of episodes when the locator was last trained
         self.on_progress: Callable[[str, float], None] | None = None  # see `Algorithm.on_progress`
 
     @torch.no_grad()
     def update_many(self, replay: Replay, n: int) -> dict[str, float]:
         """Make n gradient updates of critics, actor and temperature; return the metrics of the last one.
 
-        If the encoder keeps training, every `encoder_interval`-th update is one of the encoder too.
+        If the encoder keeps training, every `encoder_interval`-th update also updates the encoder.
         """
         config = self.config
         if config.running_vector_statistics:
@@ -110,7 +110,7 @@ class SacAgent:
                 self._train_locator(replay, starts)
         if self.policy.seen_size and not with_images:
             self._seen.follow(replay)
-        # Whatever does not depend on the previous update is done for many updates at once.
+        # Work that does not depend on the previous update is done for many updates at once.
         at_once = 1 if with_images else BATCHES_AT_ONCE
         metrics: dict[str, float] = {}
         for first in range(0, n, at_once):
@@ -131,7 +131,8 @@ class SacAgent:
 
     def _prepare(self, drawn: dict[str, Tensor], n: int) -> list[_Batch]:
         """Shift, normalise and encode the drawn transitions and split them into n batches."""
-        # In the frame as seen a shift would teach nothing: another detection error would be seen, and removed.
+        # In the frame as seen, a shift would teach nothing: the locator would see the extra detection error and remove
+        # it.
         if self.spec.vector_shift and self.config.shift_std > 0.0 and not self.policy.in_seen_frame:
             self._shift(drawn)
         vector, next_vector = drawn["vector"], drawn["next_vector"]
@@ -173,14 +174,14 @@ class SacAgent:
         return metrics
 
     def learn_to_see(self, replay: Replay) -> None:
-        """Train the locator or the encoder on the pictures of the buffer, before anything else is learned."""
+        """Train the locator or the encoder on the pictures in the buffer, before anything else."""
         if self.policy.locator is not None:
             self._train_locator(replay, replay.episode_starts())
         elif self.policy.encoder is not None:
             self.pretrain_encoder(replay.images(), self.config.encoder_steps)
 
     def _train_locator(self, replay: Replay, starts: np.ndarray) -> None:
-        """Train the locator on the first picture of every episode; if it was trained before, refine it."""
+        """Train the locator on the first picture of every episode; refine it if already trained."""
         locator = self.policy.locator
         assert locator is not None
         target_m = replay.vectors(starts)[:, locator.sight.first : locator.sight.first + 3]
@@ -205,7 +206,7 @@ class SacAgent:
         """Train the autoencoder alone, then set the statistics of the latents from all images.
 
         Args:
-            images: uint8 (N, C, H, W), such as `Replay.images()`.
+            images: uint8 (N, C, H, W), for example from `Replay.images()`.
             steps: Gradient steps.
 
         Returns:
@@ -231,7 +232,7 @@ class SacAgent:
         return loss.item()
 
     def _update_critics(self, batch: _Batch, metrics: dict[str, float], wants_metrics: bool) -> None:
-        """One step on the temporal-difference error, and on the encoder if it is its turn.
+        """Make one step on the temporal-difference error, and on the encoder if it is due.
 
         target = r + gamma^steps (min Q(s', a') - temperature log pi(a'|s')), a' from the policy; the minimum is over a
         random subset of the target critics (REDQ), the entropy bonus optional.
@@ -249,7 +250,7 @@ class SacAgent:
         q, trace = self.critics.trace(batch.features, batch.action)
         error = q - target
         trains_encoder = batch.images is not None and self.n_updates % config.encoder_interval == 0
-        # The loss is half the squared error, its mean over the batch and its sum over the critics.
+        # The loss is half the squared error, averaged over the batch and summed over the critics.
         grad_inputs = self.critics.backward(error / len(target), trace, inputs=trains_encoder)
         if trains_encoder:
             assert grad_inputs is not None and batch.images is not None
@@ -264,7 +265,7 @@ class SacAgent:
 
     @torch.enable_grad()
     def _update_encoder(self, images: Tensor, grad_latent: Tensor) -> float:
-        """One step on the critics' loss, given its gradient by the latents, plus the reconstruction loss, returned."""
+        """Make one step on the critics' loss (gradient given) plus the reconstruction loss; return the latter."""
         encoder, decoder = self.policy.encoder, self.decoder
         assert encoder is not None and decoder is not None
         raw = encoder.raw_latent(images)
@@ -277,7 +278,7 @@ class SacAgent:
         return reconstruction.item()
 
     def _update_actor(self, batch: _Batch) -> Tensor:
-        """One step on the actor's loss; return the log-probabilities (B,) of the actions drawn for it.
+        """Make one step on the actor's loss; return the log-probabilities (B,) of the actions drawn for it.
 
         The loss is the mean of temperature * log pi(a|s) - Q(s, a), plus anchor and imitation.
         """
@@ -293,7 +294,7 @@ class SacAgent:
         return drawn.log_prob
 
     def _grad_q(self, q: Tensor, weight: float) -> Tensor:
-        """Gradient (E, B) of the actor's loss by the values: minus their mean over the critics, less the pessimism."""
+        """Gradient (E, B) of the actor's loss by the values: minus their mean over the critics, plus the pessimism."""
         grad_q = torch.full_like(q, -weight / len(q))
         if self.config.pessimism:
             # The value is mean - pessimism * std over the critics; d std / d q = (q - mean) / (n std).
@@ -302,7 +303,7 @@ class SacAgent:
         return grad_q
 
     def _grad_mean(self, batch: _Batch, mean: Tensor) -> Tensor | None:
-        """Gradient (B, m) of anchor and imitation by the means before the tanh; None if neither is used."""
+        """Gradient (B, m) of anchor and imitation terms by the means before the tanh; None if neither is used."""
         config = self.config
         if not (config.anchor_weight or config.imitation_weight):
             return None
@@ -314,7 +315,7 @@ class SacAgent:
         return 2.0 * pull * (1.0 - middle.square())
 
     def _update_temperature(self, entropy: float) -> None:
-        """One step of descent on log(temperature) * (entropy - target), bounded."""
+        """Make one gradient step on log(temperature) * (entropy - target), within bounds."""
         config = self.config
         if config.automatic_temperature:
             missing = config.target_entropy_per_action * self.action_dim - entropy
@@ -322,11 +323,11 @@ class SacAgent:
             self.temperature = min(max(self.temperature * factor, config.min_temperature), config.max_temperature)
 
     def _shift(self, batch: dict[str, Tensor]) -> None:
-        """Shift every transition at random along the symmetry, as far as its action stays within [-1, 1]."""
+        """Shift every transition randomly along the symmetry, keeping its action within [-1, 1]."""
         action = batch["action"]
         shift = self.config.shift_std * torch.randn(len(action), self._vector_shift.shape[1], generator=self.generator)
         moved = action + shift @ self._action_shift.T
-        # If an action would leave its range, the whole shift shrinks: it stays along the symmetry.
+        # If an action would leave its range, the whole shift is scaled down, so that it stays along the symmetry.
         beyond = (moved - action).abs().clamp(min=1e-9)
         room = torch.where(moved > action, 1.0 - action, 1.0 + action)
         shift = shift * (room / beyond).clamp(max=1.0).amin(dim=1, keepdim=True)

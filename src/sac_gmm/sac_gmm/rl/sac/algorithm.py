@@ -1,4 +1,4 @@
-"""The soft actor-critic as an `Algorithm`: the agent that learns, and the replay buffer that it learns from."""
+"""The soft actor-critic as an `Algorithm`: the learning agent and its replay buffer."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sac_gmm.rl.transition import Transition
 
 
 class Sac(Algorithm):
-    """Off-policy: whatever is observed goes into the replay buffer and is learned from alike."""
+    """Off-policy: every transition goes into the replay buffer and is used for learning alike."""
 
     name = "sac"
     config_class = SacConfig
@@ -45,7 +45,7 @@ class Sac(Algorithm):
         self.replay.add(transition)
 
     def prepare(self) -> None:
-        """Train the locator or the encoder, if there is one, on the pictures stored so far."""
+        """Train the locator or the encoder, if any, on the pictures stored so far."""
         self.agent.on_progress = self.on_progress
         self.agent.learn_to_see(self.replay)
 
@@ -76,7 +76,7 @@ class Sac(Algorithm):
             UserError: The replay buffer is missing, or a tensor is missing or has another shape.
         """
         if "replay" not in state.arrays:
-            raise UserError("it has no replay buffer, so it can act but not go on learning")
+            raise UserError("it has no replay buffer, so it can act but not continue learning")
         self.agent.load_state_dict({"tensors": state.tensors, "values": state.values})
         self.replay.load_state_dict(state.arrays["replay"])
         self._losses = {}

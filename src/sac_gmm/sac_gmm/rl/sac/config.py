@@ -1,4 +1,4 @@
-"""How the soft actor-critic learns: every setting with its default and its range."""
+"""Settings of the soft actor-critic, with defaults and ranges."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _MOST_LAYERS, _WIDEST = 16, 4096  # larger networks run out of memory before the
 
 @dataclass(frozen=True)
 class SacConfig:
-    """How the soft actor-critic learns. The defaults serve all tasks; `config/methods/sac_gmm.yaml` repeats them."""
+    """Settings of the soft actor-critic. The defaults suit all tasks; `config/methods/sac_gmm.yaml` repeats them."""
 
     # --- networks
     # Widths of the actor's hidden layers, in parallel with its linear map; none for a linear policy.
@@ -23,7 +23,7 @@ class SacConfig:
     zero_init: bool = True
     # Widths of the hidden layers of each critic.
     critic_hidden: tuple[int, ...] = (64, 64)
-    # Layer normalisation in every hidden layer of the critics: keeps many updates per decision stable.
+    # Layer normalisation in every hidden layer of the critics; keeps many updates per decision stable.
     layer_norm: bool = True
     # Number of critics, computed together as one batched network.
     n_critics: int = 4
@@ -31,7 +31,7 @@ class SacConfig:
     target_subset: int = 2
 
     # --- exploration
-    # Standard deviation of the Gaussian before the tanh, at the start. The mean starts at exactly 0.
+    # Initial standard deviation of the Gaussian before the tanh. The mean starts at exactly 0.
     initial_std: float = 0.3
     # Bounds of that standard deviation.
     min_std: float = 0.02
@@ -48,7 +48,7 @@ class SacConfig:
     max_temperature: float = 1.0
 
     # --- acting without exploration
-    # Actions that the actor proposes and the critics choose from (see `SacPolicy`). 0: the mean action is taken.
+    # Number of actions that the actor proposes and the critics choose from (see `SacPolicy`). 0: use the mean action.
     n_proposals: int = 0
 
     # --- returns
@@ -56,7 +56,7 @@ class SacConfig:
     gamma: float = 0.998
     # Number of transitions whose rewards are summed before the bootstrap.
     n_step: int = 1
-    # Whether the bootstrap contains the entropy bonus. Without it the values are plain returns.
+    # Whether the bootstrap includes the entropy bonus. Without it, the values are plain returns.
     entropy_in_target: bool = False
     # Lowest and highest possible return: bootstrap targets are clipped to them. None: no clipping.
     return_bounds: tuple[float, float] | None = (0.0, 1.0)
@@ -74,7 +74,7 @@ class SacConfig:
     polyak: float = 0.01
     # Critic updates per update of the actor and the temperature.
     actor_interval: int = 1
-    # Updates of the critics alone at the start, before the actor first changes.
+    # Critic-only updates at the start, before the actor first changes.
     critic_head_start: int = 0
     # Weight of the squared length of the mean action in the actor's loss: keeps the policy near the base skill.
     anchor_weight: float = 0.0
@@ -87,7 +87,7 @@ class SacConfig:
     pessimism: float = 0.0
     # Decoupled weight decay (AdamW) of the actor.
     actor_weight_decay: float = 0.0
-    # Fraction of every batch that is drawn from successful episodes, as soon as there are any.
+    # Fraction of every batch drawn from successful episodes, once there are any.
     success_fraction: float = 0.25
 
     # Standard deviation, in metres, of the random shift of every transition in a batch along the symmetry of the
@@ -101,20 +101,20 @@ class SacConfig:
     n_keypoints: int = 16
     encoder_channels: int = 16
     encoder_learning_rate: float = 1e-3
-    # Side of the square, downsampled image that the decoder has to reproduce, in pixels.
+    # Side in pixels of the square, downsampled image that the decoder reproduces.
     reconstruction_size: int = 32
     reconstruction_weight: float = 1.0
-    # Updates per training step of the encoder (reconstruction and critic gradients together). 0: only pre-training;
+    # Updates per training step of the encoder (reconstruction and critic gradients together). 0: pre-training only;
     # then every image is encoded once, and an update costs no more than one without images.
     encoder_interval: int = 0
-    # Gradient steps of the pre-training: of the autoencoder; of the locator, which replaces it if the camera is
-    # calibrated; and of the locator again, whenever the number of episodes has doubled.
+    # Gradient steps of pre-training: for the autoencoder; for the locator, which replaces it if the camera is
+    # calibrated; and for refining the locator whenever the number of episodes has doubled.
     encoder_steps: int = 400
     locator_steps: int = 1500
     locator_refit_steps: int = 500
 
     # --- memory
-    # Transitions that the replay buffer holds.
+    # Capacity of the replay buffer, in transitions.
     replay_capacity: int = 20_000
     # Whether centre and scale of "vector" follow the stored data instead of the ObservationSpec.
     running_vector_statistics: bool = False
@@ -184,7 +184,7 @@ class SacConfig:
         """Rebuild from `to_json` or from a configuration file; lists become tuples.
 
         Raises:
-            UserError: An unknown name, or a value of another kind or out of range.
+            UserError: A name is unknown, or a value has the wrong type or is out of range.
         """
         known = {field.name for field in dataclasses.fields(cls)}
         if unknown := sorted(set(value) - known):

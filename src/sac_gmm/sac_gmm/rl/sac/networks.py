@@ -1,4 +1,4 @@
-"""The networks of the soft actor-critic, small and fast on one CPU core."""
+"""Networks of the soft actor-critic, small and fast on one CPU core."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class FlatParameters:
     gradients with `clear_gradient`; never set them to None.
 
     Args:
-        modules: Modules whose parameters are taken, in this order.
+        modules: Modules whose parameters to include, in this order.
         trainable: False for target networks, which need no gradients.
     """
 
@@ -67,14 +67,14 @@ class BatchedMlp(nn.Module):
         shapes = list(itertools.pairwise(sizes))
         weights, biases = [], []
         for n_in, n_out in shapes:
-            bound = 1.0 / math.sqrt(n_in)  # as nn.Linear
+            bound = 1.0 / math.sqrt(n_in)  # same as nn.Linear
             weights.append(nn.Parameter(torch.empty(n_members, n_in, n_out).uniform_(-bound, bound)))
             biases.append(nn.Parameter(torch.empty(n_members, 1, n_out).uniform_(-bound, bound)))
         normalised = [width for _, width in shapes[:-1]] if layer_norm else []
         gains = [nn.Parameter(torch.ones(n_members, 1, width)) for width in normalised]
         shifts = [nn.Parameter(torch.zeros(n_members, 1, width)) for width in normalised]
         self.n_layers = len(shapes)
-        # A tuple beside the registered names: looking a parameter up by name takes longer than a layer's arithmetic.
+        # Also kept as a tuple: looking a parameter up by name takes longer than a layer's arithmetic.
         self.in_order = (*weights, *biases, *gains, *shifts)
         for kind, parameters in (("weight", weights), ("bias", biases), ("gain", gains), ("shift", shifts)):
             for layer, parameter in enumerate(parameters):
@@ -105,12 +105,12 @@ class BatchedMlp(nn.Module):
     def backward(self, gradient: Tensor, trace: Trace, *, weights: bool = True, inputs: bool = False) -> Tensor | None:
         """Propagate the gradient of the outputs back to parameters and inputs.
 
-        Written out rather than left to autograd: with networks this small, most of autograd's time is overhead.
+        Written by hand because with networks this small, most of autograd's time is overhead.
 
         Args:
-            gradient: Of the loss with respect to the outputs (E, B, m).
-            trace: Of the same inputs.
-            weights: Whether to compute the gradients of the parameters, which overwrite their `grad`.
+            gradient: Gradient of the loss with respect to the outputs (E, B, m).
+            trace: Returned by `trace` for the same inputs.
+            weights: Whether to compute the gradients of the parameters; they overwrite `grad`.
             inputs: Whether to compute the gradient with respect to x.
 
         Returns:
@@ -141,10 +141,10 @@ class BatchedMlp(nn.Module):
 
 
 class Trace(NamedTuple):
-    """What a forward pass leaves for `backward`."""
+    """Intermediate values of a forward pass for `backward`."""
 
-    inputs: list[Tensor]  # of every layer, (E, B, n)
-    normalisers: list[tuple[Tensor, Tensor, Tensor, Tensor]]  # of every hidden layer, where they are normalised
+    inputs: list[Tensor]  # of each layer, (E, B, n)
+    normalisers: list[tuple[Tensor, Tensor, Tensor, Tensor]]  # of each hidden layer, if normalised
 
 
 def _grad(parameter: Tensor) -> Tensor:
@@ -189,7 +189,7 @@ class CriticEnsemble(nn.Module):
 def _forward(
     x: Tensor, n_layers: int, parameters: tuple[Tensor, ...]
 ) -> tuple[Tensor, list[Tensor], list[tuple[Tensor, Tensor, Tensor, Tensor]]]:
-    """Return outputs (E, B, m), the input of every layer, and what the gradient of the layer normalisation needs."""
+    """Return outputs (E, B, m), the input of each layer, and values for the gradient of the layer normalisation."""
     weights, biases = parameters[:n_layers], parameters[n_layers : 2 * n_layers]
     gains, shifts = parameters[2 * n_layers : 3 * n_layers - 1], parameters[3 * n_layers - 1 :]
     inputs, normalisers = [x.expand(len(weights[0]), -1, -1)], []
@@ -208,15 +208,15 @@ def _forward(
 class Actor(nn.Module):
     """Squashed Gaussian policy: action = tanh(mean + std * noise), entry by entry.
 
-    The mean is a linear map of the features plus, if there are hidden layers, a network. Both start at zero, so the
-    deterministic action is exactly 0 at the start whatever the observation. The linear path generalises from a handful
-    of successes. The standard deviation does not depend on the observation; it starts at `initial_std`.
+    The mean is a linear map of the features plus, if there are hidden layers, a network. Both start at zero, so
+    initially the deterministic action is exactly 0 for any observation. The linear path generalises from a handful of
+    successes. The standard deviation does not depend on the observation; it starts at `initial_std`.
 
     Args:
         n_features: Width of the input.
         hidden: Widths of the hidden layers; empty for a linear policy.
         action_dim: Entries of the action.
-        initial_std: Standard deviation before the tanh at the start.
+        initial_std: Initial standard deviation before the tanh.
         min_std: Its lower bound.
         max_std: Its upper bound.
         zero: Whether the mean starts at zero; otherwise it is initialised like any network.
@@ -252,7 +252,7 @@ class Actor(nn.Module):
         return mean, self.log_std.clamp(*self.log_std_bounds)
 
     def keep_spread_within_bounds(self) -> None:
-        """Clamp `log_std` to its bounds after a step of the optimiser: beyond them it has no gradient to return by."""
+        """Clamp `log_std` to its bounds after an optimiser step: outside them no gradient would bring it back."""
         self.log_std.data.clamp_(*self.log_std_bounds)
 
     def sample(self, features: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
@@ -267,7 +267,7 @@ class Actor(nn.Module):
         return drawn.action, drawn.log_prob
 
     def trace(self, features: Tensor, noise: Tensor) -> tuple[Squashed, ActorTrace]:
-        """Return what `sample` returns and more, and what `backward` needs."""
+        """Return the result of `sample` with details, and what `backward` needs."""
         mean = torch.addmm(self.linear.bias, features, self.linear.weight.T)
         body: Trace | None = None
         if self.body is not None:
@@ -288,9 +288,9 @@ class Actor(nn.Module):
 
         Args:
             grad_action: Gradient of the loss with respect to the actions (B, m).
-            grad_log_prob: With respect to each log-probability.
-            drawn: What `trace` returned.
-            trace: What `trace` returned.
+            grad_log_prob: Gradient of the loss with respect to each log-probability.
+            drawn: Returned by `trace`.
+            trace: Returned by `trace`.
             grad_mean: Additional gradient with respect to the means before the tanh (B, m).
         """
         # da/dx = 1 - a^2 and d(-log(1 - a^2))/dx = 2a; the log-probability also depends on the log std directly.
@@ -315,7 +315,7 @@ class Squashed(NamedTuple):
 
 
 class ActorTrace(NamedTuple):
-    """What a forward pass of the actor leaves for `backward`."""
+    """Intermediate values of the actor's forward pass for `backward`."""
 
     features: Tensor
     body: Trace | None

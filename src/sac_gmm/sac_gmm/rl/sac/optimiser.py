@@ -1,4 +1,4 @@
-"""Adam on one flat vector: a handful of vector operations, however many layers there are."""
+"""Adam on one flat vector: a handful of vector operations, regardless of the number of layers."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ class FlatAdam:
     """Adam with decoupled weight decay (Kingma and Ba 2015; Loshchilov and Hutter 2019).
 
     Args:
-        parameters: Updated in place, from their gradient.
-        learning_rate: Of every step.
-        weight_decay: Fraction of the parameters that every step removes, times the learning rate.
+        parameters: Parameters to update in place, from their gradient.
+        learning_rate: Learning rate.
+        weight_decay: Each step removes this times the learning rate as a fraction of the parameters.
     """
 
     def __init__(self, parameters: FlatParameters, learning_rate: float, weight_decay: float = 0.0) -> None:

@@ -1,4 +1,4 @@
-"""The policy of the soft actor-critic: all that acting needs, and nothing that only learning needs."""
+"""Policy of the soft actor-critic: everything needed to act, nothing needed only to learn."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ from sac_gmm.rl.sight.encoder import ImageEncoder
 from sac_gmm.rl.sight.locator import UNIT_M, Locator
 from sac_gmm.rl.spaces import Observation, ObservationSpec
 
-BEST_PROPOSALS = 0.1  # fraction of the actor's proposals whose mean is taken
+BEST_PROPOSALS = 0.1  # the action is the mean of this fraction of the actor's proposals
 
 
 class SacPolicy(nn.Module):
-    """Observation to action: normaliser, image reader, actor and, if `n_proposals` is set, critics.
+    """Maps an observation to an action: normaliser, image reader, actor and, if `n_proposals` is set, critics.
 
-    A picture becomes latents by an autoencoder's encoder or, if the camera is calibrated (`ObservationSpec.sight`), the
-    error of the detected target by a locator. If the action has the symmetry of the detected frame, actor and critics
-    then work in the frame of the target as seen: position and action are expressed in it by the symmetry, which removes
-    the error as far as it can be seen. Otherwise the error is one more feature.
+    An autoencoder's encoder turns a picture into latents. If the camera is calibrated (`ObservationSpec.sight`), a
+    locator estimates the error of the detected target instead. If the action has the symmetry of the detected frame,
+    actor and critics then work in the frame of the target as seen: the symmetry expresses position and action in it,
+    which removes the visible part of the error. Otherwise the error is one more feature.
 
-    Without exploration the action is the actor's mean or, with `n_proposals`, the mean of those of its actions that the
-    critics value most: one step of the cross-entropy method on the value, started at the actor (QT-Opt, Kalashnikov
-    et al. 2018, section 4.2, starts at a standard normal instead). After few episodes the critics know more than the
-    actor has picked up from them. Training the actor for longer does not help: meanwhile the critics overfit.
+    Without exploration, the action is the actor's mean or, with `n_proposals`, the mean of the proposals that the
+    critics value most: one step of the cross-entropy method on the value, started from the actor (QT-Opt, Kalashnikov
+    et al. 2018, section 4.2, starts from a standard normal instead). After few episodes, the critics know more than the
+    actor has learned from them. Training the actor for longer does not help: the critics overfit in the meantime.
 
     Args:
         spec: Shapes of the observations.
         action_dim: Entries of an action.
         config: Sizes of the networks.
-        seed: Of the exploration noise that `act` draws when it is given none.
+        seed: Seed of the exploration noise that `act` draws if given none.
     """
 
     vector_centre: Tensor
@@ -55,7 +55,7 @@ class SacPolicy(nn.Module):
         self.encoder: ImageEncoder | None = None
         self.locator: Locator | None = None
         self.n_features = spec.vector_size
-        # Whether the error seen moves the frame rather than being a feature.
+        # Whether the seen error moves the frame instead of being a feature.
         self.in_seen_frame = spec.sight is not None and bool(spec.vector_shift)
         if spec.sight is not None:
             assert spec.image_shape is not None
@@ -78,7 +78,7 @@ class SacPolicy(nn.Module):
         self.critics: CriticEnsemble | None = None
         if config.n_proposals:
             self.critics = make_critics(self.n_features + action_dim, config)
-            # The same for every decision, so that deterministic actions are.
+            # The same noise for every decision keeps deterministic actions deterministic.
             noise = np.random.default_rng(0).standard_normal((config.n_proposals, action_dim))
             self.register_buffer("proposals", torch.from_numpy(noise.astype(np.float32)), persistent=False)
             self.register_buffer("critics_choose", torch.zeros(()))  # 1 once they have learned enough
@@ -102,7 +102,7 @@ class SacPolicy(nn.Module):
         """Return what the picture shows (B, seen_size): the latent, or the error of the detected target in metres.
 
         Args:
-            vector: As observed (B, n).
+            vector: Observed vectors (B, n).
             images: uint8 (B, C, H, W); None if there are none.
         """
         if images is None or self.seen_size == 0:
@@ -117,8 +117,8 @@ class SacPolicy(nn.Module):
         """Return the inputs of actor and critics (B, n_features).
 
         Args:
-            vector: As observed (B, n).
-            seen: What `see` returned (B, seen_size).
+            vector: Observed vectors (B, n).
+            seen: Returned by `see` (B, seen_size).
         """
         if self.locator is None:
             return torch.cat([self.normalise(vector), seen], dim=1)
@@ -131,7 +131,7 @@ class SacPolicy(nn.Module):
         return torch.cat([vector[:, :first], vector[:, first + 3 :], seen / UNIT_M], dim=1)
 
     def to_seen_frame(self, action: Tensor, seen: Tensor) -> Tensor:
-        """Return actions (B, m), as taken, in the frame that actor and critics work in."""
+        """Transform taken actions (B, m) to the frame in which actor and critics work."""
         return action - seen @ self.action_shift.T if self.in_seen_frame else action
 
     @torch.no_grad()
@@ -176,7 +176,7 @@ class SacPolicy(nn.Module):
         """Become the policy of a snapshot.
 
         Raises:
-            UserError: It belongs to networks of another size.
+            UserError: The snapshot is from networks of another size.
         """
         tensors = list(self.state_dict().values())
         size = sum(tensor.numel() for tensor in tensors)

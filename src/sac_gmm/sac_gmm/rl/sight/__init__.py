@@ -1,1 +1,1 @@
-"""What turns pictures into numbers: an autoencoder, or a locator where the camera is calibrated."""
+"""Networks that turn pictures into numbers: an autoencoder, or a locator if the camera is calibrated."""

@@ -1,4 +1,4 @@
-"""Images to a few numbers: a convolutional autoencoder whose bottleneck is a set of feature points."""
+"""Reduces images to a few numbers: a convolutional autoencoder whose bottleneck is a set of feature points."""
 
 from __future__ import annotations
 
@@ -43,13 +43,13 @@ class SpatialSoftmax(nn.Module):
 class ImageEncoder(nn.Module):
     """Two convolutions, a spatial softmax and a linear map to the latent.
 
-    The latent is standardised by running statistics, so that the networks behind it see unit variance however little
-    the picture changes.
+    Running statistics standardise the latent, so that the next networks see unit variance however little the picture
+    changes.
 
     Args:
         image_shape: (C, H, W).
-        channels: Of the first convolution.
-        n_keypoints: Feature points.
+        channels: Channels of the first convolution.
+        n_keypoints: Number of feature points.
         latent_size: Width of the latent.
     """
 
@@ -113,13 +113,13 @@ class ImageDecoder(nn.Module):
 
 
 class SeenCache:
-    """What networks that no longer change see in every picture of a replay buffer: each picture is read once.
+    """Outputs of frozen networks for every picture in a replay buffer: each picture is processed once.
 
-    Pictures are read one by one, so that the result does not depend on what else is read, and a resumed run equals an
-    unbroken one.
+    Pictures are processed one by one, so that the result does not depend on the batch, and a resumed run equals an
+    uninterrupted one.
 
     Args:
-        see: Returns what is seen (B, L) in vectors (B, n) and images uint8 (B, C, H, W).
+        see: Function from vectors (B, n) and images uint8 (B, C, H, W) to outputs (B, L).
         size: L.
     """
 
@@ -128,14 +128,14 @@ class SeenCache:
         self.clear()
 
     def clear(self) -> None:
-        """Forget everything: the encoder or the replay buffer has changed."""
+        """Clear the cache: the encoder or the replay buffer has changed."""
         self._replay: Replay | None = None
         self._n_encoded = 0
         self._seen = self._next_seen = torch.zeros(0)
 
     @torch.no_grad()
     def follow(self, replay: Replay) -> None:
-        """Read what was added to the buffer since the last call."""
+        """Process the pictures added to the buffer since the last call."""
         if replay is not self._replay:
             self._replay = replay
             self._seen = torch.zeros(replay.capacity, self._size)
@@ -150,7 +150,7 @@ class SeenCache:
         self._n_encoded = replay.n_added
 
     def get(self, rows: Tensor, next_rows: Tensor) -> tuple[Tensor, Tensor]:
-        """Return what was seen in the observations and next observations (B, L) of rows of the buffer."""
+        """Return the outputs (B, L) for observations and next observations of rows of the buffer."""
         return self._seen[rows], self._next_seen[next_rows]
 
 

@@ -2,8 +2,8 @@
 
 The picture is cropped around the place where the detected target should appear, at a fixed metric scale, so that a
 detection error shows as a displacement. A small network estimates the displacement. It needs no labels: moving the crop
-by a known vector is the same as another detection error, so pairs of crops of one picture say by how much its outputs
-must differ; and since detection is right on average, the outputs over all episodes have mean zero.
+by a known vector has the same effect as a different detection error, so two crops of one picture tell how much the
+outputs must differ. Detection is right on average, so the outputs over all episodes have mean zero.
 """
 
 from __future__ import annotations
@@ -21,21 +21,21 @@ from sac_gmm.rl.spaces import Sight
 
 HALF_M = 0.048  # half the side of the crop: with errors of up to three centimetres the target stays inside
 SIDE_PX = 32
-SHIFT_M = 0.03  # largest artificial error per axis
-DEPTH_M = 0.05  # in depth pictures, the range in front of and behind the target that is used
-UNIT_M = 0.01  # the network's unit
-PAIRS = 32  # of crops in a training batch
+SHIFT_M = 0.03  # largest artificial detection error per axis
+DEPTH_M = 0.05  # range used in front of and behind the target, in depth pictures
+UNIT_M = 0.01  # unit of the network's output
+PAIRS = 32  # pairs of crops in a training batch
 LEARNING_RATE = 2e-3
 
 
 class Locator(nn.Module):
-    """From picture and detected target to the detection error: true minus detected target, base axes.
+    """Estimates the detection error from a picture and the detected target: true minus detected target, base axes.
 
     Args:
         image_shape: (C, H, W).
         sight: The camera.
-        channels: Of the first convolution.
-        n_keypoints: Feature points.
+        channels: Channels of the first convolution.
+        n_keypoints: Number of feature points.
     """
 
     centre: Tensor
@@ -48,7 +48,7 @@ class Locator(nn.Module):
         self.size_px = image_shape[1:]
         self.register_buffer("rotation", torch.tensor(sight.rotation, dtype=torch.float32), persistent=False)
         self.register_buffer("centre", torch.zeros(3))
-        self.register_buffer("trained", torch.zeros(()))  # 1 once it is; until then the error is 0
+        self.register_buffer("trained", torch.zeros(()))  # 1 once trained; until then the error is 0
         self.convolutions = nn.Sequential(
             nn.Conv2d(image_shape[0], channels, kernel_size=5, stride=2),
             nn.ReLU(),
@@ -75,8 +75,8 @@ class Locator(nn.Module):
         Args:
             images: uint8 (B, C, H, W).
             target_m: Detected targets in the camera's frame (B, 3).
-            error_m: An artificial detection error to add (B, 3), base axes: everything in view moves by it, as far as
-                one picture allows: as if it were a plane through the target, facing the camera.
+            error_m: An artificial detection error to add (B, 3), base axes. It shifts everything in view as one picture
+                allows: as if the view were a plane through the target, facing the camera.
         """
         moved_m = target_m if error_m is None else target_m + error_m @ self.rotation.T
         at_px, scale = self._project(target_m)
@@ -123,7 +123,7 @@ def train_locator(
         target_m: Detected targets in the camera's frame (N, 3).
         steps: Gradient steps.
         rng: Draws pictures and artificial errors.
-        on_step: Called after each.
+        on_step: Called after each step.
 
     Returns:
         The last loss: mean squared difference between estimated and artificial displacements, in square centimetres.
@@ -150,7 +150,7 @@ def train_locator(
 
 @torch.no_grad()
 def centre_locator(locator: Locator, images: np.ndarray, target_m: np.ndarray) -> None:
-    """Make the mean error over one picture per episode zero; see `train_locator`."""
+    """Shift the errors so that their mean over one picture per episode is zero; see `train_locator`."""
     pictures, targets = torch.from_numpy(images), torch.from_numpy(np.asarray(target_m, np.float32))
     chunks = [
         locator.raw_error(locator.cut_out(pictures[i : i + 64], targets[i : i + 64])) for i in range(0, len(images), 64)

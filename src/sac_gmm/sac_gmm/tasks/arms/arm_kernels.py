@@ -1,11 +1,11 @@
 """Kinematics, dynamics and impedance of a seven-joint arm as compiled functions of flat arrays.
 
-One call per torque update in place of some twenty into the physics engine and numpy. The engine alone integrates
-motion; here is what a robot's own controller computes. Vectors are in the base frame, SI units.
+One call per torque update replaces about twenty calls into the physics engine and numpy. Only the engine integrates
+motion; this module computes what a real robot's controller would. Vectors are in the base frame, SI units.
 
-A chain of links is described by one row of numbers per joint: origin of the joint in the link before (3), its rotation
-(9), mass (1), centre of mass (3), inertia about it (9), all in the link's frame at joint position zero. A last row
-gives the tip's place in the last link (3 + 9).
+A chain of links has one row of numbers per joint: origin of the joint in the previous link (3), its rotation (9), then
+the link's mass (1), centre of mass (3) and inertia about it (9), all in the link's frame at joint position zero. The
+last row is the pose of the tip in the last link (3 + 9).
 """
 
 from __future__ import annotations
@@ -32,18 +32,18 @@ CHAIN_COLUMNS = 25
 
 @compiled(types.void(MATRIX, VECTOR, MATRIX, MATRIX, VECTOR, MATRIX))
 def forward_kinematics(chain, q, origins, axes, tip, rotations):
-    """Place of all joints and the tip.
+    """Compute the poses of all joints and the tip.
 
     Args:
         chain: (8, 25), see above.
         q: Joint positions, (7,).
-        origins: Receives the joints' origins, (7, 3).
-        axes: Receives the joints' axes, (7, 3).
-        tip: Receives the tip's position, (3,).
-        rotations: Receives the rotation of each link and of the tip, row by row, (8, 9).
+        origins: Output: joint origins, (7, 3).
+        axes: Output: joint axes, (7, 3).
+        tip: Output: tip position, (3,).
+        rotations: Output: rotation of each link and of the tip, row by row, (8, 9).
     """
     x = y = z = 0.0
-    R = rotations[N_JOINTS]  # of the base, until the tip's is known
+    R = rotations[N_JOINTS]  # the base's rotation until overwritten with the tip's
     R[:] = 0.0
     R[0] = R[4] = R[8] = 1.0
     for i in range(N_JOINTS + 1):
@@ -92,7 +92,7 @@ def _turned_inertia(row, R, j, k):
 @compiled(types.void(MATRIX, MATRIX, MATRIX, MATRIX, MATRIX))
 def mass_matrix_of(chain, origins, axes, rotations, M):
     """Mass matrix, (7, 7), by composite rigid bodies (Featherstone 2008, ch. 6), about the base's origin."""
-    mass = hx = hy = hz = 0.0  # of all links from here to the tip: mass, first moment, inertia
+    mass = hx = hy = hz = 0.0  # mass, first moment and inertia of all links from joint i to the tip
     xx = xy = xz = yy = yz = zz = 0.0
     for i in range(N_JOINTS - 1, -1, -1):
         row, R, p = chain[i], rotations[i], origins[i]
@@ -110,7 +110,7 @@ def mass_matrix_of(chain, origins, axes, rotations, M):
         xy += _turned_inertia(row, R, 0, 1) - m * cx * cy
         xz += _turned_inertia(row, R, 0, 2) - m * cx * cz
         yz += _turned_inertia(row, R, 1, 2) - m * cy * cz
-        # Momentum of those links when joint i turns at 1 rad/s; (vx, vy, vz) is the velocity at the base's origin.
+        # Momentum of these links when joint i turns at 1 rad/s; (vx, vy, vz) is the velocity at the base origin.
         wx, wy, wz = axes[i, 0], axes[i, 1], axes[i, 2]
         vx, vy, vz = p[1] * wz - p[2] * wy, p[2] * wx - p[0] * wz, p[0] * wy - p[1] * wx
         px = mass * vx + wy * hz - wz * hy
@@ -130,17 +130,17 @@ def mass_matrix_of(chain, origins, axes, rotations, M):
 
 @compiled(types.void(VECTOR, MATRIX, VECTOR, MATRIX, MATRIX, MATRIX, MATRIX, VECTOR))
 def _renew(gains, J, R, G, C, root, U, room):
-    """Factor what depends on the inertia.
+    """Recompute the factors that depend on the inertia.
 
     Args:
         gains: See `impedance`.
         J: Jacobian, (6, 7).
         R: Rotation of the tip, (9,).
-        G: Mass matrix, then its Cholesky factor, (7, 7).
-        C: Receives the Cholesky factor of the mobility J M^-1 J', (6, 6).
-        root: Receives sqrt(C' K C), (6, 6).
-        U: Guess of its eigenvectors, then the eigenvectors, (6, 6).
-        room: Room to work in, (78,).
+        G: Mass matrix, overwritten with its Cholesky factor, (7, 7).
+        C: Output: Cholesky factor of the mobility J M^-1 J', (6, 6).
+        root: Output: sqrt(C' K C), (6, 6).
+        U: Initial guess of the eigenvectors of C' K C, overwritten with the result, (6, 6).
+        room: Scratch space, (78,).
     """
     cholesky(G, 7)
     X, KC = room[:42].reshape((6, 7)), room[42:78].reshape((6, 6))  # rows of X: G^-1 times rows of J
@@ -173,13 +173,13 @@ def _renew(gains, J, R, G, C, root, U, room):
     square_root(root, U, KC)
 
 
-MOST_HELD = 1.25  # at 2, what a damper throws back is as fast as it was
+MOST_HELD = 1.25  # at 2 the damper would send the joint back at the speed it came
 
-# Numbers that stay from one torque update to the next: where each begins in one flat array.
+# State kept from one torque update to the next: offset of each quantity in one flat array.
 REFERENCE, REFERENCE_XYZW, POSTURE, TWIST = 0, 3, 7, 14
 TORQUE, TIP, TIP_XYZW, TIP_VELOCITY, WRENCH = 20, 27, 30, 34, 40
 _C, _ROOT, EIGENVECTORS, _G = 46, 82, 118, 154
-# Room to work in: to ask for it in every call would take as long as the arithmetic.
+# Scratch space: allocating it on every call would take as long as the arithmetic.
 _ORIGINS, _AXES, _ROTATIONS, _J, _ERROR, _SLIP, _TURN, _HOLD, _MOVED, _PUSHED, _DAMPED, _ROOM, MEMORY_SIZE = (
     *(203, 224, 245, 317, 359, 365, 371, 374, 381, 388, 394, 400, 478),
 )
@@ -187,7 +187,7 @@ _ORIGINS, _AXES, _ROTATIONS, _J, _ERROR, _SLIP, _TURN, _HOLD, _MOVED, _PUSHED, _
 
 @compiled(types.void(MATRIX, VECTOR, VECTOR))
 def sense(chain, joints, memory):
-    """Put pose and velocity of the tip and the wrench at the wrist into `memory`.
+    """Write the pose and velocity of the tip and the wrench at the wrist into `memory`.
 
     Args:
         chain: (8, 25), see above.
@@ -213,20 +213,20 @@ def sense(chain, joints, memory):
 
 @compiled(float64(MATRIX, MATRIX, MATRIX, VECTOR, VECTOR, VECTOR, float64, VECTOR))
 def _posture_share(G, J, C, hold, moved, pushed, held_damping, room):
-    """Share of the posture's torque that may act, so that its damper does not throw back what it is to slow down.
+    """Share of the posture torque that may act without its damper reversing the motion that it should slow down.
 
-    Where elbow and wrist stand in line, little more than a forearm turns about itself when the tip rests: a torque held
-    for a whole update would turn it faster the other way, and faster again in the next.
+    When elbow and wrist are in line and the tip rests, little more than the forearm turns, and its inertia is small. A
+    torque held for a whole update would then spin it back faster than before, and faster still in the next update.
 
     Args:
         G: Cholesky factor of the mass matrix, (7, 7).
         J: Jacobian, (6, 7).
         C: Cholesky factor of the mobility, (6, 6).
-        hold: Torque of the posture, (7,).
-        moved: M^-1 times it, (7,); becomes how it turns the joints while the tip rests.
-        pushed: C^-1 J times the former, (6,).
-        held_damping: Damping times the time for which a torque is held, kg m^2.
-        room: Room to work in, at least (13,).
+        hold: Posture torque, (7,).
+        moved: M^-1 hold, (7,); overwritten with the joint acceleration that leaves the tip at rest.
+        pushed: C^-1 J moved, (6,).
+        held_damping: Damping times the hold time of a torque, kg m^2.
+        room: Scratch space, at least (13,).
     """
     force, torque = room[:6], room[6:13]
     for i in range(6):
@@ -245,16 +245,16 @@ def _posture_share(G, J, C, hold, moved, pushed, held_damping, room):
         moved[j] -= torque[j]
         work += moved[j] * hold[j]
         square += moved[j] * moved[j]
-    # Nearly all that the posture asks for, the tip would feel, and does not get: the rest is small, and inexact.
+    # Nearly all of the posture torque would move the tip and is cancelled; the remainder is small and inexact.
     if square <= 0.01 * before:
         return 1.0
-    # Work over square is the inertia about that axis in joint space about which the posture's torque can turn.
+    # work / square is the inertia about the joint-space axis that the posture torque can turn.
     return min(1.0, MOST_HELD * max(work / square, 0.0) / held_damping)
 
 
 @compiled(types.void(MATRIX, VECTOR, VECTOR, VECTOR, float64, boolean, boolean))
 def impedance(chain, gains, joints, memory, dt_s, renew, sensed):
-    """Advance the reference by one update and put the torques into `memory`.
+    """Advance the reference by one update and write the torques into `memory`.
 
     The law is operational-space impedance (Khatib 1987) towards a reference pose that integrates the twist and is
     held near the tip. The damping makes every mode of (inertia, stiffness) equally damped: with the operational
@@ -266,10 +266,10 @@ def impedance(chain, gains, joints, memory, dt_s, renew, sensed):
         chain: (8, 25), see above.
         gains: Stiffness along the base's axes (3) and about the tip's axes (3), damping ratio, stiffness and damping of
             the posture, largest lead in m and in rad; (11,).
-        joints: Positions (7), velocities (7), and what `sense` takes, (20,).
+        joints: Positions (7), velocities (7), force and torque as in `sense` (6); (20,).
         memory: (MEMORY_SIZE,).
         dt_s: Time until the next update.
-        renew: Whether to compute what depends on the inertia anew; it changes slowly.
+        renew: Whether to recompute the terms that depend on the inertia; they change slowly.
         sensed: Whether `sense` has been called for these joints, so that the kinematics are known.
     """
     origins, axes = memory[_ORIGINS:_AXES].reshape((7, 3)), memory[_AXES:_ROTATIONS].reshape((7, 3))
@@ -313,7 +313,7 @@ def impedance(chain, gains, joints, memory, dt_s, renew, sensed):
         memory[TIP_VELOCITY + i] = total
         slip[i] = twist[i] - total
     if blocked:
-        # The damper must not press on what the spring already presses on with all it may.
+        # The spring already presses with its full force: the damper must not add to it.
         towards = (slip[0] * error[0] + slip[1] * error[1] + slip[2] * error[2]) / gains[9]
         if towards > 0.0:
             for i in range(3):
@@ -327,7 +327,7 @@ def impedance(chain, gains, joints, memory, dt_s, renew, sensed):
             about = gains[3 + k] * (R[k] * turn[0] + R[3 + k] * turn[1] + R[6 + k] * turn[2])
             total += R[3 * i + k] * about
         error[3 + i] = total
-    # Damper, and what the posture's torque would do to the tip: L^T = C^-1 of the mobility's factor C C'.
+    # Damper, minus the effect of the posture torque on the tip: L^T = C^-1, with the mobility factored as C C'.
     hold, moved = memory[_HOLD:_MOVED], memory[_MOVED:_PUSHED]
     for j in range(7):
         hold[j] = gains[7] * (posture[j] - q[j]) - gains[8] * dq[j]

@@ -1,7 +1,7 @@
-"""URDF of the KUKA LBR iiwa 14, of its gripper and of what that carries.
+"""URDF of the KUKA LBR iiwa 14, its gripper and its tool.
 
-It is written here from the arm's published kinematics rather than read from a mesh file, because the small software
-renderer draws boxes and cylinders ten times faster than meshes and the wrist camera is drawn often.
+It is built from the arm's published kinematics, with boxes and cylinders instead of meshes: the software renderer draws
+them ten times faster, and the wrist camera renders often.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ JOINT_NAMES = tuple(f"lbr_A{i}" for i in range(1, 8))
 JOINT_LIMITS_RAD = np.deg2rad([170.0, 120.0, 170.0, 120.0, 170.0, 120.0, 175.0])
 HOME_RAD = np.deg2rad([0.0, 25.0, 0.0, -85.0, 0.0, 70.0, 0.0])
 
-# Per joint: origin xyz and rpy, link mass (kg), centre of mass, diagonal inertia (kg m^2), way to the next joint.
+# Per joint: origin xyz and rpy, link mass (kg), centre of mass, diagonal inertia (kg m^2), offset to the next joint.
 _H = np.pi / 2
 _LINKS = (
     ((0, 0, 0.1575), (0, 0, 0), 4.0, (0, -0.03, 0.12), (0.1, 0.09, 0.02), (0, 0, 0.2025)),
@@ -29,14 +29,14 @@ _LINKS = (
     ((0, 0, 0.2155), (_H, 0, 0), 1.8, (0, 0.0006, 0.0004), (0.005, 0.0036, 0.0047), (0, 0.081, 0)),
     ((0, 0.081, 0), (-_H, np.pi, 0), 0.3, (0, 0, 0.02), (0.001, 0.001, 0.001), (0, 0, 0.045)),
 )
-# Each motor's rotor, seen through its gear, adds to the inertia about its joint. On the real arm that is tenths of a
-# kg m^2, of which the joints' torque control hides most. It calms the light wrist, so torques may change less often.
+# Each motor's rotor, reflected through its gear, adds inertia about its joint. On the real arm this is tenths of a kg
+# m^2, most of it hidden by the joint torque control. It steadies the light wrist, so torques can be updated less often.
 ROTOR_INERTIA_KG_M2 = (0.0, 0.0, 0.0, 0.0, 0.03, 0.03, 0.03)
 FLANGE_M = 0.045
 FINGER_RADIUS_M = 0.006
 FINGER_LENGTH_M = 0.085
 GRIPPER_LENGTH_M = 0.06
-FINGER_FRICTION = 0.8  # a rubber tip: it sticks to what it presses on rather than slide into place
+FINGER_FRICTION = 0.8  # a rubber tip: it sticks where it presses instead of sliding into place
 
 _GREY = Colour("grey", "0.35 0.35 0.37 1")
 _ORANGE = Colour("orange", "0.93 0.55 0.18 1")
@@ -47,12 +47,12 @@ _STEEL = Colour("steel", "0.62 0.64 0.68 1")
 
 @dataclass(frozen=True)
 class Tool:
-    """What hangs below the gripper's body.
+    """Links attached below the gripper's body.
 
     Attributes:
-        description: URDF of links and joints, the first joint a child of link `gripper`, whose origin is the flange's
-            face and whose z axis points out of it. One link, of a gram, is called `tcp`: the point that twists move.
-            It may have movable joints, such as jaws: whoever gives the tool moves them.
+        description: URDF of links and joints. The first joint is a child of link `gripper`, whose origin is the face of
+            the flange and whose z axis points out of it. One link with a mass of one gram is called `tcp`: the point
+            that twists move. Movable joints, such as jaws, are allowed; the task that provides the tool drives them.
         friction: Lateral friction of each link that touches something.
     """
 
@@ -61,14 +61,14 @@ class Tool:
 
 
 def describe_iiwa(tool: Tool | None = None, *, mesh_visuals: bool = False) -> str:
-    """URDF of the arm with a parallel gripper and a tool; a closed gripper's round fingertip where none is given.
+    """URDF of the arm with a parallel gripper and a tool; by default a closed gripper with a round fingertip.
 
-    Links `lbr_link_0` … `lbr_link_7` carry boxes and cylinders to be seen, no collision shapes; `gripper` and the links
-    of the tool hang below the flange. Only the tool collides.
+    Links `lbr_link_0` … `lbr_link_7` have visual boxes and cylinders but no collision shapes; `gripper` and the tool
+    links hang below the flange. Only the tool collides.
 
     Args:
         tool: What the gripper carries.
-        mesh_visuals: Show the arm by the meshes that come with PyBullet.
+        mesh_visuals: Draw the arm with PyBullet's meshes.
     """
     base = _mesh(0, _GREY) if mesh_visuals else urdf.visual(urdf.cylinder(0.09, 0.15), _GREY, (0, 0, 0.075))
     parts = [urdf.link("lbr_link_0", urdf.inertial(0, (0.05, 0.06, 0.03)), base)]
@@ -112,7 +112,7 @@ def _arm_joint(index: int) -> str:
 def _arm_link(index: int, mesh_visuals: bool) -> str:
     _, _, mass, com, inertia, towards = _LINKS[index - 1]
     rotor = ROTOR_INERTIA_KG_M2[index - 1]
-    inertia = (inertia[0] + 0.5 * rotor, inertia[1] + 0.5 * rotor, inertia[2] + rotor)  # a flat disc's
+    inertia = (inertia[0] + 0.5 * rotor, inertia[1] + 0.5 * rotor, inertia[2] + rotor)  # rotor: a flat disc
     colour = _ORANGE if index % 2 else _SILVER
     if mesh_visuals:
         seen = _mesh(index, colour)
@@ -150,5 +150,5 @@ def closed_finger() -> Tool:
 
 
 def tool_centre_point(parent: str, xyz: urdf.Vector) -> str:
-    """Link `tcp`, a gram at a point of another link: what a twist moves."""
+    """URDF of link `tcp`, one gram at a point of another link: the point that a twist moves."""
     return urdf.fixed_joint(parent, "tcp", xyz) + urdf.link("tcp", urdf.inertial(0.001, 1e-6))

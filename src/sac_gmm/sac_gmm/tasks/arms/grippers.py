@@ -1,4 +1,4 @@
-"""A parallel gripper that closes by its own reflex, because an action is a twist of the arm and nothing else."""
+"""A parallel gripper that closes by reflex: an action is a twist of the arm and cannot command the gripper."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from sac_gmm.tasks.arms.iiwa import Iiwa
 
 JAW_LENGTH_M = 0.06
 JAW_WIDTH_M = 0.040  # along x
-JAW_THICKNESS_M = 0.008  # along y, the way the jaws move
-NOTCH_WIDTH_M = 0.028  # of the notch in each jaw: it holds what it has by its shape along x, by friction along z
+JAW_THICKNESS_M = 0.008  # along y, the direction in which the jaws move
+NOTCH_WIDTH_M = 0.028  # the notch in each jaw holds an object by its shape along x, by friction along z
 NOTCH_DEPTH_M = 0.004
 TIP_BELOW_TCP_M = 0.008  # the tcp is between the fingertips, a little above their ends
 JAW_MASS_KG = 0.06
-JAW_FRICTION = 0.4  # polished steel; times that of what they hold
-GRIP_FORCE_N = 25.0  # of each jaw
+JAW_FRICTION = 0.4  # polished steel; multiplied by the friction of the object held
+GRIP_FORCE_N = 25.0  # per jaw
 JAW_SPEED_M_S = 0.08
 BARRIER_RATE_HZ = 60.0
-CLOSING_DELAY_S = 0.15  # how long the light barrier must have been interrupted
-NOTHING_HELD_M = 0.002  # jaws this near to each other hold nothing
+CLOSING_DELAY_S = 0.15  # the light barrier must be interrupted for this long
+NOTHING_HELD_M = 0.002  # jaws this close together hold nothing
 _STEEL = urdf.Colour("jaw", "0.62 0.64 0.68 1")
 
 
@@ -58,27 +58,27 @@ def parallel_jaws(opening_m: float) -> Tool:
 
 
 def motor_force_n(client: int, force_n: float) -> float:
-    """What to ask PyBullet for, so that a joint motor pushes (or a brake holds) with `force_n`.
+    """Force to request from PyBullet for a joint motor to push (or a brake to hold) with `force_n`.
 
-    The engine makes an impulse of it with the whole time step and then grants that impulse in each of its substeps.
+    The engine computes an impulse from the whole time step, then applies that impulse in every substep.
     """
     return force_n / max(1, pb.getPhysicsEngineParameters(client)["numSubSteps"])
 
 
 class Grip(Enum):
-    """What the gripper is doing."""
+    """State of the gripper."""
 
-    WAITING = auto()  # open, for something between the fingertips
-    CLOSED = auto()  # or closing
+    WAITING = auto()  # open, until something is between the fingertips
+    CLOSED = auto()  # closed or closing
     OPENING = auto()  # it closed on nothing
 
 
 class ReflexGripper:
-    """The logic inside the gripper.
+    """The gripper's own control logic.
 
-    A light barrier runs from fingertip to fingertip. When it has been interrupted for `CLOSING_DELAY_S` the jaws close
-    with a limited force and hold what they hold. Where they meet without anything between them they open again, and
-    wait anew. It knows of the world only what really is between the fingers.
+    A light barrier runs from fingertip to fingertip. When it has been interrupted for `CLOSING_DELAY_S`, the jaws close
+    with limited force and keep their grip. If they meet with nothing in between, they open and wait again. The only
+    input from the world is what is between the fingers.
     """
 
     def __init__(self, client: int, arm: Iiwa, opening_m: float) -> None:
@@ -89,7 +89,7 @@ class ReflexGripper:
         self.reset()
 
     def reset(self) -> None:
-        """Open at once, for a new episode."""
+        """Open immediately, for a new episode."""
         for jaw in self._jaws:
             pb.resetJointState(self._arm.body, jaw, 0.0, 0.0, self._client)
         self._drive(0.0)
@@ -99,7 +99,7 @@ class ReflexGripper:
 
     @property
     def width_m(self) -> float:
-        """Distance between the jaws (between the lips beside their notches)."""
+        """Distance between the jaws, measured beside the notches."""
         states = pb.getJointStates(self._arm.body, self._jaws, self._client)
         return 2.0 * self._stroke_m - states[0][0] - states[1][0]
 
@@ -113,7 +113,7 @@ class ReflexGripper:
         return pb.rayTest(tip - reach, tip + reach, physicsClientId=self._client)[0][0] >= 0
 
     def step(self, dt_s: float) -> None:
-        """Let the logic run for one physics step of length `dt_s`."""
+        """Run the logic for one physics step of `dt_s`."""
         self._unread_s += dt_s
         if self._unread_s < 1.0 / BARRIER_RATE_HZ - 1e-9:
             return
@@ -132,7 +132,7 @@ class ReflexGripper:
             self._interrupted_s = 0.0
 
     def memory(self) -> dict[str, Any]:
-        """State of the logic and where the jaws are driven, for `recall`."""
+        """State of the logic and the commanded jaw position, for `recall`."""
         return {
             "grip": self.state.name,
             "interrupted_s": self._interrupted_s,
@@ -141,7 +141,7 @@ class ReflexGripper:
         }
 
     def recall(self, memory: dict[str, Any]) -> None:
-        """Take up what `memory` gave; the engine is in its state already."""
+        """Restore what `memory` returned; the engine's state is already restored."""
         self.state = Grip[memory["grip"]]
         self._interrupted_s, self._unread_s = memory["interrupted_s"], memory["unread_s"]
         self._drive(memory["driven_to_m"])

@@ -30,16 +30,16 @@ _PACK = struct.Struct("20d").pack_into
 
 @dataclass(frozen=True)
 class ImpedanceGains:
-    """How the arm follows a twist. The lead times the stiffness bounds the force the arm can press with.
+    """How the arm follows a twist. Lead times stiffness bounds the force with which the arm can press.
 
-    Stiffness is one number or three: along the base's axes in translation, about the tip's own axes in rotation.
+    Each stiffness is one number or three: along the base axes in translation, about the tip's own axes in rotation.
     """
 
     translation_stiffness_n_m: float | tuple[float, float, float] = 1200.0
     rotation_stiffness_nm_rad: float | tuple[float, float, float] = 30.0
     damping_ratio: float = 0.9
     posture_stiffness_nm_rad: float = 10.0
-    posture_damping_nms_rad: float = 2.0  # little turns with the elbow: twice that, held for 1/60 s, overshoots
+    posture_damping_nms_rad: float = 2.0  # the elbow's inertia is small: twice this, held for 1/60 s, overshoots
     lead_m: float = 0.012  # the reference may run this far ahead of the real tip
     lead_rad: float = 0.15
 
@@ -55,7 +55,7 @@ class ImpedanceGains:
                 raise UserError(f"gains: {name} is {value!r}; it must be {expected}")
 
     def as_array(self) -> NDArray[np.float64]:
-        """As the compiled controller takes them, shape (11,)."""
+        """The gains in the compiled controller's order, shape (11,)."""
         return np.concatenate(
             (
                 np.broadcast_to(np.asarray(self.translation_stiffness_n_m, float), 3),
@@ -67,9 +67,9 @@ class ImpedanceGains:
 
 
 class Iiwa:
-    """The arm in one physics client, driven by a twist of its fingertip through a Cartesian impedance.
+    """The arm in one physics client; a Cartesian impedance makes its fingertip follow a twist.
 
-    The engine's joint motors are off; the torques come from `arm_kernels.impedance`. All poses are in the base frame.
+    The engine's joint motors are off; torques come from `arm_kernels.impedance`. All poses are in the base frame.
     """
 
     def __init__(
@@ -102,14 +102,14 @@ class Iiwa:
             pb.changeDynamics(self.body, joint, linearDamping=0, angularDamping=0, physicsClientId=client)
         for name, friction in tool.friction.items():
             pb.changeDynamics(self.body, self.links[name], lateralFriction=friction, physicsClientId=client)
-        # The sensor sits between flange and gripper, so it feels all that touches gripper and finger.
+        # The sensor sits between flange and gripper, so it feels every contact of gripper and finger.
         pb.enableJointForceTorqueSensor(self.body, self.gripper_link, True, client)
         self._read = [*self.joints, self.gripper_link]
         self._gains = self.gains.as_array()
-        self._joint_state = np.zeros(20)  # positions, velocities, what the wrist's sensor feels
+        self._joint_state = np.zeros(20)  # positions, velocities, reading of the wrist sensor
         self._joint_buffer = self._joint_state.data
         self._memory = np.zeros(kernels.MEMORY_SIZE)
-        self._sensed = False  # whether what `refresh_tip` computes is that of the joints as read last
+        self._sensed = False  # whether `refresh_tip` has run since the joints were last read
         self.refresh_dynamics()
         self.place_joints(HOME_RAD)
 
@@ -119,9 +119,9 @@ class Iiwa:
         return describe_for_others(self.tool)
 
     def refresh_dynamics(self) -> None:
-        """Read masses and geometry of the links from the engine; call it after a change of a mass.
+        """Read masses and geometry of the links from the engine; call this after changing a mass.
 
-        Links of the tool count as part of the hand; where they move, at joint position zero.
+        Links of the tool count as part of the hand; movable ones at joint position zero.
         """
         movable = [i for i in self.links.values() if pb.getJointInfo(self.body, i, self._client)[2] != pb.JOINT_FIXED]
         before = [state[0] for state in pb.getJointStates(self.body, movable, self._client)]
@@ -132,12 +132,12 @@ class Iiwa:
             pb.resetJointState(self.body, joint, angle, 0.0, self._client)
 
     def refresh(self) -> None:
-        """Take the state from the physics engine."""
+        """Read the whole state from the physics engine."""
         self.read_joints()
         self.refresh_tip()
 
     def read_joints(self) -> None:
-        """Read joints and wrist sensor from the physics engine; of the tip nothing is known yet."""
+        """Read joints and wrist sensor from the physics engine; the tip is not updated yet."""
         states = pb.getJointStates(self.body, self._read, self._client)
         a, b, c, d, e, f, g, wrist = states
         _PACK(
@@ -149,37 +149,37 @@ class Iiwa:
         self._sensed = False
 
     def refresh_tip(self) -> None:
-        """Compute pose and velocity of the tip, and the wrench in base axes, from what was read last."""
+        """Compute pose and velocity of the tip, and the wrench in base axes, from the last reading."""
         kernels.sense(self._chain, self._joint_state, self._memory)
         self._sensed = True
 
     @property
     def joint_position_rad(self) -> NDArray[np.float64]:
-        """Shape (7,)."""
+        """Joint positions, shape (7,)."""
         return self._joint_state[:7].copy()
 
     @property
     def position_m(self) -> NDArray[np.float64]:
-        """Of the fingertip, shape (3,)."""
+        """Fingertip position, base frame, shape (3,)."""
         return self._memory[kernels.TIP : kernels.TIP + 3].copy()
 
     @property
     def orientation_xyzw(self) -> NDArray[np.float64]:
-        """Of the fingertip, as a quaternion, shape (4,)."""
+        """Fingertip orientation as a quaternion, base frame, shape (4,)."""
         return self._memory[kernels.TIP_XYZW : kernels.TIP_XYZW + 4].copy()
 
     @property
     def velocity_m_s(self) -> NDArray[np.float64]:
-        """Of the fingertip, shape (3,)."""
+        """Fingertip velocity, base axes, shape (3,)."""
         return self._memory[kernels.TIP_VELOCITY : kernels.TIP_VELOCITY + 3].copy()
 
     @property
     def angular_velocity_rad_s(self) -> NDArray[np.float64]:
-        """Of the fingertip, base axes, shape (3,)."""
+        """Angular velocity of the fingertip, base axes, shape (3,)."""
         return self._memory[kernels.TIP_VELOCITY + 3 : kernels.TIP_VELOCITY + 6].copy()
 
     def sensed(self) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-        """Position (m) and velocity (m/s) of the fingertip, shape (3,), and `wrench`, at the cost of one of them."""
+        """Fingertip position (m) and velocity (m/s), shape (3,), and `wrench`, for the cost of one of them."""
         first = kernels.TIP
         values = self._memory[first : kernels.WRENCH + 6].copy()
         velocity = kernels.TIP_VELOCITY - first
@@ -187,7 +187,7 @@ class Iiwa:
 
     @property
     def torque_nm(self) -> NDArray[np.float64]:
-        """Joint torques of the last update, shape (7,)."""
+        """Joint torques from the last update, shape (7,)."""
         return self._memory[kernels.TORQUE : kernels.TORQUE + 7].copy()
 
     def jacobian(self) -> NDArray[np.float64]:
@@ -198,7 +198,7 @@ class Iiwa:
         return J
 
     def mass_matrix(self) -> NDArray[np.float64]:
-        """Inertia in joint space with the tool's own joints at zero, shape (7, 7), kg m^2."""
+        """Joint-space inertia with the tool's own joints at zero, shape (7, 7), kg m^2."""
         M = np.empty((7, 7))
         kernels.mass_matrix_of(self._chain, *self._kinematics(), M)
         return M
@@ -209,7 +209,7 @@ class Iiwa:
         return origins, axes, rotations
 
     def place(self, position_m: NDArray[np.float64], orientation_xyzw: NDArray[np.float64]) -> None:
-        """Put the arm at rest with its fingertip at a pose, by damped least squares from the home posture.
+        """Place the arm at rest with its fingertip at a pose, by damped least squares from the home posture.
 
         Args:
             position_m: Fingertip position, shape (3,), base frame.
@@ -226,14 +226,14 @@ class Iiwa:
         self._memory[kernels.REFERENCE : kernels.REFERENCE + 7] = (*goal, *goal_xyzw)
 
     def place_joints(self, q_rad: NDArray[np.float64]) -> None:
-        """Put the arm at rest at joint positions, shape (7,), which become its posture; no twist."""
+        """Place the arm at rest at joint positions, shape (7,), which become its posture; clear the twist."""
         for joint, angle in zip(self.joints, q_rad.tolist(), strict=True):
             pb.resetJointState(self.body, joint, angle, 0.0, self._client)
         self._memory[:] = 0.0
         self._memory[kernels.EIGENVECTORS : kernels.EIGENVECTORS + 36 : 7] = 1.0
         self._memory[kernels.POSTURE : kernels.POSTURE + 7] = q_rad
         self.refresh()
-        self._memory[kernels.WRENCH : kernels.WRENCH + 6] = 0.0  # what the sensor felt last belongs to another place
+        self._memory[kernels.WRENCH : kernels.WRENCH + 6] = 0.0  # the last reading belongs to the old pose
         self._memory[kernels.REFERENCE : kernels.REFERENCE + 7] = self._memory[kernels.TIP : kernels.TIP + 7]
 
     def command(self, twist: NDArray[np.float64]) -> None:
@@ -241,10 +241,10 @@ class Iiwa:
         self._memory[kernels.TWIST : kernels.TWIST + 6] = twist
 
     def twist_to_joints(self, q_rad: NDArray[np.float64], dt_s: float) -> NDArray[np.float64]:
-        """Take joint positions, shape (7,), for the posture to hold, as a driver in position mode does.
+        """Make joint positions, shape (7,), the posture to hold, like a driver in position mode.
 
         Returns:
-            The twist, shape (6,), that takes the reference of the fingertip there within `dt_s`.
+            The twist, shape (6,), that moves the fingertip's reference there within `dt_s`.
         """
         tip, rotations, xyzw = np.empty(3), np.empty((8, 9)), np.empty(4)
         kernels.forward_kinematics(self._chain, q_rad, np.empty((7, 3)), np.empty((7, 3)), tip, rotations)
@@ -256,11 +256,11 @@ class Iiwa:
         return np.concatenate((tip - reference[:3], turn)) / dt_s
 
     def apply_torques(self, dt_s: float, renew_inertia: bool = True) -> None:
-        """Set the joint torques for the next `dt_s`, and refresh the tip; the joints must have been read.
+        """Set the joint torques for the next `dt_s` and refresh the tip; read the joints first.
 
         Args:
             dt_s: Time until the next call.
-            renew_inertia: Compute what depends on the arm's inertia anew; it changes slowly.
+            renew_inertia: Recompute the terms that depend on the arm's inertia; they change slowly.
         """
         kernels.impedance(self._chain, self._gains, self._joint_state, self._memory, dt_s, renew_inertia, self._sensed)
         pb.setJointMotorControlArray(
@@ -272,11 +272,11 @@ class Iiwa:
         )
 
     def memory(self) -> dict[str, Any]:
-        """State of the controller and what was read last from the engine, for `recall`."""
+        """State of the controller and the last reading from the engine, for `recall`."""
         return {"controller": self._memory, "joints": self._joint_state, "sensed": self._sensed}
 
     def recall(self, memory: dict[str, Any]) -> None:
-        """Take up what `memory` gave; the engine is in its state already."""
+        """Restore what `memory` returned; the engine's state is already restored."""
         self._memory[:], self._joint_state[:] = memory["controller"], memory["joints"]
         self._sensed = memory["sensed"]
 
@@ -286,7 +286,7 @@ class Iiwa:
 
 
 def _read_chain(client: int, body: int, tcp_link: int) -> NDArray[np.float64]:
-    """Geometry and inertia of an arm whose joints all stand at zero, shape (8, 25); see `arm_kernels`."""
+    """Geometry and inertia of an arm with all joints at zero, shape (8, 25); see `arm_kernels`."""
 
     def frame(state: tuple[Any, ...]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         return np.array(state[4]), np.array(pb.getMatrixFromQuaternion(state[5])).reshape(3, 3)

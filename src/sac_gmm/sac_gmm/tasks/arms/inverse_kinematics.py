@@ -1,4 +1,4 @@
-"""Joint positions that put the tip of a seven-joint arm at a pose, compiled."""
+"""Compiled inverse kinematics of a seven-joint arm."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from sac_gmm.tasks.arms.arm_kernels import forward_kinematics, jacobian_of
 
 @compiled(boolean(MATRIX, VECTOR, VECTOR, VECTOR, VECTOR))
 def solve_inverse_kinematics(chain, limits, position, orientation_xyzw, q):
-    """Joint positions that put the tip at a pose, by damped least squares; whether they were found.
+    """Solve for joint positions that put the tip at a pose, by damped least squares; return whether it succeeded.
 
     Args:
         chain: (8, 25), see `arm_kernels`.
-        limits: Largest joint positions to either side, (7,).
-        position: Of the tip, (3,).
-        orientation_xyzw: Of the tip, (4,).
-        q: Where to begin, then the solution, (7,).
+        limits: Largest joint positions in either direction, (7,).
+        position: Tip position, (3,).
+        orientation_xyzw: Tip orientation, (4,).
+        q: Initial guess, overwritten with the solution, (7,).
     """
     origins, axes, rotations = np.empty((7, 3)), np.empty((7, 3)), np.empty((8, 9))
     J, A = np.empty((6, 7)), np.empty((6, 6))

@@ -1,1 +1,1 @@
-"""The scenes of the tasks that come with the package."""
+"""Scenes of the tasks in this package."""

@@ -17,8 +17,8 @@ from sac_gmm.tasks.sensing.sensors import RgbSensor
 from sac_gmm.tasks.twist_task import Task
 from sac_gmm.tasks.urdf import Colour
 
-# The handle is a flat loop that stands off the door like a shelf. The finger (12 mm) goes down into its opening; beside
-# the opening it meets the rim, too wide to slip off.
+# The handle is a flat loop that sticks out from the door like a shelf. The finger (12 mm) goes down into its opening.
+# If it misses, it lands on the rim, which is too wide to slip off.
 OPENING_X_M = 0.015  # between door and bar
 OPENING_Y_M = 0.015  # between the arms
 RIM_M = 0.02  # width of the loop around the opening
@@ -26,40 +26,40 @@ RIM_THICKNESS_M = 0.008
 PANEL_THICKNESS_M = 0.02
 PANEL_HEIGHT_M = 0.26
 PANEL_ABOVE_HANDLE_M = 0.006
-FREE_EDGE_M = 0.07  # from the handle to the edge that moves
+FREE_EDGE_M = 0.07  # from the handle to the free edge
 HINGE_M = 0.22  # from the handle to the hinge
 MARKER_SIZE_M = 0.08
 MARKER_DICTIONARY = "DICT_4X4_50"
 MARKER_ID = 7
-FRICTION = 0.8  # of the handle; times that of the fingertip
-INSERTION_M = 0.03  # how deep a demonstrated finger goes into the handle
+FRICTION = 0.8  # of the handle; multiplied by that of the fingertip
+INSERTION_M = 0.03  # depth of the finger in the handle in demonstrations
 OPEN_RAD = 0.6
-PULL_RAD = 0.85  # how far a person opens it
-CLOSING_TORQUE_NM = 0.6  # of the closer when the door is shut
+PULL_RAD = 0.85  # how far demonstrations open the door
+CLOSING_TORQUE_NM = 0.6  # torque of the closer on the shut door
 CLOSING_STIFFNESS_NM_RAD = 0.5
 HINGE_DAMPING_NMS_RAD = 0.15
-# The latch, an option: a plate under the handle's opening that the fingertip must press down before the door moves.
-PLATE_BELOW_M = 0.012  # its upper face
-PRESS_M = 0.012  # this far down it frees the door; a demonstrated finger presses it a little farther
+# The optional latch: a plate under the handle's opening. The fingertip must press it down before the door moves.
+PLATE_BELOW_M = 0.012  # distance to its upper face
+PRESS_M = 0.012  # pressed this far, it frees the door; demonstrations press it a little farther
 PLATE_SPRING_N = 2.0
 PLATE_SPRING_N_M = 150.0
 PLATE_DAMPING_NS_M = 4.0
-LATCHES_RAD = 0.02  # a door that is open by more has left its latch
+LATCHES_RAD = 0.02  # a door open by more than this is off its latch
 LATCH_TORQUE_NM = 100.0
 
 
 class DoorTask(Task):
-    """Open a hinged door with a loop handle; a closing spring shuts it again as soon as it is let go.
+    """Open a hinged door with a loop handle; a spring shuts it as soon as it is released.
 
-    The target is the centre of the handle's opening, closed door. Cameras: `wrist` (RGB, rides on the gripper),
+    The target is the centre of the handle's opening with the door closed. Cameras: `wrist` (RGB, on the gripper),
     `fixed` (sees the marker on the door's back only when the door is open), `scene` (for films).
 
     Args:
-        latch: The shut door is held until the plate under the handle's opening has been pressed down.
+        latch: Keep the shut door locked until the plate under the handle's opening is pressed down.
     """
 
     name = "door"
-    components = 8  # as few as follow the demonstrations without noise (`sac-gmm calibrate`)
+    components = 8  # the fewest that reproduce the demonstrations without noise (`sac-gmm calibrate`)
 
     def __init__(self, *, latch: bool = False, **options: Any):
         self.latch = latch
@@ -102,28 +102,28 @@ class DoorTask(Task):
         self.sensors["rgb"] = RgbSensor(self.cameras["wrist"])
 
     def place_scene(self, rng: np.random.Generator) -> NDArray[np.float64]:
-        """Shut the door and put it somewhere new; returns the centre of the handle's opening."""
+        """Shut the door and move it to a new place; return the centre of the handle's opening."""
         handle = np.array([rng.uniform(0.53, 0.57), rng.uniform(-0.05, 0.05), 0.30])
         pb.resetBasePositionAndOrientation(self.door, handle.tolist(), (0, 0, 0, 1), self.client)
         pb.resetJointState(self.door, self.hinge, 0.0, 0.0, self.client)
         if self.latch:
             pb.resetJointState(self.door, self.plate, 0.0, 0.0, self.client)
-        # The fixed camera stands beside the door, in front of its plane: it sees the back only once that has turned.
+        # The fixed camera is beside the door, in front of its plane: it sees the back only once the door has turned.
         panel = handle + [0.5 * OPENING_X_M, 0.0, 0.0]
         self.cameras["fixed"].look(panel + [-0.37, -0.62, 0.10], panel + [-0.07, 0.0, -0.10], np.array([0, 0, 1.0]))
         self.cameras["scene"].look(handle + [-0.55, -0.75, 0.35], handle + [-0.05, 0.0, -0.02], np.array([0, 0, 1.0]))
         return handle
 
     def start_offset_m(self, rng: np.random.Generator) -> NDArray[np.float64]:
-        """Above the handle, a little towards the robot, within half a centimetre."""
+        """Start above the handle, a little towards the robot, within half a centimetre."""
         return np.array([-0.02, 0.0, 0.12]) + 0.005 * rng.standard_normal(3)
 
     def read_scene(self) -> None:
-        """Angle and speed of the door."""
+        """Read angle and speed of the door."""
         self._angle_rad, self._speed_rad_s = pb.getJointState(self.door, self.hinge, self.client)[:2]
 
     def before_physics_step(self) -> None:
-        """The closer: a spring under tension even when the door is shut, and a damper."""
+        """Apply the closer: a damper, and a spring under tension even when the door is shut."""
         angle, speed = self._angle_rad, self._speed_rad_s
         torque = -CLOSING_TORQUE_NM - CLOSING_STIFFNESS_NM_RAD * angle - HINGE_DAMPING_NMS_RAD * speed
         pb.setJointMotorControl2(self.door, self.hinge, pb.TORQUE_CONTROL, force=torque, physicsClientId=self.client)
@@ -131,7 +131,7 @@ class DoorTask(Task):
             self._work_latch(angle)
 
     def _work_latch(self, angle_rad: float) -> None:
-        """The plate's spring; the shut door is held for as long as the plate is up."""
+        """Apply the plate's spring, and hold the shut door while the plate is up."""
         depth, speed = pb.getJointState(self.door, self.plate, self.client)[:2]
         force = -PLATE_SPRING_N - PLATE_SPRING_N_M * depth - PLATE_DAMPING_NS_M * speed
         pb.setJointMotorControl2(self.door, self.plate, pb.TORQUE_CONTROL, force=force, physicsClientId=self.client)
@@ -144,33 +144,33 @@ class DoorTask(Task):
         self._brake(self.hinge, LATCH_TORQUE_NM if held else 0.0)
 
     def _brake(self, joint: int, most: float) -> None:
-        """Hold a joint of the door with at most this force or torque; 0 lets it go."""
+        """Hold a joint of the door with at most this force or torque; 0 releases it."""
         pb.setJointMotorControl2(
             self.door, joint, pb.VELOCITY_CONTROL, targetVelocity=0, force=most, physicsClientId=self.client
         )
 
     def memory(self) -> dict[str, Any]:
-        """And whether the latch holds the door."""
+        """As in `Task`, and whether the latch holds the door."""
         return {**super().memory(), "held": self.latch and self._held}
 
     def recall(self, memory: dict[str, Any]) -> None:
-        """And whether the latch holds the door."""
+        """As in `Task`, and whether the latch holds the door."""
         super().recall(memory)
         if self.latch:
             self._hold_shut(memory["held"])
 
     def succeeded(self) -> bool:
-        """Whether the door stands open."""
+        """Whether the door is open."""
         return self._angle_rad >= OPEN_RAD
 
     def truth(self) -> dict[str, float]:
-        """Angle of the door (rad); `success` when it stands open."""
+        """Angle of the door (rad); `success` when it is open."""
         angle = pb.getJointState(self.door, self.hinge, self.client)[0]
         return {"angle_rad": angle, "success": float(angle >= OPEN_RAD)}
 
     @staticmethod
     def demonstrated_path_m() -> NDArray[np.float64]:
-        """The way of the finger that opens the door: down into the handle, then along its arc."""
+        """Path of the finger that opens the door: down into the handle, then along its arc."""
         down = np.linspace([-0.02, 0.0, 0.12], [0.0, 0.0, 0.03], 20)
         into = np.linspace([0.0, 0.0, 0.03], [0.0, 0.0, -INSERTION_M], 12)[1:]
         radius = np.array([-(0.5 * OPENING_X_M + PANEL_THICKNESS_M), -HINGE_M])  # from the hinge to the target
@@ -195,9 +195,9 @@ def marker_with_quiet_zone(pixels_per_cell: int = 16) -> NDArray[np.uint8]:
 def write_marker_mesh(folder: Path) -> None:
     """Write the marker as a textured square facing +x: `marker.obj`, with its material and picture beside it.
 
-    A mesh of its own, because the renderer spreads one texture over all six faces of a box.
+    It is a separate mesh because the renderer puts one texture on all six faces of a box.
     """
-    half = 0.5 * MARKER_SIZE_M * 8 / 6  # the quiet zone belongs to the square
+    half = 0.5 * MARKER_SIZE_M * 8 / 6  # the square includes the quiet zone
     corners = ((-1, -1), (1, -1), (1, 1), (-1, 1))
     lines = ["mtllib marker.mtl", "usemtl marker"]
     lines += [f"v 0 {y * half} {z * half}" for y, z in corners]
@@ -214,7 +214,7 @@ def describe_door(latch: bool = False) -> str:
     back = front + PANEL_THICKNESS_M
     width = FREE_EDGE_M + HINGE_M
     half_y = 0.5 * OPENING_Y_M
-    plate = MARKER_SIZE_M * 8 / 6  # the quiet zone belongs to the plate
+    plate = MARKER_SIZE_M * 8 / 6  # the plate includes the quiet zone
     hinge = (back, HINGE_M, 0.0)
     panel = _moving_box(
         (0.5 * (front + back), 0.5 * (HINGE_M - FREE_EDGE_M), PANEL_ABOVE_HANDLE_M - 0.5 * PANEL_HEIGHT_M),
@@ -246,7 +246,7 @@ def describe_door(latch: bool = False) -> str:
 
 
 def _describe_latch(hinge: tuple[float, float, float]) -> tuple[str, str]:
-    """The plate, on a slider down the door; it clears the door and is as wide as the handle."""
+    """The plate, on a vertical slider in the door; it clears the door and is as wide as the handle."""
     clearance = 0.001
     size = (OPENING_X_M + RIM_M - clearance, OPENING_Y_M + 2 * RIM_M, 0.004)
     centre = (-0.5 * (RIM_M + clearance), 0.0, -PLATE_BELOW_M - 0.5 * size[2])
@@ -260,7 +260,7 @@ def _describe_latch(hinge: tuple[float, float, float]) -> tuple[str, str]:
 def _moving_box(
     centre: tuple[float, ...], size: tuple[float, ...], colour: Colour, hinge: tuple[float, float, float]
 ) -> str:
-    """A box that turns with the door: its place is given relative to the handle, written relative to the hinge."""
+    """A box that turns with the door; `centre` is relative to the handle, the URDF relative to the hinge."""
     xyz = tuple(value - origin for value, origin in zip(centre, hinge, strict=True))
     return urdf.solid(urdf.box(size), colour, xyz)
 

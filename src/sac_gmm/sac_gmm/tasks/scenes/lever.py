@@ -1,4 +1,4 @@
-"""Lever sliding: straddle a switch's lever with open jaws, let them close, pull it to its end; a light turns on."""
+"""Lever sliding: straddle a switch's lever with open jaws, let them close, pull it to its end to turn on a light."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from sac_gmm.tasks.sensing.sensors import DepthSensor, RgbSensor
 from sac_gmm.tasks.twist_task import Task
 from sac_gmm.tasks.urdf import Colour, rounded
 
-OPENING_M = 0.042  # between the jaws: 14 mm to each side of the lever
-LEVER_LENGTH_M = 0.016  # along x, the way it slides
-LEVER_WIDTH_M = 0.014  # along y, the way the jaws close
-LEVER_ABOVE_M = 0.012  # its top, above the grasp point
-LEVER_BELOW_M = 0.026  # the board, below the grasp point
+OPENING_M = 0.042  # between the jaws: 14 mm on each side of the lever
+LEVER_LENGTH_M = 0.016  # along x, the direction in which it slides
+LEVER_WIDTH_M = 0.014  # along y, the direction in which the jaws close
+LEVER_ABOVE_M = 0.012  # height of its top above the grasp point
+LEVER_BELOW_M = 0.026  # depth of the board below the grasp point
 TRAVEL_M = 0.09
-ON_M = 0.075  # from here on the contact is closed; the rest of the way to the stop is over-travel
+ON_M = 0.075  # the contact closes here; the rest of the way to the stop is over-travel
 LEVER_MASS_KG = 0.15
-LEVER_FRICTION = 0.4  # of its surface; times that of the jaws
-# What holds the lever back is more than the friction of jaws that merely press on its top, and less than half a grip.
+LEVER_FRICTION = 0.4  # of its surface; multiplied by that of the jaws
+# The lever resists more than the friction of jaws that merely press on its top, and less than half a grip.
 SLIDER_FRICTION_N = 1.5
-SPRING_N = 1.5  # of the return spring at the start
+SPRING_N = 1.5  # force of the return spring at the start
 SPRING_N_M = 10.0
 SIZE_M = (0.24, 0.18, 0.05)  # of the board
 LAMP_OFF = (0.28, 0.20, 0.08, 1.0)
@@ -41,16 +41,16 @@ DEPTH_SIZES = range(64, 129)
 class LeverTask(Task):
     """Slide a lever to the end of its slot, against friction and a return spring.
 
-    The target is the point of the lever to be grasped, at the start. The jaws close by themselves when something is
-    between their tips (`ReflexGripper`). Cameras: `depth` (stands beyond the board, looks at lever and gripper),
-    `wrist` (RGB, rides on the gripper), `scene` (for films).
+    The target is the grasp point of the lever at the start. The jaws close by themselves when something is between
+    their tips (`ReflexGripper`). Cameras: `depth` (behind the board, facing lever and gripper), `wrist` (RGB, on the
+    gripper), `scene` (for films).
 
     Args:
         depth_size_px: Width and height of the depth picture.
     """
 
     name = "lever"
-    components = 7  # as few as follow the demonstrations without noise (`sac-gmm calibrate`)
+    components = 7  # the fewest that reproduce the demonstrations without noise (`sac-gmm calibrate`)
     care = (0.025, 0.3)
 
     def __init__(self, *, depth_size_px: int = 64, **options: Any):
@@ -109,7 +109,7 @@ class LeverTask(Task):
         self.sensors["rgb"] = RgbSensor(self.cameras["wrist"])
 
     def place_scene(self, rng: np.random.Generator) -> NDArray[np.float64]:
-        """Put the board somewhere new, the lever at its start, the light off; returns the point to grasp."""
+        """Move the board to a new place, the lever to its start, turn the light off; return the grasp point."""
         grasp = np.array([rng.uniform(0.58, 0.62), rng.uniform(-0.03, 0.03), 0.25])
         pb.resetBasePositionAndOrientation(self.board, grasp.tolist(), (0, 0, 0, 1), self.client)
         pb.resetJointState(self.board, self.lever, 0.0, 0.0, self.client)
@@ -118,15 +118,15 @@ class LeverTask(Task):
         return grasp
 
     def start_offset_m(self, rng: np.random.Generator) -> NDArray[np.float64]:
-        """Above the lever, within half a centimetre."""
+        """Start above the lever, within half a centimetre."""
         return np.array([0.011, 0.0, 0.11]) + 0.005 * rng.standard_normal(3)
 
     def read_scene(self) -> None:
-        """How far the lever has been slid."""
+        """Read how far the lever has been slid."""
         self._position_m = pb.getJointState(self.board, self.lever, self.client)[0]
 
     def before_physics_step(self) -> None:
-        """The return spring, and the gripper's own logic."""
+        """Apply the return spring, and run the gripper's logic."""
         pb.setJointMotorControl2(
             self.board,
             self.lever,
@@ -137,7 +137,7 @@ class LeverTask(Task):
         self.gripper.step(self._physics_dt_s)
 
     def advance(self, twist: NDArray[np.float64]) -> None:
-        """Let the physics run for one control period; the light shows whether the switch is closed."""
+        """Simulate one control period; the light shows whether the switch is closed."""
         super().advance(twist)
         self._show_light(self.succeeded())
 
@@ -152,18 +152,18 @@ class LeverTask(Task):
 
     @staticmethod
     def demonstrated_path_m() -> NDArray[np.float64]:
-        """The way of the tcp that slides the lever: down over it, then along the slot to its end."""
+        """Path of the tcp that slides the lever: down over it, then along the slot to its end."""
         down = np.linspace([0.011, 0.0, 0.11], [0.011, 0.0, 0.03], 20)
         over = np.linspace([0.011, 0.0, 0.03], [0.008, 0.0, 0.0], 10)[1:]
         along = np.linspace([0.008, 0.0, 0.0], [-TRAVEL_M - 0.012, 0.0, 0.0], 30)[1:]
         return np.vstack([down, over, along])
 
     def memory(self) -> dict[str, Any]:
-        """And the gripper's."""
+        """As in `Task`, and the gripper's."""
         return {**super().memory(), "gripper": self.gripper.memory()}
 
     def recall(self, memory: dict[str, Any]) -> None:
-        """And the gripper's; the light follows."""
+        """As in `Task`, and the gripper's; the light follows."""
         super().recall(memory)
         self.gripper.recall(memory["gripper"])
         self._show_light(self.succeeded())
@@ -176,11 +176,11 @@ class LeverTask(Task):
 
 
 def describe_lever() -> str:
-    """URDF of the switch. Origin: the point of the lever to be grasped, at the start; x away from the robot, z up."""
+    """URDF of the switch. Origin: the grasp point of the lever at the start; x away from the robot, z up."""
     top = -LEVER_BELOW_M
     _, _, height = SIZE_M
     centre = -0.5 * TRAVEL_M  # of the slot
-    lever_height = LEVER_ABOVE_M + LEVER_BELOW_M - 0.002  # it does not rub on the board
+    lever_height = LEVER_ABOVE_M + LEVER_BELOW_M - 0.002  # clearance, so it does not rub on the board
     lever = (0.0, 0.0, LEVER_ABOVE_M - 0.5 * lever_height)
     lamp = (-TRAVEL_M, -0.062, top + 0.006)
     board = (

@@ -25,9 +25,10 @@ from sac_gmm.tasks.urdf import Colour
 PEG_RADIUS_M = 0.025
 PEG_LENGTH_M = 0.075
 PEG_MASS_KG = 0.15
-# Peg and lid are polished: what presses beside the hole can still be moved over it. With a product of 0.5 it sticks,
-# and even a perfect correction of the skill after the first touch succeeds in 40 % of the episodes; with 0.2 in 96 %.
-PEG_FRICTION = 0.4  # times that of the lid
+# Peg and lid are polished, so a peg that presses beside the hole can still slide over it. With a product of 0.5 it
+# sticks: even a perfect correction of the skill after the first touch succeeds in 40 % of the episodes; with 0.2, in 96
+# %.
+PEG_FRICTION = 0.4  # multiplied by that of the lid
 HOLE_RADIUS_M = {"easy": 0.030, "medium": 0.028, "hard": 0.026}
 CHAMFER_M = 0.005  # at 45 degrees, around the hole's upper edge
 LID_THICKNESS_M = 0.02
@@ -36,24 +37,24 @@ BOX_M = 0.2  # side and height of the box
 WALL_M = 0.02
 N_WEDGES = 24  # convex pieces of the lid around the hole
 SUCCESS_DEPTH_M = 0.0425
-GRASP_M = 0.016  # how much of the peg is between the fingers
+GRASP_M = 0.016  # length of the peg between the fingers
 GEL = Gel()
 FINGER_M = (0.022, 0.012)  # across and along the direction in which the gripper closes
 PALM_TO_PEG_M = 0.03
 PEG_CENTRE_M = 0.5 * (PEG_LENGTH_M - GRASP_M)  # from the middle between the pads to the peg's centre of mass
-HULL_MARGIN_M = 0.001  # by which Bullet thickens a convex hull; the pieces are drawn in by as much
+HULL_MARGIN_M = 0.001  # Bullet thickens convex hulls by this much; the pieces are shrunk to compensate
 
 
 class PegTask(Task):
     """Insert a peg (radius 25 mm) into a hole (easy 30 mm, medium 28 mm, hard 26 mm); done when it is 42.5 mm deep.
 
     The end-effector is the centre of the peg's lower face, the target the centre of the hole at the lid's upper face.
-    Sensors: `tactile` (both fingers' gels), `rgb` (camera `wrist`, rides on the gripper). Camera `scene` is for films.
+    Sensors: `tactile` (both fingers' gels), `rgb` (camera `wrist`, on the gripper). Camera `scene` is for films.
     """
 
     name = "peg"
-    components = 5  # as few as follow the demonstrations without noise (`sac-gmm calibrate`)
-    torque_rate_hz = 120  # at 60, contacts of the held peg take the engine 5 % longer than fewer torques save
+    components = 5  # the fewest that reproduce the demonstrations without noise (`sac-gmm calibrate`)
+    torque_rate_hz = 120  # at 60, peg contacts cost the engine 5 % more time than the fewer torque updates save
     wrist_seat_m = (0.10, 0.0, 0.0)
     wrist_sight_m = (0.0, 0.0, 0.17)
     standard_hole = "hard"
@@ -89,8 +90,8 @@ class PegTask(Task):
             "wrist": SceneCamera(self.client, "wrist_camera_optical_frame", 64, 64, 60.0),
             "scene": SceneCamera(self.client, "scene_camera_optical_frame", 320, 240, 40.0),
         }
-        self._recalled_load: NDArray[np.float64] | None = None  # until physics runs after a state was restored
-        # What the gels see follows from what the joint between gripper and peg carries.
+        self._recalled_load: NDArray[np.float64] | None = None  # set from restoring a state until physics runs
+        # The load in the joint between gripper and peg determines what the gels see.
         self._peg = self.arm.links["peg"]
         pb.enableJointForceTorqueSensor(self.arm.body, self._peg, True, self.client)
         self.sensors = {
@@ -99,24 +100,24 @@ class PegTask(Task):
         }
 
     def place_scene(self, rng: np.random.Generator) -> NDArray[np.float64]:
-        """Put the box somewhere new; returns the centre of the hole at the lid's upper face."""
+        """Move the box to a new place; return the centre of the hole at the lid's upper face."""
         hole = np.array([rng.uniform(0.50, 0.55), rng.uniform(-0.10, 0.10), BOX_M])
         pb.resetBasePositionAndOrientation(self.box, hole.tolist(), (0, 0, 0, 1), self.client)
         self.cameras["scene"].look(hole + [0.38, -0.68, 0.36], hole + [-0.08, 0.03, 0.07], np.array([0, 0, 1.0]))
         return hole
 
     def start_offset_m(self, rng: np.random.Generator) -> NDArray[np.float64]:
-        """Above the hole, towards the robot, within a centimetre."""
+        """Start above the hole, towards the robot, within a centimetre."""
         return np.array([-0.05, 0.0, 0.10]) + 0.01 * rng.standard_normal(3)
 
     def load_on_peg(self) -> NDArray[np.float64]:
-        """Force (N) and torque (Nm) on the peg, gripper's axes, about the middle between the pads, shape (6,)."""
-        if self.elapsed_steps == 0:  # physics has not run yet: what it last felt belongs to another episode
+        """Force (N) and torque (Nm) on the peg, gripper axes, about the midpoint between the pads, shape (6,)."""
+        if self.elapsed_steps == 0:  # physics has not run yet: the last reading is from another episode
             return np.zeros(6)
         if self._recalled_load is not None:
             return self._recalled_load.copy()
-        # The joint's reaction is what the gripper does to the peg; that balances what the world does to it. The physics
-        # engine gives its torque about the peg's centre of mass.
+        # The joint's reaction is the gripper's load on the peg, which balances the world's load on it. The physics
+        # engine gives the torque about the peg's centre of mass.
         load = -np.array(pb.getJointState(self.arm.body, self._peg, self.client)[2])
         load[3:5] += PEG_CENTRE_M * np.array([-load[1], load[0]])
         return load
@@ -127,21 +128,21 @@ class PegTask(Task):
         super().begin(rng, options)
 
     def advance(self, twist: NDArray[np.float64]) -> None:
-        """Let the physics run for one control period."""
+        """Simulate one control period."""
         self._recalled_load = None
         super().advance(twist)
 
     def memory(self) -> dict[str, Any]:
-        """And the load on the peg, which the engine does not keep."""
+        """As in `Task`, and the load on the peg, which the engine does not save."""
         return {**super().memory(), "load": self.load_on_peg()}
 
     def recall(self, memory: dict[str, Any]) -> None:
-        """And the load on the peg."""
+        """As in `Task`, and the load on the peg."""
         super().recall(memory)
         self._recalled_load = np.array(memory["load"])
 
     def truth(self) -> dict[str, float]:
-        """How deep the peg's lower face is below the lid's upper face (m); `success` when deep enough in the hole."""
+        """Depth of the peg's lower face below the lid's upper face (m); `success` when deep enough in the hole."""
         hole = np.array(pb.getBasePositionAndOrientation(self.box, self.client)[0])
         offset = self.arm.position_m - hole
         inside = float(np.hypot(offset[0], offset[1])) < HOLE_RADIUS_M[self.hole]
@@ -150,7 +151,7 @@ class PegTask(Task):
 
     @staticmethod
     def demonstrated_path_m() -> NDArray[np.float64]:
-        """The way of the peg's lower face into the hole: over it, then straight down."""
+        """Path of the peg's lower face into the hole: over it, then straight down."""
         over = np.linspace([-0.05, 0.0, 0.10], [0.0, 0.0, 0.015], 25)
         down = np.linspace([0.0, 0.0, 0.015], [0.0, 0.0, -0.056], 20)[1:]
         return np.vstack((over, down))
@@ -195,11 +196,13 @@ def held_peg() -> Tool:
             )
         )
     seen = urdf.cylinder(PEG_RADIUS_M, PEG_LENGTH_M)
-    # Bullet makes a hull of 32 corners of a cylinder and thickens it: drawn in, it has the right size and round edges.
+    # Bullet turns a cylinder into a hull with 32 corners and thickens it: shrunk, it has the right size and round
+    # edges.
     felt = urdf.cylinder(PEG_RADIUS_M - HULL_MARGIN_M, PEG_LENGTH_M - 2 * HULL_MARGIN_M)
     across = PEG_MASS_KG * (3 * PEG_RADIUS_M**2 + PEG_LENGTH_M**2) / 12
     along = 0.5 * PEG_MASS_KG * PEG_RADIUS_M**2
-    # The origin of link `peg` is midway between the pads, where the sensor in its joint feels what the fingers hold.
+    # The origin of link `peg` is midway between the pads, so the sensor in its joint measures the load on the grip
+    # there.
     centre_of_mass = (0, 0, PEG_CENTRE_M)
     parts += [
         urdf.fixed_joint("gripper", "peg", (0, 0, peg_top + 0.5 * GRASP_M)),
@@ -247,16 +250,16 @@ def lid_mesh(hole_radius_m: float, shrink_m: float = 0.0) -> str:
 
     Args:
         hole_radius_m: Inscribed radius of the hole.
-        shrink_m: Draw upper, lower and inner faces in by this much.
+        shrink_m: Shrink upper, lower and inner faces by this much.
 
     Returns:
         Vertices relative to the centre of the hole at the lid's upper face, z up.
     """
     half = 0.5 * BOX_M
     edges = 2 * np.pi * np.arange(N_WEDGES + 1) / N_WEDGES
-    corner = 1.0 / np.cos(np.pi / N_WEDGES)  # a tangent polygon's corners stand off its circle
+    corner = 1.0 / np.cos(np.pi / N_WEDGES)  # corners of a tangent polygon lie outside its circle
     inner, s = hole_radius_m + shrink_m, shrink_m
-    # Section of the ring, as (radius, height), without its outer side. The chamfer's face moves along its normal.
+    # Cross-section of the ring as (radius, height), without its outer side. The chamfer moves along its normal.
     slant = CHAMFER_M + s * (np.sqrt(2.0) - 1.0) - s
     section = [(inner, s - LID_THICKNESS_M), (inner, -s - slant), (inner + slant, -s)]
     lines: list[str] = []
@@ -276,7 +279,7 @@ def lid_mesh(hole_radius_m: float, shrink_m: float = 0.0) -> str:
     return "\n".join(lines) + "\n"
 
 
-# Corners of a wedge: five of its section on one side, five on the other; faces turn counter-clockwise from outside.
+# Corners of a wedge: five of its section on one side, five on the other; faces are counter-clockwise from outside.
 _RING_FACES = tuple(face for i in range(5) for j in [(i + 1) % 5] for face in ((i, j, i + 5), (j, j + 5, i + 5)))
 _SIDE_FACES = ((0, 2, 1), (0, 3, 2), (0, 4, 3), (5, 6, 7), (5, 7, 8), (5, 8, 9))
 _LID = Colour("lid", "0.36 0.52 0.66 1")

@@ -1,1 +1,1 @@
-"""What a simulated task can sense: cameras, touch, and the groups of an observation."""
+"""Sensors of the simulated tasks: cameras, touch, and the groups of an observation."""

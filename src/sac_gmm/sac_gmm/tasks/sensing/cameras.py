@@ -16,7 +16,7 @@ AMBIENT, DIFFUSE = 0.6, 0.35
 
 @dataclass(frozen=True)
 class CameraInfo:
-    """Intrinsics of an ideal pinhole camera, in pixels, and the frame its images are given in."""
+    """Intrinsics of an ideal pinhole camera, in pixels, and the frame of its images."""
 
     frame_id: str
     width: int
@@ -32,16 +32,16 @@ class CameraInfo:
 
 
 class SceneCamera:
-    """A camera of a PyBullet scene, to be placed and to take pictures with; `perception.Camera` is a real one's model.
+    """A camera in a PyBullet scene; `perception.Camera` is the model of a real one.
 
     Args:
         client: Physics client.
         frame_id: Name of the optical frame.
-        width: Of a picture, pixels.
-        height: Of a picture, pixels.
+        width: Image width, pixels.
+        height: Image height, pixels.
         vertical_field_of_view_deg: Full angle.
-        near_m: Nothing closer than this is seen.
-        far_m: Nor anything farther away.
+        near_m: Anything closer is invisible.
+        far_m: Anything farther away is invisible.
     """
 
     def __init__(
@@ -71,13 +71,13 @@ class SceneCamera:
         self._view = pb.computeViewMatrix(list(eye_m + self._off_m[0]), list(at_m + self._off_m[1]), list(up))
 
     def disturb(self, eye_m: NDArray[np.float64], at_m: NDArray[np.float64]) -> None:
-        """Displace where the camera stands and looks, both (3,), from now on: a camera that was mounted inexactly."""
+        """Offset position and aim, both (3,), from now on, like a camera that is mounted imprecisely."""
         self._off_m[:] = eye_m, at_m
         if self._place:
             self.look(*self._place)
 
     def memory(self) -> dict[str, Any]:
-        """Where the camera stands and how the scene is lit, for `recall`."""
+        """Pose of the camera and lighting of the scene, for `recall`."""
         return {
             "place": self._place,
             "off_m": self._off_m,
@@ -86,7 +86,7 @@ class SceneCamera:
         }
 
     def recall(self, memory: dict[str, Any]) -> None:
-        """Stand and be lit as `memory` said."""
+        """Restore what `memory` returned."""
         self.light_direction, self.ambient = tuple(memory["light_direction"]), memory["ambient"]
         self._off_m[:] = memory["off_m"]
         if memory["place"]:
@@ -94,9 +94,9 @@ class SceneCamera:
 
     @property
     def pose(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Where the camera stands in the base frame: position (3,) and rotation (3, 3) of its optical frame.
+        """Pose of the optical frame in the base frame: position (3,) and rotation (3, 3).
 
-        The optical frame's x points right in the picture, y down, z ahead.
+        In the optical frame, x points right in the image, y down, z ahead.
         """
         view = np.array(self._view).reshape(4, 4).T  # from the base frame to axes right, up, backwards
         rotation = view[:3, :3].T * [1.0, -1.0, -1.0]
@@ -108,7 +108,7 @@ class SceneCamera:
         return np.ascontiguousarray(picture.reshape(self.info.height, self.info.width, 4)[..., :3])
 
     def depth_m(self) -> NDArray[np.float32]:
-        """Measure distances from the image plane: metres, shape (height, width); `far_m` where nothing is."""
+        """Measure distances from the image plane: metres, shape (height, width); `far_m` where there is nothing."""
         buffer = np.asarray(self._take()[3], dtype=np.float64).reshape(self.info.height, self.info.width)
         near, far = self._near_m, self.far_m
         return (far * near / (far - (far - near) * buffer)).astype(np.float32)

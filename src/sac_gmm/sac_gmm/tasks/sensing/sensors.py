@@ -1,4 +1,4 @@
-"""Sensors that cost time to read, and the groups that make up an observation."""
+"""Sensors that take time to read, and the groups that make up an observation."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sac_gmm.core.errors import UserError
 from sac_gmm.tasks.sensing.cameras import SceneCamera
 
-# Of a task that is commanded by a twist: in every observation unless `groups` says otherwise, read with every step.
+# Vector groups of a task that takes a twist: read at every step, observed unless `groups` says otherwise.
 VECTOR_GROUPS: dict[str, dict[str, spaces.Box]] = {
     "proprio": {
         "ee_position_m": spaces.Box(-2.0, 2.0, (3,), np.float64),
@@ -22,21 +22,21 @@ VECTOR_GROUPS: dict[str, dict[str, spaces.Box]] = {
     "target": {"target_m": spaces.Box(-2.0, 2.0, (3,), np.float64)},
     "wrench": {"wrench": spaces.Box(-1e4, 1e4, (6,), np.float64)},
 }
-# Read when asked for; a scene says which it has (`Scene.sensors`).
+# Read on demand; `Scene.sensors` holds those that a scene has.
 IMAGE_GROUPS = ("tactile", "depth", "rgb")
 # The true state of the scene, for scoring: `Scene.truth`. No observation may hold it.
 PRIVILEGED = "privileged"
 
 
 class Sensor(Protocol):
-    """A sensor that is read when asked for."""
+    """A sensor that is read on demand."""
 
     @property
     def space(self) -> spaces.Box:
         """Shape, type and range of a reading."""
 
     def read(self) -> NDArray[Any]:
-        """Take a reading, as `space` says."""
+        """Take a reading, as described by `space`."""
 
 
 class RgbSensor:
@@ -52,7 +52,7 @@ class RgbSensor:
 
 
 class DepthSensor:
-    """Distance from a camera's image plane in metres, shape (height, width), float32; the far end where nothing is."""
+    """Distance from a camera's image plane, m, shape (height, width), float32; `far_m` where there is nothing."""
 
     def __init__(self, camera: SceneCamera) -> None:
         self.camera = camera
@@ -69,10 +69,10 @@ def check_groups(
     sensors: Mapping[str, Sensor],
     vector_groups: Mapping[str, Mapping[str, spaces.Box]] = VECTOR_GROUPS,
 ) -> tuple[str, ...]:
-    """The groups of an observation in the order given, each once.
+    """Return the groups of an observation in the given order, without duplicates.
 
     Raises:
-        UserError: The truth is among them, or something for which the task has no sensor.
+        UserError: The groups include the truth, or one for which the task has no sensor.
     """
     chosen = tuple(dict.fromkeys(groups))
     known = (*vector_groups, *sensors)
@@ -89,7 +89,7 @@ def observation_space(
     sensors: Mapping[str, Sensor],
     vector_groups: Mapping[str, Mapping[str, spaces.Box]] = VECTOR_GROUPS,
 ) -> spaces.Dict:
-    """The space of observations with these groups: vector groups give their entries, sensors one of their own name."""
+    """Observation space of these groups: the entries of each vector group, and one entry per sensor, by its name."""
     entries: dict[str, spaces.Space[Any]] = {}
     for group in groups:
         entries |= vector_groups[group] if group in vector_groups else {group: sensors[group].space}

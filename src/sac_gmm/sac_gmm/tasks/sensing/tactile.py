@@ -1,4 +1,4 @@
-"""Vision-based tactile sensing: what two soft fingertips with a camera behind the gel see of the peg that they hold."""
+"""Vision-based tactile sensing: two soft fingertips, each with a camera behind its gel, hold a peg."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ PIXELS = 64
 
 @dataclass(frozen=True)
 class Gel:
-    """The gel of one finger, and how it holds a cylinder.
+    """The gel of one finger, and its grip on a cylinder.
 
     Attributes:
         side_m: Side of the square that its camera sees.
-        thickness_m: Of the gel.
-        shear_modulus_pa: Of the gel; Young's modulus is three times as much, gel being incompressible.
+        thickness_m: Thickness of the gel.
+        shear_modulus_pa: Shear modulus of the gel; Young's modulus is three times this, as gel is incompressible.
         grip_n: Force with which the gripper closes.
-        edge_m: Over which the gel bends down to the end face of what it holds.
-        noise_m: Standard deviation of a pixel's depth.
+        edge_m: Distance over which the gel bends down to the end face of the object.
+        noise_m: Standard deviation of the depth noise of a pixel.
     """
 
     side_m: float = 0.020
@@ -35,28 +35,28 @@ class Gel:
 
 
 class TactileSensor:
-    """Depth of the imprint in both gels, metres, float32, shape (2, 64, 64): the finger at +y first, then that at -y.
+    """Depth of the imprint in both gels, metres, float32, shape (2, 64, 64): finger at +y, then finger at -y.
 
-    Both images are in the gripper's axes: columns go along x, rows along z, away from the palm.
+    Both images are in gripper axes: columns along x, rows along z, away from the palm.
 
-    How it is rendered. The peg's load (force and torque on it, about the middle between the pads) moves the peg in its
-    two gels. These are elastic foundations (Winkler; Johnson, Contact Mechanics, 1985, ch. 4.3): each column of gel
-    pushes back with Young's modulus / thickness times its compression and resists shear with shear modulus /
-    thickness times its shear. Integrated over the imprint that the grip alone makes, they give six stiffnesses, and the
-    load divided by these gives shift and turn of the peg. The depth then follows from geometry: it is how far the
-    cylinder in its new place reaches into each gel. So a sideways force moves the imprint, a force along the closing
-    direction makes one deeper and the other shallower, a push along the axis moves the edge of the end face, and
-    torques tilt the imprint or make a wedge of it. Turning a cylinder about its own axis shows nowhere, as in reality.
-    What is left out: the gel's bulging beside the imprint, slip, and the lag of a viscous gel.
+    Rendering: the load on the peg (force and torque about the midpoint between the pads) moves the peg in the two gels.
+    Each gel is an elastic foundation (Winkler; Johnson, Contact Mechanics, 1985, ch. 4.3): every column of gel pushes
+    back with Young's modulus / thickness times its compression, and resists shear with shear modulus / thickness times
+    its shear. Integrated over the imprint of the grip alone, this gives six stiffnesses; the load divided by them gives
+    the shift and rotation of the peg. The depth then follows from geometry: it is how far the displaced cylinder
+    reaches into each gel. So a sideways force moves the imprint, a force along the closing direction makes one imprint
+    deeper and the other shallower, a push along the axis moves the edge of the end face, and torques tilt the imprint
+    or make it wedge-shaped. Rotation of the cylinder about its own axis is invisible, as in reality. Not modelled:
+    bulging of the gel beside the imprint, slip, and the lag of a viscous gel.
 
     One frame of both fingers costs about 0.1 ms (`sac-gmm bench tactile`).
 
     Args:
-        load: Gives force (N) and torque (Nm) on what is held, shape (6,), gripper's axes, about the middle of the grip.
-        rng: Gives the generator of the sensor's noise.
-        radius_m: Of the cylinder.
-        grasp_m: Length of it between the pads. Its end face lies that far above the pads' lower edge.
-        gel: Of both fingers.
+        load: Returns force (N) and torque (Nm) on the object, shape (6,), gripper axes, about the middle of the grip.
+        rng: Returns the generator of the sensor noise.
+        radius_m: Radius of the cylinder.
+        grasp_m: Length of the cylinder between the pads; its end face is this far above the pads' lower edge.
+        gel: Gel of both fingers.
     """
 
     def __init__(
@@ -69,13 +69,13 @@ class TactileSensor:
     ) -> None:
         self._load, self._rng = load, rng
         self.gel = gel = gel or Gel()
-        # Normal numbers by their quantiles, looked up with 16 random bits each: a tenth of the time of drawing them.
+        # Normal numbers from a table of quantiles, 16 random bits each: ten times faster than drawing them.
         self._noise_m = (gel.noise_m * ndtri((np.arange(2**16) + 0.5) / 2**16)).astype(np.float32)
         most_m = float(self._noise_m[-1])
         self.space: spaces.Box = spaces.Box(-most_m, gel.thickness_m + most_m, (2, PIXELS, PIXELS), np.float32)
         young_n_m3 = 3.0 * gel.shear_modulus_pa / gel.thickness_m
         shear_n_m3 = gel.shear_modulus_pa / gel.thickness_m
-        # The grip presses a strip of half-width a to depth a^2 / 2R: F = k L (4/3) depth a.
+        # The grip presses in a strip of half-width a to depth a^2 / 2R: F = k L (4/3) depth a.
         self._depth_m = (0.75 * gel.grip_n / (young_n_m3 * grasp_m * np.sqrt(2.0 * radius_m))) ** (2.0 / 3.0)
         half_m = np.sqrt(2.0 * radius_m * self._depth_m)
         area_m2 = 2.0 * half_m * grasp_m
@@ -97,7 +97,7 @@ class TactileSensor:
         self._z = (middle - gel.side_m + 0.5 * grasp_m).astype(np.float32)[:, None]  # from the middle of the grip
 
     def read(self) -> NDArray[np.float32]:
-        """The imprints under the load now, with noise."""
+        """Imprints under the current load, with noise."""
         depth_m = self.imprints_m(self._load())
         numbers = np.frombuffer(self._rng().bytes(2 * depth_m.size), np.uint16)
         depth_m += self._noise_m.take(numbers).reshape(depth_m.shape)
@@ -107,12 +107,12 @@ class TactileSensor:
         """Depth of both imprints without noise, shape (2, 64, 64).
 
         Args:
-            load: Force (N) and torque (Nm) on what is held, shape (6,), gripper's axes, about the middle of the grip.
+            load: Force (N) and torque (Nm) on the object, shape (6,), gripper axes, about the middle of the grip.
         """
         moved = np.clip(self._compliance * load, -self._largest, self._largest)
         dx, dy, dz, turn_x, turn_y, _ = (np.float32(value) for value in moved)
         x, z = self._x, self._z
-        # The cylinder's axis passes the row z at dx + turn_y z; its side falls off as a parabola from there.
+        # The cylinder's axis crosses row z at dx + turn_y z; from there its surface falls off as a parabola.
         section = x - (dx + turn_y * z)
         section *= section
         section *= np.float32(-0.5 * self._curvature_1_m)
@@ -121,7 +121,7 @@ class TactileSensor:
         np.add(section, np.float32(self._depth_m) + towards, out=depth[0])
         np.add(section, np.float32(self._depth_m) - towards, out=depth[1])
         np.clip(depth, 0.0, np.float32(self.gel.thickness_m), out=depth)
-        # Above its end face there is no cylinder.
+        # There is no cylinder above its end face.
         held = (z + np.float32(0.5 * self._grasp_m) - dz) + turn_y * x
         held *= np.float32(1.0 / self.gel.edge_m)
         held += np.float32(0.5)
