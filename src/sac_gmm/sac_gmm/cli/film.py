@@ -92,7 +92,7 @@ def run(asked: Film) -> int:
 
 
 def _whose(asked: Film) -> tuple[MacroEnv, Act]:
-    """The task under the skill that is asked for, and what decides."""
+    """The task run by the chosen skill, and the policy that decides."""
     from sac_gmm.methods import MacroEnv, make_env, open_skill
     from sac_gmm.methods.episodes import still
     from sac_gmm.methods.sac_gmm import Gmm, WindowObserver
