@@ -195,7 +195,7 @@ def test_a_policy_file_is_small_and_acts_alike(tmp_path, image_spec, small_confi
     np.testing.assert_array_equal(policy.act(obs, True), algorithm.act(obs, True))
     assert (extra, policy.version) == ({"task": "door"}, 5)
     assert path.stat().st_size < 100_000
-    with pytest.raises(UserError, match="holds a policy"):
+    with pytest.raises(UserError, match="is a policy file"):
         load_checkpoint(path)
 
 

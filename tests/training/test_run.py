@@ -125,7 +125,7 @@ def test_mistakes_are_told_and_nothing_is_lost(run, tmp_path, capsys):
     assert "another program works in" in capsys.readouterr().err
     assert train(tmp_path / "none", 1, "--resume") == 2
     assert main(["train", "door", "--skill", "gmm", "--out", str(tmp_path / "gmm")]) == 2
-    assert "learns nothing" in capsys.readouterr().err
+    assert "does not learn" in capsys.readouterr().err
     for arguments in (["nowhere"], ["sac_gmm", "--task", "door"], ["gmm"], [str(tmp_path)]):
         assert main(["evaluate", *arguments]) == 2
     assert main(["evaluate", str(run), "--seed-bank", "mine"]) == 2
@@ -236,7 +236,7 @@ def test_what_no_bank_has_episodes_for_is_refused_before_anything_is_written(tmp
 
 
 def test_a_plan_that_learns_nothing_is_refused():
-    with pytest.raises(UserError, match="learns nothing"):
+    with pytest.raises(UserError, match="does not learn"):
         training.Plan("door", method("spiral_gmm"), 0, 1, AgentSettings())
 
 
