@@ -59,7 +59,7 @@ class DoorTask(Task):
     """
 
     name = "door"
-    components = 8  # the fewest that reproduce the demonstrations without noise (`sac-gmm calibrate`)
+    components = 8  # the fewest that reproduce the demonstrations without noise (`sac-gmm noise-sweep`)
 
     def __init__(self, *, latch: bool = False, **options: Any):
         self.latch = latch

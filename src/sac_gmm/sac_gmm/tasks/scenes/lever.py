@@ -50,7 +50,7 @@ class LeverTask(Task):
     """
 
     name = "lever"
-    components = 7  # the fewest that reproduce the demonstrations without noise (`sac-gmm calibrate`)
+    components = 7  # the fewest that reproduce the demonstrations without noise (`sac-gmm noise-sweep`)
     care = (0.025, 0.3)
 
     def __init__(self, *, depth_size_px: int = 64, **options: Any):

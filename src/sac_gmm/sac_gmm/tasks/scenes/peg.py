@@ -53,7 +53,7 @@ class PegTask(Task):
     """
 
     name = "peg"
-    components = 5  # the fewest that reproduce the demonstrations without noise (`sac-gmm calibrate`)
+    components = 5  # the fewest that reproduce the demonstrations without noise (`sac-gmm noise-sweep`)
     torque_rate_hz = 120  # at 60, peg contacts cost the engine 5 % more time than the fewer torque updates save
     wrist_seat_m = (0.10, 0.0, 0.0)
     wrist_sight_m = (0.0, 0.0, 0.17)
