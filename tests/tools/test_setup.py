@@ -108,7 +108,7 @@ def test_an_environment_of_the_other_kind_is_refused(workspace, monkeypatch, tmp
     with pytest.raises(workspace.SetupError, match="made without a sourced ROS 2"):
         workspace.check_environment(with_ros=True)
     config.write_text("include-system-site-packages = false\nversion = 3.10.1\n")
-    with pytest.raises(workspace.SetupError, match="of another Python"):
+    with pytest.raises(workspace.SetupError, match="another Python"):
         workspace.check_environment(with_ros=False)
 
 

@@ -153,7 +153,7 @@ def swap_skill(folder):
     ("spoil", "words"),
     [
         (lose_checkpoint, "agent.checkpoint is missing, though the run had 3 episodes"),
-        (lose_lines, "episodes.jsonl holds 2 episodes"),
+        (lose_lines, "episodes.jsonl has 2 episodes"),
         (swap_skill, "agent.checkpoint adapts skill"),
         (lambda folder: (folder / "config.json").write_text("[1]"), "config.json holds [1], expected a JSON object"),
         (lambda folder: (folder / "episodes.jsonl").write_text("[1]\n"), "line 1 must be a JSON object with number"),

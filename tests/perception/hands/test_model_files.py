@@ -75,5 +75,5 @@ def test_a_file_of_the_users_own_is_looked_at(tmp_path):
 def test_without_the_runtime_it_is_said_which_machines_have_it(tmp_path, monkeypatch):
     monkeypatch.setattr(detector, "find_model", lambda _: tmp_path)
     monkeypatch.setitem(sys.modules, "mediapipe", None)
-    with pytest.raises(UserError, match=r"needs mediapipe 0\.10\.31, .* x86_64 alone .*follow a marker"):
+    with pytest.raises(UserError, match=r"needs mediapipe 0\.10\.31, .* only for x86_64 .*follow a marker"):
         detector.HandDetector()

@@ -78,7 +78,7 @@ class PalmSize:
         """Take a picture's hand, (21, 3) in the camera's axes; one without any extent tells nothing."""
         across = hand_m[INDEX_KNUCKLE] - hand_m[LITTLE_KNUCKLE]
         width_m = palm_width_m(hand_m)
-        plausible_m = max(width_m, _NARROWEST * float(np.linalg.norm(hand_m[MIDDLE_KNUCKLE] - hand_m[WRIST])))
+        plausible_m = plausible_width_m(hand_m)
         if not (np.isfinite(plausible_m) and plausible_m > 1e-3):
             return
         in_plane = float(np.linalg.norm(across[:2])) / width_m if width_m > 1e-6 else 0.0
@@ -120,6 +120,11 @@ class PalmSize:
 def palm_width_m(hand_m: Array) -> float:
     """Distance between the knuckles of index and little finger of a hand (21, 3)."""
     return float(np.linalg.norm(hand_m[INDEX_KNUCKLE] - hand_m[LITTLE_KNUCKLE]))
+
+
+def plausible_width_m(hand_m: Array) -> float:
+    """The same distance, but no narrower than a palm of this length (21, 3) can be: narrower is drawn too flat."""
+    return max(palm_width_m(hand_m), _NARROWEST * float(np.linalg.norm(hand_m[MIDDLE_KNUCKLE] - hand_m[WRIST])))
 
 
 def _weighted_median(values: Array, weights: Array) -> float:

@@ -29,7 +29,7 @@ from sac_gmm.perception.hands.observation import (
     HandObservation,
     Side,
 )
-from sac_gmm.perception.hands.palm import PalmScale, PalmSize, palm_width_m
+from sac_gmm.perception.hands.palm import PalmScale, PalmSize, palm_width_m, plausible_width_m
 
 Array = npt.NDArray[np.float64]
 SizeFrom = Literal["depth", "palm width", "model", "marker", "recording"]
@@ -39,7 +39,7 @@ _NEAREST_M, _FURTHEST_M = 0.05, 5.0
 _MIN_DEPTH_POINTS = 3  # of the five palm points
 _MAX_DEPTH_SPREAD = 0.15  # of the distance; a larger spread means that something else is in front of the hand
 _GOOD_REPROJECTION = 0.1  # relative to the hand's size in the picture; confidence halves there
-_REMEMBERED_SCALES = 60
+_REMEMBERED_WIDTHS = 60
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ class HandPoseEstimator:
         self._palm_width_m = palm_width_m
         self._palm = PalmSize()
         self._contradicting = 0  # pictures
-        self._measured_scales: deque[float] = deque(maxlen=_REMEMBERED_SCALES)  # by depth: the hand over the model's
+        self._measured_widths_m: deque[float] = deque(maxlen=_REMEMBERED_WIDTHS)  # of the palm, by depth
 
     def estimate(self, hand: HandObservation, depth_m: npt.NDArray[np.float32] | None = None) -> HandPose | None:
         """Estimate the pose of a hand.
@@ -127,7 +127,7 @@ class HandPoseEstimator:
                 f"{camera.width}x{camera.height}: publish depth registered to the colour image"
             )
         self._palm.take(hand.shape_m)
-        scale, size_from = self._scale()
+        scale, size_from = self._scale(hand.shape_m)
         placed = self._place(scale * hand.shape_m, hand.landmarks_px)
         if placed is None:
             return None
@@ -142,7 +142,7 @@ class HandPoseEstimator:
             confidence *= agreement
         pose = _pose_of(landmarks, hand.side, confidence, size_from)
         if pose is not None and factor is not None:
-            self._measured_scales.append(scale * factor)
+            self._measured_widths_m.append(scale * factor * plausible_width_m(hand.shape_m))
         return pose
 
     @property
@@ -152,12 +152,12 @@ class HandPoseEstimator:
             return None
         return self._palm.scale_to(self._palm_width_m, self._contradicting)
 
-    def _scale(self) -> tuple[float, SizeFrom]:
+    def _scale(self, shape_m: Array) -> tuple[float, SizeFrom]:
         """The hand's size over the model's, by all pictures so far, and what it rests on."""
         if self._palm_width_m is not None and self._palm.pictures:
             return self._palm_width_m / self._palm.width_m, "palm width"
-        if self._palm_width_m is None and self._measured_scales:  # depth has shown how large this hand is
-            return float(np.median(self._measured_scales)), "palm width"
+        if self._palm_width_m is None and self._measured_widths_m:  # depth has shown how large this hand is
+            return float(np.median(self._measured_widths_m)) / plausible_width_m(shape_m), "palm width"
         return 1.0, "model"
 
     def _place(self, shape_m: Array, landmarks_px: Array) -> tuple[Array, float] | None:
