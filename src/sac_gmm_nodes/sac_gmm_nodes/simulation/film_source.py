@@ -17,6 +17,7 @@ from sac_gmm_nodes.common.pictures import camera_info_message, image_message
 from sac_gmm_nodes.simulation.picture_sender import PictureSender
 
 _SECOND_NS = 1_000_000_000
+_ACQUAINTANCE_S = 1.0  # discovery is not mutual at once; what is sent before is lost
 
 
 class FilmSource(BaseNode):
@@ -46,14 +47,21 @@ class FilmSource(BaseNode):
 
     def spin(self, executor: Executor) -> None:
         """Play the film."""
-        while self._wait and not self._sender.has_listener and not self.stopping.is_set():
-            executor.spin_once(timeout_sec=0.05)
+        self._wait_for_listener(executor)
         frames = 0
         while not self.stopping.is_set():
             frames += self._play(executor)
             if not self._loop:
                 break
         self.get_logger().info(f"played {frames} pictures of {self._path}")
+
+    def _wait_for_listener(self, executor: Executor) -> None:
+        """Wait until somebody has listened for a moment: a listener that we know may not know us yet."""
+        known_since_s = time.monotonic()
+        while self._wait and not self.stopping.is_set() and time.monotonic() - known_since_s < _ACQUAINTANCE_S:
+            executor.spin_once(timeout_sec=0.05)
+            if not self._sender.has_listener:
+                known_since_s = time.monotonic()
 
     def _play(self, executor: Executor) -> int:
         """Play once; return the number of pictures."""
