@@ -109,5 +109,5 @@ def _whose(asked: Film) -> tuple[MacroEnv, Act]:
             model = load_model(asked.skill)
         return MacroEnv(task, Gmm(model), WindowObserver(0)), still(0)
     skill = open_skill(asked.skill, asked.task, demonstrations=asked.demonstrations)
-    env, make_act = make_env(asked.task, skill.method, skill.settings, skill.prior, options), skill.make_act()
-    return env, still(env.decoder.action_dim) if make_act is None else make_act()
+    env = make_env(asked.task, skill.method, skill.settings, skill.prior, options)
+    return env, skill.act(env)

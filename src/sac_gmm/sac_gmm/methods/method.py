@@ -17,40 +17,6 @@ from sac_gmm.methods.observation import ObservationWindow
 from sac_gmm.rl import AlgorithmSpec, ObservationSpec
 
 
-class Settings(Protocol):
-    """Settings common to all methods; a frozen dataclass with ranges and units (`sac_gmm.core.settings`)."""
-
-    @property
-    def interval(self) -> int:
-        """Control steps from one decision to the next."""
-
-    @property
-    def discount(self) -> float:
-        """Discount per control step."""
-
-    @property
-    def base_episodes(self) -> int:
-        """Episodes before practice: nothing is learned, everything is remembered."""
-
-    @property
-    def noise_correlation(self) -> float:
-        """Correlation of the exploration noise from decision to decision; 0 for white noise."""
-
-    def to_json(self) -> dict[str, Any]:
-        """JSON-ready values for result and policy files."""
-
-    @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> Settings:
-        """Rebuild from `to_json`; missing values take their defaults.
-
-        Raises:
-            UserError: A name is unknown, or a value has the wrong type or is out of range.
-        """
-
-    def changed(self, **fields: Any) -> Settings:
-        """A copy with some values replaced, by name."""
-
-
 @dataclass(frozen=True)
 class MethodSettings:
     """Base class for a method's settings: plain values with unit and range, including the four that every method has.
@@ -135,7 +101,7 @@ class Method:
     Attributes:
         name: Name in commands, launch files and result files.
         title: Title in tables and pages.
-        settings: Class of its settings.
+        settings: Class of its settings: a `MethodSettings`, or one that offers the same names.
         prior: How demonstrations become a prior before practice.
         decoder: (prior, settings) -> decoder, which turns decisions into motion.
         observation: (decoder, settings, time limit in s) -> window that collects the observation for a decision.

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from sac_gmm.core.errors import UserError
-from sac_gmm.methods.episodes import Act
+from sac_gmm.methods.episodes import Act, still
 from sac_gmm.methods.macro_env import MacroEnv
 from sac_gmm.methods.method import Method
 from sac_gmm.methods.registry import method, method_names
@@ -57,6 +57,11 @@ class Skill:
         if self.method.rule is None:
             return None
         return partial(_by_rule, self.method.name, self.settings.to_json())
+
+    def act(self, env: MacroEnv) -> Act:
+        """Return its policy for an environment in this process."""
+        make_act = self.make_act()
+        return still(env.decoder.action_dim) if make_act is None else make_act()
 
 
 def open_skill(

@@ -16,7 +16,6 @@ from sac_gmm.core.runs import EpisodeLog
 from sac_gmm.evaluation.published import PUBLISHED
 from sac_gmm.evaluation.rates import SuccessRate
 from sac_gmm.methods import Skill, make_env, method
-from sac_gmm.methods.episodes import still
 from sac_gmm.report.figures import learning_curve
 from sac_gmm.report.film import Watched, watch, write_film
 from sac_gmm.report.page import Page
@@ -177,10 +176,8 @@ def timing_section(page: Page, episodes: Sequence[Episode]) -> None:
 def watch_skill(skill: Skill, seed: int, sigma_m: float | None, options: dict[str, Any]) -> Watched:
     """Play and film one episode of a skill; `sigma_m` and `options` as in `measuring.Measurement`."""
     env = make_env(skill.task, skill.method, skill.settings, skill.prior, options)
-    make_act = skill.make_act()
-    act = still(env.decoder.action_dim) if make_act is None else make_act()
     try:
-        return watch(env, act, seed, sigma_m, frame_interval=_FRAME_INTERVAL, width=_FILM_WIDTH)
+        return watch(env, skill.act(env), seed, sigma_m, frame_interval=_FRAME_INTERVAL, width=_FILM_WIDTH)
     finally:
         env.task.close()  # type: ignore[attr-defined]
 

@@ -163,10 +163,8 @@ class RunSource:
             env = make_env(self._task, chosen, chosen.settings.from_json({}), self._base, options)
             return env, still(env.decoder.action_dim), "skill as fitted (there is no policy.bin)"
         found = open_skill(str(self._folder))
-        make_act = found.make_act()
-        assert make_act is not None
         env = make_env(self._task, found.method, found.settings, self._base, options)
-        return env, make_act(), f"policy after {found.about['episodes_trained']} training episodes"
+        return env, found.act(env), f"policy after {found.about['episodes_trained']} training episodes"
 
     def _on_state(self, task: Task, decoder: Decoder, doing: str, state: State) -> None:
         """Report a control step, and wait until the next one is due."""
