@@ -288,17 +288,25 @@ def test_in_real_time_decisions_are_made_on_fresh_pictures(graph, model_file, tm
     outcome = chain.run_episode()
     assert outcome.success, outcome.message
     assert outcome.duration_s == pytest.approx(3.8)
-    # A busy machine gives up deadlines, so that fewer decisions are due in 3.8 seconds; each that is asked for is made.
+    graph.wait(lambda: any(state.phase == EpisodeState.PHASE_ENDED for state in chain.episodes), "the episode's end")
+    end_ns = max(nanoseconds(state.end_stamp) for state in chain.episodes)
+
+    def asked():
+        return [status for status in chain.statuses if status.decision_due]
 
     def made():
         return [update.decision for update in chain.updates]
 
-    def asked():
-        return {status.decision for status in chain.statuses if status.decision_due}
+    def last():
+        """The last decision that is due well before the end: nothing may overtake it."""
+        stamps = {status.decision: nanoseconds(status.header.stamp) for status in asked()}
+        return max((decision for decision, stamp in stamps.items() if end_ns - stamp > 5 * PERIOD_NS), default=None)
 
-    graph.wait(lambda: asked() and asked() <= set(made()), "a decision whenever the controller asks for one")
+    # A busy machine gives up deadlines: fewer decisions are due in 3.8 seconds, and one may be overtaken by the next.
+    graph.wait(lambda: last() in made(), "the last decision that the controller asks for")
+    assert sorted(set(made())) == made() and len(made()) <= ceil(114 / INTERVAL)
+    assert set(made()) <= {status.decision for status in asked()}
     graph.wait(lambda: len(chain.answers) >= len(chain.updates), "an answer to every decision")
-    assert made() == list(range(len(made()))) and len(made()) <= ceil(114 / INTERVAL)
     assert all(answer.accepted for answer in chain.answers)
     ticks = np.diff([status.tick for status in chain.statuses])
     changes = np.linalg.norm(np.diff([twist_array(message)[:3] for message in chain.twists], axis=0), axis=1)
