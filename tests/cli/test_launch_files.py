@@ -178,6 +178,37 @@ def test_the_configuration_holds_in_every_namespace():
     assert len(files) > 5 and [rule for rule in rules if not rule.startswith("/**")] == []
 
 
+def arguments_shown_by_ros2_launch(path):
+    """Name -> default, where the first declaration of a name counts and what an include sets is not looked at."""
+    found = {}
+    for action in yaml.safe_load(path.read_text())["launch"]:
+        [(kind, attributes)] = action.items()
+        if kind == "arg":
+            found.setdefault(attributes["name"], attributes.get("default"))
+        elif kind == "include" and "$(find-pkg-share sac_gmm_bringup)" in attributes["file"]:
+            for name, default in arguments_shown_by_ros2_launch(path.parent / Path(attributes["file"]).name).items():
+                found.setdefault(name, default)
+    return found
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+def test_the_defaults_that_are_shown_are_those_that_hold(path):
+    shown = arguments_shown_by_ros2_launch(path)
+    assert shown == {argument.name: argument.default for argument in declared_arguments(path)}
+    for action in yaml.safe_load(path.read_text())["launch"]:
+        if "include" in action:
+            for given in action["include"].get("arg", []):
+                name = given["name"]
+                assert given["value"] in (f"$(var {name})", shown[name]), f"{name} has no say"
+
+
+def test_a_film_that_cannot_be_played_ends_the_launch_and_the_recorder_may_save_after_one_that_can():
+    nodes = read_launch_file(ROOT / "launch" / "record_film.launch.yaml", {"film": "hand.mp4"})
+    required = {node.label: node.required for node in nodes}
+    assert required == {"hand_demo_recorder": True, "film_source": True}
+    assert parameters_of(nodes[1])["stay"] is True, "its end would end the recorder in the middle of saving"
+
+
 @pytest.mark.ros
 @pytest.mark.skipif(shutil.which("ros2") is None, reason="ros2 launch is not installed")
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)

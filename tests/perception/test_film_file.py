@@ -92,6 +92,8 @@ def test_what_is_no_film_is_refused(tmp_path, content):
     path.write_bytes(content)
     with pytest.raises(UserError, match=r"a\.mp4 cannot be read as a film"):
         Film(path)
+    with pytest.raises(UserError, match="is a folder: name one film in it"):
+        Film(tmp_path)
     with pytest.raises(UserError, match="no such film"):
         Film(tmp_path / "b.mp4")
 

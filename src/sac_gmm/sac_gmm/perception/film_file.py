@@ -32,11 +32,13 @@ class Film:
         declared_frames: Number of frames that the file states; 0 if it states none.
 
     Raises:
-        UserError: The file is missing, is not a film, or holds no picture.
+        UserError: The file is missing, a folder, not a film, or holds no picture.
     """
 
     def __init__(self, path: Path | str) -> None:
         self.path = Path(path)
+        if self.path.is_dir():
+            raise UserError(f"{path} is a folder: name one film in it")
         if not self.path.is_file():
             raise UserError(f"{path}: there is no such film")
         self._capture = cv2.VideoCapture(str(self.path))

@@ -235,7 +235,10 @@ class HandDemoRecorder(BaseNode):
             if time.monotonic() - self._began_s > _PATIENCE_S and not self.count_publishers("camera/image"):
                 self._end(failed=True, why=f"nobody publishes pictures on {topic}")
                 return
-        self._trouble = f"no picture on {topic} for {self._silence_s:g} s: check the camera and its cable"
+        if self.count_publishers("camera/image"):
+            self._trouble = f"no picture on {topic} for {self._silence_s:g} s: check the camera and its cable"
+        else:
+            self._trouble = f"nobody publishes pictures on {topic}: start the camera's driver"
         self._complain()
         if self._recorder.state is RecorderState.RECORDING:
             self._recorder.pause()

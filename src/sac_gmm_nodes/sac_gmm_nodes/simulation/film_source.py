@@ -33,6 +33,7 @@ class FilmSource(BaseNode):
         self._loop = self.flag("loop", False, "start over at the end instead of ending")
         self._frame_id = self.text("camera_frame", "camera_optical_frame", "frame of the pictures")
         self._wait = self.flag("wait_for_listener", True, "start when someone listens")
+        self._stay = self.flag("stay", False, "after the film, stay until the node is stopped")
         reliable = self.flag("reliable_images", False, "send every picture, for a recorder that asks for every one")
         calibration = self.text("camera_file", "", "the camera's calibration; empty: guessed from focal_px")
         focal_px = self.real("focal_px", 0.0, 0.0, 1e5, "px", "focal length; 0: that of a typical phone")
@@ -54,6 +55,8 @@ class FilmSource(BaseNode):
             if not self._loop:
                 break
         self.get_logger().info(f"played {frames} pictures of {self._path}")
+        if self._stay:
+            super().spin(executor)
 
     def _wait_for_listener(self, executor: Executor) -> None:
         """Wait until somebody has listened for a moment: a listener that we know may not know us yet."""
