@@ -24,7 +24,7 @@ from sac_gmm_interfaces.msg import (
 from sac_gmm_interfaces.srv import RunEpisode
 from std_msgs.msg import Bool
 
-from sac_gmm.control import State
+from sac_gmm.control import Reason, State
 from sac_gmm.methods import MacroEnv, method
 from sac_gmm.methods.sac_gmm import Gmm, WindowObserver
 from sac_gmm.methods.settings import load_settings
@@ -65,6 +65,7 @@ class Chain:
     def run_episode(self, mode=EpisodeState.MODE_TRAIN, seed=0):
         if self.adapts:  # the listener must have found the adapter, or it misses the first decision
             self.graph.wait(lambda: self.paces, "the adapter's announcement")
+        self.graph.wait(lambda: self.statuses and self.statuses[-1].reason != Reason.INACTIVE, "the controller")
         return self.graph.call(RunEpisode, "run_episode", RunEpisode.Request(mode=mode, seed=seed), 120.0)
 
     def begin_episodes(self, n, mode=EpisodeState.MODE_TRAIN):

@@ -1,9 +1,18 @@
 import sys
 
 import pytest
+from lifecycle_msgs.msg import State
 from rclpy.action import ActionClient
 from sac_gmm_interfaces.action import AdaptSkill
-from sac_gmm_interfaces.msg import ControllerStatus, EpisodeState, MethodPace, MixtureModel, MixtureUpdate, Reward
+from sac_gmm_interfaces.msg import (
+    ControllerStatus,
+    EpisodeState,
+    Heartbeat,
+    MethodPace,
+    MixtureModel,
+    MixtureUpdate,
+    Reward,
+)
 from sac_gmm_interfaces.srv import ResetTask, RunEpisode
 
 from sac_gmm.control import Reason
@@ -155,6 +164,12 @@ def test_it_says_what_it_waits_for_and_does_not_wait_for_ever(graph):
         "still missing after 3 s: the controller's model, the adapter, the adapter's pace (method_pace)"
     )
     assert "waiting for" in graph.output("episode_manager")
+    # A controller that is finalized is not waited for at all.
+    beats = graph.node.create_publisher(Heartbeat, "heartbeat", RELIABLE)
+    last = Heartbeat(node="/listener", lifecycle_state=State.PRIMARY_STATE_FINALIZED)
+    graph.node.create_timer(0.1, lambda: beats.publish(last))
+    why = "no episode without a controller that may move the arm: /listener is finalized, which cannot be undone: end"
+    graph.wait(lambda: world.run_episode().message.startswith(why), "the reason")
     assert not world.requests
 
 

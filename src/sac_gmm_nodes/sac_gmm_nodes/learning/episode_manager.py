@@ -32,11 +32,12 @@ from sac_gmm_nodes.common.conversions import header, is_judged_in, nanoseconds, 
 from sac_gmm_nodes.common.node import BaseNode, Turn, run_node
 from sac_gmm_nodes.common.pace import PaceListener
 from sac_gmm_nodes.common.qos import EPISODE, LATCHED, RELIABLE, SENSOR
+from sac_gmm_nodes.learning.controller_watch import ControllerWatch
 
 _TELL_EVERY_S = 2.0
 _END_S = 2.0  # for current calls to be answered when the node ends
 _GRACE_S = 2.0  # wall time at the end of an episode in which an invalid reward may become valid
-_NEWS_S = 1.0  # how long a controller status stays valid; in lock-step it is silent between episodes
+_NEWS_S = 2.5  # how long a controller status stays valid; in lock-step there is one a second between episodes
 # Reasons that an episode clears: it is an episode, it brings its own target, and the old fault is reset at its start.
 _READY = (Reason.NONE, Reason.NO_EPISODE, Reason.NO_TARGET, Reason.NOT_A_NUMBER)
 _MODES = (EpisodeState.MODE_BASE, EpisodeState.MODE_TRAIN, EpisodeState.MODE_EVALUATE)
@@ -91,6 +92,7 @@ class EpisodeManager(BaseNode):
         self.create_subscription(Reward, "reward", self._on_reward, RELIABLE)
         self.create_subscription(MixtureModel, "model", self._on_model, LATCHED)
         self.create_subscription(ControllerStatus, "controller_status", self._on_status, SENSOR)
+        self._controller = ControllerWatch(self)
         self._reset_task = self.create_client(ResetTask, "reset_task", callback_group=calls)
         self.create_service(RunEpisode, "run_episode", self._on_run_episode, callback_group=calls)
         self._action = ActionServer(
@@ -131,8 +133,16 @@ class EpisodeManager(BaseNode):
 
     # Episodes --------------------------------------------------------------------------------------------------
 
-    async def _run(self, mode: int, seed: int, cancelled: Callable[[], bool]) -> _Outcome:
+    async def _run(
+        self, mode: int, seed: int, cancelled: Callable[[], bool], await_controller: bool = True
+    ) -> _Outcome:
         """Run one episode.
+
+        Args:
+            mode: One of `EpisodeState.MODE_*`.
+            seed: Of the scene.
+            cancelled: Whether it is no longer wanted.
+            await_controller: Wait `ready_timeout_s` for a controller that is down, rather than some seconds.
 
         Raises:
             UserError: Something it needs did not arrive in time.
@@ -143,7 +153,7 @@ class EpisodeManager(BaseNode):
             if cancelled() or self.stopping.is_set():
                 raise _CancelledError
 
-        await self._wait_until_ready(check)
+        await self._wait_until_ready(check, await_controller)
         self._state.episode_id += 1
         self._state.mode, self._state.seed, self._state.time_limit_s = mode, seed, self._time_limit_s
         self._publish(EpisodeState.PHASE_RESETTING)
@@ -171,21 +181,26 @@ class EpisodeManager(BaseNode):
         )
         return _Outcome(success, (stopped_ns - start_ns) / 1e9)
 
-    async def _wait_until_ready(self, check: Callable[[], None]) -> None:
+    async def _wait_until_ready(self, check: Callable[[], None], await_controller: bool) -> None:
         def missing() -> list[str]:
+            down = self._controller.why_down()
             absent = {
                 "the reset_task service (robot or simulation)": not self._reset_task.service_is_ready(),
-                "the controller's model": not self._model_seen or self.count_publishers("model") == 0,
+                down: bool(down),
+                "the controller's model": not down and (not self._model_seen or self.count_publishers("model") == 0),
                 "the adapter": self._expect_adapter and self.count_publishers("model_update") == 0,
                 "the adapter's pace (method_pace)": self._expect_adapter and self._pace.latest is None,
                 "a source of reward": self.count_publishers("reward") == 0,
             }
-            held = self._why_held()
+            held = "" if down else self._why_held()
             return [what for what, is_absent in absent.items() if is_absent] + ([held] if held else [])
 
-        end_s = time.monotonic() + self._ready_timeout_s
+        began_s = time.monotonic()
+        end_s = began_s + self._ready_timeout_s
         while what := missing():
             check()
+            if why := self._controller.given_up(end_s if await_controller else began_s):
+                raise UserError(f"no episode without {why}")
             if time.monotonic() >= end_s:
                 raise UserError(f"still missing after {self._ready_timeout_s:g} s: {', '.join(what)}")
             self.get_logger().info(f"waiting for {', '.join(what)}", throttle_duration_sec=_TELL_EVERY_S)
@@ -251,6 +266,8 @@ class EpisodeManager(BaseNode):
         over_at_s: float | None = None
         while self._success_ns is None and not reached(self._valid_ns, end_ns):
             check()
+            if why := self._controller.resting():
+                raise UserError(f"the episode is given up, for want of {why}")
             if reached(self._rewarded_ns, end_ns):
                 over_at_s = over_at_s or time.monotonic()
                 if time.monotonic() - over_at_s >= _GRACE_S:
@@ -307,7 +324,7 @@ class EpisodeManager(BaseNode):
             return response
         self._busy = True
         try:
-            outcome = await self._run(request.mode, request.seed, lambda: False)
+            outcome = await self._run(request.mode, request.seed, lambda: False, await_controller=False)
             response.success, response.task_success = True, outcome.success
             response.duration_s = outcome.duration_s
         except UserError as error:
