@@ -231,3 +231,44 @@ def test_other_markers_in_its_place_are_said(detector, backgrounds):
     for background in backgrounds:
         detector.detect(background)
         assert detector.near_miss == "", "clutter is no marker"
+
+
+def placed(*markers):
+    """A picture of markers that face the camera: (id, x, degrees of tilt), half a metre away."""
+    picture = np.full((480, 640), 120, np.uint8)
+    for number, x, tilt_deg in markers:
+        turn = facing_rotation(np.radians(tilt_deg))
+        picture = render_marker(picture, CAMERA, DICTIONARY, number, SIZE_M, [x, 0, 0.5], turn)
+    return picture
+
+
+def test_of_two_markers_with_one_id_the_same_is_followed_and_it_is_said():
+    looks = ArucoDetector(DICTIONARY, MARKER, SIZE_M, CAMERA)
+    previous = looks.detect(placed((MARKER, 0.15, 30))).pose
+    assert looks.repeated == ""
+    for tilt_deg in (0, 10, 20, 30, 40, 50):
+        marker = looks.detect(placed((MARKER, -0.15, 50 - tilt_deg), (MARKER, 0.15, tilt_deg)), previous)
+        assert marker.pose.position_m[0] == pytest.approx(0.15, abs=0.01)
+        assert looks.repeated == "marker 3 is in the image 2 times: leave one of them in view"
+    looks.detect(placed((MARKER, 0.0, 0), (4, 0.15, 0)))
+    assert looks.repeated == ""
+
+
+@pytest.mark.parametrize(
+    ("picture", "words"),
+    [
+        (placed((MARKER, 0.05, 20))[:, ::-1], "marker 3 of DICT_4X4_50 is in the image as in a mirror: switch off"),
+        (255 - placed((MARKER, 0.05, 20)), "marker 3 of DICT_4X4_50 is in the image in white on black: print it in"),
+        (printed(5, 1.0, 90), "marker 3 of DICT_5X5_1000 is in the image, not 3 of DICT_4X4_50: name its dictionary"),
+        (printed(4, 1.0, 90, 70), "marker 70 of DICT_4X4_1000 is in the image, not 3 of DICT_4X4_50: name its"),
+    ],
+    ids=["mirrored", "negative", "another dictionary", "beyond the dictionary"],
+)
+def test_a_marker_that_is_there_in_another_form_is_said(picture, words):
+    looks = ArucoDetector(DICTIONARY, MARKER, SIZE_M, CAMERA)
+    said = []
+    for _ in range(11):
+        assert looks.detect(picture) is None
+        said.append(looks.near_miss)
+    assert said[:4] == [""] * 4 and all(text.startswith(words) for text in said[4:])
+    assert looks.detect(placed((MARKER, 0.0, 0))) is not None and looks.near_miss == ""

@@ -128,3 +128,35 @@ def test_calibrations_are_read_as_ros_writes_them(tmp_path):
     assert guess_camera(620, 1080).matrix[0, 0] == pytest.approx(847.6, abs=0.1)
     with pytest.raises(UserError, match="focal length is -1"):
         guess_camera(620, 1080, -1)
+
+
+def turned_by_90(path):
+    """Mark a film as a phone does that is held upright: the matrix in its track's header turns it by a quarter."""
+    data = bytearray(path.read_bytes())
+    start, end = 0, len(data)
+    for name in (b"moov", b"trak", b"tkhd"):
+        at, stop = box(data, name, start, end)
+        start, end = at + 8, stop
+    matrix = struct.pack(">9i", 0, 1 << 16, 0, -(1 << 16), 0, 0, 0, 0, 1 << 30)
+    data[start + 40 : start + 76] = matrix
+    path.write_bytes(data)
+    return path
+
+
+def test_a_film_that_is_marked_as_turned_is_shown_upright(tmp_path):
+    """Clockwise by a quarter: what is on the left comes to the top."""
+    writer = cv2.VideoWriter(str(tmp_path / "a.mp4"), cv2.VideoWriter_fourcc(*"mp4v"), 25.0, (160, 120))
+    picture = np.zeros((120, 160, 3), np.uint8)
+    picture[:, :40] = 255
+    for _ in range(5):
+        writer.write(picture)
+    writer.release()
+    with Film(turned_by_90(tmp_path / "a.mp4")) as film:
+        assert (film.width, film.height, film.turned_deg) == (120, 160, 90)
+        _, _, shown = next(film.frames())
+        said = film.other_size(guess_camera(160, 120), "camera.yaml")
+        other = film.other_size(guess_camera(320, 240), "camera.yaml")
+    assert shown[:30].mean() > 200 and shown[60:].mean() < 50
+    assert said.startswith("the film is 120x160 but camera.yaml is for 160x120: it is marked as filmed with the camera")
+    assert "calibrate the camera held as it films" in said
+    assert other.endswith("for 320x240: calibrate the camera in the size that it films in")

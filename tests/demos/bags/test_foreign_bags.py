@@ -5,7 +5,7 @@ import pytest
 from foreign import PERIOD_NS, STORAGES, foreign_bag, position
 
 from sac_gmm.core.errors import UserError
-from sac_gmm.demos import EpisodeBagWriter, TopicNames, read_demonstration
+from sac_gmm.demos import EpisodeBagWriter, TopicNames, check_demonstration, read_demonstration
 from sac_gmm.demos.bags.message_types import POSE, pose_stamped, typestore
 
 NAMES = TopicNames("/ee/pose", "ee/twist", "/goal")
@@ -94,4 +94,33 @@ def test_of_stamps_in_bursts_the_last_is_read(tmp_path):
 def test_stamps_of_two_clocks_are_refused(tmp_path):
     stamps = np.concatenate((np.arange(5) * PERIOD_NS, 17 * 10**17 + np.arange(50) * PERIOD_NS))
     with pytest.raises(UserError, match=r"sample 5 of /state/pose is stamped 17\d* s after .* mixes clocks"):
+        read_demonstration(bag_of_stamps(tmp_path / "bag", stamps), TopicNames(target=(0, 0, 0)))
+
+
+def bag_in_two_parts(path, began_anew_ns):
+    """Two motions in one file, the time of the second beginning anew; with bag times as they came, or with stamps'."""
+    with EpisodeBagWriter(path, {"/state/pose": POSE}) as writer:
+        for i in range(120):
+            stamp_ns = i % 60 * PERIOD_NS
+            place = [0.005 * (i % 60), 0.1 * (i // 60), 0.0]
+            log_ns = stamp_ns + began_anew_ns * (i // 60)
+            writer.write("/state/pose", pose_stamped(stamp_ns, "base", place), log_time_ns=log_ns)
+    return path
+
+
+def test_two_recordings_whose_time_begins_anew_are_not_read_as_one(tmp_path):
+    names = TopicNames(target=(0, 0, 0))
+    with pytest.raises(UserError, match=r"sample 60 of /state/pose lies 1\.967 s before .*does its time begin anew"):
+        read_demonstration(bag_in_two_parts(tmp_path / "as they came", 10**10), names)
+    demonstration = read_demonstration(bag_in_two_parts(tmp_path / "by stamps", 0), names)
+    assert demonstration.meta["same_stamp"] == 60
+    (said,) = [text for text in check_demonstration(demonstration).problems if "same" not in text and "stamp" in text]
+    assert said.startswith("has 60 samples with the stamp of another one at another place, which were left out")
+
+
+@pytest.mark.parametrize("samples", [60, 30_000])
+def test_seconds_since_1970_in_float32_are_named(tmp_path, samples):
+    seconds = (1_764_547_200.0 + np.arange(0, samples, 1 if samples < 100 else 300) / 30.0).astype(np.float32)
+    stamps = [round(float(second)) * 10**9 for second in seconds]
+    with pytest.raises(UserError, match=r"stamps of /state/pose are multiples of 128 s: .*float32.*float64"):
         read_demonstration(bag_of_stamps(tmp_path / "bag", stamps), TopicNames(target=(0, 0, 0)))

@@ -6,6 +6,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import yaml
+from rosbags.highlevel import AnyReader
+from rosbags.rosbag2 import StoragePlugin, Writer
 from scipy.spatial.transform import Rotation
 from tests.demos.foreign import without_slashes
 
@@ -274,3 +276,60 @@ def test_pictures_are_kept_even_where_no_hand_was_in_them(tmp_path):
     show(hand, range(60))
     hand.save()
     assert yaml.safe_load((tmp_path / "b" / "episode.yaml").read_text())["topics"]["/camera/image"]["count"] == 1
+
+
+def test_the_side_of_a_hand_is_kept_and_read_again(tmp_path):
+    hand = recorder()
+    hand.start(tmp_path / "a")
+    for i in range(60):
+        side, turn = ("left", np.diag([1.0, -1.0, -1.0])) if 10 <= i < 30 else ("right", np.eye(3))
+        pose = pose_at(i)
+        hand.take(10**9 + i * PERIOD_NS, replace(pose, side=side, rotation=pose.rotation @ turn))
+    recording = hand.save()
+    assert "right hand in 60 of 60 frames (100.0 %) (taken for the other one in 20)" in recording.summary()
+    assert any(
+        "in 20 of 60 frames it was taken for the other hand, not the right" in said for said in recording.problems
+    )
+    _, track, _ = read_hand_track(tmp_path / "a")
+    assert track.sides == ["right"] * 10 + ["left"] * 20 + ["right"] * 30
+    demonstration = read_demonstration(tmp_path / "a")
+    expected = [(CAMERA @ RigidTransform(p.position_m, p.rotation) @ TOOL).position_m for p in map(pose_at, range(60))]
+    assert np.linalg.norm(demonstration.position_m - expected, axis=1).max() < 2e-3
+
+
+@pytest.mark.parametrize("quaternion", [(0.0, 0.0, 0.0, 0.0), (0.0, np.nan, 0.0, 1.0)])
+def test_an_orientation_that_is_none_is_named(tmp_path, quaternion):
+    """Programs that fill in positions alone leave four zeros."""
+    hand = recorder()
+    hand.start(tmp_path / "a")
+    show(hand, range(10))
+    hand.save()
+    bag = with_quaternions(tmp_path / "a", tmp_path / "b", lambda i, q: quaternion if i == 7 else q)
+    with pytest.raises(UserError, match=r"b: sample 7 of /hand/pose has .* is no pose"):
+        read_hand_track(bag)
+
+
+def test_quaternions_of_any_length_and_sign_are_the_same_rotation(tmp_path):
+    hand = recorder()
+    hand.start(tmp_path / "a")
+    show(hand, range(10))
+    hand.save()
+    bag = with_quaternions(tmp_path / "a", tmp_path / "b", lambda i, q: (-1) ** i * 16384.0 * np.array(q))
+    (_, before, _), (_, after, _) = read_hand_track(tmp_path / "a"), read_hand_track(bag)
+    assert np.allclose(after.rotation, before.rotation)
+
+
+def with_quaternions(bag, path, change):
+    """A copy of a bag's hand topics in which the quaternions of the hand's poses are others."""
+    store, number = typestore(), 0
+    with AnyReader([bag]) as reader, Writer(path, version=9, storage_plugin=StoragePlugin.MCAP) as writer:
+        chosen = [c for c in reader.connections if c.topic in ("/hand/pose", "/hand/grip", "/target_pose")]
+        to = {c.id: writer.add_connection(c.topic, c.msgtype, typestore=store) for c in chosen}
+        for connection, log_ns, data in reader.messages(connections=chosen):
+            message = reader.deserialize(data, connection.msgtype)
+            if connection.topic == "/hand/pose":
+                q = message.pose.orientation
+                message.pose.orientation = type(q)(*map(float, change(number, (q.x, q.y, q.z, q.w))))
+                number += 1
+            writer.write(to[connection.id], log_ns, bytes(store.serialize_cdr(message, connection.msgtype)))
+    return path

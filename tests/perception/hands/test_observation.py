@@ -42,3 +42,18 @@ def test_a_stamp_a_millisecond_back_does_not_change_hands():
     follower = HandFollower()
     follower.choose([hand(100)], 5.0)
     assert follower.choose([hand(600, size=150), hand(105)], 4.999).centre_px[0] == 105
+
+
+def test_a_first_label_that_is_wrong_does_not_make_it_follow_the_other_hand():
+    follower = HandFollower("left")
+    left, right = hand(100, side="left"), hand(500, size=150, side="right")
+    swapped = [hand(100, side="right"), hand(500, size=150, side="left")]
+    assert follower.choose(swapped, 0.0) is swapped[1]
+    seen = [follower.choose([right, left], 0.03 * i) for i in range(1, 40)]
+    assert seen[:4] == [right] * 4 and seen[4:] == [left] * 35, "as soon as its labels contradict the side together"
+    assert follower.choose(swapped, 1.2) is swapped[0], "but no more for a single one"
+    assert follower.choose([right], 1.3) is None
+    alone = HandFollower("left")
+    alone.choose([left], 0.0)
+    mislabelled = hand(105, side="right")
+    assert {id(alone.choose([mislabelled], 0.03 * i)) for i in range(1, 40)} == {id(mislabelled)}

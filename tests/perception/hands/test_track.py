@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -134,3 +136,18 @@ def test_pictures_stamped_in_bursts_make_no_more_samples_than_there_were(apart_s
     motion = clean(bursty)
     assert motion.time_s.size == pytest.approx(80, abs=1)
     assert motion.quality.dropped == 0 and motion.quality.top_speed_m_s < 0.4
+
+
+@pytest.mark.parametrize("mistaken", [slice(60, 80), slice(0, 40), slice(None, None, 3)])
+def test_a_side_that_the_model_mistakes_turns_no_axes(mistaken):
+    """However long it does so, and however sure it is: a hand stays the hand that it is."""
+    truth = made_track(noise_m=0.001)
+    rotation, right = truth.rotation.copy(), np.ones(truth.time_s.size)
+    rotation[mistaken] = rotation[mistaken] @ np.diag([1.0, -1.0, -1.0])
+    right[mistaken] = 0.0
+    motion = clean(replace(truth, rotation=rotation, right=right))
+    assert np.allclose(motion.rotation, clean(truth).rotation)
+    assert (motion.quality.side, motion.quality.other_side) == ("right", int((right == 0.0).sum()))
+    assert motion.quality.rejected == 0
+    assert motion.quality.summary().startswith("right hand in 120 of 120 frames (100.0 %) (taken for the other one in")
+    assert clean(truth).quality.summary().startswith("hand in 120 of 120 frames (100.0 %), 0 rejected")

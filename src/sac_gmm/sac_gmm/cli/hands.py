@@ -166,13 +166,14 @@ def retarget(
         name = bag.name if bag.is_dir() else bag.stem
         info = EpisodeInfo(str(sidecar.get("task", "")), str(sidecar.get("operator", "")))
         recorder.start(output / name, info, allow_mixed=True)
+        sides = seen.sides
         after_pauses = set(stamps_ns.searchsorted(_resumed_ns(bag, sidecar)).tolist())
         for i, stamp_ns in enumerate(stamps_ns.tolist()):
             if i in after_pauses:
                 recorder.pause()
                 recorder.resume()
             confidence, opening_m = float(seen.confidence[i]), float(seen.opening_m[i])
-            pose = HandPose(seen.position_m[i], seen.rotation[i], confidence, "recording", opening_m)
+            pose = HandPose(seen.position_m[i], seen.rotation[i], confidence, "recording", opening_m, side=sides[i])
             recorder.take(stamp_ns, pose)
         print(recorder.save(target, target_from).summary())
     return 0

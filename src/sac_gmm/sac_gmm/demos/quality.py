@@ -166,6 +166,12 @@ def check_demonstration(demonstration: Demonstration) -> DemonstrationReport:
             f"came in bursts: {in_bursts} of {demonstration.n_samples + in_bursts} samples are stamped at almost the "
             "same time as the next and were left out; stamp them when they are measured, not when they arrive"
         )
+    same_stamp = int(demonstration.meta.get("same_stamp", 0))
+    if same_stamp > MAX_DROPPED_SHARE * (demonstration.n_samples + same_stamp):
+        problems.append(
+            f"has {same_stamp} samples with the stamp of another one at another place, which were left out: are two "
+            "recordings appended whose time begins anew, or are the stamps too coarse?"
+        )
     reach_m = float(np.linalg.norm(demonstration.relative_m, axis=1).max())
     if reach_m > MAX_REACH_M:
         problems.append(

@@ -143,6 +143,11 @@ class BoardDetector:
         """See `MarkerFinder.near_miss`."""
         return self._finder.near_miss
 
+    @property
+    def repeated(self) -> str:
+        """See `MarkerFinder.repeated`."""
+        return self._finder.repeated
+
     def detect(self, image: npt.NDArray[np.uint8], previous: MarkerPose | None = None) -> Marker | None:
         """Find the board; like `ArucoDetector.detect`, but with the pose of the board."""
         found = self._finder.find(image)

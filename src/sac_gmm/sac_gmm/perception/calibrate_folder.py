@@ -12,6 +12,7 @@ import numpy.typing as npt
 import yaml
 
 from sac_gmm.core.errors import UserError
+from sac_gmm.perception.aruco import FAMILIES
 from sac_gmm.perception.camera import Camera
 from sac_gmm.perception.extrinsics import RigidTransform
 from sac_gmm.perception.hand_eye import (
@@ -26,8 +27,6 @@ from sac_gmm.perception.hand_eye import (
 
 POSES = "poses.yaml"
 MIN_MARKERS = 4  # of a dictionary: fewer may be chance
-# The largest dictionary of each kind; the smaller ones are its beginning.
-_FAMILIES = ("DICT_4X4_1000", "DICT_5X5_1000", "DICT_6X6_1000", "DICT_7X7_1000", "DICT_ARUCO_ORIGINAL")
 _LOOKED_AT = 5  # pictures in which other dictionaries are looked for
 
 
@@ -106,7 +105,7 @@ def _what_is_seen(folder: Path, names: list[str], tried: list[CharucoBoard]) -> 
     most: dict[str, int] = {}
     for name in names[:_LOOKED_AT]:
         picture = _picture(folder / name)
-        for dictionary in (tried[0].dictionary, *_FAMILIES):
+        for dictionary in (tried[0].dictionary, *FAMILIES):
             count = _markers(picture, dictionary)
             found[dictionary] += count > 0
             most[dictionary] = max(count, most.get(dictionary, 0))
@@ -119,7 +118,7 @@ def _what_is_seen(folder: Path, names: list[str], tried: list[CharucoBoard]) -> 
             f"a picture, where a board of {said.columns}x{said.rows} squares has {said.columns * said.rows // 2}. "
             "Count the squares again; the markers of a ChArUco board stand in its white squares"
         )
-    best = max(_FAMILIES, key=lambda name: most.get(name, 0))
+    best = max(FAMILIES, key=lambda name: most.get(name, 0))
     if most.get(best, 0) >= MIN_MARKERS:
         return (
             f"{begin}: there are hardly any markers of {said.dictionary} in them, but up to {most[best]} of {best}: "

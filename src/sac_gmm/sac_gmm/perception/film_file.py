@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sac_gmm.core.errors import UserError
+from sac_gmm.perception.camera import Camera
 
 _NOMINAL_HZ = 30.0  # for a film that does not state its rate
 
@@ -30,6 +31,7 @@ class Film:
         height: In pixels, as shown.
         rate_hz: Nominal rate.
         declared_frames: Number of frames that the file states; 0 if it states none.
+        turned_deg: By how much the pictures were turned to be upright, as a phone marks its films: 0, 90, 180 or 270.
 
     Raises:
         UserError: The file is missing, a folder, not a film, or holds no picture.
@@ -49,6 +51,8 @@ class Film:
         self._first = first
         self._first_ms = self._capture.get(cv2.CAP_PROP_POS_MSEC)
         self.height, self.width = first.shape[:2]
+        turned = self._capture.get(cv2.CAP_PROP_ORIENTATION_META)
+        self.turned_deg = round(turned) % 360 if np.isfinite(turned) else 0
         rate = self._capture.get(cv2.CAP_PROP_FPS)
         self.rate_hz = float(rate) if np.isfinite(rate) and 1.0 <= rate <= 1000.0 else _NOMINAL_HZ
         count = self._capture.get(cv2.CAP_PROP_FRAME_COUNT)
@@ -75,6 +79,16 @@ class Film:
                 return
             picture, at_ms = following, self._capture.get(cv2.CAP_PROP_POS_MSEC)
             number += 1
+
+    def other_size(self, camera: Camera, name: str) -> str:
+        """What to say if the pictures have another size than a camera was calibrated for; `name` is its file."""
+        text = f"the film is {self.width}x{self.height} but {name} is for {camera.width}x{camera.height}: "
+        if self.turned_deg % 180 and (camera.height, camera.width) == (self.width, self.height):
+            return (
+                f"{text}it is marked as filmed with the camera turned by {self.turned_deg} degrees and shown upright; "
+                "calibrate the camera held as it films, from pictures that are shown upright too"
+            )
+        return f"{text}calibrate the camera in the size that it films in"
 
     def close(self) -> None:
         """Close the file."""

@@ -404,6 +404,8 @@ class HandDemoRecorder(BaseNode):
             level, text = DiagnosticStatus.ERROR, f"{text}: {self._why_no_depth}"
         elif self._any_picture and not self._was_seen:
             level, text = DiagnosticStatus.WARN, f"{text}: the hand is not seen: {self._sight.unseen.why()}"
+        elif self._sight.repeated:
+            level, text = DiagnosticStatus.WARN, f"{text}: {self._sight.repeated}"
         values = {"state": self._recorder.state.value, "episode_frames": self._recorder.frames, **live.as_dict()}
         values.update(self._sight.palm())
         if self._last_saved:

@@ -68,6 +68,11 @@ class HandSight:
         """Whether a depth image corrects the distance; a marker's size does that by itself."""
         return self._backend != "marker"
 
+    @property
+    def repeated(self) -> str:
+        """Whether the marker was in the last picture more than once; empty if not."""
+        return "" if self._marker is None else self._marker.repeated
+
     def palm(self) -> dict[str, float | int]:
         """For the diagnostics: the hand's scale by the palm's width, how it scatters, what contradicts it."""
         scale = None if self._hand is None else self._hand.palm_scale

@@ -178,7 +178,7 @@ class ArucoReward(BaseNode):
             value=float(success),
             seen=marker is not None,
             marker_id=self._marker_id if marker is None else marker.marker_id,
-            text=_describe(marker, counts, "" if self._detector is None else self._detector.near_miss),
+            text=_describe(marker, counts, self._detector),
         )
         if marker is not None and marker.pose is not None:
             answer.marker_pose = _pose_message(marker.pose)
@@ -249,18 +249,18 @@ class ArucoReward(BaseNode):
             self.get_logger().warning(f"no valid reward: {why}")
 
 
-def _describe(marker: Marker | None, counts: bool, near_miss: str) -> str:
+def _describe(marker: Marker | None, counts: bool, detector: ArucoDetector | BoardDetector | None) -> str:
     if marker is None:
         return (
-            near_miss
-            or "marker not in the image (one without a white margin of three quarters of a module is not found)"
-        )
+            detector.near_miss if detector is not None else ""
+        ) or "marker not in the image (one without a white margin of three quarters of a module is not found)"
     if marker.pose is None:
         return "marker seen, but no pose explains its corners: it does not count"
     tilt = f"{np.degrees(marker.pose.tilt_rad):.0f} degrees"
     if marker.pose.ambiguous and marker.pose.other is not None:
         tilt += f" or {np.degrees(marker.pose.other.tilt_rad):.0f} to another side"
-    return f"marker seen, turned {tilt}" if counts else f"marker seen, but turned {tilt} away: it does not count"
+    text = f"marker seen, turned {tilt}" if counts else f"marker seen, but turned {tilt} away: it does not count"
+    return f"{text}; {detector.repeated}" if detector is not None and detector.repeated else text
 
 
 def _pose_message(pose: MarkerPose) -> Pose:

@@ -40,10 +40,7 @@ class FilmSource(BaseNode):
         with Film(self._path) as film:  # rejects invalid films now
             self._camera = load_camera(calibration) if calibration else _guess(film, focal_px)
             if (self._camera.width, self._camera.height) != (film.width, film.height):
-                raise UserError(
-                    f"the film {self._path} is {film.width}x{film.height} but {calibration} is for "
-                    f"{self._camera.width}x{self._camera.height}: calibrate the camera in the size that it films in"
-                )
+                raise UserError(f"{self._path}: {film.other_size(self._camera, calibration)}")
         self._sender = PictureSender(self, reliable)
 
     def spin(self, executor: Executor) -> None:

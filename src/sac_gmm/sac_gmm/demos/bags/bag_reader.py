@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,6 +39,8 @@ VELOCITY_IN = {
     "geometry_msgs/msg/TwistWithCovarianceStamped": "twist.twist.linear",
     "geometry_msgs/msg/Vector3Stamped": "vector",
 }
+MOVED_M = 1e-3  # two samples of one stamp that lie further apart are two different states
+COARSE_S = 1.0  # stamps that are all multiples of such a step are not those of a sensor
 LONGEST_GAP_S = 3600.0  # between two samples; a person who pauses for longer begins a new recording
 
 
@@ -88,6 +91,7 @@ def read_demonstration(bag: Path | str, names: TopicNames | None = None) -> Demo
             f"{path}: topic {pose.topic} holds {n} sample{'' if n == 1 else 's'}, expected at least {MIN_SAMPLES}: "
             "record it again"
         )
+    _refuse_coarse_stamps(path, pose)
     frame_id = pose.messages[0].header.frame_id
     for stream in (pose, *detected):
         for i, message in enumerate(stream.messages):
@@ -129,6 +133,7 @@ def read_demonstration(bag: Path | str, names: TopicNames | None = None) -> Demo
         "bag": str(path),
         "operator": str(sidecar.get("operator", "")),
         "in_bursts": in_bursts,
+        "same_stamp": _moved_at_one_stamp(pose),
         "start_ns": int(stamps_ns[0]),
         "files": len(storage_paths(path)),
         "target_spread_m": float(np.linalg.norm(target_series - target_series[-1], axis=1).max()),
@@ -344,12 +349,35 @@ def _series(path: Path, stream: _Stream) -> tuple[npt.NDArray[np.int64], npt.NDA
         if stamp_ns < newest and not is_late(stamp_ns, newest):
             raise UserError(
                 f"{path}: the stamp of sample {i} of {stream.topic} lies {(newest - stamp_ns) * 1e-9:.3f} s before "
-                "that of an earlier one: the recording mixes clocks or episodes"
+                "that of an earlier one: the recording mixes clocks or episodes (does its time begin anew, as where "
+                "two are appended?); make a bag of each"
             )
         newest = max(newest, stamp_ns)
     chosen = in_order(stamps)
     vectors = [_checked(path, stream, i) for i in chosen]
     return np.array(stamps, np.int64)[chosen], np.array(vectors, np.float64)
+
+
+def _moved_at_one_stamp(stream: _Stream) -> int:
+    """Number of samples with the stamp of an earlier one, but at another place; only the earlier one is taken."""
+    first: dict[int, tuple[float, float, float]] = {}
+    count = 0
+    for i, message in enumerate(stream.messages):
+        vector = _vector(stream, i)
+        count += math.dist(vector, first.setdefault(_stamp_ns(message), vector)) > MOVED_M
+    return count
+
+
+def _refuse_coarse_stamps(path: Path, stream: _Stream) -> None:
+    """Seconds since 1970 do not fit into a float32: it rounds them to multiples of 128."""
+    stamps_s = np.array([_stamp_ns(message) for message in stream.messages]) * 1e-9
+    step_s = float(np.spacing(np.float32(stamps_s.max())))
+    if step_s >= COARSE_S and not (stamps_s % step_s).any():
+        raise UserError(
+            f"{path}: all {stamps_s.size} stamps of {stream.topic} are multiples of {step_s:g} s: they were stored as "
+            "float32, which cannot hold seconds since 1970, and their times are lost; convert the recording again "
+            "with float64, or with whole numbers of seconds and nanoseconds"
+        )
 
 
 def _refuse_long_gap(path: Path, topic: str, time_s: npt.NDArray[np.float64]) -> None:
@@ -369,10 +397,14 @@ def _stamp_ns(message: Any) -> int:
 
 def _checked(path: Path, stream: _Stream, i: int) -> tuple[float, float, float]:
     """The vector (3,) of one message."""
-    value = stream.messages[i]
-    for name in stream.field.split("."):
-        value = getattr(value, name)
-    vector = (value.x, value.y, value.z)
+    vector = _vector(stream, i)
     if not np.isfinite(vector).all():
         raise UserError(f"{path}: sample {i} of {stream.topic} holds a number that is not finite: record it again")
     return vector
+
+
+def _vector(stream: _Stream, i: int) -> tuple[float, float, float]:
+    value = stream.messages[i]
+    for name in stream.field.split("."):
+        value = getattr(value, name)
+    return value.x, value.y, value.z

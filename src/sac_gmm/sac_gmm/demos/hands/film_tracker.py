@@ -6,6 +6,7 @@ import hashlib
 import json
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -38,10 +39,10 @@ from sac_gmm.perception.hands.unseen import Unseen
 
 _KEEP_EVERY_S = 10.0  # of wall time between two saves
 _WARM_UP = 15  # pictures repeated when tracking resumes, so that the hand is already being followed
-_VERSION = 2
+_VERSION = 3
 END_OF_MOTION = "end of the motion"  # the sidecar's entry for a target that nobody gave
 
-Tracker = Callable[[npt.NDArray[np.uint8], float, Unseen], HandPose | None]
+Tracker = Callable[[npt.NDArray[np.uint8], float], HandPose | None]
 
 
 @dataclass(frozen=True)
@@ -63,11 +64,12 @@ class Seeing:
 
 @dataclass
 class _Seen:
-    """What the pictures have shown so far: times, and a pose or None for each."""
+    """What the pictures have shown so far: times, and a pose or None for each; of this run, what was there twice."""
 
     time_s: list[float] = field(default_factory=list)
     poses: list[HandPose | None] = field(default_factory=list)
     unseen: Unseen = field(default_factory=Unseen)
+    repeated: Counter[str] = field(default_factory=Counter)
 
 
 class FilmTracker:
@@ -134,6 +136,7 @@ class FilmTracker:
         notes = [recording.summary(), f"{per_s:.0f} frames/s"]
         if scale is not None:
             notes.append(scale.summary())
+        notes += [f"in {count} frames {text}" for text, count in seen.repeated.most_common(1)]
         if film.declared_frames and len(seen.time_s) < 0.95 * film.declared_frames:
             notes.append(f"the film is truncated: {len(seen.time_s)} of {film.declared_frames} frames could be read")
         if self._camera is None and self._seeing.focal_px is None:
@@ -144,10 +147,7 @@ class FilmTracker:
         if self._camera is None:
             return guess_camera(film.width, film.height, self._seeing.focal_px)
         if (self._camera.width, self._camera.height) != (film.width, film.height):
-            raise UserError(
-                f"the film is {film.width}x{film.height} but {self._seeing.camera} is for "
-                f"{self._camera.width}x{self._camera.height}: calibrate the camera in the size that it films in"
-            )
+            raise UserError(film.other_size(self._camera, str(self._seeing.camera)))
         return self._camera
 
     def _setup(self, film: Film, camera: Camera) -> dict[str, Any]:
@@ -189,13 +189,13 @@ class FilmTracker:
         kept_s = time.monotonic()
         total = film.declared_frames or None
         seen.unseen = Unseen("any" if self._marker else self._seeing.side, self._seeing.marker)
-        tracker, close = self._tracker(camera)
+        tracker, close = self._tracker(camera, seen)
         try:
             with tqdm(
                 total=total, initial=done, desc=film.path.name, unit="frame", disable=not sys.stderr.isatty()
             ) as bar:
                 for number, time_s, picture in film.frames(max(done - _WARM_UP, 0)):
-                    pose = tracker(picture, time_s, seen.unseen)
+                    pose = tracker(picture, time_s)
                     looked_at += 1
                     if number < done:
                         continue
@@ -218,14 +218,16 @@ class FilmTracker:
             return poses, None
         return scale_to_palm(poses, self._seeing.palm_width_m)
 
-    def _tracker(self, camera: Camera) -> tuple[Tracker, Callable[[], None]]:
-        """What finds the pose in a picture and notes what else is in it, and what to call in the end."""
+    def _tracker(self, camera: Camera, seen: _Seen) -> tuple[Tracker, Callable[[], None]]:
+        """What finds the pose in a picture and notes in `seen` what else is in it, and what to call in the end."""
         if self._marker is not None:
             marker = MarkerHandTracker(*self._marker, camera)
 
-            def follow_marker(picture: npt.NDArray[np.uint8], time_s: float, unseen: Unseen) -> HandPose | None:
+            def follow_marker(picture: npt.NDArray[np.uint8], time_s: float) -> HandPose | None:
                 pose = marker.track(picture, time_s)
-                unseen.take(picture, placed=pose is not None, near_miss=marker.near_miss)
+                seen.unseen.take(picture, placed=pose is not None, near_miss=marker.near_miss)
+                if marker.repeated:
+                    seen.repeated[marker.repeated] += 1
                 return pose
 
             return follow_marker, lambda: None
@@ -235,9 +237,9 @@ class FilmTracker:
         # In the model's size: the person's is found from the film as a whole, see `_scaled`.
         hand = HandTracker(camera, side=seeing.side, model=seeing.model, min_confidence=seeing.min_confidence)
 
-        def follow_hand(picture: npt.NDArray[np.uint8], time_s: float, unseen: Unseen) -> HandPose | None:
+        def follow_hand(picture: npt.NDArray[np.uint8], time_s: float) -> HandPose | None:
             pose = hand.track(picture, time_s)
-            unseen.take(picture, placed=pose is not None, sides=hand.sides)
+            seen.unseen.take(picture, placed=pose is not None, sides=hand.sides)
             return pose
 
         return follow_hand, hand.close
@@ -279,6 +281,7 @@ def _store(path: Path, setup: str, seen: _Seen) -> None:
             size_from=np.array([pose.size_from for pose in poses]),
             opening_m=np.array([pose.opening_m for pose in poses]),
             landmarks_m=np.array(landmarks),
+            side=np.array([pose.side or "" for pose in poses]),
         )
 
 
@@ -303,6 +306,7 @@ def _load(path: Path, setup: str) -> _Seen:
             str(values["size_from"][i]),  # type: ignore[arg-type]
             float(values["opening_m"][i]),
             landmarks if np.isfinite(landmarks).all() else None,
+            str(values["side"][i]) or None,  # type: ignore[arg-type]
         )
         poses.append(pose if np.isfinite(position).all() else None)
     return _Seen(values["time_s"].tolist(), poses)

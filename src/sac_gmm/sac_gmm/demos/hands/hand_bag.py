@@ -31,7 +31,7 @@ from sac_gmm.perception.hands import HandPose, HandTrack, ToolMotion
 
 HAND_POSE = "/hand/pose"  # the tracked point, in the camera's frame
 HAND_LANDMARKS = "/hand/landmarks"  # 21 points, in the camera's frame
-HAND_GRIP = "/hand/grip"  # opening (m) and confidence
+HAND_GRIP = "/hand/grip"  # opening (m), confidence, and 1 for what looked like a right hand, 0 for a left one
 GRIPPER = "/gripper"  # opening (m), and 1 while closed
 CAMERA_IMAGE, CAMERA_DEPTH = "/camera/image", "/camera/depth"  # the pictures, if they are kept
 HAND_TOPICS = {
@@ -44,6 +44,8 @@ HAND_TOPICS = {
     GRIPPER: JOINTS,
 }
 
+_SHORTEST_QUATERNION = 1e-3  # any other length is taken for a rotation; messages that nobody filled in hold zeros
+
 Array = npt.NDArray[np.float64]
 
 
@@ -52,6 +54,8 @@ def write_seen(writer: EpisodeBagWriter, stamp_ns: int, frame_id: str, pose: Han
     quaternion = Rotation.from_matrix(pose.rotation).as_quat()
     writer.write(HAND_POSE, _pose_stamped(stamp_ns, frame_id, point_m, quaternion))
     values = {"opening_m": pose.opening_m, "confidence": pose.confidence}
+    if pose.side is not None:
+        values["right"] = float(pose.side == "right")
     writer.write(HAND_GRIP, _named_values(stamp_ns, frame_id, values))
     if pose.landmarks_m is not None:
         types = typestore().types
@@ -103,6 +107,7 @@ def read_hand_track(bag: Path | str) -> tuple[npt.NDArray[np.int64], HandTrack, 
             elif absolute(connection.topic) == HAND_POSE:
                 q = message.pose.orientation
                 row = rows.setdefault(stamp_ns, {})
+                _check_pose(path, connection.topic, len(rows) - 1, message.pose)
                 row["position"], row["quaternion"] = _position(message.pose), (q.x, q.y, q.z, q.w)
             else:
                 rows.setdefault(stamp_ns, {}).update(zip(message.name, message.position.tolist(), strict=True))
@@ -116,8 +121,19 @@ def read_hand_track(bag: Path | str) -> tuple[npt.NDArray[np.int64], HandTrack, 
         Rotation.from_quat([row["quaternion"] for row in whole.values()]).as_matrix(),
         np.array([row.get("opening_m", np.nan) for row in whole.values()]),
         np.array([row["confidence"] for row in whole.values()]),
+        np.array([row.get("right", np.nan) for row in whole.values()]),
     )
     return stamps, track, target
+
+
+def _check_pose(path: Path, topic: str, number: int, pose: Any) -> None:
+    q = pose.orientation
+    size = np.linalg.norm((q.x, q.y, q.z, q.w))
+    if not (np.isfinite(_position(pose)).all() and np.isfinite(size) and size > _SHORTEST_QUATERNION):
+        raise UserError(
+            f"{path}: sample {number} of {topic} has position {_position(pose).tolist()} and quaternion x y z w "
+            f"{[q.x, q.y, q.z, q.w]}, which is no pose: leave the orientation at 0 0 0 1 where there is none"
+        )
 
 
 def _position(pose: Any) -> Array:

@@ -27,6 +27,7 @@ from sac_gmm.perception.hands import CleaningSettings, HandMotion, HandPoint, Ha
 
 MAX_MOVED_WHILE_PAUSED_M = 0.05
 MIN_SEEN_SHARE = 0.9  # below this, the user is warned
+MAX_OTHER_SIDE_SHARE = 0.2  # above this, the user is asked which hand it is
 MIN_DEPTH_SHARE = 0.5  # the same for the share of seen hands with a measured distance, if depth was requested
 
 Array = npt.NDArray[np.float64]
@@ -134,7 +135,7 @@ class HandRecorder:
         self._newest_ns = 0
         self._set_back = 0
         self._parts: list[int] = []  # for each pause, the number of pictures before it
-        self._rows: list[tuple[Array, Array, float, float]] = []
+        self._rows: list[tuple[Array, Array, float, float, float]] = []
         self._sizes: Counter[str] = Counter()
         self.state = RecorderState.RECORDING
 
@@ -152,10 +153,11 @@ class HandRecorder:
         self._newest_ns = max(stamp_ns, self._newest_ns) if self._stamps_ns else stamp_ns
         self._stamps_ns.append(stamp_ns)
         if pose is None:
-            self._rows.append((np.full(3, np.nan), np.full((3, 3), np.nan), np.nan, 0.0))
+            self._rows.append((np.full(3, np.nan), np.full((3, 3), np.nan), np.nan, 0.0, np.nan))
             return
         point = pose.at(self._point)
-        self._rows.append((point, pose.rotation, pose.opening_m, pose.confidence))
+        right = np.nan if pose.side is None else float(pose.side == "right")
+        self._rows.append((point, pose.rotation, pose.opening_m, pose.confidence, right))
         self._sizes[pose.size_from] += 1
         try:
             write_seen(self._writer, stamp_ns, self._retargeting.camera_frame, pose, point)
@@ -282,9 +284,9 @@ class HandRecorder:
                 moved_m = float(np.linalg.norm(columns[0][first + after[0]] - columns[0][before[-1]]))
                 if moved_m > MAX_MOVED_WHILE_PAUSED_M:
                     problems.append(f"the hand moved {moved_m * 1e3:.0f} mm while the recording was paused")
-        position, rotation, opening, confidence = columns
+        position, rotation, opening, confidence, right = columns
         time_s = (stamps - stamps[0]) * 1e-9
-        return HandTrack(time_s, position, rotation, opening, confidence), int(stamps[0]), problems
+        return HandTrack(time_s, position, rotation, opening, confidence, right), int(stamps[0]), problems
 
     def _depth_problems(self) -> list[str]:
         seen, measured = self._sizes.total(), self._sizes["depth"]
@@ -311,6 +313,11 @@ def quality_problems(motion: HandMotion) -> list[str]:
     problems = []
     if quality.seen < MIN_SEEN_SHARE * quality.frames:
         problems.append(f"the hand was seen in only {100 * quality.seen / quality.frames:.0f} % of the frames")
+    if quality.other_side > MAX_OTHER_SIDE_SHARE * quality.seen:
+        problems.append(
+            f"in {quality.other_side} of {quality.seen} frames it was taken for the other hand, not the {quality.side} "
+            "one: set the side to the hand that it is"
+        )
     if quality.lost_s > 0.0:
         problems.append(f"{quality.lost_s:.1f} s of motion were left out: a gap or a jump separates them from the rest")
     return problems

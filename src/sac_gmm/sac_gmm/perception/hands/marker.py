@@ -38,6 +38,11 @@ class MarkerHandTracker:
         """What was in the last picture in place of the marker, see `MarkerFinder.near_miss`."""
         return self._detector.near_miss
 
+    @property
+    def repeated(self) -> str:
+        """Whether it was in the last picture more than once, see `MarkerFinder.repeated`."""
+        return self._detector.repeated
+
     def track(self, image: npt.NDArray[np.uint8], time_s: float) -> HandPose | None:
         """The pose of the marker in a picture taken at `time_s`; None if it is not seen or no pose explains it.
 

@@ -54,6 +54,8 @@ class HandPose:
         size_from: What determined the distance.
         opening_m: Distance between the tips of thumb and index finger; NaN for a marker.
         landmarks_m: (21, 3); None for a marker.
+        side: Which hand the picture was taken to show; None for a marker. The other side would turn `rotation` half a
+            turn about its x axis.
     """
 
     position_m: Array
@@ -62,6 +64,7 @@ class HandPose:
     size_from: SizeFrom
     opening_m: float = float("nan")
     landmarks_m: Array | None = None
+    side: Side | None = None
 
     @property
     def palm_width_m(self) -> float:
@@ -209,7 +212,8 @@ def _pose_of(landmarks: Array, side: Side, confidence: float, size_from: SizeFro
     x, y = forward / np.linalg.norm(forward), across / np.linalg.norm(across)
     centre = landmarks[list(PALM)].mean(axis=0)
     opening_m = float(np.linalg.norm(landmarks[THUMB_TIP] - landmarks[INDEX_TIP]))
-    return HandPose(centre, np.column_stack((x, y, np.cross(x, y))), confidence, size_from, opening_m, landmarks)
+    rotation = np.column_stack((x, y, np.cross(x, y)))
+    return HandPose(centre, rotation, confidence, size_from, opening_m, landmarks, side)
 
 
 def depth_image(

@@ -5,7 +5,7 @@ Everything here uses samples before and after each moment, so the motion has no 
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from scipy.spatial.transform import Rotation, Slerp
 
 from sac_gmm.core.errors import UserError
 from sac_gmm.core.stamps import last_of_bursts, usual_period_s
+from sac_gmm.perception.hands.observation import Side
 
 Array = npt.NDArray[np.float64]
 
@@ -24,6 +25,7 @@ _HALF_WINDOW = 5  # samples on either side that a sample is compared with
 _MAD_TO_STD = 1.4826  # for a normal distribution
 _SHORTEST_PIECE_S = 0.2  # a shorter isolated piece is a tracking error
 _GRIP_MEDIAN = 5  # samples
+_OTHER_SIDE = np.diag([1.0, -1.0, -1.0])  # a right hand's axes from a left one's, and back
 MIN_SAMPLES = 5
 
 
@@ -37,6 +39,7 @@ class HandTrack:
         rotation: (T, 3, 3) hand to camera.
         opening_m: (T,) distance between thumb and index finger; NaN throughout for a marker.
         confidence: (T,) 0 to 1; 0 if the hand was not seen.
+        right: (T,) 1 if it was taken for a right hand, 0 for a left one, NaN if that is unknown; None for a marker.
     """
 
     time_s: Array
@@ -44,6 +47,14 @@ class HandTrack:
     rotation: Array
     opening_m: Array
     confidence: Array
+    right: Array | None = None
+
+    @property
+    def sides(self) -> list[Side | None]:
+        """For each picture the hand that it was taken to show; None where that is unknown."""
+        if self.right is None:
+            return [None] * self.time_s.size
+        return ["right" if right == 1.0 else "left" if right == 0.0 else None for right in self.right.tolist()]
 
 
 @dataclass(frozen=True)
@@ -82,6 +93,8 @@ class TrackQuality:
         top_speed_m_s: Top speed of the smoothed motion.
         kept_s: Length of the result.
         lost_s: Time with the hand that is not in the result because a gap separates it.
+        side: Which hand it is, by most of the pictures; None for a marker.
+        other_side: Number of pictures in which it was taken for the other one.
     """
 
     frames: int
@@ -94,6 +107,8 @@ class TrackQuality:
     top_speed_m_s: float
     kept_s: float
     lost_s: float
+    side: Side | None = None
+    other_side: int = 0
 
     def as_dict(self) -> dict[str, Any]:
         """Rounded values for YAML and JSON."""
@@ -102,9 +117,12 @@ class TrackQuality:
     def summary(self) -> str:
         """The quality in one line."""
         share = 100.0 * self.seen / max(self.frames, 1)
+        hand = f"{self.side} hand" if self.side else "hand"
+        mistaken = f" (taken for the other one in {self.other_side})" if self.other_side else ""
         return (
-            f"hand in {self.seen} of {self.frames} frames ({share:.1f} %), {self.rejected} rejected, {self.filled} "
-            f"filled, {self.dropped} dropped, jitter {self.jitter_m * 1e3:.1f} mm, at most {self.top_speed_m_s:.2f} m/s"
+            f"{hand} in {self.seen} of {self.frames} frames ({share:.1f} %){mistaken}, {self.rejected} rejected, "
+            f"{self.filled} filled, {self.dropped} dropped, jitter {self.jitter_m * 1e3:.1f} mm, at most "
+            f"{self.top_speed_m_s:.2f} m/s"
         )
 
 
@@ -136,7 +154,7 @@ def clean(track: HandTrack, settings: CleaningSettings | None = None) -> HandMot
         UserError: The hand was never seen, or nowhere for long enough.
     """
     settings = settings or CleaningSettings()
-    track = _without_bursts(track)
+    track, side, other_side = _of_one_side(_without_bursts(track))
     T = track.time_s.size
     seen = np.isfinite(track.position_m).all(axis=1)
     if not seen.any():
@@ -179,6 +197,8 @@ def clean(track: HandTrack, settings: CleaningSettings | None = None) -> HandMot
         top_speed_m_s=float(np.linalg.norm(np.gradient(position, grid, axis=0), axis=1).max()),
         kept_s=float(at[-1] - at[0]),
         lost_s=sum(kept) - float(at[-1] - at[0]),
+        side=side,
+        other_side=other_side,
     )
     return HandMotion(grid, position, rotation, opening, closed, quality)
 
@@ -186,7 +206,25 @@ def clean(track: HandTrack, settings: CleaningSettings | None = None) -> HandMot
 def _without_bursts(track: HandTrack) -> HandTrack:
     """One row of each burst of pictures that a camera's driver hands over, and stamps, at once."""
     kept = last_of_bursts(np.rint(1e9 * track.time_s).astype(np.int64))
-    return track if kept.all() else HandTrack(*(column[kept] for column in vars(track).values()))
+    if kept.all():
+        return track
+    columns = {name: column for name, column in vars(track).items() if column is not None}
+    return replace(track, **{name: column[kept] for name, column in columns.items()})
+
+
+def _of_one_side(track: HandTrack) -> tuple[HandTrack, Side | None, int]:
+    """Judge the side of the hand by all pictures, because the model mistakes it in some, however sure it is.
+
+    Returns:
+        The track with the axes of that side; the side; the number of pictures in which it was mistaken.
+    """
+    if track.right is None or not np.isfinite(track.right).any():
+        return track, None, 0
+    told = np.isfinite(track.right)
+    is_right = bool(np.average(track.right[told], weights=np.maximum(track.confidence[told], 1e-3)) >= 0.5)
+    mistaken = told & (track.right != is_right)
+    rotation = np.where(mistaken[:, None, None], track.rotation @ _OTHER_SIDE, track.rotation)
+    return replace(track, rotation=rotation), "right" if is_right else "left", int(mistaken.sum())
 
 
 def _outliers(track: HandTrack, good: npt.NDArray[np.bool_], settings: CleaningSettings) -> npt.NDArray[np.bool_]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -25,7 +26,7 @@ class HandTracker:
 
     Args:
         camera: The calibrated camera.
-        side: The hand to follow; `any` takes the nearest.
+        side: The hand to follow, whatever the model takes it for in a single picture; `any` takes the nearest.
         palm_width_m: The person's palm width, see `HandPoseEstimator`.
         model: The user's own `.task` file; by default the one prepared at set-up.
         min_confidence: Smallest confidence of the hand model, 0 to 1.
@@ -49,6 +50,7 @@ class HandTracker:
     ) -> None:
         self._estimator = HandPoseEstimator(camera, palm_width_m)
         self._follower = HandFollower(side)
+        self._side = side
         self._pair = HandDetector(model, max_hands=2, min_confidence=min_confidence)
         self._single = HandDetector(model, max_hands=1, min_confidence=min_confidence)
         self._alone = 0
@@ -74,6 +76,8 @@ class HandTracker:
             self.observation = self._follower.choose(hands, time_s)
             self.sides = tuple(hand.side for hand in hands)
             self._alone = self._alone + 1 if self.observation is not None and len(hands) == 1 else 0
+        if self.observation is not None and self._side != "any":
+            self.observation = replace(self.observation, side=self._side)
         return None if self.observation is None else self._estimator.estimate(self.observation, depth_m)
 
     @property

@@ -89,7 +89,8 @@ class Unseen:
             other, count = self._sides.most_common(1)[0]
             return (
                 f"a {other} hand was seen in {count} of {n} pictures, a {self._side} one in none: set the side to "
-                f"{other} or any, or are the pictures mirrored?"
+                f"{other} or any; where it is your {self._side} hand, the pictures are mirrored, as selfie cameras "
+                "show them: switch that off, or turn a film back (`ffmpeg -i FILM -vf hflip NEW.mp4`)"
             )
         return self._nothing_found(self._brightness / n)
 
