@@ -305,7 +305,13 @@ def test_torch_is_not_in_the_process(graph, model_file):
 
 def test_updates_are_answered_with_the_right_reason(graph, model_file):
     robot = Robot(graph, model_file, rate_hz=100.0)
+    robot.run_episode()
+    robot.episodes.publish(EpisodeState(phase=EpisodeState.PHASE_IDLE, episode_id=1, text="cancelled"))
+    graph.wait(lambda: robot.status(State.IDLE, Reason.NO_EPISODE), "the end of the episode")
     assert robot.update().reason == Answer.NOT_READY
+    assert "refused" not in graph.output("gmm_controller"), "it was under way when the episode was cancelled"
+    assert robot.update(episode_id=2).reason == Answer.NOT_READY
+    graph.wait(lambda: "refused (NOT_READY)" in graph.output("gmm_controller"), "the warning")
     robot.run_episode()
     base, mixture = robot.base, robot.base.mixture
     bad_means = np.array(mixture.means)

@@ -449,7 +449,7 @@ class GmmController(ManagedNode):
             tick = controller.ticks
             if verdict.accepted and verdict.model is not None:
                 tick = controller.swap(verdict.model, message.new_version)
-        if not verdict.accepted:
+        if not verdict.accepted and not (verdict.answer is Answer.NOT_READY and self._is_over(message.episode_id)):
             self.get_logger().warning(
                 f"update {message.new_version} refused ({verdict.answer.name}): {verdict.text}",
                 throttle_duration_sec=1.0,
@@ -457,6 +457,11 @@ class GmmController(ManagedNode):
         self._reports.answer(message, verdict, tick)
         self._answered = message.episode_id, message.decision
         self._notify()
+
+    def _is_over(self, number: int) -> bool:
+        """Whether an episode has ended or was cancelled: an update for it came too late, which is nobody's fault."""
+        announced, running = self._episode, self._running_episode()
+        return announced is not None and number <= announced.number and (running is None or number != running.number)
 
     def _go_on(self) -> None:
         """Allow motion again after a pause or a stop."""
