@@ -78,3 +78,43 @@ def test_a_hand_without_extent_tells_nothing():
     size.take(np.zeros((21, 3)))
     size.take(np.full((21, 3), np.nan))
     assert size.pictures == 0 and np.isnan(size.width_m) and size.agreement(hand_shape()) == 1.0
+
+
+def from_the_back(share, kind="none", degrees=10):
+    """The back of a hand, whose palm the model draws at a share of its size though its landmarks are right."""
+    turn = Rotation.from_rotvec([0.1, np.radians(180 - degrees), 0.0]).as_matrix()
+    seen = observe(CAMERA, hand_shape() @ turn.T + [0.02, 0.05, 0.6], "left")
+    shape, knuckles = seen.shape_m.copy(), [5, 9, 13, 17]
+    if kind == "to the wrist":
+        shape[knuckles] = shape[0] + share * (shape[knuckles] - shape[0])
+    if kind == "to its middle":
+        palm = [0, 1, *knuckles]
+        shape[palm] = shape[palm].mean(axis=0) + share * (shape[palm] - shape[palm].mean(axis=0))
+    return HandObservation(seen.landmarks_px, shape, "left", 0.95)
+
+
+@pytest.mark.parametrize("kind", ["to the wrist", "to its middle"])
+@pytest.mark.parametrize("share", [0.3, 0.5])
+def test_a_palm_that_is_drawn_collapsed_moves_no_hand(kind, share):
+    """In two of three pictures of a film, and in those that follow whole ones before a camera."""
+    model = HandPoseEstimator(CAMERA)
+    hands = [from_the_back(share, kind if i % 3 else "none", 10 + i // 3) for i in range(90)]
+    scaled, scale = scale_to_palm([model.estimate(hand) for hand in hands], WIDTH_M)
+    assert max(abs(pose.position_m[2] - 0.6) for pose in scaled) < 0.06
+    assert scale.scale == pytest.approx(1.0, rel=0.1) and scale.collapsed == 60
+    assert "in 60 of 90 frames the model drew the palm collapsed" in scale.summary()
+    unscaled, without = scale_to_palm([model.estimate(hand) for hand in hands], None)
+    assert max(abs(pose.position_m[2] - 0.6) for pose in unscaled) < 0.06
+    assert {pose.size_from for pose in unscaled} == {"model"} and without.notes() == scale.notes()
+
+    live = HandPoseEstimator(CAMERA, WIDTH_M)
+    poses = [live.estimate(from_the_back(share, kind if i >= 20 else "none")) for i in range(80)]
+    assert max(abs(pose.position_m[2] - 0.6) for pose in poses) < 0.03
+    assert live.palm_scale.collapsed == 60 and live.palm_scale.as_dict()["collapsed"] == 60
+
+    taught = HandPoseEstimator(CAMERA)
+    depth = np.full((480, 640), 0.6, np.float32)
+    for i in range(30):
+        taught.estimate(from_the_back(share, kind if i % 3 else "none"), depth)
+    assert taught.estimate(from_the_back(share)).position_m[2] == pytest.approx(0.6, abs=0.03)
+    assert taught.estimate(from_the_back(share, kind)).position_m[2] == pytest.approx(0.6, abs=0.03)

@@ -121,7 +121,7 @@ class FilmTracker:
         per_s = looked_at / max(time.perf_counter() - began_s, 1e-9)
         poses, scale = self._scaled(seen.poses)
         extra = {"film": path.name, "film_sha256": setup["film_sha256"], "tracking_frames_per_s": round(per_s, 1)}
-        if scale is not None:
+        if scale is not None and self._seeing.palm_width_m is not None:
             extra["palm_scale"] = scale.as_dict()
         recorder.start(bag, EpisodeInfo(task, operator, extra), allow_mixed=True)
         try:
@@ -135,7 +135,7 @@ class FilmTracker:
         self._checkpoint(bag.name).unlink(missing_ok=True)
         notes = [recording.summary(), f"{per_s:.0f} frames/s"]
         if scale is not None:
-            notes.append(scale.summary())
+            notes += scale.notes() if self._seeing.palm_width_m is None else [scale.summary()]
         notes += [f"in {count} frames {text}" for text, count in seen.repeated.most_common(1)]
         if film.declared_frames and len(seen.time_s) < 0.95 * film.declared_frames:
             notes.append(f"the film is truncated: {len(seen.time_s)} of {film.declared_frames} frames could be read")
@@ -214,7 +214,7 @@ class FilmTracker:
 
     def _scaled(self, poses: list[HandPose | None]) -> tuple[list[HandPose | None], PalmScale | None]:
         """The poses with the size of the person's hand, where that is known: one for the whole film."""
-        if self._marker is not None or self._seeing.palm_width_m is None:
+        if self._marker is not None:
             return poses, None
         return scale_to_palm(poses, self._seeing.palm_width_m)
 
@@ -282,6 +282,7 @@ def _store(path: Path, setup: str, seen: _Seen) -> None:
             opening_m=np.array([pose.opening_m for pose in poses]),
             landmarks_m=np.array(landmarks),
             side=np.array([pose.side or "" for pose in poses]),
+            fit=np.array([pose.fit for pose in poses]),
         )
 
 
@@ -307,6 +308,7 @@ def _load(path: Path, setup: str) -> _Seen:
             float(values["opening_m"][i]),
             landmarks if np.isfinite(landmarks).all() else None,
             str(values["side"][i]) or None,  # type: ignore[arg-type]
+            float(values["fit"][i]),
         )
         poses.append(pose if np.isfinite(position).all() else None)
     return _Seen(values["time_s"].tolist(), poses)

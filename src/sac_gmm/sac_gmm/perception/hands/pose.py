@@ -29,7 +29,7 @@ from sac_gmm.perception.hands.observation import (
     HandObservation,
     Side,
 )
-from sac_gmm.perception.hands.palm import PalmScale, PalmSize, palm_width_m, plausible_width_m
+from sac_gmm.perception.hands.palm import GOOD_FIT, PalmScale, PalmSize, palm_width_m, plausible_width_m
 
 Array = npt.NDArray[np.float64]
 SizeFrom = Literal["depth", "palm width", "model", "marker", "recording"]
@@ -56,6 +56,7 @@ class HandPose:
         landmarks_m: (21, 3); None for a marker.
         side: Which hand the picture was taken to show; None for a marker. The other side would turn `rotation` half a
             turn about its x axis.
+        fit: 0 to 1, how well the shape that the model drew explains the picture.
     """
 
     position_m: Array
@@ -65,6 +66,7 @@ class HandPose:
     opening_m: float = float("nan")
     landmarks_m: Array | None = None
     side: Side | None = None
+    fit: float = 1.0
 
     @property
     def palm_width_m(self) -> float:
@@ -107,7 +109,7 @@ class HandPoseEstimator:
         self._camera = camera
         self._palm_width_m = palm_width_m
         self._palm = PalmSize()
-        self._contradicting = 0  # pictures
+        self._contradicting = self._collapsed = 0  # pictures
         self._measured_widths_m: deque[float] = deque(maxlen=_REMEMBERED_WIDTHS)  # of the palm, by depth
 
     def estimate(self, hand: HandObservation, depth_m: npt.NDArray[np.float32] | None = None) -> HandPose | None:
@@ -129,13 +131,19 @@ class HandPoseEstimator:
                 f"the depth image is {depth_m.shape[1]}x{depth_m.shape[0]} but the calibration is for "
                 f"{camera.width}x{camera.height}: publish depth registered to the colour image"
             )
-        self._palm.take(hand.shape_m)
-        scale, size_from = self._scale(hand.shape_m)
-        placed = self._place(scale * hand.shape_m, hand.landmarks_px)
+        placed = self._place(hand.shape_m, hand.landmarks_px)
         if placed is None:
             return None
         landmarks, error_px = placed
-        confidence = hand.score / (1.0 + (error_px / (_GOOD_REPROJECTION * max(hand.size_px, 1.0))) ** 2)
+        fit = 1.0 / (1.0 + (error_px / (_GOOD_REPROJECTION * max(hand.size_px, 1.0))) ** 2)
+        self._palm.take(hand.shape_m, fit)
+        scale, size_from = self._scale(hand.shape_m, fit)
+        too_near = 1.0 if size_from == "model" else self._palm.too_near(landmarks, fit)
+        self._collapsed += too_near != 1.0
+        landmarks = scale * too_near * landmarks
+        if landmarks[:, 2].min() <= _NEAREST_M or landmarks[:, 2].max() >= _FURTHEST_M:
+            return None
+        confidence = hand.score * fit
         factor = None if depth_m is None else _depth_factor(landmarks, hand, depth_m)
         if factor is not None:
             landmarks, size_from = landmarks * factor, "depth"  # growing about the camera moves no pixel
@@ -143,8 +151,8 @@ class HandPoseEstimator:
             agreement = self._palm.agreement(hand.shape_m)
             self._contradicting += agreement < 1.0
             confidence *= agreement
-        pose = _pose_of(landmarks, hand.side, confidence, size_from)
-        if pose is not None and factor is not None:
+        pose = _pose_of(landmarks, hand.side, confidence, size_from, fit)
+        if pose is not None and factor is not None and fit >= GOOD_FIT:  # a collapsed palm has not this hand's size
             self._measured_widths_m.append(scale * factor * plausible_width_m(hand.shape_m))
         return pose
 
@@ -153,14 +161,15 @@ class HandPoseEstimator:
         """The scale by the person's palm, over all pictures so far; None without one."""
         if self._palm_width_m is None or not self._palm.pictures:
             return None
-        return self._palm.scale_to(self._palm_width_m, self._contradicting)
+        return self._palm.scale_to(self._palm_width_m, self._contradicting, self._collapsed)
 
-    def _scale(self, shape_m: Array) -> tuple[float, SizeFrom]:
+    def _scale(self, shape_m: Array, fit: float) -> tuple[float, SizeFrom]:
         """The hand's size over the model's, by all pictures so far, and what it rests on."""
         if self._palm_width_m is not None and self._palm.pictures:
             return self._palm_width_m / self._palm.width_m, "palm width"
         if self._palm_width_m is None and self._measured_widths_m:  # depth has shown how large this hand is
-            return float(np.median(self._measured_widths_m)) / plausible_width_m(shape_m), "palm width"
+            drawn_m = plausible_width_m(shape_m) if fit >= GOOD_FIT else self._palm.width_m
+            return float(np.median(self._measured_widths_m)) / drawn_m, "palm width"
         return 1.0, "model"
 
     def _place(self, shape_m: Array, landmarks_px: Array) -> tuple[Array, float] | None:
@@ -175,8 +184,7 @@ class HandPoseEstimator:
         if not found or not (np.isfinite(vector).all() and np.isfinite(translation).all()):
             return None
         in_camera = shape_m @ np.asarray(cv2.Rodrigues(vector)[0], np.float64).T + translation.ravel()
-        depth = in_camera[:, 2]
-        if depth.min() <= _NEAREST_M or depth.max() >= _FURTHEST_M:
+        if in_camera[:, 2].min() <= 0.0:
             return None
         seen, _ = cv2.projectPoints(shape_m, vector, translation, camera.matrix, camera.distortion)
         error_px = float(np.sqrt(np.mean(np.sum((seen.reshape(-1, 2) - landmarks_px) ** 2, axis=1))))
@@ -201,7 +209,7 @@ def _depth_factor(landmarks: Array, hand: HandObservation, depth_m: npt.NDArray[
     return middle if spread <= _MAX_DEPTH_SPREAD * middle else None
 
 
-def _pose_of(landmarks: Array, side: Side, confidence: float, size_from: SizeFrom) -> HandPose | None:
+def _pose_of(landmarks: Array, side: Side, confidence: float, size_from: SizeFrom, fit: float) -> HandPose | None:
     """The pose of the palm from landmarks (21, 3)."""
     wrist, index, little = landmarks[WRIST], landmarks[INDEX_KNUCKLE], landmarks[LITTLE_KNUCKLE]
     forward = landmarks[MIDDLE_KNUCKLE] - wrist
@@ -213,7 +221,7 @@ def _pose_of(landmarks: Array, side: Side, confidence: float, size_from: SizeFro
     centre = landmarks[list(PALM)].mean(axis=0)
     opening_m = float(np.linalg.norm(landmarks[THUMB_TIP] - landmarks[INDEX_TIP]))
     rotation = np.column_stack((x, y, np.cross(x, y)))
-    return HandPose(centre, rotation, confidence, size_from, opening_m, landmarks, side)
+    return HandPose(centre, rotation, confidence, size_from, opening_m, landmarks, side, fit)
 
 
 def depth_image(
