@@ -29,7 +29,7 @@ def test_what_is_shown_with_a_hand_opens_the_door(graph, tmp_path):
     for hand, robot in zip(shown, driven, strict=True):
         assert hand.task == "door" and hand.frame_id == robot.frame_id
         assert np.allclose(hand.target_m, robot.target_m)
-        assert abs(hand.n_samples - robot.n_samples) <= 3, "no picture was lost"
+        assert hand.n_samples == robot.n_samples, "from the first picture to the last, and none was lost"
         away = [np.linalg.norm(robot.relative_m - point, axis=1).min() for point in hand.relative_m]
         assert np.mean(away) < 1.5e-3 and np.max(away) < 5e-3
 

@@ -11,6 +11,7 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from geometry_msgs.msg import PoseStamped
 from rclpy.qos import QoSProfile
 from rosbags.highlevel import AnyReader
+from sac_gmm_interfaces.msg import EpisodeState
 from sac_gmm_interfaces.srv import StartRecording, StopRecording
 from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header, String
@@ -24,7 +25,7 @@ from sac_gmm.perception.hands.model_files import prepared_path
 from sac_gmm.perception.hands.simulated import SimulatedHand, looking_at
 from sac_gmm_nodes.common.conversions import header, stamp_of
 from sac_gmm_nodes.common.pictures import camera_info_message, image_message
-from sac_gmm_nodes.common.qos import LATCHED, RELIABLE
+from sac_gmm_nodes.common.qos import EPISODE, LATCHED, RELIABLE
 
 CLIP = Path(__file__).parents[4] / "shared" / "data" / "hands" / "asl_hand.25fps.mp4"
 PERIOD_NS = 33_333_333
@@ -156,6 +157,31 @@ def test_episodes_become_demonstrations_by_services_and_by_words(graph, tmp_path
     man.control.publish(String(data="dance"))
     graph.wait(lambda: "'dance' is not a command" in graph.output("hand_demo_recorder"), "the complaint")
     assert graph.stop("hand_demo_recorder") == 0
+
+
+def test_an_episode_is_recorded_from_its_first_picture_to_its_last(graph, tmp_path):
+    """Whichever comes first: its pictures or the news that it is running; its last picture or the request to stop."""
+    man = Cameraman(graph, tmp_path, task="door", follow_episodes=True)
+    episodes = graph.node.create_publisher(EpisodeState, "episode_state", EPISODE)
+    man.show(range(8))
+    assert man.start(path="one").success
+    man.show(range(8, 16))
+    episode = EpisodeState(phase=EpisodeState.PHASE_RUNNING, episode_id=1, start_stamp=stamp_of(man.ns(8)))
+    episodes.publish(episode)
+    episodes.wait_for_all_acked()
+    man.show(range(16, 40))
+    client = graph.node.create_client(StopRecording, "hand_demo_recorder/stop_episode")
+    graph.wait(client.service_is_ready, "the service")
+    last = [(i, man.hand.picture(man.hand.marker_pose(way(i), 1 / 30))) for i in range(40, 48)]
+    answer = client.call_async(StopRecording.Request())
+    episode.phase, episode.end_stamp = EpisodeState.PHASE_ENDED, stamp_of(man.ns(47))
+    episodes.publish(episode)
+    for i, picture in last:
+        man.send(i, picture)
+    graph.wait(answer.done, "the bag")
+    assert answer.result().success, answer.result().message
+    demonstration = read_demonstration(tmp_path / "one")
+    assert answer.result().n_samples == demonstration.n_samples == 40
 
 
 def test_pictures_that_say_nothing_are_refused_in_words(graph, tmp_path):

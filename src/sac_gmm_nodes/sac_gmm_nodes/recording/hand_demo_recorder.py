@@ -47,6 +47,7 @@ from sac_gmm_nodes.recording.hand_sight import DepthPairing, HandSight
 
 _QUEUE = 30  # pictures that may wait: a second's worth
 _PATIENCE_S = 20.0  # for a first picture, if no person decides when an episode begins
+_CATCH_UP_S = 1.0  # for pictures in transit when an episode that is followed has ended
 _START_UP_S = 5.0  # no picture is not yet an error while the camera's driver may be starting
 _KEYS = {"p": "pause", "r": "resume", "s": "save", "d": "discard"}  # and the space bar: the next sensible action
 
@@ -84,6 +85,10 @@ class HandDemoRecorder(BaseNode):
         self._live = LiveQuality()
         self._target: PoseStamped | None = None
         self._window: tuple[int, int | None] | None = None if self._follow else (0, None)  # stamps in ns
+        self._looked_ns = 0  # stamp of the picture that was looked at last
+        # Stamps of pictures outside the window, and how to write them: the news that their episode is running may
+        # arrive after its first pictures.
+        self._outside: deque[tuple[int, Callable[[], None]]] = deque(maxlen=_QUEUE)
         self._trouble = ""  # why the last picture was unusable
         self._complaint = ""
         self._any_picture = self._was_seen = self._finished = False
@@ -110,7 +115,7 @@ class HandDemoRecorder(BaseNode):
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", RELIABLE)
         waits = ReentrantCallbackGroup()  # a start that waits for pictures must not block them
         self.create_service(StartRecording, "~/start_episode", self._on_start, callback_group=waits)
-        self.create_service(StopRecording, "~/stop_episode", self._on_stop)
+        self.create_service(StopRecording, "~/stop_episode", self._on_stop, callback_group=waits)
         for word in ("pause", "resume", "save", "discard"):
             self.create_service(Trigger, f"~/{word}", partial(self._on_trigger, word))
         self.create_subscription(String, "~/control", self._on_control, RELIABLE)
@@ -137,14 +142,14 @@ class HandDemoRecorder(BaseNode):
                 f"'{self._expected_frame}': does it belong to this camera?"
             )
             self._expected_frame = ""  # reported once
-        if self._keep_images and self._within(nanoseconds(message.header.stamp)):
-            self._guard(partial(self._recorder.attach, CAMERA_IMAGE, data))
+        if self._keep_images:
+            self._write(nanoseconds(message.header.stamp), partial(self._recorder.attach, CAMERA_IMAGE, data))
         self._look(self._pairing.picture(message))
 
     def _on_depth(self, data: bytes) -> None:
         message: Image = deserialize_message(data, Image)
-        if self._keep_images and self._within(nanoseconds(message.header.stamp)):
-            self._guard(partial(self._recorder.attach, CAMERA_DEPTH, data))
+        if self._keep_images:
+            self._write(nanoseconds(message.header.stamp), partial(self._recorder.attach, CAMERA_DEPTH, data))
         self._look(self._pairing.depth(message))
 
     def _on_info(self, message: CameraInfo) -> None:
@@ -176,8 +181,8 @@ class HandDemoRecorder(BaseNode):
                 self._hand.publish(pose_message(pose.position_m, quaternion, message.header))
                 if self._auto and not self._finished and self._recorder.state is RecorderState.IDLE:
                     _, self._why_idle = self._command("start")
-            if self._within(stamp_ns):
-                self._guard(partial(self._recorder.take, stamp_ns, pose))
+            self._looked_ns = stamp_ns
+            self._write(stamp_ns, partial(self._recorder.take, stamp_ns, pose))
             self._looked_at.publish(message.header)  # so that a film or a simulation can wait for this node
 
     def _watch_depth(self, depth: Image | None, pose: HandPose | None) -> None:
@@ -197,7 +202,16 @@ class HandDemoRecorder(BaseNode):
         begin_ns, end_ns = self._window
         return begin_ns <= stamp_ns and (end_ns is None or stamp_ns <= end_ns)
 
-    def _guard(self, write: Callable[[], None]) -> None:
+    @property
+    def _caught_up(self) -> bool:
+        """Whether the episode that is followed has ended, and its last picture has been looked at."""
+        return self._window is not None and self._window[1] is not None and self._looked_ns >= self._window[1]
+
+    def _write(self, stamp_ns: int, write: Callable[[], None]) -> None:
+        """Write what belongs to the episode; keep the rest for a moment."""
+        if not self._within(stamp_ns):
+            self._outside.append((stamp_ns, write))
+            return
         try:
             write()
         except UserError as error:
@@ -210,6 +224,9 @@ class HandDemoRecorder(BaseNode):
     def _on_episode(self, message: EpisodeState) -> None:
         if message.phase == EpisodeState.PHASE_RUNNING:
             self._window = (nanoseconds(message.start_stamp), None)
+            early, self._outside = list(self._outside), deque(maxlen=_QUEUE)
+            for stamp_ns, write in early:
+                self._write(stamp_ns, write)
         elif message.phase == EpisodeState.PHASE_ENDED and self._window is not None:
             self._window = (self._window[0], nanoseconds(message.end_stamp))
         elif message.phase != EpisodeState.PHASE_ENDED:
@@ -275,7 +292,12 @@ class HandDemoRecorder(BaseNode):
             self.get_logger().error(response.message)
         return response
 
-    def _on_stop(self, request: StopRecording.Request, response: StopRecording.Response) -> StopRecording.Response:
+    async def _on_stop(
+        self, request: StopRecording.Request, response: StopRecording.Response
+    ) -> StopRecording.Response:
+        end_s = time.monotonic() + _CATCH_UP_S  # the request may overtake pictures, and the news of the end
+        while self._follow and not (request.discard or self._caught_up) and time.monotonic() < end_s:
+            await Turn()
         try:
             recording = None if request.discard else self._save()
             response.success, response.message = True, "discarded"

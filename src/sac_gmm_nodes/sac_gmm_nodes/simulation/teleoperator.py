@@ -19,7 +19,7 @@ from rclpy.client import Client
 from rclpy.executors import Executor
 from sac_gmm_interfaces.msg import EpisodeState, Reward
 from sac_gmm_interfaces.srv import ResetTask, StartRecording, StopRecording
-from std_msgs.msg import Bool
+from std_msgs.msg import Bool, Header
 
 from sac_gmm.core.errors import UserError
 from sac_gmm.demos.bags.bag_file import refuse_existing
@@ -56,6 +56,9 @@ class Teleoperator(BaseNode):
         self._listeners = self.whole("command_listeners", 2, 1, 10, "listeners to wait for: the robot and the recorder")
         self._only_successes = self.flag("only_successes", True, "discard demonstrations without a reward")
         qos = stream(self.flag("reliable_state", False, "take every state, as lock-step needs"))
+        wait_for_hand = self.flag(
+            "wait_for_hand", False, "answer a state only once the recorder has looked at the picture of the hand there"
+        )
 
         self._command = self.create_publisher(TwistStamped, "command/twist", COMMAND)
         self._episode = self.create_publisher(EpisodeState, "episode_state", EPISODE)
@@ -63,12 +66,16 @@ class Teleoperator(BaseNode):
         self.create_subscription(PoseStamped, "state/pose", self._on_pose, qos)
         self.create_subscription(Reward, "reward", self._on_reward, RELIABLE)
         self.create_subscription(Bool, "task_success", self._on_success, LATCHED)
+        if wait_for_hand:
+            self.create_subscription(Header, "hand/looked_at", self._on_looked_at, RELIABLE)
         self._reset_task = self.create_client(ResetTask, "reset_task")
         self._start_recording = self.create_client(StartRecording, "start_recording")
         self._stop_recording = self.create_client(StopRecording, "stop_recording")
 
         self._target: PoseStamped | None = None
         self._hand: ScriptedTeleoperator | None = None  # while an episode is running
+        self._looked_ns = -1 if wait_for_hand else None  # stamp of the picture looked at last; None: not waited for
+        self._unseen: PoseStamped | None = None  # the state whose picture is waited for
         self._start_ns = 0
         self._seen_ns = 0  # stamp of the last state
         self._last_ns = 0  # stamp of the last state that was answered
@@ -160,6 +167,19 @@ class Teleoperator(BaseNode):
         return -1 if self._target is None else nanoseconds(self._target.header.stamp)
 
     def _on_pose(self, message: PoseStamped) -> None:
+        if self._looked_ns is not None and nanoseconds(message.header.stamp) > self._looked_ns:
+            self._unseen = message
+        else:
+            self._answer(message)
+
+    def _on_looked_at(self, message: Header) -> None:
+        self._looked_ns = nanoseconds(message.stamp)
+        unseen = self._unseen
+        if unseen is not None and nanoseconds(unseen.header.stamp) <= self._looked_ns:
+            self._unseen = None
+            self._answer(unseen)
+
+    def _answer(self, message: PoseStamped) -> None:
         """Answer every new state of the running episode with a command."""
         stamp_ns = nanoseconds(message.header.stamp)
         self._seen_ns = max(self._seen_ns, stamp_ns)
