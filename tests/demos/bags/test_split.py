@@ -8,6 +8,7 @@ import pytest
 from sac_gmm.cli.main import main
 from sac_gmm.core.errors import UserError
 from sac_gmm.demos import EpisodeBagWriter, TopicNames, check_set, find_bags, read_demonstration, trim
+from sac_gmm.demos.bags.bag_file import BagFile, Topic
 from sac_gmm.demos.bags.message_types import POSE, pose_stamped
 from sac_gmm.demos.bags.split import is_split
 from sac_gmm.methods.sac_gmm.fit_bags import fit_bags
@@ -108,3 +109,24 @@ def test_a_next_demonstration_that_begins_elsewhere_is_no_part(tmp_path):
     write_part(tmp_path, "b", motion(), 181)
     bags = find_bags([tmp_path])
     assert check_set([read_demonstration(bag, NAMES) for bag in bags]).all_problems == []
+
+
+def test_a_part_that_was_begun_and_not_filled_is_no_objection(split):
+    BagFile(split / "empty", [Topic("/tool", POSE)]).close()
+    shutil.move(split / "empty" / "empty.mcap", split / "rosbag2_monday_12.mcap")
+    shutil.rmtree(split / "empty")
+    assert find_bags([split]) == [split]
+    assert np.allclose(read_demonstration(split, NAMES).position_m, motion())
+
+
+@pytest.mark.parametrize("left", [0, 1000])
+def test_the_part_that_was_being_written_at_the_power_cut_is_named(split, left, capsys):
+    last = split / "rosbag2_monday_11.mcap"
+    last.write_bytes(last.read_bytes()[:left])
+    for bag in (split, split.parent):
+        with pytest.raises(UserError) as refused:
+            [read_demonstration(one, NAMES) for one in find_bags([bag])]
+        words = f"{split} holds the files of one recording: `sac-gmm demos salvage {split}` makes a bag of"
+        assert str(refused.value).startswith(str(last)) and words in str(refused.value)
+    assert main(["demos", "salvage", str(split)]) == 0
+    assert "/tool: 165 messages" in capsys.readouterr().out

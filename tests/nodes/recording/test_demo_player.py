@@ -1,6 +1,8 @@
 import sys
+import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,10 +14,12 @@ from std_srvs.srv import Trigger
 from tests.demos.foreign import without_slashes
 from tests.nodes.commands import MANY, Commands
 
+from sac_gmm.core.errors import UserError
 from sac_gmm.demos import EpisodeBagWriter, read_demonstration
-from sac_gmm.demos.bags.message_types import EPISODE_TOPICS, JOINTS, pose_stamped, twist_stamped, typestore
+from sac_gmm.demos.bags.message_types import EPISODE_TOPICS, JOINTS, POSE, pose_stamped, twist_stamped, typestore
 from sac_gmm_nodes.common.conversions import header, nanoseconds, point_array
 from sac_gmm_nodes.common.qos import COMMAND, LATCHED, RELIABLE
+from sac_gmm_nodes.recording.demo_player import DemoPlayer
 
 pytestmark = pytest.mark.ros
 
@@ -75,6 +79,28 @@ def test_a_recording_of_two_clocks_is_played_to_its_end(graph, tmp_path):
     assert player.wait(120.0) == 0
     output = graph.output("demo_player")
     assert "a gap of 1699999999 s in the recording is cut to 60 s" in output and "played 3 messages" in output
+
+
+def test_damage_that_is_met_while_it_plays_is_a_sentence(tmp_path):
+    with EpisodeBagWriter(tmp_path / "bag", {"/state/pose": POSE}) as writer:
+        for i in range(30_000):  # several chunks
+            writer.write("/state/pose", pose_stamped(i, FRAME, [i, 0, 0]))
+    file = tmp_path / "bag" / "bag.mcap"
+    content = bytearray(file.read_bytes())
+    content[len(content) // 3 : len(content) // 3 + 2000] = bytes(2000)
+    file.write_bytes(content)
+    said = []
+    player = SimpleNamespace(
+        _bag=tmp_path / "bag",
+        _said={"/state/pose": SimpleNamespace(publish=said.append)},
+        _pace=1e9,
+        _stamp_now=False,
+        _clocks=None,
+        stopping=threading.Event(),
+    )
+    with pytest.raises(UserError, match=r"damaged inside, .* `sac-gmm demos salvage` makes a bag of what can be read"):
+        DemoPlayer._say_once(player, SimpleNamespace(spin_once=lambda timeout_sec: None))
+    assert said
 
 
 def test_a_bag_without_leading_slashes_is_played_under_the_same_names(graph, bag, tmp_path):

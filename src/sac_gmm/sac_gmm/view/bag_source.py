@@ -5,10 +5,9 @@ from __future__ import annotations
 import threading
 from pathlib import Path
 
-from rosbags.highlevel import AnyReader
-
 from sac_gmm.core.errors import UserError
 from sac_gmm.demos.bags.bag_reader import deserialise, open_bag
+from sac_gmm.demos.bags.open_storages import OpenStorages
 from sac_gmm.demos.bags.topics import absolute
 from sac_gmm.models import load_model
 from sac_gmm.view.collector import Collector
@@ -39,7 +38,7 @@ class BagSource:
         with open_bag(path) as reader:
             self._wanted = _shown_topics(reader)
             if not self._wanted:
-                topics = ", ".join(sorted(reader.topics)) or "no topic"
+                topics = ", ".join(sorted({c.topic for c in reader.connections})) or "no topic"
                 raise UserError(f"{path} has nothing to show: {topics}; expected some of {', '.join(TOPICS)}")
             self._duration_s = 1e-9 * reader.duration
         self.title = f"bag {path}, {self._duration_s:.1f} s"
@@ -96,7 +95,7 @@ class BagSource:
         self._collector.change(status=status)
 
 
-def _shown_topics(reader: AnyReader) -> dict[str, str]:
+def _shown_topics(reader: OpenStorages) -> dict[str, str]:
     """The topics of a bag that can be shown, with or without a namespace, and their names here."""
     shown: dict[str, str] = {}
     for name, kind in TOPICS.items():

@@ -22,7 +22,6 @@ from rclpy.duration import Duration
 from rclpy.executors import Executor
 from rclpy.publisher import Publisher
 from rclpy.qos import QoSProfile
-from rosbags.highlevel import AnyReader
 from rosbags.interfaces import Connection
 from rosgraph_msgs.msg import Clock
 from std_srvs.srv import Trigger
@@ -32,7 +31,7 @@ from sac_gmm.control.motion_replay import MotionReplay, ReplaySettings, ReplaySt
 from sac_gmm.core.errors import UserError
 from sac_gmm.demos import TopicNames, check_demonstration, read_demonstration
 from sac_gmm.demos.bags.bag_file import CDR
-from sac_gmm.demos.bags.bag_reader import open_bag, serialisation, storage_paths
+from sac_gmm.demos.bags.bag_reader import open_bag, serialisation
 from sac_gmm.demos.bags.message_types import (
     COMMAND_TWIST,
     EPISODE_TOPICS,
@@ -41,7 +40,6 @@ from sac_gmm.demos.bags.message_types import (
     STATE_TWIST,
     TARGET_POSE,
     has_header,
-    typestore,
 )
 from sac_gmm.demos.bags.topics import absolute
 from sac_gmm_nodes.common.conversions import frame_objection, header, nanoseconds, point_array, stamp_of, twist_message
@@ -154,7 +152,7 @@ class DemoPlayer(BaseNode):
 
     def _say_once(self, executor: Executor) -> int:
         count, before_ns, due_s = 0, 0, time.monotonic()
-        with AnyReader(storage_paths(self._bag), default_typestore=typestore()) as reader:
+        with open_bag(self._bag) as reader:
             chosen = [connection for connection in reader.connections if connection.topic in self._said]
             for connection, log_ns, raw in reader.messages(connections=chosen):
                 gap_s = (log_ns - (before_ns or log_ns)) * 1e-9

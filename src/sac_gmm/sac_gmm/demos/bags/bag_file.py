@@ -56,6 +56,7 @@ class Topic:
         definition: The text of the type, unless it is one of ROS 2 Jazzy's own.
         type_hash: Hash of that definition (RIHS01); may be empty when unknown.
         encoding: Of the messages; only what is in `CDR` can be written.
+        odd_qos: Whether the QoS was not written as a recorder writes it, and could not be read.
     """
 
     name: str
@@ -64,6 +65,7 @@ class Topic:
     definition: str | None = None
     type_hash: str = ""
     encoding: str = CDR
+    odd_qos: bool = False
 
 
 class BagFile:

@@ -12,7 +12,6 @@ from typing import Any, cast
 import numpy as np
 import numpy.typing as npt
 import yaml
-from rosbags.highlevel import AnyReader
 from rosbags.interfaces import Connection, ConnectionExtRosbag2
 
 from sac_gmm.core.errors import UserError
@@ -20,9 +19,10 @@ from sac_gmm.core.late_stamps import in_order, is_late
 from sac_gmm.core.stamps import last_of_bursts
 from sac_gmm.demos.bags.bag_file import CDR, EPISODE_END, SIDECAR
 from sac_gmm.demos.bags.message_types import POSE, STATE_POSE, STATE_TWIST, TARGET_POSE, TWIST, typestore
+from sac_gmm.demos.bags.open_storages import OpenStorages
 from sac_gmm.demos.bags.other_kinds import explain, other_encoding
-from sac_gmm.demos.bags.recover import is_complete, is_storage
-from sac_gmm.demos.bags.split import STORAGE_SUFFIXES, is_split, parts_among, storage_files
+from sac_gmm.demos.bags.recover import is_complete, is_storage, unmerged
+from sac_gmm.demos.bags.split import STORAGE_SUFFIXES, broken_part, is_split, parts_among, storage_files
 from sac_gmm.demos.bags.topics import matching
 from sac_gmm.demos.demonstration import MIN_SAMPLES, Demonstration
 
@@ -159,7 +159,11 @@ def find_bags(paths: Iterable[Path | str]) -> list[Path]:
             continue
         if not path.exists():
             raise UserError(f"{path}: there is no such bag; give a rosbag2 folder or an .mcap file")
-        inside = sorted(child for child in path.iterdir() if is_bag(child)) if path.is_dir() else []
+        if path.is_dir():
+            _refuse_broken_part(path)
+        inside = (
+            sorted(child for child in path.iterdir() if is_bag(child) or _is_unnamed(child)) if path.is_dir() else []
+        )
         if not inside and path.is_dir() and any(path.glob(".*.partial")):
             raise UserError(
                 f"{path} holds unfinished recordings only: make bags of them with `sac-gmm demos salvage {path}`"
@@ -187,8 +191,13 @@ def is_bag(path: Path) -> bool:
     return (path / "metadata.yaml").exists() or (path.is_dir() and is_split(path))
 
 
+def _is_unnamed(path: Path) -> bool:
+    """Whether a path is the folder of a bag whose metadata a crash has left out; to skip it would be to lose it."""
+    return path.is_dir() and not path.name.startswith(".") and any(is_storage(file) for file in path.iterdir())
+
+
 @contextlib.contextmanager
-def open_bag(path: Path) -> Iterator[AnyReader]:
+def open_bag(path: Path) -> Iterator[OpenStorages]:
     """A bag, open for reading.
 
     Args:
@@ -201,8 +210,13 @@ def open_bag(path: Path) -> Iterator[AnyReader]:
     storage = storage_paths(path)
     if storage[0].suffix == ".bag":  # rosbags would read it, with messages as ROS 1 serialises them
         raise UserError(explain(path) or f"{path} is not a bag: give a rosbag2 folder or an .mcap file")
+    if beside := next((log for file in _files(storage) for log in unmerged(file)), None):
+        raise UserError(
+            f"{beside} holds messages that are not in {beside.name.rpartition('-')[0]} yet: the recorder was killed; "
+            f"`sac-gmm demos salvage {path}` makes a bag of both"
+        )
     try:
-        with AnyReader(storage, default_typestore=typestore()) as reader:
+        with OpenStorages(storage) as reader:
             yield reader
     except UserError:
         raise
@@ -216,7 +230,7 @@ def open_bag(path: Path) -> Iterator[AnyReader]:
 
 def _damage(path: Path, storage: list[Path], text: str) -> str:
     """What to say of a bag that should be readable: whether a part is missing, and what the reader said."""
-    files = [file for of in storage for file in ([of] if of.is_file() else of.iterdir()) if is_storage(file)]
+    files = _files(storage)
     if files and all(is_complete(file) for file in files):
         return (
             f"{path} cannot be read although no end is missing: it is damaged inside, or holds what is not understood "
@@ -228,6 +242,10 @@ def _damage(path: Path, storage: list[Path], text: str) -> str:
     )
 
 
+def _files(storage: list[Path]) -> list[Path]:
+    return [file for of in storage for file in ([of] if of.is_file() else sorted(of.iterdir())) if is_storage(file)]
+
+
 def _refusal(error: BaseException | None) -> OSError | None:
     """The system's error if it refused to read a file; None if the content is to blame."""
     while error is not None:
@@ -237,18 +255,18 @@ def _refusal(error: BaseException | None) -> OSError | None:
     return None
 
 
-def deserialise(reader: AnyReader, connection: Connection, raw: bytes) -> Any:
+def deserialise(reader: OpenStorages, connection: Connection, raw: bytes) -> Any:
     """A message of a bag. Standard types are read by their known definitions: those in the file may be damaged.
 
     Raises:
-        UserError: It is in another encoding than ROS 2's.
+        UserError: It is in another encoding than ROS 2's, or of a type that the bag does not define.
     """
     encoding = serialisation(connection)
     if encoding != CDR:
         raise UserError(other_encoding(f"topic {connection.topic} of {reader.paths[0]}", [encoding]))
     if connection.msgtype in typestore().fielddefs:
         return typestore().deserialize_cdr(raw, connection.msgtype)
-    return reader.deserialize(raw, connection.msgtype)
+    return reader.deserialise(connection, raw)
 
 
 def serialisation(connection: Connection) -> str:
@@ -268,11 +286,22 @@ def storage_paths(path: Path) -> list[Path]:
         return [path]
     files = storage_files(path)
     if len(files) != 1 and not is_split(path):
+        _refuse_broken_part(path)
         raise UserError(
             explain(path)
             or f"{path} is not a bag: it has no metadata.yaml and {len(files)} .mcap files, expected a rosbag2 folder"
         )
     return files
+
+
+def _refuse_broken_part(folder: Path) -> None:
+    """Refuse the files of one recording of which one cannot be read."""
+    if (file := broken_part(folder)) is not None:
+        said = explain(file) or f"{file} was cut short (a power cut, a copy that stopped) or is damaged"
+        raise UserError(
+            f"{said.partition(':')[0]}; {folder} holds the files of one recording: `sac-gmm demos salvage {folder}` "
+            "makes a bag of what can be read"
+        )
 
 
 def _read_sidecar(folder: Path) -> dict[str, Any]:

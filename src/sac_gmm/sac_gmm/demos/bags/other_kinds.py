@@ -67,7 +67,12 @@ def _of_folder(folder: Path) -> str | None:
     if not metadata.exists():
         files = sorted(file for file in folder.iterdir() if file.is_file() and not file.name.startswith("."))
         return next((said for file in files if (said := _of_file(file))), None)
-    information: Any = yaml.safe_load(metadata.read_text(encoding="utf-8"))["rosbag2_bagfile_information"]
+    information = _information(metadata)
+    if information is None:
+        return (
+            f"{metadata} is empty, cut short or not the metadata of a bag: remove it, and the recording is read "
+            f"without it; or `sac-gmm demos salvage {folder}` makes a bag of it"
+        )
     if information["version"] > BAG_VERSION:
         return (
             f"{metadata} is of version {information['version']}, newer than {BAG_VERSION}, the last that is known: "
@@ -96,9 +101,22 @@ def _of_folder(folder: Path) -> str | None:
     return next((said for file in files if (said := _of_file(file, packed_is_right=mode == "file"))), None)
 
 
+def _information(metadata: Path) -> Any:
+    """What metadata.yaml says of a bag; None where it does not say all that a bag needs."""
+    try:
+        information = yaml.safe_load(metadata.read_text(encoding="utf-8"))["rosbag2_bagfile_information"]
+    except (UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError):
+        return None
+    needed = {"version", "storage_identifier", "relative_file_paths", "topics_with_message_count"}
+    return information if isinstance(information, dict) and needed <= information.keys() else None
+
+
 def _of_file(file: Path, packed_is_right: bool = False) -> str | None:
     with file.open("rb") as content:
         begin = content.read(64)
+    if not begin.strip(b"\0"):
+        what = "consists of zeros" if begin else "is empty"
+        return f"{file} {what}: it was cut short before anything was on the disk (a power cut); record it again"
     if begin.startswith(_ROS1_MAGIC):
         source = file.with_suffix(".bag")
         rename = "" if file == source else f"rename it to {source.name}; "
@@ -140,6 +158,11 @@ def _of_storage(file: Path) -> str | None:
         return (
             f"{file} is an mcap file of the profile '{profile}', expected 'ros2': `sac-gmm demos salvage {file}` makes "
             "a bag of it"
+        )
+    if odd := next((message.topic.name for message in messages if message.topic.odd_qos), ""):
+        return (
+            f"{file} gives the QoS of {odd} (offered_qos_profiles) not as `ros2 bag record` writes it, with all its "
+            f"fields: `sac-gmm demos salvage {file}` makes a bag of it"
         )
     if any(message.was_compressed for message in messages):
         return (

@@ -125,6 +125,12 @@ def is_complete(path: Path) -> bool:
         return size > len(MCAP_MAGIC) and file.read() == MCAP_MAGIC
 
 
+def unmerged(path: Path) -> list[Path]:
+    """The logs beside an sqlite3 file that hold its latest writes, where its writer did not come to merge them."""
+    logs = [path.with_name(path.name + ending) for ending in ("-wal", "-journal")]
+    return [log for log in logs if path.suffix == ".db3" and log.exists() and log.stat().st_size]
+
+
 def mcap_profile(path: Path) -> str:
     """What an mcap file says that it holds; `ros2` is what ROS 2 writes.
 
@@ -304,14 +310,17 @@ def _metadata(record: bytes) -> dict[str, str]:
 
 def _topic(name: str, msgtype: str, text: str, qos: str, type_hash: str = "", encoding: str = CDR) -> Topic:
     profiles: tuple[Qos, ...] = ()
-    with contextlib.suppress(Exception):  # an unreadable QoS profile is no reason to lose the messages
+    odd_qos = False
+    try:
         profiles = tuple(parse_qos(qos))
+    except Exception:  # the parser can raise anything; it is no reason to lose the messages
+        odd_qos = True
     if encoding not in ("", CDR):
-        return Topic(name, msgtype, profiles, text, type_hash, encoding)
+        return Topic(name, msgtype, profiles, text, type_hash, encoding, odd_qos)
     # ROS 2's own types use their known definitions; those in the file may be damaged.
     if msgtype in typestore().fielddefs:
-        return Topic(name, msgtype, profiles)
-    return Topic(name, msgtype, profiles, text, type_hash or _type_hash(msgtype, text))
+        return Topic(name, msgtype, profiles, odd_qos=odd_qos)
+    return Topic(name, msgtype, profiles, text, type_hash or _type_hash(msgtype, text), odd_qos=odd_qos)
 
 
 def _type_hash(msgtype: str, text: str) -> str:
@@ -329,9 +338,7 @@ def _type_hash(msgtype: str, text: str) -> str:
 
 def _scan_sqlite(path: Path, loss: Loss) -> Iterator[Message]:
     with contextlib.ExitStack() as stack:
-        companions = [
-            file for file in path.parent.glob(f"{path.name}-*") if file.suffix in (".db3-wal", ".db3-journal")
-        ]
+        companions = unmerged(path)
         if companions:  # the latest writes are in there; sqlite would merge them, which must not happen to the original
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="sac_gmm_")))
             for file in [path, *companions]:
@@ -346,7 +353,10 @@ def _scan_sqlite(path: Path, loss: Loss) -> Iterator[Message]:
         try:
             topics = _sqlite_topics(connection)
         except sqlite3.DatabaseError as error:
-            raise UserError(f"{path} is no sqlite3 bag, or its first page is damaged ({error})") from error
+            raise UserError(
+                f"{path} is no sqlite3 bag, or its first page is damaged ({error}): `sqlite3 {path} .recover | sqlite3 "
+                f"{path.with_name('recovered.db3')}` may get something out of it"
+            ) from error
         last, step, faults = -1, 1, 0
         while True:
             try:

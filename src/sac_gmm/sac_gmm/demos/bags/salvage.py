@@ -15,7 +15,7 @@ from rosbags.rosbag2 import Reader
 from sac_gmm.core.errors import UserError
 from sac_gmm.demos.bags.bag_file import CDR, SIDECAR, BagFile, being_written
 from sac_gmm.demos.bags.other_kinds import explain, other_encoding
-from sac_gmm.demos.bags.recover import STORAGE_ENDINGS, Loss, is_storage, recover
+from sac_gmm.demos.bags.recover import STORAGE_ENDINGS, Loss, is_storage, recover, unmerged
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ def find_unfinished(paths: Iterable[Path | str]) -> list[Path]:
             raise UserError(said)
         done = _salvaged(path)
         left = [child for child in inside if child.name not in done]
-        broken = [child for child in left if child.name.endswith(".partial") or not _opens(child)]
+        broken = [child for child in left if child.name.endswith(".partial") or not _opens(child) or _has_logs(child)]
         if not broken:
             raise UserError(
                 f"{path} holds no recording that is cut short and not salvaged yet: there is nothing to salvage"
@@ -238,6 +238,10 @@ def _opens(bag: Path) -> bool:
             return True
     except Exception:  # on a damaged file the parser can raise anything
         return False
+
+
+def _has_logs(bag: Path) -> bool:
+    return any(unmerged(file) for file in _storage_files(bag))
 
 
 def _expected_counts(folder: Path) -> dict[str, int]:

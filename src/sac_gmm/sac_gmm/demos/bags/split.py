@@ -7,9 +7,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 
-from rosbags.highlevel import AnyReader
-
-from sac_gmm.demos.bags.message_types import typestore
+from rosbags.rosbag2 import Reader
 
 STORAGE_SUFFIXES = (".mcap", ".db3")
 _NUMBERED = re.compile(r"(.+)_(\d+)$")
@@ -26,7 +24,14 @@ def storage_files(folder: Path) -> list[Path]:
 def is_split(folder: Path) -> bool:
     """Whether a folder without metadata holds the files of one recording, and no other."""
     files = storage_files(folder)
-    return len(files) > 1 and all(continues(a, b) for a, b in pairwise(files))
+    filled = [file for file in files if not _is_empty(file)]  # a recorder may be stopped just after it began a file
+    return len(files) > 1 and bool(filled) and all(continues(a, b) for a, b in pairwise(filled))
+
+
+def broken_part(folder: Path) -> Path | None:
+    """The first file in a folder with the files of one recording that cannot be read."""
+    files = storage_files(folder)
+    return next((file for file in files if not _opens(file)), None) if parts_among(files) else None
 
 
 def parts_among(bags: Sequence[Path]) -> tuple[Path, Path] | None:
@@ -57,7 +62,20 @@ def _order(path: Path) -> tuple[str, str, int]:
 def _span_ns(path: Path) -> tuple[int, int] | None:
     """When a file begins and ends; None where it holds nothing or cannot be read, which its reader will say."""
     try:
-        with AnyReader([path], default_typestore=typestore()) as reader:
+        with Reader(path) as reader:
             return (reader.start_time, reader.end_time) if reader.message_count else None
     except Exception:  # a damaged file can make the parser stumble in any way at all
         return None
+
+
+def _opens(path: Path) -> bool:
+    try:
+        with Reader(path):
+            return True
+    except Exception:  # as above
+        return False
+
+
+def _is_empty(path: Path) -> bool:
+    """Whether a file is whole and holds no message."""
+    return _opens(path) and _span_ns(path) is None

@@ -7,7 +7,6 @@ from typing import cast
 
 import numpy as np
 import yaml
-from rosbags.highlevel import AnyReader
 from rosbags.interfaces import Connection, ConnectionExtRosbag2, QosDurability
 
 from sac_gmm.core.errors import UserError
@@ -15,6 +14,7 @@ from sac_gmm.demos.bags.bag_file import CDR, EPISODE_END, SIDECAR, BagFile, Topi
 from sac_gmm.demos.bags.bag_reader import TopicNames, open_bag, read_demonstration, serialisation
 from sac_gmm.demos.bags.bag_writer import header_stamp_ns
 from sac_gmm.demos.bags.message_types import has_header, typestore
+from sac_gmm.demos.bags.open_storages import OpenStorages
 from sac_gmm.demos.bags.topics import matching
 from sac_gmm.demos.samples import motion_span
 
@@ -91,7 +91,12 @@ def trim(
 
 
 def _copy_span(
-    reader: AnyReader, file: BagFile, span_ns: tuple[int, int], shift_ns: int, targets: list[str], episode_end: object
+    reader: OpenStorages,
+    file: BagFile,
+    span_ns: tuple[int, int],
+    shift_ns: int,
+    targets: list[str],
+    episode_end: object,
 ) -> None:
     """Write what is stamped within a span, and what holds there though it was said outside."""
     before: dict[str, bytes] = {}  # the last of each topic that holds from before the span
@@ -120,7 +125,7 @@ def _copy_span(
             file.write(topic, at_ns, said)
 
 
-def _clocks(reader: AnyReader, pose_topic: str) -> tuple[int, int]:
+def _clocks(reader: OpenStorages, pose_topic: str) -> tuple[int, int]:
     """Stamp of the first state in ns, and the lead of the bag's own times over the stamps."""
     found = matching([c.topic for c in reader.connections], pose_topic)
     chosen = [c for c in reader.connections if c.topic in found]
