@@ -13,11 +13,13 @@ from sac_gmm.cli.main import main
 from sac_gmm.demos import read_demonstration
 from sac_gmm.demos.hands import film_tracker as hands_track
 from sac_gmm.demos.hands.hand_recorder import HandRecorder
+from sac_gmm.perception import Camera
 from sac_gmm.perception.extrinsics import load_extrinsics, save_extrinsics
 from sac_gmm.perception.film_file import Film
 from sac_gmm.perception.hands import CleaningSettings, HandPose, Retargeting
 from sac_gmm.perception.hands.model_files import prepared_path
 from sac_gmm.perception.hands.simulated import SimulatedHand, looking_at
+from sac_gmm.perception.render import degrade, facing_rotation, render_marker
 
 ROOT = Path(__file__).parent.parent.parent
 CLIP = Path(__file__).parents[3] / "shared" / "data" / "hands" / "asl_hand.25fps.mp4"
@@ -185,6 +187,23 @@ def test_what_a_film_without_the_hand_shows_is_said(film, tmp_path, capsys):
     assert hands.main(["track", str(film), "-o", str(tmp_path / "out"), *other]) == 1
     said = capsys.readouterr().out
     assert "in any of 60 pictures: in 60 of 60 pictures marker 3 of DICT_4X4_50 is in the image, not 5" in said
+
+
+def test_what_is_noticed_of_the_marker_is_said(tmp_path, capsys):
+    """A small one that is turned by 8 degrees, with another of the same id in view."""
+    camera, rng = Camera.create(640, 480, [600, 0, 320, 0, 600, 240, 0, 0, 1]), np.random.default_rng(0)
+    turn, pictures = facing_rotation(np.radians(8), 0.4), []
+    other = render_marker(np.full((480, 640), 120, np.uint8), camera, "DICT_4X4_50", 3, 0.06, [-0.2, 0.2, 1.0], turn)
+    for i in range(15):
+        picture = render_marker(other, camera, "DICT_4X4_50", 3, 0.06, [0.01 * i, 0.02, 1.0], turn)
+        pictures.append(degrade(picture, rng, blur_px=0.8, noise=5))
+    film = write_film(tmp_path / "two.avi", pictures)
+    assert hands.main(["track", str(film), "-o", str(tmp_path / "out"), *MARKER]) == 0
+    said = capsys.readouterr().out
+    assert "in 15 frames marker 3 is in the image 2 times: leave one of them in view" in said
+    assert "frames the marker may be turned in two ways that fit equally well" in said
+    assert hands.main(["track", str(film), "-o", str(tmp_path / "cm"), "--marker", "DICT_4X4_50:3:6"]) == 1
+    assert "is the size of the palm or marker right, in metres" in capsys.readouterr().out
 
 
 @pytest.mark.skipif(not CLIP.exists(), reason=f"the real footage {CLIP} is not here")

@@ -122,6 +122,14 @@ def test_what_cannot_be_used_is_refused_in_words():
     lose(track, np.arange(120) % 40 > 3)
     with pytest.raises(UserError, match="nowhere for"):
         clean(track)
+    track = made_track()
+    track.position_m[:] *= 100.0  # a marker's size in centimetres
+    with pytest.raises(
+        UserError, match=r"it is 59.9 m away and moves at .* m/s, faster than 4: is the size .* in metres"
+    ):
+        clean(track)
+    with pytest.raises(UserError, match=r"1 of 1 pictures, .* a motion needs 5 pictures or more; is it a film"):
+        clean(made_track(seconds=1 / 60))
     with pytest.raises(UserError, match="max_gap_s is -1"):
         CleaningSettings(max_gap_s=-1)
     with pytest.raises(UserError, match="must open above"):

@@ -382,7 +382,9 @@ def square_corners(size_m: float) -> npt.NDArray[np.float64]:
         UserError: The size is out of range.
     """
     if not 0.0 < size_m < 10.0:
-        raise UserError(f"marker size {size_m} m: expected the side of its black square, 0 to 10 m")
+        raise UserError(
+            f"marker size {size_m} m: expected the side of its black square in metres, 0 to 10 m (60 mm are 0.06)"
+        )
     half = size_m / 2.0
     return np.array([[-half, half, 0], [half, half, 0], [half, -half, 0], [-half, -half, 0]], np.float64)
 

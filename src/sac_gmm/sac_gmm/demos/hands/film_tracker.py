@@ -40,6 +40,11 @@ from sac_gmm.perception.hands.unseen import Unseen
 _KEEP_EVERY_S = 10.0  # of wall time between two saves
 _WARM_UP = 15  # pictures repeated when tracking resumes, so that the hand is already being followed
 _VERSION = 3
+MIN_NOTICED_SHARE = 0.1  # of the frames; what is noticed less often is not said
+_AMBIGUOUS = (
+    "the marker may be turned in two ways that fit equally well (it is small, or faces the camera): its place is "
+    "right, but what --tool-offset-m adds may not be; show it larger, or a little from the side"
+)
 END_OF_MOTION = "end of the motion"  # the sidecar's entry for a target that nobody gave
 
 Tracker = Callable[[npt.NDArray[np.uint8], float], HandPose | None]
@@ -64,12 +69,12 @@ class Seeing:
 
 @dataclass
 class _Seen:
-    """What the pictures have shown so far: times, and a pose or None for each; of this run, what was there twice."""
+    """What the pictures have shown so far: times, and a pose or None for each; of this run, what else was noticed."""
 
     time_s: list[float] = field(default_factory=list)
     poses: list[HandPose | None] = field(default_factory=list)
     unseen: Unseen = field(default_factory=Unseen)
-    repeated: Counter[str] = field(default_factory=Counter)
+    notices: Counter[str] = field(default_factory=Counter)
 
 
 class FilmTracker:
@@ -136,7 +141,8 @@ class FilmTracker:
         notes = [recording.summary(), f"{per_s:.0f} frames/s"]
         if scale is not None:
             notes += scale.notes() if self._seeing.palm_width_m is None else [scale.summary()]
-        notes += [f"in {count} frames {text}" for text, count in seen.repeated.most_common(1)]
+        least = MIN_NOTICED_SHARE * len(seen.time_s)
+        notes += [f"in {count} frames {text}" for text, count in seen.notices.most_common() if count >= least]
         if film.declared_frames and len(seen.time_s) < 0.95 * film.declared_frames:
             notes.append(f"the film is truncated: {len(seen.time_s)} of {film.declared_frames} frames could be read")
         if self._camera is None and self._seeing.focal_px is None:
@@ -226,8 +232,8 @@ class FilmTracker:
             def follow_marker(picture: npt.NDArray[np.uint8], time_s: float) -> HandPose | None:
                 pose = marker.track(picture, time_s)
                 seen.unseen.take(picture, placed=pose is not None, near_miss=marker.near_miss)
-                if marker.repeated:
-                    seen.repeated[marker.repeated] += 1
+                doubt = _AMBIGUOUS if pose is not None and marker.ambiguous else ""
+                seen.notices.update(filter(None, (marker.repeated, doubt)))
                 return pose
 
             return follow_marker, lambda: None

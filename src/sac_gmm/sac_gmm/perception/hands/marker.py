@@ -12,6 +12,7 @@ from sac_gmm.perception.hands.pose import HandPose
 
 _JITTER_S = JITTER_NS * 1e-9
 _FORGET_S = 0.5  # after this long without the marker, its last pose no longer helps
+_APART_RAD = 0.2  # two solutions that are turned by less are as good as one
 _GOOD_REPROJECTION_PX = 1.0  # confidence halves there
 
 
@@ -42,6 +43,15 @@ class MarkerHandTracker:
     def repeated(self) -> str:
         """Whether it was in the last picture more than once, see `MarkerFinder.repeated`."""
         return self._detector.repeated
+
+    @property
+    def ambiguous(self) -> bool:
+        """Whether the last pose has a second one, plainly turned otherwise, that fits its picture as well."""
+        pose = self._previous
+        if pose is None or pose.other is None or not pose.ambiguous:
+            return False
+        cosine = 0.5 * (float(np.trace(pose.rotation.T @ pose.other.rotation)) - 1.0)
+        return bool(cosine < np.cos(_APART_RAD))
 
     def track(self, image: npt.NDArray[np.uint8], time_s: float) -> HandPose | None:
         """The pose of the marker in a picture taken at `time_s`; None if it is not seen or no pose explains it.

@@ -156,18 +156,14 @@ def clean(track: HandTrack, settings: CleaningSettings | None = None) -> HandMot
     settings = settings or CleaningSettings()
     track, side, other_side = _of_one_side(_without_bursts(track))
     T = track.time_s.size
-    seen = np.isfinite(track.position_m).all(axis=1)
+    seen = np.asarray(np.isfinite(track.position_m).all(axis=1), np.bool_)
     if not seen.any():
         raise UserError(f"no hand was seen in any of {T} pictures")
     sure = seen & (track.confidence >= settings.min_confidence)
     good = sure & ~_outliers(track, sure, settings)
     pieces = _pieces(track, good, settings)
     if not pieces:
-        raise UserError(
-            f"the hand was seen in {int(seen.sum())} of {T} pictures, but nowhere for {_SHORTEST_PIECE_S} s without a "
-            f"gap: {int(seen.sum() - sure.sum())} are too unsure (confidence under {settings.min_confidence:g}), "
-            f"{int(sure.sum() - good.sum())} lie away from those around them"
-        )
+        raise UserError(_why_no_piece(track, seen, sure, good, settings))
     piece = max(pieces, key=lambda rows: track.time_s[rows[-1]] - track.time_s[rows[0]])
     periods = np.diff(track.time_s)
     period = usual_period_s(periods)
@@ -270,6 +266,33 @@ def _pieces(track: HandTrack, good: npt.NDArray[np.bool_], settings: CleaningSet
             return kept
         rows = remaining  # without a short erroneous stretch, its two neighbours may join
     return []
+
+
+def _why_no_piece(
+    track: HandTrack,
+    seen: npt.NDArray[np.bool_],
+    sure: npt.NDArray[np.bool_],
+    good: npt.NDArray[np.bool_],
+    settings: CleaningSettings,
+) -> str:
+    T = track.time_s.size
+    text = (
+        f"the hand was seen in {int(seen.sum())} of {T} pictures, but nowhere for {_SHORTEST_PIECE_S} s without a gap"
+    )
+    if T < MIN_SAMPLES:
+        return f"{text}: a motion needs {MIN_SAMPLES} pictures or more; is it a film, and not a single picture?"
+    rows = np.flatnonzero(good)
+    speeds = np.linalg.norm(np.diff(track.position_m[rows], axis=0), axis=1) / np.diff(track.time_s[rows])
+    if (speeds > settings.max_speed_m_s).sum() > 0.5 * max(speeds.size, 1):
+        return (
+            f"{text}: it is {np.median(track.position_m[rows, 2]):.3g} m away and moves at {np.median(speeds):.3g} "
+            f"m/s, faster than {settings.max_speed_m_s:g}: is the size of the palm or marker right, in metres, and the "
+            "focal length or calibration?"
+        )
+    return (
+        f"{text}: {int(seen.sum() - sure.sum())} are too unsure (confidence under {settings.min_confidence:g}), "
+        f"{int(sure.sum() - good.sum())} lie away from those around them"
+    )
 
 
 def _window(seconds: float, step_s: float, n: int) -> int:
