@@ -190,18 +190,22 @@ def test_what_a_film_without_the_hand_shows_is_said(film, tmp_path, capsys):
 
 
 def test_what_is_noticed_of_the_marker_is_said(tmp_path, capsys):
-    """A small one that is turned by 8 degrees, with another of the same id in view."""
+    """A small one that is turned by 8 degrees, alone and with another of the same id in view."""
     camera, rng = Camera.create(640, 480, [600, 0, 320, 0, 600, 240, 0, 0, 1]), np.random.default_rng(0)
     turn, pictures = facing_rotation(np.radians(8), 0.4), []
-    other = render_marker(np.full((480, 640), 120, np.uint8), camera, "DICT_4X4_50", 3, 0.06, [-0.2, 0.2, 1.0], turn)
     for i in range(15):
-        picture = render_marker(other, camera, "DICT_4X4_50", 3, 0.06, [0.01 * i, 0.02, 1.0], turn)
+        picture = np.full((480, 640), 120, np.uint8)
+        for place in ([0.01 * i, 0.02, 1.0], [-0.2, 0.2, 1.0])[: 2 if i == 14 else 1]:
+            picture = render_marker(picture, camera, "DICT_4X4_50", 3, 0.06, place, turn)
         pictures.append(degrade(picture, rng, blur_px=0.8, noise=5))
-    film = write_film(tmp_path / "two.avi", pictures)
+    film = write_film(tmp_path / "far.avi", pictures)
     assert hands.main(["track", str(film), "-o", str(tmp_path / "out"), *MARKER]) == 0
     said = capsys.readouterr().out
-    assert "in 15 frames marker 3 is in the image 2 times: leave one of them in view" in said
     assert "frames the marker may be turned in two ways that fit equally well" in said
+    assert "2 times" not in said, "in a single frame"
+    film = write_film(tmp_path / "twice.avi", [*pictures[:9], *pictures[-1:] * 3])
+    assert hands.main(["track", str(film), "-o", str(tmp_path / "out"), *MARKER]) == 0
+    assert "in 3 frames marker 3 is in the image 2 times: leave one of them in view" in capsys.readouterr().out
     assert hands.main(["track", str(film), "-o", str(tmp_path / "cm"), "--marker", "DICT_4X4_50:3:6"]) == 1
     assert "is the size of the palm or marker right, in metres" in capsys.readouterr().out
 
