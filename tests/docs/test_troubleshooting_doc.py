@@ -50,7 +50,7 @@ def test_parameters_it_names_are_parameters():
         arguments |= {action["arg"]["name"] for action in yaml.safe_load(path.read_text())["launch"] if "arg" in action}
     named = {name for row in ROWS for name in quoted(row[-1]) if re.fullmatch(r"[a-z]+(_[a-z0-9]+)+", name)}
     assert {"cpu_affinity", "workspace_min_m"} <= named
-    others = {"calibrate_speed", "robot_state_publisher", "use_sim_time", "lbr_link_0"}
+    others = {"calibrate_speed", "pybullet_bridge", "robot_state_publisher", "use_sim_time", "lbr_link_0"}
     assert named - known - arguments - others == set()
 
 

@@ -6,6 +6,7 @@ RViz itself comes with ROS 2 from apt alone. What its displays take is written d
 from __future__ import annotations
 
 import itertools
+import re
 import struct
 from pathlib import Path
 
@@ -174,3 +175,17 @@ def test_every_topic_is_published_with_its_type_and_a_qos_that_fits(graph, model
     if name == "replay":
         ways = [marker for marker in heard[-1].markers if marker.ns == "demonstrations"]
         assert len(ways) == 1, "the recording that is played"
+
+
+def test_the_page_lists_the_displays_and_which_are_on():
+    page = (ROOT / "docs" / "rviz.md").read_text()
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in page.splitlines() if line.startswith("|")]
+    first = next(number for number, row in enumerate(rows) if row[0] == "display")
+    listed = {name: {} for name in rows[first][1:]}
+    for row in rows[first + 2 :]:
+        for display in re.findall(r"\*(.+?)\*", row[0]):
+            for view, said in zip(listed, row[1:], strict=True):
+                if said != "–":
+                    listed[view][display] = said.startswith("on")
+    for view, displays in listed.items():
+        assert displays == {d["Name"]: d["Enabled"] for d in displays_of(view) if d["Name"] != "Grid"}
