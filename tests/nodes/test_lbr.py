@@ -289,6 +289,10 @@ def test_an_arm_with_joint_states_and_a_position_controller(graph, model_file):
     start = lab.position()
     graph.wait(lambda: lab.position()[2] < start[2] - 0.03, "the way down")
     assert len(commands[-1].data) == 7
+    of_bridge = [name for name, _ in graph.node.get_publisher_names_and_types_by_node("pybullet_bridge", "/")]
+    assert "/lbr/joint_states" in of_bridge
+    plain = {"/joint_states", "/state/pose", "/state/twist", "/wrench"}
+    assert plain.isdisjoint(of_bridge), "beside the driver's they would be silent"
 
 
 @pytest.fixture

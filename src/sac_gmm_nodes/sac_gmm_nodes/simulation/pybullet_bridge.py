@@ -8,8 +8,8 @@ is then one picture per decision of the agent, at the pace that the adapter anno
 the arm stops after `command_timeout_s` of simulated time without a command, as the robot's driver does.
 
 It also plays the driver of a KUKA LBR iiwa, with its FRI session and, via `~/set_fault`, its faults. With
-it offers that driver's topics instead of its own, to rehearse what will run on the robot. Only then it publishes TF:
-beside the plain topics that is robot_state_publisher's, and a frame must have one source.
+`driver: only` it offers that driver's topics instead of its own, to rehearse what will run on the robot. Only then it
+publishes TF: beside the plain topics that is robot_state_publisher's, and a frame must have one source.
 """
 
 from __future__ import annotations
@@ -18,36 +18,33 @@ import time
 from collections.abc import Callable
 
 import numpy as np
-from geometry_msgs.msg import PoseStamped, TwistStamped, WrenchStamped
+from geometry_msgs.msg import PoseStamped, TwistStamped
 from gymnasium.spaces import Box
 from rclpy.executors import Executor
 from rosgraph_msgs.msg import Clock
 from sac_gmm_interfaces.msg import EpisodeState, Reward
 from sac_gmm_interfaces.srv import ResetTask, SetFault
 from scipy.spatial.transform import Rotation
-from sensor_msgs.msg import JointState
 from std_msgs.msg import Bool, Header
 
 from sac_gmm.control.lbr_state import SessionState
 from sac_gmm.core.errors import UserError
 from sac_gmm.tasks import TASKS, make_task
-from sac_gmm.tasks.arms.description import JOINT_LIMITS_RAD, JOINT_NAMES
+from sac_gmm.tasks.arms.description import JOINT_LIMITS_RAD
 from sac_gmm_nodes.common.conversions import (
     STAMP_TOLERANCE_NS,
     header,
-    joint_message,
     nanoseconds,
     pays,
     pose_message,
     reached,
     stamp_of,
     twist_array,
-    twist_message,
-    wrench_message,
 )
 from sac_gmm_nodes.common.node import BaseNode, run_node
 from sac_gmm_nodes.common.pace import PaceListener, decision_steps
 from sac_gmm_nodes.common.qos import COMMAND, EPISODE, LATCHED, RELIABLE, SENSOR, stream
+from sac_gmm_nodes.simulation.plain_topics import PlainTopics
 from sac_gmm_nodes.simulation.scene_markers import SceneMarkers
 from sac_gmm_nodes.simulation.sensor_topics import SensorTopics
 from sac_gmm_nodes.simulation.simulated_lbr import FAULTS, DriverTopics, FriSession
@@ -89,13 +86,9 @@ class PybulletBridge(BaseNode):
         self._limits = limits
 
         self._sim_clock = self.create_publisher(Clock, "/clock", SENSOR)
-        self._joints = self.create_publisher(JointState, "joint_states", stream(reliable))
-        self._pose = self.create_publisher(PoseStamped, "state/pose", stream(reliable))
-        self._twist = self.create_publisher(TwistStamped, "state/twist", stream(reliable))
-        self._wrench = self.create_publisher(WrenchStamped, "wrench", stream(reliable))
+        self._plain = PlainTopics(self, self._task.arm, stream(reliable)) if driver != "only" else None
         self._target = self.create_publisher(PoseStamped, "target_pose", LATCHED)
         self._sensors = SensorTopics(self, self._task, stream(reliable))
-        self._plain = driver != "only"
         self._driver: DriverTopics | None = None
         if driver != "off":
             arm, client = self._task.arm, self._task.client
@@ -108,7 +101,8 @@ class PybulletBridge(BaseNode):
         # door.
         self._success = self.create_publisher(Bool, "~/task_success", LATCHED)
         self._true_target = self.create_publisher(PoseStamped, "~/true_target_pose", LATCHED)
-        self._camera_pose = self.create_publisher(PoseStamped, "~/fixed_camera_pose", LATCHED)
+        if "fixed" in self._task.cameras:
+            self._camera_pose = self.create_publisher(PoseStamped, "~/fixed_camera_pose", LATCHED)
         self._objects = SceneMarkers(self, self._task)
         self.create_subscription(TwistStamped, "command/twist", self._on_command, COMMAND)
         self.create_subscription(Reward, "reward", self._on_reward, RELIABLE)
@@ -340,19 +334,15 @@ class PybulletBridge(BaseNode):
         return header(stamp_of(self._now_ns), self._base_frame if frame_id is None else frame_id)
 
     def _publish_state(self) -> None:
-        state, arm, head = self._observation, self._task.arm, self._header()
+        head = self._header()
         self._sim_clock.publish(Clock(clock=head.stamp))
-        if self._plain:
-            self._joints.publish(joint_message(list(JOINT_NAMES), state["joint_position_rad"], head))
-            velocity = np.concatenate((state["ee_velocity_m_s"], arm.angular_velocity_rad_s))
-            self._twist.publish(twist_message(velocity, head))
-            self._wrench.publish(wrench_message(state["wrench"], head))
-            self._pose.publish(pose_message(state["ee_position_m"], arm.orientation_xyzw, head))
+        if self._plain is not None:
+            self._plain.publish(self._observation, head)
         self._objects.publish(head)
         self._session.step(self._now_ns)
         if self._driver is not None:
             period_s = self._period_ns / 1e9
-            self._driver.publish(self._session, self._joint_command, state["wrench"], head, period_s)
+            self._driver.publish(self._session, self._joint_command, self._observation["wrench"], head, period_s)
 
     def _publish_truth(self) -> None:
         head = self._header()
