@@ -1,11 +1,15 @@
 """Bags that `ros2 bag record` makes: storages, compression, names and types that are not our recorder's."""
 
+from collections import Counter
+
 import numpy as np
 import pytest
 from foreign import PERIOD_NS, STORAGES, foreign_bag, position
+from rosbags.highlevel import AnyReader
 
+from sac_gmm.cli.main import main
 from sac_gmm.core.errors import UserError
-from sac_gmm.demos import EpisodeBagWriter, TopicNames, check_demonstration, read_demonstration
+from sac_gmm.demos import EpisodeBagWriter, EpisodeInfo, TopicNames, check_demonstration, read_demonstration
 from sac_gmm.demos.bags.message_types import POSE, pose_stamped, typestore
 
 NAMES = TopicNames("/ee/pose", "ee/twist", "/goal")
@@ -97,24 +101,51 @@ def test_stamps_of_two_clocks_are_refused(tmp_path):
         read_demonstration(bag_of_stamps(tmp_path / "bag", stamps), TopicNames(target=(0, 0, 0)))
 
 
-def bag_in_two_parts(path, began_anew_ns):
-    """Two motions in one file, the time of the second beginning anew; with bag times as they came, or with stamps'."""
-    with EpisodeBagWriter(path, {"/state/pose": POSE}) as writer:
-        for i in range(120):
-            stamp_ns = i % 60 * PERIOD_NS
-            place = [0.005 * (i % 60), 0.1 * (i // 60), 0.0]
-            log_ns = stamp_ns + began_anew_ns * (i // 60)
-            writer.write("/state/pose", pose_stamped(stamp_ns, "base", place), log_time_ns=log_ns)
+def appended_bag(path, began_anew_ns, targets=(0, 2), parts=3):
+    """Motions in one file, the time of each beginning anew, as they came or with the stamps as times of the bag."""
+    topics = {"/state/pose": POSE, "/target_pose": POSE, "/note": "std_msgs/msg/String"}
+    with EpisodeBagWriter(path, topics, EpisodeInfo("door", extra={"episode_end_ns": 10**18})) as writer:
+        for part in range(parts):
+            if part in targets:  # said while no motion is recorded
+                writer.write("/target_pose", pose_stamped(0, "base", [part, 0, 0]), log_time_ns=part * began_anew_ns)
+            for i in range(60):
+                log_ns = i * PERIOD_NS + part * began_anew_ns
+                pose = pose_stamped(i * PERIOD_NS, "base", [0.005 * i, 0.1 * part, 0.0])
+                writer.write("/state/pose", pose, log_time_ns=log_ns)
+                if i == 30:
+                    writer.write("/note", typestore().types["std_msgs/msg/String"](f"{part}"), log_time_ns=log_ns)
     return path
 
 
-def test_two_recordings_whose_time_begins_anew_are_not_read_as_one(tmp_path):
-    names = TopicNames(target=(0, 0, 0))
-    with pytest.raises(UserError, match=r"sample 60 of /state/pose lies 1\.967 s before .*does its time begin anew"):
-        read_demonstration(bag_in_two_parts(tmp_path / "as they came", 10**10), names)
-    demonstration = read_demonstration(bag_in_two_parts(tmp_path / "by stamps", 0), names)
+def test_recordings_that_were_appended_are_not_read_as_one_and_are_separated(tmp_path, capsys):
+    bag = appended_bag(tmp_path / "all", 10**10)
+    with pytest.raises(UserError, match=r"sample 60 of /state/pose lies 1\.967 s before .*`sac-gmm demos split`"):
+        read_demonstration(bag)
+    before = {file.name: file.read_bytes() for file in bag.iterdir()}
+    assert main(["demos", "split", str(bag), "-o", str(tmp_path / "new")]) == 0
+    names = [f"all_{number}" for number in (1, 2, 3)]
+    assert capsys.readouterr().out.split() == [str(tmp_path / "new" / name) for name in names]
+    assert {file.name: file.read_bytes() for file in bag.iterdir()} == before
+    parts = [read_demonstration(tmp_path / "new" / name) for name in names]
+    for number, (part, target) in enumerate(zip(parts, (0, 0, 2), strict=True)):
+        assert np.allclose(part.position_m, [[0.005 * i, 0.1 * number, 0.0] for i in range(60)])
+        assert part.target_m.tolist() == [target, 0, 0], "the last one that was said holds further on"
+        assert part.task == "door" and check_demonstration(part).problems == ()
+    with AnyReader([tmp_path / "new" / "all_2"]) as reader:
+        counts = Counter(connection.topic for connection, _, _ in reader.messages())
+    assert counts == {"/state/pose": 60, "/target_pose": 1, "/note": 1}
+
+    assert main(["demos", "split", str(bag), "-o", str(tmp_path / "new")]) == 2
+    assert "all_1 exists and is never overwritten" in capsys.readouterr().err
+    assert main(["demos", "split", str(tmp_path / "new" / "all_1"), "-o", str(tmp_path / "one")]) == 2
+    assert "all_1: its time begins anew nowhere" in capsys.readouterr().err and not (tmp_path / "one").exists()
+
+
+def test_samples_with_one_stamp_at_several_places_are_an_objection(tmp_path):
+    """Recordings appended so that the bag's own times begin anew as well: they are read in each other."""
+    demonstration = read_demonstration(appended_bag(tmp_path / "all", 0, targets=(0,), parts=2))
     assert demonstration.meta["same_stamp"] == 60
-    (said,) = [text for text in check_demonstration(demonstration).problems if "same" not in text and "stamp" in text]
+    (said,) = check_demonstration(demonstration).problems
     assert said.startswith("has 60 samples with the stamp of another one at another place, which were left out")
 
 

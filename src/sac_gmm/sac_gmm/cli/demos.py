@@ -1,8 +1,9 @@
-"""Inspect, check, trim, plot and export demonstration bags, salvage broken ones, or record new ones in simulation.
+"""Inspect, check, cut, plot and export demonstration bags, salvage broken ones, or record new ones in simulation.
 
     sac-gmm demos info demos/door
     sac-gmm demos check demos/door
     sac-gmm demos trim demos/door -o /tmp/trimmed
+    sac-gmm demos split appended -o /tmp/parts
     sac-gmm demos plot demos/door -o /tmp/door.png
     sac-gmm demos export demos/door -o /tmp/door.npz
     sac-gmm demos salvage demos/door
@@ -45,6 +46,7 @@ def main(args: list[str]) -> int:
         "info": info,
         "check": check,
         "trim": trim,
+        "split": split,
         "plot": plot,
         "export": export,
         "salvage": salvage,
@@ -128,6 +130,22 @@ def trim(
     for bag, new in _outputs(find_bags(bags), output):
         start, end = trim_bag(bag, new, start_s, end_s, names)
         print(f"{new}: {start:.2f} s to {end:.2f} s of {bag}")
+    return 0
+
+
+def split(bags: Bags, /, output: Annotated[Path, tyro.conf.arg(aliases=["-o"])], names: Names = OUR_NAMES) -> int:
+    """Make a bag of each recording in bags whose time begins anew, as where recordings were appended to each other.
+
+    Args:
+        bags: Rosbag2 folders, .mcap files, or folders of these.
+        output: Folder for the new bags NAME_1, NAME_2, ….
+        names: Topic names, if the bags are not from this project's recorder.
+    """
+    from sac_gmm.demos import find_bags, separate
+
+    for bag in find_bags(bags):
+        for new in separate(bag, output, names):
+            print(new)
     return 0
 
 

@@ -3,7 +3,7 @@
 from sac_gmm.demos.bags.bag_reader import TopicNames, find_bags, read_demonstration
 from sac_gmm.demos.bags.bag_writer import EpisodeBagWriter, EpisodeInfo, header_stamp_ns, write_demonstration
 from sac_gmm.demos.bags.salvage import Salvage, find_unfinished, salvage, unfinished
-from sac_gmm.demos.bags.trim import trim
+from sac_gmm.demos.bags.trim import separate, trim
 from sac_gmm.demos.demonstration import Demonstration
 from sac_gmm.demos.export import export, plot
 from sac_gmm.demos.quality import (
@@ -39,6 +39,7 @@ __all__ = [
     "plot",
     "read_demonstration",
     "salvage",
+    "separate",
     "to_training_set",
     "trim",
     "unfinished",

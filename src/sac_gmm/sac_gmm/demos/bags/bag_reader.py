@@ -378,8 +378,8 @@ def _series(path: Path, stream: _Stream) -> tuple[npt.NDArray[np.int64], npt.NDA
         if stamp_ns < newest and not is_late(stamp_ns, newest):
             raise UserError(
                 f"{path}: the stamp of sample {i} of {stream.topic} lies {(newest - stamp_ns) * 1e-9:.3f} s before "
-                "that of an earlier one: the recording mixes clocks or episodes (does its time begin anew, as where "
-                "two are appended?); make a bag of each"
+                "that of an earlier one: the recording mixes clocks or episodes; where recordings were appended and "
+                "time begins anew, `sac-gmm demos split` makes a bag of each"
             )
         newest = max(newest, stamp_ns)
     chosen = in_order(stamps)

@@ -1,7 +1,9 @@
-"""Cuts a bag, with all of its topics, to a span of time."""
+"""Cuts a bag, with all of its topics, to a span of time, or where its time begins anew."""
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Mapping
 from pathlib import Path
 from typing import cast
 
@@ -10,6 +12,8 @@ import yaml
 from rosbags.interfaces import Connection, ConnectionExtRosbag2, QosDurability
 
 from sac_gmm.core.errors import UserError
+from sac_gmm.core.files import refuse_existing
+from sac_gmm.core.late_stamps import is_late
 from sac_gmm.demos.bags.bag_file import CDR, EPISODE_END, SIDECAR, BagFile, Topic
 from sac_gmm.demos.bags.bag_reader import TopicNames, open_bag, read_demonstration, serialisation
 from sac_gmm.demos.bags.bag_writer import header_stamp_ns
@@ -73,14 +77,8 @@ def trim(
         by_name = {connection.topic: connection for connection in reader.connections}
         targets = matching(by_name, names.target_topic)
         sidecar = _sidecar(path)
-        with_times = {**sidecar, "trimmed": {"from": path.name, "start_s": start_s, "end_s": end_s}}
-        file = BagFile(
-            output,
-            [_topic(connection) for connection in by_name.values()],
-            sidecar=with_times,
-            custom_data={name: str(sidecar.get(name, "")) for name in ("task", "operator")},
-            keep_partial=False,  # the original bag is still there
-        )
+        trimmed = {"trimmed": {"from": path.name, "start_s": start_s, "end_s": end_s}}
+        file = _new_bag(output, by_name, {**sidecar, **trimmed})
         try:
             _copy_span(reader, file, (low_ns, high_ns), shift_ns, targets, sidecar.get(EPISODE_END))
             file.close()
@@ -88,6 +86,85 @@ def trim(
             file.discard()
             raise
     return start_s, end_s
+
+
+def separate(bag: Path | str, folder: Path | str, names: TopicNames | None = None) -> list[Path]:
+    """Make a bag of each recording in a bag whose time begins anew, as where recordings were appended.
+
+    Everything that came after the last state of a recording is part of the next one. What was latched before, and the
+    last target, is part of those after it too that have none of their own.
+
+    Args:
+        bag: The bag; left unchanged.
+        folder: Where NAME_1, NAME_2, … are written; none of them may exist.
+        names: Names of the topics, if they are not our recorder's.
+
+    Returns:
+        The new bags.
+
+    Raises:
+        UserError: The bag cannot be read, its time begins anew nowhere, or a new bag exists.
+    """
+    path, names = Path(bag), names or TopicNames()
+    with open_bag(path) as reader:
+        by_name = {connection.topic: connection for connection in reader.connections}
+        parts = _parts(reader, matching(by_name, names.pose_topic))
+        if len(parts) == 1:
+            raise UserError(
+                f"{path}: its time begins anew nowhere, as far as the order of its messages shows: it is one recording"
+            )
+        stem = path.name if path.is_dir() else path.stem
+        outputs = [Path(folder) / f"{stem}_{number}" for number in range(1, len(parts) + 1)]
+        for output in outputs:
+            refuse_existing(output)
+        kept = {topic for topic, of in by_name.items() if _is_latched(of)} | set(matching(by_name, names.target_topic))
+        sidecar = {name: value for name, value in _sidecar(path).items() if name != EPISODE_END}
+        messages = iter(reader.messages())
+        held: dict[str, bytes] = {}  # the last of each topic that holds further on
+        for number, (output, (count, topics)) in enumerate(zip(outputs, parts, strict=True), start=1):
+            file = _new_bag(output, by_name, {**sidecar, "separated": {"from": path.name, "number": number}})
+            try:
+                for i, (connection, log_ns, raw) in enumerate(itertools.islice(messages, count)):
+                    if i == 0:
+                        for topic in held.keys() - topics:
+                            file.write(topic, log_ns, held[topic])
+                    file.write(connection.topic, log_ns, bytes(raw))
+                    if connection.topic in kept:
+                        held[connection.topic] = bytes(raw)
+                file.close()
+            except BaseException:
+                file.discard()
+                raise
+    return outputs
+
+
+def _parts(reader: OpenStorages, pose_topics: list[str]) -> list[tuple[int, set[str]]]:
+    """Number of messages and topics of each recording; one ends with its last state before the stamps fall back."""
+    topics_of = []  # of all messages
+    ends = []
+    newest_ns, last = -1, 0
+    for i, (connection, _, raw) in enumerate(reader.messages()):
+        topics_of.append(connection.topic)
+        if connection.topic not in pose_topics or not has_header(connection.msgtype):
+            continue
+        stamp_ns = header_stamp_ns(bytes(raw))
+        if stamp_ns < newest_ns and not is_late(stamp_ns, newest_ns):
+            ends.append(last + 1)
+            newest_ns = stamp_ns
+        newest_ns = max(newest_ns, stamp_ns)
+        last = i
+    spans = itertools.pairwise([0, *ends, len(topics_of)])
+    return [(end - begin, set(topics_of[begin:end])) for begin, end in spans]
+
+
+def _new_bag(output: Path | str, topics: Mapping[str, Connection], sidecar: dict[str, object]) -> BagFile:
+    return BagFile(
+        output,
+        [_topic(connection) for connection in topics.values()],
+        sidecar=sidecar,
+        custom_data={name: str(sidecar.get(name, "")) for name in ("task", "operator")},
+        keep_partial=False,  # the original bag is still there
+    )
 
 
 def _copy_span(
