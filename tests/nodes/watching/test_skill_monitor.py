@@ -162,13 +162,17 @@ def test_the_marker_stands_where_camera_and_detector_say(graph, tmp_path):
     in_camera = RigidTransform(np.array([0.05, -0.1, 0.8]), Rotation.from_euler("xyz", [3.0, 0.2, 0.1]).as_matrix())
     message = PoseWithCovarianceStamped(header=header(stamp_of(10**9), "camera"))
     message.pose.pose = pose_message(in_camera.position_m, in_camera.quaternion_xyzw, Header()).pose
+    empty = PoseWithCovarianceStamped(header=header(stamp_of(10**9), "camera"))
+    empty.pose.pose.orientation.w = 0.0  # nobody has filled it in
 
-    def tell():
+    def tell(what):
         poses.publish(pose_message(np.array([0.5, 0.0, 0.4]), UPRIGHT, header(stamp_of(10**9), "base")))
-        found.publish(message)
+        found.publish(what)
         return seen("motion", "marker")
 
-    graph.wait(tell, "the marker")
+    said = "a pose on aruco_reward/marker_pose is left out: a quaternion x y z w is four numbers of norm 1"
+    graph.wait(lambda: not tell(empty) and said in graph.output("skill_monitor"), "the warning")
+    graph.wait(lambda: tell(message), "the marker")
     corners = points(seen("motion", "marker")[0])
     np.testing.assert_allclose(corners[0], camera.rotation @ in_camera.position_m + camera.position_m, atol=1e-12)
     axes = (corners[1::2] - corners[0]).T

@@ -166,7 +166,16 @@ class SkillMonitor(BaseNode):
         self._marker = message
 
     def _on_camera(self, message: PoseStamped) -> None:
-        self._camera = _transform(message.pose)
+        self._camera = self._transform("pybullet_bridge/fixed_camera_pose", message.pose) or self._camera
+
+    def _transform(self, topic: str, pose: Pose) -> RigidTransform | None:
+        """A pose as a transform; None, with a warning, for one that nobody filled in."""
+        turn = pose.orientation
+        try:
+            return RigidTransform.of(point_array(pose.position), (turn.x, turn.y, turn.z, turn.w))
+        except UserError as error:
+            self.get_logger().warning(f"a pose on {topic} is left out: {error}", throttle_duration_sec=5.0)
+            return None
 
     def _ask_for_limits(self) -> None:
         if self._asked.services_are_ready():
@@ -247,8 +256,11 @@ class SkillMonitor(BaseNode):
             if np.linalg.norm(velocity) > 1e-3 * self._max_speed_m_s:
                 end = tip + _LONGEST_ARROW_M / self._max_speed_m_s * velocity
                 shown.append(markers.arrow("velocity", tip, end, 0.006, VELOCITY, head))
+        in_camera = None
         if (seen := self._marker) is not None and self._camera is not None and _is_fresh(seen.header, now_ns):
-            place = self._camera @ _transform(seen.pose.pose)
+            in_camera = self._transform("aruco_reward/marker_pose", seen.pose.pose)
+        if in_camera is not None and self._camera is not None:
+            place = self._camera @ in_camera
             shown.append(markers.axes("marker", place.position_m, place.rotation, 0.06, head))
         above = self._box[1] if self._box is not None else tip + [0.0, 0.0, 0.3]
         middle = [tip[0], tip[1], above[2] + 0.05]
@@ -279,11 +291,6 @@ def _progress(episode: EpisodeState, now_ns: int) -> str:
     if episode.phase == EpisodeState.PHASE_ENDED:
         return "success" if episode.success else "time is up" if episode.timed_out else "no success"
     return "the scene is being put back" if episode.phase == EpisodeState.PHASE_RESETTING else "waiting"
-
-
-def _transform(pose: Pose) -> RigidTransform:
-    turn = pose.orientation
-    return RigidTransform.of(point_array(pose.position), (turn.x, turn.y, turn.z, turn.w))
 
 
 def _outcome(episode: EpisodeState | None) -> bool | None:
