@@ -3,8 +3,9 @@
     sac-gmm demo --seed 0
     sac-gmm demo --resume
 
-Fits a skill to the five door demonstrations, starts the nodes of simulation.launch.yaml, measures the skill as fitted,
-lets the agent adapt it with the ArUco reward alone, measures again, and writes result.json and report.html. Ctrl-C
+Fits a skill to the task's demonstrations, starts the nodes of simulation.launch.yaml, measures the skill as fitted,
+lets the agent adapt it with the reward alone (a marker, a lamp or a switch, whatever the task has), measures again, and
+writes result.json and report.html. Ctrl-C
 stops everything cleanly; --resume continues. An older run in the same folder is renamed, not deleted.
 """
 
@@ -31,8 +32,6 @@ from sac_gmm.core.errors import UserError
 from sac_gmm.core.processes import interrupt_with_parent, stop_program
 from sac_gmm.core.runs import EpisodeLog, check_same_values, locked_run, put_aside, read_config
 
-# The launch file wires the marker detector, and nothing else, to the topic `reward`.
-REWARD_SOURCE = "aruco"
 _ACTIVE_FILE = "episodes.jsonl"
 _CHECKPOINT = Path("adapter", "agent.checkpoint")  # path below the run's folder; written by sac_adapter
 _STOP_S = 60.0  # time for the nodes to end: the adapter may be learning, and saves itself first
@@ -360,6 +359,6 @@ def _result(demo: Demo, log: EpisodeLog) -> dict[str, Any]:
         "adapted": rate("evaluate"),
         "training_episodes": log.count("train"),
         "wall_s": round(sum(episode["wall_s"] for episode in log.episodes), 1),
-        "reward_source": REWARD_SOURCE,
+        "reward_source": ", ".join(sorted({episode.get("reward_source", "marker") for episode in log.episodes})),
         **provenance(),
     }

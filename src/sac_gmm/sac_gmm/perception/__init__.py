@@ -1,8 +1,9 @@
-"""Perception: square markers and the reward they trigger. Pictures are arrays; nothing here knows ROS or a task."""
+"""Perception: markers, lamps, and the reward they trigger. Pictures are arrays; nothing here knows ROS or a task."""
 
 from sac_gmm.perception.aruco import ArucoDetector, Marker, Sighting, dictionary_names, marker_image
 from sac_gmm.perception.board import BoardDetector, MarkerBoard, load_board
 from sac_gmm.perception.camera import Camera, image_array
+from sac_gmm.perception.lamp import LampGate
 from sac_gmm.perception.marker_pose import MarkerPose
 from sac_gmm.perception.reward import MarkerGate, RewardDebouncer, RewardJudge
 
@@ -10,6 +11,7 @@ __all__ = [
     "ArucoDetector",
     "BoardDetector",
     "Camera",
+    "LampGate",
     "Marker",
     "MarkerBoard",
     "MarkerGate",

@@ -42,6 +42,8 @@ class Scene(gymnasium.Env):
         components: Number of Gaussians in its base skill; `auto` lets the fit choose.
         variations: Other tasks on which its skills are also evaluated, keyed by what differs.
         vector_groups: Observation entries and their spaces, by group; cheap, so read at every step.
+        reward_sensor: What shows, outside a simulation too, that the task is done: a `marker` or a `lamp` that camera
+            `fixed` sees, or a limit `switch`. None: only the simulator knows.
         context_space: Space of the variation between episodes that the policy is told; None if there is none.
         context: Context of this episode, shaped as `context_space`; empty if there is none.
         reset_options: Names that `reset` accepts in `options`.
@@ -61,6 +63,7 @@ class Scene(gymnasium.Env):
     components: int | Literal["auto"] = "auto"
     variations: Mapping[str, str] = MappingProxyType({})
     vector_groups: Mapping[str, Mapping[str, spaces.Box]] = MappingProxyType({})
+    reward_sensor: Literal["marker", "lamp", "switch"] | None = None
     context_space: spaces.Box | None = None
     reset_options: tuple[str, ...] = ()
 

@@ -45,10 +45,14 @@ def is_judged_in(episode_id: int, reward: Reward) -> bool:
     return reward.episode_id in (0, episode_id)
 
 
+def counts_in(reward: Reward, episode_id: int, start_ns: int) -> bool:
+    """Whether a reward is valid and belongs to the episode that began at `start_ns`."""
+    return bool(reward.valid) and is_judged_in(episode_id, reward) and nanoseconds(reward.header.stamp) >= start_ns
+
+
 def pays(reward: Reward, episode_id: int, start_ns: int) -> bool:
     """Whether a reward says that the episode that began at `start_ns` has succeeded."""
-    of_this_episode = is_judged_in(episode_id, reward) and nanoseconds(reward.header.stamp) >= start_ns
-    return bool(reward.valid and reward.success and of_this_episode)
+    return bool(reward.success) and counts_in(reward, episode_id, start_ns)
 
 
 def header(stamp: Time, frame_id: str = "") -> Header:

@@ -14,8 +14,9 @@ that wait in threads of a `MultiThreadedExecutor` block it for up to a second at
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from rclpy.action import ActionServer, CancelResponse, GoalResponse
@@ -28,7 +29,7 @@ from sac_gmm_interfaces.srv import ResetTask, RunEpisode
 
 from sac_gmm.control import Reason
 from sac_gmm.core.errors import UserError
-from sac_gmm_nodes.common.conversions import header, is_judged_in, nanoseconds, pays, reached, stamp_of
+from sac_gmm_nodes.common.conversions import counts_in, header, is_judged_in, nanoseconds, reached, stamp_of
 from sac_gmm_nodes.common.node import BaseNode, Turn, run_node
 from sac_gmm_nodes.common.pace import PaceListener
 from sac_gmm_nodes.common.qos import EPISODE, LATCHED, RELIABLE, SENSOR
@@ -46,6 +47,7 @@ _MODES = (EpisodeState.MODE_BASE, EpisodeState.MODE_TRAIN, EpisodeState.MODE_EVA
 @dataclass(frozen=True)
 class _Outcome:
     success: bool
+    episode_return: float
     duration_s: float
 
 
@@ -116,7 +118,8 @@ class EpisodeManager(BaseNode):
         self._why_invalid = ""
         self._rewarded_at_s = time.monotonic()
         self._success_ns: int | None = None  # stamp of the reward that ended the episode
-        self._start_ns = 0
+        self._start_ns = self._end_ns = 0  # of the episode, the end by its time limit
+        self._return = 0.0  # sum of its rewards' values so far
         self._state = EpisodeState(phase=EpisodeState.PHASE_IDLE)
         self._states.publish(self._state)
 
@@ -134,13 +137,19 @@ class EpisodeManager(BaseNode):
     # Episodes --------------------------------------------------------------------------------------------------
 
     async def _run(
-        self, mode: int, seed: int, cancelled: Callable[[], bool], await_controller: bool = True
+        self,
+        mode: int,
+        seed: int,
+        context: Sequence[float],
+        cancelled: Callable[[], bool],
+        await_controller: bool = True,
     ) -> _Outcome:
         """Run one episode.
 
         Args:
             mode: One of `EpisodeState.MODE_*`.
             seed: Of the scene.
+            context: Of the episode; empty: drawn from the seed.
             cancelled: Whether it is no longer wanted.
             await_controller: Wait `ready_timeout_s` for a controller that is down, rather than some seconds.
 
@@ -156,22 +165,23 @@ class EpisodeManager(BaseNode):
         await self._wait_until_ready(check, await_controller)
         self._state.episode_id += 1
         self._state.mode, self._state.seed, self._state.time_limit_s = mode, seed, self._time_limit_s
+        self._state.context, self._state.reward_source = list(context), ""
         self._publish(EpisodeState.PHASE_RESETTING)
         try:
-            start_ns = await self._reset(mode, seed, check)
+            start_ns = await self._reset(mode, seed, context, check)
             self._start_ns, self._success_ns, self._rewarded_at_s = start_ns, None, time.monotonic()
             self._moved_ns = start_ns
+            self._return, self._end_ns = 0.0, start_ns + round(self._time_limit_s * 1e9)
             self._rewarded_ns = self._valid_ns = 0  # of the previous episode: the clock may have been set back since
             self._state.start_stamp = stamp_of(start_ns)
             self._publish(EpisodeState.PHASE_RUNNING, stamp_ns=start_ns)
-            end_ns = start_ns + round(self._time_limit_s * 1e9)
-            await self._wait_for_the_end(end_ns, check)
+            await self._wait_for_the_end(self._end_ns, check)
         except (UserError, _CancelledError) as error:
             self._publish(EpisodeState.PHASE_IDLE, text=str(error) or "cancelled")
             raise
         success_ns = self._success_ns
         success = success_ns is not None
-        stopped_ns = end_ns if success_ns is None else success_ns
+        stopped_ns = self._end_ns if success_ns is None else success_ns
         self._publish(
             EpisodeState.PHASE_ENDED,
             stamp_ns=stopped_ns,
@@ -179,7 +189,7 @@ class EpisodeManager(BaseNode):
             timed_out=not success,
             text="the reward source saw it succeed" if success else "the time ran out",
         )
-        return _Outcome(success, (stopped_ns - start_ns) / 1e9)
+        return _Outcome(success, self._return, (stopped_ns - start_ns) / 1e9)
 
     async def _wait_until_ready(self, check: Callable[[], None], await_controller: bool) -> None:
         def missing() -> list[str]:
@@ -236,9 +246,9 @@ class EpisodeManager(BaseNode):
                 return pace.training_noise_std_m
         return self._target_noise_std_m
 
-    async def _reset(self, mode: int, seed: int, check: Callable[[], None]) -> int:
-        """Have the scene reset; return the stamp of the first state, in nanoseconds."""
-        request = ResetTask.Request(seed=seed, target_noise_std_m=self._noise_std_m(mode))
+    async def _reset(self, mode: int, seed: int, context: Sequence[float], check: Callable[[], None]) -> int:
+        """Have the scene reset, and take over the context; return the stamp of the first state, in nanoseconds."""
+        request = ResetTask.Request(seed=seed, target_noise_std_m=self._noise_std_m(mode), context=list(context))
         future = self._reset_task.call_async(request)
         end_s = time.monotonic() + self._ready_timeout_s
         try:
@@ -252,6 +262,7 @@ class EpisodeManager(BaseNode):
         response = future.result()
         if response is None or not response.success:
             raise UserError(f"reset_task failed: {'' if response is None else response.message}")
+        self._state.context = response.context
         start_ns = nanoseconds(response.stamp)
         if start_ns == 0:  # with stamp 0, every picture would come after the end
             raise UserError("reset_task answered with stamp 0: it must give the time at which the episode begins")
@@ -287,6 +298,7 @@ class EpisodeManager(BaseNode):
         state, stamp = self._state, stamp_of(self._rewarded_ns if stamp_ns is None else stamp_ns)
         state.header = header(stamp)
         state.phase, state.success, state.timed_out, state.text = phase, success, timed_out, text
+        state.episode_return = self._return if phase == EpisodeState.PHASE_ENDED else 0.0
         state.end_stamp = stamp if phase == EpisodeState.PHASE_ENDED else stamp_of(0)
         self._states.publish(state)
 
@@ -294,8 +306,11 @@ class EpisodeManager(BaseNode):
 
     def _on_reward(self, message: Reward) -> None:
         stamp_ns = nanoseconds(message.header.stamp)
-        if stamp_ns != self._rewarded_ns:
+        new = stamp_ns != self._rewarded_ns
+        if new:
             self._rewarded_ns, self._rewarded_at_s = stamp_ns, time.monotonic()
+        if not math.isfinite(message.value):
+            message.valid, message.text = False, f"its value is {message.value}, not a finite number"
         if not is_judged_in(self._state.episode_id, message):
             # A judge that lags behind has a picture of this episode, but has not yet heard that the last one is over.
             self._why_invalid = f"it was judged in episode {message.episode_id}, not {self._state.episode_id}"
@@ -304,7 +319,12 @@ class EpisodeManager(BaseNode):
         else:
             self._why_invalid = message.text
         waiting = self._state.phase == EpisodeState.PHASE_RUNNING and self._success_ns is None
-        if waiting and pays(message, self._state.episode_id, self._start_ns):
+        if not waiting or not counts_in(message, self._state.episode_id, self._start_ns):
+            return
+        self._state.reward_source = message.source
+        if new and stamp_ns <= self._end_ns:
+            self._return += message.value
+        if message.success:
             self._success_ns = stamp_ns
 
     def _on_model(self, _message: MixtureModel) -> None:
@@ -324,8 +344,11 @@ class EpisodeManager(BaseNode):
             return response
         self._busy = True
         try:
-            outcome = await self._run(request.mode, request.seed, lambda: False, await_controller=False)
+            outcome = await self._run(
+                request.mode, request.seed, request.context, lambda: False, await_controller=False
+            )
             response.success, response.task_success = True, outcome.success
+            response.reward_source, response.episode_return = self._state.reward_source, outcome.episode_return
             response.duration_s = outcome.duration_s
         except UserError as error:
             response.message = str(error)
@@ -357,12 +380,14 @@ class EpisodeManager(BaseNode):
         try:
             while len(outcomes) < goal.episodes:
                 seed = goal.first_seed + len(outcomes)
-                outcomes.append(await self._run(goal.mode, seed, lambda: goal_handle.is_cancel_requested))
+                outcomes.append(await self._run(goal.mode, seed, goal.context, lambda: goal_handle.is_cancel_requested))
                 goal_handle.publish_feedback(
                     AdaptSkill.Feedback(
                         episode=len(outcomes),
                         successes=sum(outcome.success for outcome in outcomes),
                         last_success=outcomes[-1].success,
+                        last_return=outcomes[-1].episode_return,
+                        reward_source=self._state.reward_source,
                         last_duration_s=outcomes[-1].duration_s,
                     )
                 )
@@ -382,7 +407,9 @@ class EpisodeManager(BaseNode):
             self._busy = False
         result.episodes = len(outcomes)
         result.successes = sum(outcome.success for outcome in outcomes)
+        result.reward_source = self._state.reward_source
         result.outcomes = [outcome.success for outcome in outcomes]
+        result.returns = [outcome.episode_return for outcome in outcomes]
         result.durations_s = [outcome.duration_s for outcome in outcomes]
         return result
 

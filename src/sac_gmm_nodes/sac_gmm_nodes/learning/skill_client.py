@@ -115,7 +115,16 @@ class SkillClient(BaseNode):
         response = result_future.result()
         if response is None or not response.result.completed:
             raise UserError(f"the episodes ended early: {response.result.message if response else 'no result'}")
-        _say({"event": "done", "episodes": response.result.episodes, "successes": response.result.successes})
+        result = response.result
+        _say(
+            {
+                "event": "done",
+                "episodes": result.episodes,
+                "successes": result.successes,
+                "mean_return": float(np.mean(result.returns)) if result.returns else 0.0,
+                "reward_source": result.reward_source,
+            }
+        )
         return True
 
     def _cancel(self, handle: ClientGoalHandle) -> None:
@@ -142,6 +151,8 @@ class SkillClient(BaseNode):
                 "mode": self._options.mode,
                 "seed": self._options.first_seed + feedback.episode - 1,
                 "success": bool(feedback.last_success),
+                "return": feedback.last_return,
+                "reward_source": feedback.reward_source,
                 "duration_s": round(feedback.last_duration_s, 3),
                 "tick_ms_median": round(float(np.median(tick_times_ms)), 3),
                 "tick_ms_most": round(float(tick_times_ms.max()), 3),

@@ -1,4 +1,5 @@
 """Judging whether the task is done.
 
-Node: `aruco_reward`.
+Nodes: `aruco_reward`, `lamp_reward`, `switch_reward`, `simulation_reward`; `task_reward` starts a
+task's own.
 """

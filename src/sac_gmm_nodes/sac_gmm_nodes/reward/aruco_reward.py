@@ -1,8 +1,6 @@
-"""The source of reward: looks for an ArUco marker, or a board of markers, in the fixed camera's pictures.
+"""The reward of a marker: looks for an ArUco marker, or a board of markers, in the fixed camera's pictures.
 
-Every image is answered by exactly one Reward with the image's stamp; in lock-step the simulation waits for it. If the
-image cannot be judged (no calibration, unknown encoding, an old picture, no picture at all), the Reward is marked
-invalid and gives the reason, instead of a silent zero. A sighting from before an episode is never rewarded in it.
+    ros2 run sac_gmm_nodes aruco_reward --ros-args -p marker_id:=7
 
 The marker's pose is published with its covariance and, on request, as a frame for TF, as long as it is clear which of a
 square's two possible poses is the right one; if it is not, the reward's text says so.
@@ -10,8 +8,6 @@ square's two possible poses is the right one; if it is not, the reward's text sa
 
 from __future__ import annotations
 
-import math
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -27,8 +23,7 @@ from geometry_msgs.msg import (
     TransformStamped,
     Vector3,
 )
-from rclpy.clock import Clock, ClockType, ROSClock
-from sac_gmm_interfaces.msg import EpisodeState, Reward
+from sac_gmm_interfaces.msg import Reward
 from scipy.spatial.transform import Rotation
 from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
@@ -41,26 +36,28 @@ from sac_gmm.perception import (
     Marker,
     MarkerGate,
     MarkerPose,
-    RewardDebouncer,
-    RewardJudge,
     dictionary_names,
     load_board,
 )
 from sac_gmm_nodes.common import optional_messages as robot_messages
-from sac_gmm_nodes.common.conversions import header, nanoseconds, stamp_of
-from sac_gmm_nodes.common.node import BaseNode, run_node
+from sac_gmm_nodes.common.node import run_node
 from sac_gmm_nodes.common.pictures import Calibration, image_message, picture_array
-from sac_gmm_nodes.common.polling import take_what_waits
-from sac_gmm_nodes.common.qos import EPISODE, RELIABLE, SENSOR, stream
-
-_START_UP_S = 5.0  # no image is not yet an error while the other nodes may be starting
+from sac_gmm_nodes.common.qos import RELIABLE, SENSOR
+from sac_gmm_nodes.reward.reward_node import RewardNode
 
 
-class ArucoReward(BaseNode):
+class ArucoReward(RewardNode):
     """Turns images and a calibration into Rewards."""
 
     def __init__(self) -> None:
-        super().__init__("aruco_reward")
+        super().__init__(
+            "aruco_reward",
+            source="marker",
+            reading="image",
+            topic="fixed_camera/image",
+            check="the camera and its driver",
+            frames=3,
+        )
         self._make_detector = self._detector_from_parameters()
         self._gate = MarkerGate(
             self.real("max_tilt_rad", 1.45, 0.1, 1.57, "rad", "a marker tilted further from the camera does not count"),
@@ -85,41 +82,20 @@ class ArucoReward(BaseNode):
         self._publish_tf = self.flag("publish_tf", False, "publish the marker's frame on /tf")
         if self._publish_tf and robot_messages.TFMessage is None:
             raise UserError("parameter publish_tf is true, but tf2_msgs is not installed: install it")
-        self._max_age_s = self.real(
-            "max_image_age_s", 1.0, 0.02, 60.0, "s", "an image older than this is stale: the reward is not valid"
-        )
-        self._silence_s = self.real(
-            "silence_timeout_s", 1.0, 0.05, 60.0, "s", "without any image for this long the reward is not valid"
-        )
-        qos = stream(self.flag("reliable_state", False, "take every image, as lock-step needs, not only the latest"))
-        self._judge = RewardJudge(
-            RewardDebouncer(
-                self.whole("frames_on", 3, 1, 100, "images in a row with the marker until the task counts as done"),
-                self.whole("frames_off", 3, 1, 100, "images in a row without the marker until it no longer does"),
-            )
-        )
         cv2.setNumThreads(1)  # a frame takes a millisecond; more threads only disturb other processes
 
         self._detector: ArucoDetector | BoardDetector | None = None
         self._detector_size = (0, 0)  # of the pictures that it is for
         self._calibration = Calibration("no calibration has arrived on camera_info yet: start the camera's driver")
         self._previous: MarkerPose | None = None
-        self._last_stamp_ns = 0
-        self._last_image_s = time.monotonic() + _START_UP_S
-        self._last_image_ns: int | None = None  # by the node's clock, which stands still where a simulation does
-        self._phase = EpisodeState.PHASE_RUNNING
-        self._complaint = ""
 
-        self._reward = self.create_publisher(Reward, "reward", RELIABLE)
         self._poses = self.create_publisher(PoseWithCovarianceStamped, "~/marker_pose", SENSOR)
         self._tf = None
         if self._publish_tf:
             self._tf = self.create_publisher(robot_messages.TFMessage, "/tf", RELIABLE)
         self._debug = self.create_publisher(Image, "~/debug_image", SENSOR)
-        self._episodes = self.create_subscription(EpisodeState, "episode_state", self._on_episode, EPISODE)
-        self.create_subscription(CameraInfo, "fixed_camera/camera_info", self._on_camera_info, qos)
-        self.create_subscription(Image, "fixed_camera/image", self._on_image, qos)
-        self.create_timer(self._silence_s / 2.0, self._on_silence, clock=Clock(clock_type=ClockType.STEADY_TIME))
+        self.create_subscription(CameraInfo, "fixed_camera/camera_info", self._on_camera_info, self.sensor_qos)
+        self.create_subscription(Image, "fixed_camera/image", self._on_image, self.sensor_qos)
 
     def _detector_from_parameters(self) -> Callable[[Camera], ArucoDetector | BoardDetector]:
         """What to look for; invalid parameters are rejected now, not with the first calibration."""
@@ -143,49 +119,31 @@ class ArucoReward(BaseNode):
             self._marker_id = min(board.places)
         return make
 
-    def _on_episode(self, message: EpisodeState) -> None:
-        self._phase = message.phase
-        if message.phase == EpisodeState.PHASE_RESETTING:
-            self._judge.episode_resetting(message.episode_id)
-            self._previous = None
-        elif message.phase == EpisodeState.PHASE_RUNNING:
-            self._judge.episode_running(message.episode_id, nanoseconds(message.start_stamp))
+    def new_episode(self) -> None:
+        """The marker may have moved."""
+        self._previous = None
 
     def _on_camera_info(self, message: CameraInfo) -> None:
         if self._calibration.take(message):
             self._detector = None
 
     def _on_image(self, message: Image) -> None:
-        # A node that lags behind finds the new episode and its first picture at once: it must not be judged by what
-        # was seen in the previous episode.
-        take_what_waits(self._episodes, EPISODE.depth)
-        self._last_image_s, self._last_image_ns = time.monotonic(), self.get_clock().now().nanoseconds
-        self._last_stamp_ns = nanoseconds(message.header.stamp)
+        self.take(message.header)
         try:
             picture = picture_array(message)
             marker = self._look(picture)
         except UserError as error:
-            self._publish_invalid(message.header.frame_id, str(error))
+            self.send_invalid(message.header.frame_id, str(error))
             return
-        self._complaint = ""
-        counts = self._gate.counts(marker, self._judge.success)
-        success = self._judge.judge(self._last_stamp_ns, counts)
-        answer = Reward(
-            header=header(message.header.stamp, message.header.frame_id),
-            episode_id=self._judge.episode_id,
-            valid=True,
-            success=success,
-            value=float(success),
-            seen=marker is not None,
-            marker_id=self._marker_id if marker is None else marker.marker_id,
-            text=_describe(marker, counts, self._detector),
-        )
+        counts = self._gate.counts(marker, self.success)
+        answer = self.judge(counts, message.header, _describe(marker, counts, self._detector))
+        answer.seen, answer.marker_id = marker is not None, self._marker_id if marker is None else marker.marker_id
         if marker is not None and marker.pose is not None:
             answer.marker_pose = _pose_message(marker.pose)
             self._previous = marker.pose
             if marker.pose.other is None or marker.pose.ambiguity <= self._max_ambiguity:
                 self._publish_pose(marker.pose, answer.header)
-        self._reward.publish(answer)
+        self.send(answer)
         if self._debug.get_subscription_count():
             self._debug.publish(image_message(_annotated(picture, marker, answer), answer.header))
 
@@ -206,47 +164,8 @@ class ArucoReward(BaseNode):
         if self._detector is None or size != self._detector_size:
             self._detector = self._make_detector(self._calibration.camera(size))
             self._detector_size = size
-        now_ns = self.get_clock().now().nanoseconds
-        age_s = (now_ns - self._last_stamp_ns) * 1e-9
-        if now_ns and abs(age_s) > self._max_age_s:  # 0: simulated time that has not started
-            raise UserError(
-                f"the image is {age_s:.1f} s old by this node's clock (limit {self._max_age_s:g} s): use the same time "
-                "source (use_sim_time) everywhere, or find out what delays the camera"
-            )
+        self.check_age()
         return self._detector.detect(picture, self._previous)
-
-    def _on_silence(self) -> None:
-        silence_s = min(time.monotonic() - self._last_image_s, self._simulated_silence_s())
-        idle = self._phase not in (EpisodeState.PHASE_RUNNING, EpisodeState.PHASE_RESETTING)
-        if silence_s < self._silence_s or idle:  # between episodes a simulation may rest
-            return
-        topic = self.resolve_topic_name("fixed_camera/image")
-        self._publish_invalid("", f"no image on {topic} for {self._silence_s:g} s: check the camera and its driver")
-
-    def _simulated_silence_s(self) -> float:
-        """How long no image has come in simulated time, where there is one: in lock-step a simulation may pause."""
-        clock = self.get_clock()
-        if not (isinstance(clock, ROSClock) and clock.ros_time_is_active):
-            return math.inf
-        now_ns = clock.now().nanoseconds
-        if self._last_image_ns is None or now_ns < self._last_image_ns:  # the first look; or the clock was set back
-            self._last_image_ns = now_ns
-        return (now_ns - self._last_image_ns) * 1e-9
-
-    def _publish_invalid(self, frame_id: str, why: str) -> None:
-        """Answer with the stamp of the last image and the reason, which is logged once."""
-        stamp = stamp_of(self._last_stamp_ns)
-        answer = Reward(
-            header=header(stamp, frame_id),
-            episode_id=self._judge.episode_id,
-            valid=False,
-            marker_id=self._marker_id,
-            text=why,
-        )
-        self._reward.publish(answer)
-        if why.split(":")[0] != self._complaint:
-            self._complaint = why.split(":")[0]
-            self.get_logger().warning(f"no valid reward: {why}")
 
 
 def _describe(marker: Marker | None, counts: bool, detector: ArucoDetector | BoardDetector | None) -> str:

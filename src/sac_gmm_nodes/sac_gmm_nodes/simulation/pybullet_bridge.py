@@ -15,7 +15,7 @@ publishes TF: beside the plain topics that is robot_state_publisher's, and a fra
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from geometry_msgs.msg import PoseStamped, TwistStamped
@@ -68,7 +68,7 @@ class PybulletBridge(BaseNode):
         self._lockstep_timeout_s = self.real(
             "lockstep_timeout_s", 10.0, 0.1, 600.0, "s", "wall time to wait for an answer in lock-step"
         )
-        self._wait_for_reward = self.flag("wait_for_reward", True, "in lock-step, wait for the fixed picture's reward")
+        self._wait_for_reward = self.flag("wait_for_reward", True, "in lock-step, wait for the reward of each reading")
         timeout_s = self.real("command_timeout_s", 0.2, 0.02, 5.0, "s", "simulated time after which a command is void")
         self._command_timeout_ns = round(timeout_s * 1e9)
         choices = ("off", "also", "only")
@@ -149,7 +149,7 @@ class PybulletBridge(BaseNode):
         """Send the state, wait for its answers, advance by one control period."""
         assert self._end_ns is not None
         now_ns, at_end = self._now_ns, reached(self._now_ns, self._end_ns)
-        waits_for_reward = self._wait_for_reward and "fixed" in self._sensors.due(self._step, at_end)
+        waits_for_reward = self._wait_for_reward and self._sensors.is_judged(self._step, at_end)
 
         def answered() -> bool:
             commanded = at_end or self._answered_ns >= now_ns
@@ -302,17 +302,20 @@ class PybulletBridge(BaseNode):
 
     def _on_reset(self, request: ResetTask.Request, response: ResetTask.Response) -> ResetTask.Response:
         try:
-            self._reset(request.seed, request.target_noise_std_m)
+            self._reset(request.seed, request.target_noise_std_m, request.context)
         except (UserError, ValueError) as error:
             response.message = str(error)
             return response
         response.success = True
+        response.context = self._task.context.tolist()
         response.stamp = stamp_of(self._start_ns)
         return response
 
-    def _reset(self, seed: int, noise_std_m: float) -> None:
+    def _reset(self, seed: int, noise_std_m: float, context: Sequence[float] = ()) -> None:
         """Reset the scene; simulated time continues, so that no stamp is used twice."""
-        options = {"target_noise_std_m": noise_std_m} if noise_std_m >= 0 else None
+        options: dict[str, object] = {"target_noise_std_m": noise_std_m} if noise_std_m >= 0 else {}
+        if len(context):
+            options["context"] = np.asarray(context)
         self._observation, _ = self._task.reset(seed=seed, options=options)
         self._pass_time()
         # In lock-step the episode's first state comes one period later, when the episode runs: an answer to an earlier

@@ -1,10 +1,12 @@
-"""The pictures of a simulated task: which ones are due at a step, and their topics."""
+"""What the sensors of a simulated task send: which readings are due at a step, and their topics."""
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from rclpy.qos import QoSProfile
-from sensor_msgs.msg import CameraInfo, Image
+from sensor_msgs.msg import CameraInfo, Image, Range
 from std_msgs.msg import Header
 
 from sac_gmm.tasks import Task
@@ -14,6 +16,8 @@ from sac_gmm_nodes.common.pictures import camera_info_message, image_message, me
 
 _CAMERAS = ("wrist", "fixed")
 _SENSORS = ("depth", "tactile")
+_JUDGED = ("fixed", "switch")  # what a source of reward may judge; a task has one of them
+_SWITCH_TRAVEL_M = 0.001  # of the simulated switch; told in its messages, and used by nobody
 
 
 class SensorTopics:
@@ -33,6 +37,12 @@ class SensorTopics:
         self._task = task
         self._periods = _periods(node)
         present = {*_CAMERAS} & {*task.cameras} | {*_SENSORS} & {*task.sensors}
+        if task.reward_sensor in ("switch", None):
+            # Where a task has no sensor that shows its success, the simulator's own knowledge takes that place, under
+            # the bridge's own name.
+            present.add("switch")
+            topic = "limit_switch" if task.reward_sensor else "~/success_switch"
+            self._switch = node.create_publisher(Range, topic, qos)
         self._periods = {name: period for name, period in self._periods.items() if name in present}
         cameras = [name for name in (*_CAMERAS, "depth") if name in present]
         self._images = {name: node.create_publisher(Image, f"{name}_camera/image", qos) for name in cameras}
@@ -46,24 +56,34 @@ class SensorTopics:
         self._readings: dict[str, tuple[int, np.ndarray]] = {}  # by sensor: simulated time, picture
 
     def due(self, step: int, everything: bool) -> list[str]:
-        """Names of the pictures due at a control step of an episode.
+        """Names of the readings due at a control step of an episode.
 
-        The fixed camera comes half a period after the others. Its picture ends an episode. With an odd half period (6
-        steps: 3) it never coincides with a state on which a decision is due; otherwise the order of that decision and
-        the end would differ from run to run.
+        What is judged for the reward comes half a period after the others, because it ends an episode. With an odd half
+        period (6 steps: 3) it never coincides with a state on which a decision is due; otherwise the order of that
+        decision and the end would differ from run to run.
         """
         return [
             name
             for name in self._periods
             if (period := self._period(name))
-            and (everything or step % period == (period // 2 if name == "fixed" else 0))
+            and (everything or step % period == (period // 2 if name in _JUDGED else 0))
         ]
 
+    def is_judged(self, step: int, everything: bool) -> bool:
+        """Whether a reading is due at a control step that a source of reward answers."""
+        judged = "fixed" if self._task.reward_sensor in ("marker", "lamp") else "switch"
+        return judged in self.due(step, everything)
+
     def publish(self, names: list[str], head: Header, now_ns: int) -> None:
-        """Publish pictures of the task's state at simulated time `now_ns`, with the stamp of `head`."""
+        """Publish readings of the task's state at simulated time `now_ns`, with the stamp of `head`."""
         for name in names:
+            if name == "fixed" and not self._wants_fixed():
+                continue
             if name == "tactile":
                 self._publish_tactile(head, now_ns)
+                continue
+            if name == "switch":
+                self._publish_switch(head)
                 continue
             info = self._task.camera_info(name)
             head_ = header(head.stamp, info.frame_id)
@@ -74,10 +94,15 @@ class SensorTopics:
             self._infos[name].publish(camera_info_message(info.matrix, info.width, info.height, head_))
             self._images[name].publish(picture)
 
+    def _wants_fixed(self) -> bool:
+        """Whether anybody wants the fixed camera's pictures: where they are not judged, they are only for films."""
+        judged = self._task.reward_sensor in ("marker", "lamp")
+        return judged or self._images["fixed"].get_subscription_count() > 0
+
     def _period(self, name: str) -> int:
         """Control steps per picture: one picture per decision if the agent sees it; 0 for none."""
         own = self._periods[name]
-        return own if name == "fixed" or self.interval is None else own and self.interval
+        return own if name in _JUDGED or self.interval is None else own and self.interval
 
     def _publish_tactile(self, head: Header, now_ns: int) -> None:
         left, right = self._read("tactile", now_ns)
@@ -88,6 +113,13 @@ class SensorTopics:
         }
         for topic, (metres, frame_id) in fingers.items():
             self._tactile[topic].publish(metres_message(metres, header(head.stamp, frame_id)))
+
+    def _publish_switch(self, head: Header) -> None:
+        """-inf where it is pressed, +inf where not, as sensor_msgs/Range says of sensors with one fixed distance."""
+        reading = Range(header=header(head.stamp, "limit_switch"), radiation_type=Range.INFRARED)
+        reading.min_range = reading.max_range = _SWITCH_TRAVEL_M
+        reading.range = -math.inf if self._task.succeeded() else math.inf
+        self._switch.publish(reading)
 
     def _read(self, group: str, now_ns: int) -> np.ndarray:
         """One reading per state: a repeated state keeps its noise."""
@@ -102,6 +134,7 @@ def _periods(node: BaseNode) -> dict[str, int]:
     periods = {
         "wrist": node.whole("wrist_camera_period_steps", 32, 0, 10_000, wrist),
         "fixed": node.whole("fixed_camera_period_steps", 6, 0, 10_000, "control steps per picture; 0: none"),
+        "switch": node.whole("switch_period_steps", 6, 0, 10_000, "control steps per reading of the switch; 0: none"),
     }
     for name, parameter in (("depth", "depth_camera_period_steps"), ("tactile", "tactile_period_steps")):
         period = node.whole(parameter, -1, -1, 10_000, "control steps per picture; 0: none; -1: as the wrist camera")

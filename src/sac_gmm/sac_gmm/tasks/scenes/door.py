@@ -59,6 +59,7 @@ class DoorTask(Task):
     """
 
     name = "door"
+    reward_sensor = "marker"
     components = 8  # the fewest that reproduce the demonstrations without noise (`sac-gmm noise-sweep`)
 
     def __init__(self, *, latch: bool = False, **options: Any):

@@ -33,6 +33,7 @@ SLIDER_FRICTION_N = 1.5
 SPRING_N = 1.5  # force of the return spring at the start
 SPRING_N_M = 10.0
 SIZE_M = (0.24, 0.18, 0.05)  # of the board
+LAMP_M = np.array([-TRAVEL_M, -0.062, -LEVER_BELOW_M + 0.006])  # centre of the lamp, from the grasp point at the start
 LAMP_OFF = (0.28, 0.20, 0.08, 1.0)
 LAMP_ON = (1.0, 0.86, 0.15, 1.0)
 DEPTH_SIZES = range(64, 129)
@@ -43,13 +44,14 @@ class LeverTask(Task):
 
     The target is the grasp point of the lever at the start. The jaws close by themselves when something is between
     their tips (`ReflexGripper`). Cameras: `depth` (behind the board, facing lever and gripper), `wrist` (RGB, on the
-    gripper), `scene` (for films).
+    gripper), `fixed` (sees the lamp, for the reward), `scene` (for films).
 
     Args:
         depth_size_px: Width and height of the depth picture.
     """
 
     name = "lever"
+    reward_sensor = "lamp"
     components = 7  # the fewest that reproduce the demonstrations without noise (`sac-gmm noise-sweep`)
     care = (0.025, 0.3)
 
@@ -100,6 +102,7 @@ class LeverTask(Task):
         self.cameras = {
             "wrist": SceneCamera(self.client, "wrist_camera_optical_frame", 64, 64, 45.0),
             "depth": SceneCamera(self.client, "depth_camera_optical_frame", size, size, 27.0, near_m=0.1, far_m=1.5),
+            "fixed": SceneCamera(self.client, "fixed_camera_optical_frame", 320, 240, 34.0),
             "scene": SceneCamera(self.client, "scene_camera_optical_frame", 640, 480, 38.0),
         }
         up = np.array([0.0, 0.0, 1.0])
@@ -113,6 +116,9 @@ class LeverTask(Task):
         grasp = np.array([rng.uniform(0.58, 0.62), rng.uniform(-0.03, 0.03), 0.25])
         pb.resetBasePositionAndOrientation(self.board, grasp.tolist(), (0, 0, 0, 1), self.client)
         pb.resetJointState(self.board, self.lever, 0.0, 0.0, self.client)
+        # The fixed camera looks at the lamp from the side on which nothing gets in between.
+        lamp = grasp + LAMP_M
+        self.cameras["fixed"].look(lamp + [-0.08, -0.45, 0.20], lamp, np.array([0.0, 0.0, 1.0]))
         self.gripper.reset()
         self._show_light(False)
         return grasp
@@ -182,7 +188,7 @@ def describe_lever() -> str:
     centre = -0.5 * TRAVEL_M  # of the slot
     lever_height = LEVER_ABOVE_M + LEVER_BELOW_M - 0.002  # clearance, so it does not rub on the board
     lever = (0.0, 0.0, LEVER_ABOVE_M - 0.5 * lever_height)
-    lamp = (-TRAVEL_M, -0.062, top + 0.006)
+    lamp = tuple(LAMP_M.tolist())
     board = (
         urdf.solid(urdf.box(SIZE_M), _BOARD, rounded((centre, 0.0, top - 0.5 * height)))
         + _seen((centre, 0.0, top), (TRAVEL_M + 0.034, 0.012, 0.001), _SLOT)

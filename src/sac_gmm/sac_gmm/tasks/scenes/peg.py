@@ -49,10 +49,12 @@ class PegTask(Task):
     """Insert a peg (radius 25 mm) into a hole (easy 30 mm, medium 28 mm, hard 26 mm); done when it is 42.5 mm deep.
 
     The end-effector is the centre of the peg's lower face, the target the centre of the hole at the lid's upper face.
-    Sensors: `tactile` (both fingers' gels), `rgb` (camera `wrist`, on the gripper). Camera `scene` is for films.
+    Sensors: `tactile` (both fingers' gels), `rgb` (camera `wrist`, on the gripper). Cameras `fixed` and `scene`
+    are for films.
     """
 
     name = "peg"
+    reward_sensor = "switch"  # a limit switch under the hole: the peg reaches it where the task counts as done
     components = 5  # the fewest that reproduce the demonstrations without noise (`sac-gmm noise-sweep`)
     torque_rate_hz = 120  # at 60, peg contacts cost the engine 5 % more time than the fewer torque updates save
     wrist_seat_m = (0.10, 0.0, 0.0)
@@ -88,6 +90,7 @@ class PegTask(Task):
         pb.changeDynamics(self.box, -1, lateralFriction=LID_FRICTION, physicsClientId=self.client)
         self.cameras = {
             "wrist": SceneCamera(self.client, "wrist_camera_optical_frame", 64, 64, 60.0),
+            "fixed": SceneCamera(self.client, "fixed_camera_optical_frame", 320, 240, 40.0),
             "scene": SceneCamera(self.client, "scene_camera_optical_frame", 320, 240, 40.0),
         }
         self._recalled_load: NDArray[np.float64] | None = None  # set from restoring a state until physics runs
@@ -103,7 +106,8 @@ class PegTask(Task):
         """Move the box to a new place; return the centre of the hole at the lid's upper face."""
         hole = np.array([rng.uniform(0.50, 0.55), rng.uniform(-0.10, 0.10), BOX_M])
         pb.resetBasePositionAndOrientation(self.box, hole.tolist(), (0, 0, 0, 1), self.client)
-        self.cameras["scene"].look(hole + [0.38, -0.68, 0.36], hole + [-0.08, 0.03, 0.07], np.array([0, 0, 1.0]))
+        for name in ("fixed", "scene"):
+            self.cameras[name].look(hole + [0.38, -0.68, 0.36], hole + [-0.08, 0.03, 0.07], np.array([0, 0, 1.0]))
         return hole
 
     def start_offset_m(self, rng: np.random.Generator) -> NDArray[np.float64]:
