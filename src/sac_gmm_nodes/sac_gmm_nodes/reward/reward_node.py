@@ -1,8 +1,8 @@
 """What every source of reward does: one Reward for each reading of its sensor, debounced, and of this episode alone.
 
-In lock-step the simulation waits for it. If a reading cannot be judged (no calibration, unknown encoding, too old, none at
-all), the Reward is marked invalid and gives the reason, instead of a silent zero. A reading from before an episode is
-never rewarded in it.
+In lock-step the simulation waits for it. If a reading cannot be judged (no calibration, unknown encoding, too old, none
+at all), the Reward is marked invalid and gives the reason, instead of a silent zero. A reading from before an episode
+is never rewarded in it.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
     ros2 run sac_gmm_nodes task_reward --task lever
 
-The node is then `aruco_reward`, `lamp_reward`, `switch_reward` or `simulation_reward`. The launch files of the simulation
-use it; on a robot, start the source that the laboratory has.
+The node is then `aruco_reward`, `lamp_reward`, `switch_reward` or `simulation_reward`. The launch files of the
+simulation use it; on a robot, start the source that the laboratory has.
 """
 
 from __future__ import annotations
