@@ -102,7 +102,7 @@ def test_a_demo_is_interrupted_resumed_and_finished(tmp_path):
     assert result["base"]["episodes"] == 2 and 0 <= result["base"]["successes"] <= 2
     assert result["adapted"]["episodes"] == 2 and 0 <= result["adapted"]["successes"] <= 2
     assert result["training_episodes"] == 3
-    assert result["reward_source"] == "aruco"
+    assert result["reward_source"] == "marker"
     assert result["wall_s"] > 0 and result["git"]
     page = (run_dir / "report.html").read_text()
     assert page.count("data:image/png") >= 2

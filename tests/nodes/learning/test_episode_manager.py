@@ -34,6 +34,7 @@ class World:
         self.judged_in = 0  # what the judge has heard of episodes
         self.silent = False
         self.answers_at_ns = None  # what reset_task says instead of the time at which the episode begins
+        self.value = 0.25  # of each reward
         self.held = None  # for what reason the controller holds the arm; None: it says nothing
         self.now_ns = self.start_ns = SECOND_NS
         node = graph.node
@@ -64,6 +65,7 @@ class World:
         self.start_ns = self.now_ns
         answer_ns = self.now_ns if self.answers_at_ns is None else self.answers_at_ns
         response.success, response.stamp = True, stamp_of(answer_ns)
+        response.context = request.context or [0.5]  # drawn, where none is asked for
         return response
 
     def _tick(self):
@@ -84,7 +86,7 @@ class World:
             success = self.success_after_s is not None and elapsed_s >= self.success_after_s
         why = "" if self.valid else "the picture is too old"
         reward = Reward(header=header(stamp_of(self.now_ns)), episode_id=self.judged_in, valid=self.valid, text=why)
-        reward.success = success
+        reward.success, reward.value, reward.source = success, self.value, "lamp"
         self.rewards.publish(reward)
 
     def begin_episode(self):
@@ -106,6 +108,7 @@ def test_success_comes_from_the_reward_and_time_from_the_stamps(graph):
     outcome = world.run_episode(EpisodeState.MODE_EVALUATE)
     assert (outcome.success, outcome.task_success) == (True, True)
     assert outcome.duration_s == pytest.approx(0.5)
+    assert (outcome.reward_source, outcome.episode_return) == ("lamp", pytest.approx(5 * 0.25))
     assert [(r.seed, r.target_noise_std_m) for r in world.requests] == [(7, pytest.approx(0.02))]
     expected = [
         EpisodeState.PHASE_IDLE,
@@ -122,13 +125,15 @@ def test_success_comes_from_the_reward_and_time_from_the_stamps(graph):
         1,
     )
     assert nanoseconds(ended.end_stamp) - nanoseconds(ended.start_stamp) == SECOND_NS // 2
+    assert (ended.reward_source, ended.episode_return, list(ended.context)) == ("lamp", outcome.episode_return, [0.5])
 
-    world.success_after_s = None
+    world.success_after_s, world.value = None, -1.0
     outcome = world.run_episode(EpisodeState.MODE_TRAIN)
     assert (outcome.success, outcome.task_success) == (True, False)
     assert outcome.duration_s == pytest.approx(2.0)
     graph.wait(lambda: world.states[-1].phase == EpisodeState.PHASE_ENDED, "the end")
     assert world.states[-1].timed_out
+    assert outcome.episode_return == pytest.approx(-20.0), "what is paid need not be 0 or 1"
     assert world.requests[-1].target_noise_std_m == pytest.approx(0.03)
     assert graph.stop("episode_manager") == 0
 
@@ -142,6 +147,14 @@ def test_a_reward_that_is_not_valid_is_neither_success_nor_failure(graph):
     assert outcome.message == "at the end of the episode the reward is not valid: the picture is too old"
     graph.wait(lambda: world.phases()[-1] == EpisodeState.PHASE_IDLE, "rest")
     assert EpisodeState.PHASE_ENDED not in world.phases()
+
+
+def test_a_reward_that_is_not_a_number_is_not_valid(graph):
+    world = World(graph)
+    world.ready()
+    world.value, world.success_after_s = float("nan"), None
+    outcome = world.run_episode(EpisodeState.MODE_TRAIN)
+    assert not outcome.success and "its value is nan, not a finite number" in outcome.message
 
 
 def test_what_was_judged_in_another_episode_is_not_paid(graph):
@@ -216,7 +229,7 @@ def test_an_action_counts_its_episodes_and_refuses_a_second_one(graph):
     feedback = []
     world.silent = True  # the first episode lasts until the others have been refused
     goal = client.send_goal_async(
-        AdaptSkill.Goal(mode=EpisodeState.MODE_TRAIN, episodes=3, first_seed=40),
+        AdaptSkill.Goal(mode=EpisodeState.MODE_TRAIN, episodes=3, first_seed=40, context=[0.1]),
         feedback_callback=lambda message: feedback.append(message.feedback),
     )
     graph.wait(goal.done, "the goal to be accepted")
@@ -232,9 +245,12 @@ def test_an_action_counts_its_episodes_and_refuses_a_second_one(graph):
     assert (result.completed, result.episodes, result.successes) == (True, 3, 3)
     assert list(result.outcomes) == [True] * 3
     assert list(result.durations_s) == pytest.approx([0.5] * 3)
+    assert (result.reward_source, list(result.returns)) == ("lamp", pytest.approx([1.25] * 3))
+    assert [list(request.context) for request in world.requests] == [[0.1]] * 3
     assert [request.seed for request in world.requests] == [40, 41, 42]
     graph.wait(lambda: len(feedback) == 3, "the feedback")
     assert [message.episode for message in feedback] == [1, 2, 3]
+    assert feedback[0].last_return == pytest.approx(1.25)
 
 
 def test_no_episodes_and_unknown_modes_are_refused(graph):

@@ -43,8 +43,7 @@ class LampGate:
     def window(self, height: int, width: int) -> tuple[slice, slice]:
         """Rows and columns of the region in a picture; at least one pixel."""
         left, top, right, bottom = self.region
-        rows = slice(int(top * height), max(int(top * height) + 1, round(bottom * height)))
-        return rows, slice(int(left * width), max(int(left * width) + 1, round(right * width)))
+        return _pixels(top, bottom, height), _pixels(left, right, width)
 
     def brightness(self, picture: NDArray[np.uint8]) -> float:
         """Brightness of the region, 0 to 1, in a picture, shape (height, width) or (height, width, 3)."""
@@ -55,3 +54,8 @@ class LampGate:
     def counts(self, brightness: float, lit: bool = False) -> bool:
         """Whether the lamp is lit, given that it was or was not so far."""
         return brightness >= (self.brightness_off if lit else self.brightness_on)
+
+
+def _pixels(begin: float, end: float, n: int) -> slice:
+    first = min(int(begin * n), n - 1)
+    return slice(first, max(first + 1, round(end * n)))

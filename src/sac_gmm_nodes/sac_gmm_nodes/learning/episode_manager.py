@@ -322,7 +322,7 @@ class EpisodeManager(BaseNode):
         if not waiting or not counts_in(message, self._state.episode_id, self._start_ns):
             return
         self._state.reward_source = message.source
-        if new and stamp_ns <= self._end_ns:
+        if new and self._start_ns < stamp_ns <= self._end_ns:  # nothing has been done yet at the start
             self._return += message.value
         if message.success:
             self._success_ns = stamp_ns
