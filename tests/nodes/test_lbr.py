@@ -6,6 +6,7 @@ import sys
 
 import numpy as np
 import pytest
+import rclpy
 import robot_interfaces
 from geometry_msgs.msg import PoseStamped, Twist, WrenchStamped
 from rcl_interfaces.srv import GetParameters
@@ -297,16 +298,18 @@ def test_an_arm_with_joint_states_and_a_position_controller(graph, model_file):
 
 @pytest.fixture
 def joints(graph, outward_model, tmp_path):
-    """Joint states of an arm that stands, 100 a second, and a controller that sends positions."""
+    """Joint states of an arm that is held, measured with a tremble, and a controller that sends positions."""
     (tmp_path / "arm.urdf").write_text(describe_iiwa())
     message = JointState(name=[f"lbr_A{i}" for i in range(1, 8)], position=HOME_RAD.tolist())
     message.header.stamp = stamp_of(10**9)
     publisher = graph.node.create_publisher(JointState, "joint_states", SENSOR)
-    advance = [True]
+    advance, tremble_rad = [True], [1e-6]
 
     def stream():
         if advance[0]:
             message.header.stamp = stamp_of(nanoseconds(message.header.stamp) + 10_000_000)
+        tremble_rad[0] *= -1
+        message.position[0] += tremble_rad[0]
         publisher.publish(message)
 
     graph.node.create_timer(0.01, stream)
@@ -321,20 +324,64 @@ def joints(graph, outward_model, tmp_path):
     graph.start(
         "gmm_controller", model_file=outward_model, urdf_file=tmp_path / "arm.urdf", autostart=True, **parameters
     )
-    return message, advance, statuses, commands
+    return message, advance, statuses, commands, tremble_rad
 
 
 def test_a_joint_state_said_again_is_as_old_as_before(graph, joints, table):
-    _, advance, statuses, _ = joints
+    _, advance, statuses, _, tremble_rad = joints
     graph.wait(lambda: statuses and statuses[-1].state == State.ACTIVE, "motion")
     advance[0] = False
     graph.wait(lambda: statuses[-1].reason == Reason.STALE_STATE, "stale states to be noticed")
     table.add("joint states that repeat themselves", "ramps to zero, as for states that stop", "STALE_STATE")
 
+    advance[0] = True
+    graph.wait(lambda: statuses[-1].state == State.ACTIVE, "motion again")
+    tremble_rad[0] = 0.0
+    words = "/joint_states (published by /listener) did not change for 0."
+    graph.wait(lambda: words in statuses[-1].remedy, "positions that are repeated under new stamps to be noticed")
+    assert statuses[-1].reason == Reason.STALE_STATE
+    tremble_rad[0] = 1e-6
+    tick = statuses[-1].tick
+    graph.wait(lambda: statuses[-1].tick > tick + 50, "half a second of ticks")
+    assert statuses[-1].reason == Reason.STALE_STATE, "it rests until somebody says go on"
+    assert graph.call(SetBool, "gmm_controller/pause", SetBool.Request(data=False)).success
+    graph.wait(lambda: statuses[-1].state == State.ACTIVE, "motion")
+    fault = "joint positions that are repeated under new stamps while the arm is commanded"
+    table.add(fault, "ramps to zero after 0.3 s and 10 mm; rests until resumed by a person", "STALE_STATE")
+
+
+def test_zeros_of_another_publisher_are_never_followed(graph, joints, table):
+    """As by joint_state_publisher beside a driver: the same joints, ten times a second."""
+    _, _, statuses, commands, _ = joints
+    graph.wait(lambda: statuses and statuses[-1].state == State.ACTIVE, "motion")
+    other = rclpy.create_node("joint_state_publisher", context=graph.node.context)
+    zeros = other.create_publisher(JointState, "joint_states", SENSOR)
+    name = [f"lbr_A{i}" for i in range(1, 8)]
+    timer = graph.node.create_timer(0.1, lambda: zeros.publish(JointState(name=name, position=[0.0] * 7)))
+    words = (
+        "/joint_states (published by /joint_state_publisher, /listener) gives the arm's joints in two places in turn: "
+    )
+    graph.wait(lambda: words in statuses[-1].remedy, "a remedy that names both")
+    assert statuses[-1].reason == Reason.STALE_STATE and "stop whoever is not the arm's driver" in statuses[-1].remedy
+    graph.wait(lambda: statuses[-1].state not in (State.ACTIVE, State.STOPPING), "rest")
+    graph.wait(lambda: "in two places in turn" in graph.output("gmm_controller"), "the same in the log")
+    refused = graph.call(SetBool, "gmm_controller/pause", SetBool.Request(data=False))
+    assert "STALE_STATE" in refused.message or "NO_STATE" in refused.message
+    timer.cancel()
+    tick = statuses[-1].tick
+    graph.wait(lambda: statuses[-1].tick > tick + 100, "a second of ticks")
+    other.destroy_node()
+    if statuses[-1].reason == Reason.STALE_STATE:  # zeros came after somebody said go on
+        assert graph.call(SetBool, "gmm_controller/pause", SetBool.Request(data=False)).success
+    graph.wait(lambda: statuses[-1].state == State.ACTIVE, "motion")
+    assert np.abs(np.array([command.data for command in commands]) - HOME_RAD).max() < 0.06
+    held = "ramps to zero at once; never follows it; rests until it is stopped and a person resumes"
+    table.add("another publisher of the arm's joints", held, "STALE_STATE")
+
 
 def test_a_gripper_that_publishes_on_the_same_topic_does_not_stop_the_arm(graph, joints, table):
     """Its messages come right after each of the arm's, as from a driver of its own."""
-    _, _, statuses, _ = joints
+    _, _, statuses, _, _ = joints
     gripper = graph.node.create_publisher(JointState, "joint_states", SENSOR)
 
     def publish():
@@ -367,20 +414,21 @@ def test_a_gripper_that_publishes_on_the_same_topic_does_not_stop_the_arm(graph,
     ],
 )
 def test_joints_that_do_not_match_the_description_are_named(graph, joints, change, words):
-    message, _, statuses, commands = joints
+    message, _, statuses, commands, _ = joints
     change(message)
+
+    words = ["/joint_states (published by /listener)", *words]
 
     def told():
         return statuses and statuses[-1].reason == Reason.NO_STATE and all(w in statuses[-1].remedy for w in words)
 
-    graph.wait(told, "a remedy that names the joints")
-    assert "/joint_states (published by /listener)" in statuses[-1].remedy
-    graph.wait(lambda: words[0] in graph.output("gmm_controller"), "the same in the log")
+    graph.wait(told, "a remedy that names the joints and who publishes them")
+    graph.wait(lambda: words[1] in graph.output("gmm_controller"), "the same in the log")
     assert not commands
 
 
 def test_joints_that_are_not_numbers_are_not_commanded(graph, joints, table):
-    message, _, statuses, commands = joints
+    message, _, statuses, commands, _ = joints
     message.position = [float("nan")] * 7
     commands.clear()
     graph.wait(lambda: statuses and statuses[-1].reason == Reason.NOT_A_NUMBER, "the numbers to be noticed")
@@ -388,6 +436,10 @@ def test_joints_that_are_not_numbers_are_not_commanded(graph, joints, table):
     graph.wait(lambda: statuses[-1].tick > tick + 30, "more ticks")
     assert not commands
     table.add("joint states that are not numbers", "is not moved at all", "NOT_A_NUMBER")
+    words = (
+        "lbr_A1, lbr_A2, lbr_A3, lbr_A4, lbr_A5, lbr_A6, lbr_A7 of /joint_states (published by /listener) came as no"
+    )
+    graph.wait(lambda: words in statuses[-1].remedy, "the joints to be named")
 
 
 def test_a_wrench_is_told_in_base_axes_and_only_while_it_is_felt(graph, joints):

@@ -12,6 +12,7 @@ from sensor_msgs.msg import JointState
 
 from sac_gmm.control.kinematics import ArmKinematics
 from sac_gmm.tasks.arms.description import HOME_RAD, JOINT_NAMES, describe_iiwa
+from sac_gmm_nodes.common.conversions import stamp_of
 from sac_gmm_nodes.control.joint_input import JointInput
 
 pytestmark = pytest.mark.ros
@@ -26,6 +27,9 @@ def kinematics():
 class Log:
     def __init__(self):
         self.lines = []
+
+    def warning(self, text):
+        self.lines.append(text)
 
     def info(self, text, once=False):
         if not once or text not in self.lines:
@@ -62,10 +66,10 @@ def came(*messages):
 
 def test_the_newest_with_the_arms_joints_is_taken_whoever_else_publishes_after_it(node, kinematics):
     joints = JointInput(node, TOPIC)
-    messages = came(arm(0.1), hand("left_jaw", "right_jaw"), arm(0.2), *[hand("rail")] * 30)
+    messages = came(arm(0.01), hand("left_jaw", "right_jaw"), arm(0.02), *[hand("rail")] * 30)
     message, arrived_s, found = joints.pick(messages, kinematics)
     assert message is messages[2][0] and arrived_s == messages[2][1]
-    np.testing.assert_allclose(found, HOME_RAD + 0.2)
+    np.testing.assert_allclose(found, HOME_RAD + 0.02)
     assert joints.complaint() == ""
     node.ring()
     node.ring()
@@ -110,3 +114,46 @@ def test_silence_is_told_from_nobody_there(node):
     assert JointInput(node, TOPIC).complaint().startswith(f"nothing comes on {TOPIC} (published by /cell/arm_driver")
     node.get_publishers_info_by_topic = lambda _topic: []
     assert JointInput(node, TOPIC).complaint().startswith(f"nobody publishes {TOPIC}: start the arm's driver")
+
+
+def test_who_publishes_the_arms_joints_twice_is_named_until_somebody_says_go_on(node, kinematics):
+    joints = JointInput(node, TOPIC)
+    zeros = arm(position=[0.0] * 7)
+    joints.pick(came(*[arm(), zeros] * 3), kinematics)
+    assert joints.twofold and not joints.trusted
+    joints.pick(came(zeros), kinematics)
+    complaint = joints.complaint()
+    assert complaint.startswith(
+        f"{TOPIC} (published by /cell/arm_driver, /cell/hand_driver) gives the arm's joints in two"
+    )
+    assert "lbr_A4 is at " in complaint and "~/pause data: false" in complaint
+    joints.clear()
+    assert not joints.twofold and "continuous for 0.3 s" in joints.complaint()
+
+
+def test_what_is_no_number_beside_the_arms_positions_is_no_matter(node, kinematics):
+    """As drivers of mobile bases give efforts that they do not measure, and wheels that have not been heard of yet."""
+    nan = float("nan")
+    message = arm(
+        name=[*JOINT_NAMES, "wheel"], position=[*HOME_RAD.tolist(), nan], velocity=[nan] * 8, effort=[nan] * 8
+    )
+    np.testing.assert_allclose(JointInput(node, TOPIC).pick(came(message), kinematics)[2], HOME_RAD)
+
+
+@pytest.mark.parametrize(("ahead_s", "words"), [(3600, "3600 s ahead of"), (-86400, "86400 s behind"), (0.5, "")])
+def test_stamps_by_another_clock_are_said_once(node, kinematics, ahead_s, words):
+    now = Clock(clock_type=ClockType.SYSTEM_TIME).now
+    node.get_clock = lambda: SimpleNamespace(now=now)
+    message = arm()
+    message.header.stamp = stamp_of(now().nanoseconds + round(ahead_s * 1e9))
+    joints = JointInput(node, TOPIC)
+    for _ in range(3):
+        joints.pick(came(message), kinematics)
+        node.ring()
+    assert len(node.log.lines) == bool(words)
+    assert all(f"(published by /cell/arm_driver, /cell/hand_driver) are {words}" in line for line in node.log.lines)
+    assert bool(joints.clocks) == bool(words) and words in joints.clocks
+    message.header.stamp = stamp_of(0)  # unset, as some drivers leave it
+    joints.pick(came(message), kinematics)
+    node.ring()
+    assert len(node.log.lines) == bool(words)

@@ -64,14 +64,18 @@ class Publishers:
 
     @property
     def names(self) -> list[str]:
-        """The nodes' full names, sorted; looked up once a second at most."""
+        """The nodes' full names, sorted; looked up once a second at most, once there are any."""
         now_s = time.monotonic()
-        if now_s - self._looked_s > _LOOK_S:
+        if not self._names or now_s - self._looked_s > _LOOK_S:
             self._looked_s = now_s
             found = self._node.get_publishers_info_by_topic(self._topic)
             known = (info for info in found if not info.node_name.startswith("_NODE_NAME_UNKNOWN"))
             self._names = sorted({f"{info.node_namespace.rstrip('/')}/{info.node_name}" for info in known})
         return self._names
+
+    def look_again(self) -> None:
+        """Have them looked up at the next question: somebody has come who was not there before."""
+        self._looked_s = -float("inf")
 
     @property
     def words(self) -> str:

@@ -8,19 +8,23 @@ from typing import Any
 
 import numpy as np
 
+from sac_gmm.control.joint_plausibility import SETTLE_S, JointContinuity
 from sac_gmm.control.kinematics import ArmKinematics
+from sac_gmm_nodes.common.conversions import nanoseconds
 from sac_gmm_nodes.common.node import BaseNode
 from sac_gmm_nodes.common.polling import Publishers
 
 _LOOK_S = 1.0  # between two looks at who publishes
 _RECENT_S = 1.0  # what came within this time still comes
+_APART_S = 1.0  # a stamp that is further from this node's clock is by another one
 _KEPT = 8  # sets of joint names that are remembered
 
 
 class JointInput:
     """Picks the newest message that has all joints of the arm.
 
-    A gripper's driver may publish its own joints on the same topic: its messages are left aside, and named once.
+    A gripper's driver may publish its own joints on the same topic: its messages are left aside, and named once. Where
+    somebody else publishes the arm's own joints, none of the messages is to be trusted.
 
     Args:
         node: The node that reads the topic.
@@ -28,10 +32,13 @@ class JointInput:
     """
 
     def __init__(self, node: BaseNode, topic: str) -> None:
-        self._topic, self._logger = topic, node.get_logger()
+        self._node, self._topic, self._logger = node, topic, node.get_logger()
         self._publishers = Publishers(node, topic)
         self._others: dict[tuple[str, ...], str] = {}  # joint names of a message without the arm's: what is wrong
         self._other_s = self._picked_s = -np.inf  # when the last message without, and with, the arm's joints came
+        self._continuity: JointContinuity | None = None  # of the arm's joints in all messages
+        self._stamp: tuple[int, float] | None = None  # of the last message picked, and when it arrived
+        self._clocks = ""  # how far its stamp is from this node's clock
         node.create_timer(_LOOK_S, self._look, clock=node.steady_clock)
 
     def pick(
@@ -43,26 +50,74 @@ class JointInput:
             messages: Oldest first, with the times of their arrival by `time.monotonic`.
             kinematics: Of the arm.
         """
+        if self._continuity is None:
+            self._continuity = JointContinuity(kinematics.joint_names, kinematics.max_speed_rad_s)
         picked = None
-        for message, arrived_s in reversed(messages):
-            joints = joints_of(message, kinematics)
+        found = [(message, arrived_s, joints_of(message, kinematics)) for message, arrived_s in messages]
+        for message, arrived_s, joints in found:
+            if joints is not None:
+                self._continuity.take(joints, arrived_s)
+                self._picked_s, picked = arrived_s, (message, arrived_s, joints)
+        for message, arrived_s, joints in reversed(found):
             if joints is None:
                 self._note(message, arrived_s, kinematics)
-            elif picked is None:
-                picked = message, arrived_s, joints
-                self._picked_s = arrived_s
+        if picked is not None and hasattr(picked[0], "header"):
+            self._stamp = nanoseconds(picked[0].header.stamp), picked[1]
         return picked
+
+    @property
+    def trusted(self) -> bool:
+        """Whether the joints picked last can be those of the arm."""
+        return self._continuity is not None and self._continuity.trusted
+
+    @property
+    def twofold(self) -> bool:
+        """Whether two sources publish the arm's joints."""
+        return self._continuity is not None and self._continuity.twofold
+
+    @property
+    def by(self) -> str:
+        """Who publishes the joints, to be put after the topic's name."""
+        return self._publishers.words
+
+    @property
+    def clocks(self) -> str:
+        """What to say of stamps that are not by this node's clock; empty where they are."""
+        return f"the stamps of {self._topic}{self._publishers.words} are {self._clocks}" if self._clocks else ""
+
+    def clear(self) -> None:
+        """Trust the joints again, at the operator's request."""
+        if self._continuity is not None:
+            self._continuity.clear()
 
     def complaint(self) -> str:
         """Why there are no fresh joints, and what to do; empty while they come."""
-        now_s, by = time.monotonic(), self._publishers.words
+        now_s = time.monotonic()
         if now_s - self._picked_s <= _RECENT_S:
-            return ""
+            return self._contradiction()
+        by = self._publishers.words
         if now_s - self._other_s <= _RECENT_S:
             return f"{self._topic}{by} comes without the arm's joints: {'; '.join(self._others.values())}"
         if not by:
             return f"nobody publishes {self._topic}: start the arm's driver, or set robot_name to its namespace"
         return f"nothing comes on {self._topic}{by}: see that this driver runs and is connected to the arm"
+
+    def _contradiction(self) -> str:
+        """What is wrong with joints that come; empty where nothing is."""
+        continuity = self._continuity
+        if continuity is None or continuity.trusted or not continuity.jump:
+            return ""
+        self._publishers.look_again()
+        by = self._publishers.words
+        if continuity.twofold:
+            return (
+                f"{self._topic}{by} gives the arm's joints in two places in turn: {continuity.jump}; stop whoever is "
+                "not the arm's driver (joint_state_publisher says zeros), then resume with ~/pause data: false"
+            )
+        return (
+            f"the arm's joints jump on {self._topic}{by}: {continuity.jump}; motion resumes when they have been "
+            f"continuous for {SETTLE_S:g} s"
+        )
 
     def _note(self, message: Any, arrived_s: float, kinematics: ArmKinematics) -> None:
         self._other_s = max(self._other_s, arrived_s)
@@ -71,11 +126,29 @@ class JointInput:
             self._others[names] = mismatch(message, kinematics)
 
     def _look(self) -> None:
-        """Note who publishes; say once that others publish beside the arm's driver."""
+        """Note who publishes; say once that others publish beside the arm's driver, or by another clock."""
         now_s, by = time.monotonic(), self._publishers.words
+        self._compare_clocks(now_s)
         if self._others and max(now_s - self._picked_s, now_s - self._other_s) <= _RECENT_S:
             others = "; ".join(", ".join(names) or "no names" for names in self._others)
             self._logger.info(f"{self._topic}{by} also carries other joints ({others}): they are left aside", once=True)
+
+    def _compare_clocks(self, now_s: float) -> None:
+        """Say once that stamps are not by this node's clock; an unset stamp is none."""
+        if self._stamp is None or not self._stamp[0]:
+            return
+        stamp_ns, arrived_s = self._stamp
+        ahead_s = (stamp_ns - self._node.get_clock().now().nanoseconds) * 1e-9 + now_s - arrived_s
+        if abs(ahead_s) <= _APART_S:
+            self._clocks = ""
+            return
+        where = f"{abs(ahead_s):.0f} s {'ahead of' if ahead_s > 0 else 'behind'} this node's clock"
+        if not self._clocks:
+            self._logger.warning(
+                f"the stamps of {self._topic}{self._publishers.words} are {where}: let both run by one clock "
+                "(use_sim_time everywhere or nowhere, chrony on both machines)"
+            )
+        self._clocks = where
 
 
 def joints_of(message: Any, kinematics: ArmKinematics) -> np.ndarray | None:

@@ -22,6 +22,7 @@ from std_msgs.msg import Float64MultiArray, String
 
 from sac_gmm.control import Limit, Reason, SafetyLimits
 from sac_gmm.control.joint_limits import JointGuard, JointIntegrator, JointSettings
+from sac_gmm.control.joint_plausibility import JointResponse
 from sac_gmm.control.kinematics import ArmKinematics, FrameTree
 from sac_gmm.control.lbr_state import LbrJudge, LbrSettings, LbrState
 from sac_gmm.control.safety import JointLimiter
@@ -104,6 +105,8 @@ class JointLink:
         self._reading: ArmReading | None = None
         self._joints_ns = 0  # stamp of the last joint state
         self._repeats = False  # the last joint state was the one before, said again
+        self._response = JointResponse()
+        self._not_numbers = ""  # joints whose positions were not numbers
         self._reason = Reason.NO_STATE if lbr else Reason.NONE
         self._described = ""
         # Stamp, position, and the orientation if it does not follow from the joints.
@@ -219,10 +222,23 @@ class JointLink:
 
     def hold(self, now_s: float) -> Reason:
         """Why the driver does not allow motion now; called by the loop on every tick."""
-        return self._reason or (self._axes.objection if self._axes else Reason.NONE)
+        if self._reason:
+            return self._reason
+        if self._joints.twofold or self._response.stands:
+            return Reason.STALE_STATE
+        if not self._joints.trusted:
+            return Reason.NO_STATE  # after a jump, as in a simulation's reset, it begins anew
+        return self._axes.objection if self._axes else Reason.NONE
 
     def complaint(self, reason: Reason) -> str:
         """What is wrong with the states, and what to do about it; empty where that of the reason says enough."""
+        if reason is Reason.NOT_A_NUMBER and self._not_numbers:
+            return (
+                f"{self._not_numbers} of {self._states.topic_name}{self._joints.by} came as no number: see that the "
+                "driver hears the joint, then resume with ~/pause data: false or start a new episode"
+            )
+        if reason is Reason.NO_EPISODE and self._joints.clocks:
+            return f"no episode is running at the arm's time: {self._joints.clocks}; use one clock, or start an episode"
         if reason not in (Reason.NO_STATE, Reason.STALE_STATE):
             return ""
         if self.guard is None:
@@ -230,6 +246,12 @@ class JointLink:
             return f"there is no robot description that can be used: see that {topic} is published, or set urdf_file"
         if complaint := self._joints.complaint():
             return complaint
+        if self._response.stands:
+            return (
+                f"the joints of {self._states.topic_name}{self._joints.by} did not change for {self._response.stands}: "
+                "the driver repeats an old position, or does not take the commands; mend that, then resume with "
+                "~/pause data: false"
+            )
         if self._source == "tf" and self._frames.pose(self._frame_id, _TIP) is None:
             known = ", ".join(sorted(self._frames.names - {_TIP})) or "none"
             return f"TF does not lead from {self._frame_id} to {self._tip_frame}: it has the frames {known}"
@@ -239,6 +261,9 @@ class JointLink:
 
     def clear(self) -> None:
         """Allow motion again after a stop."""
+        self._joints.clear()
+        self._response.clear()
+        self._not_numbers = ""
         if self._judge is not None:
             self._judge.clear()
             if self._state is not None:  # whoever asks now, before the next state, shall hear what is left
@@ -246,6 +271,7 @@ class JointLink:
 
     def send(self, twist: np.ndarray, stamp_ns: int) -> None:
         """Command a twist (6,), m/s and rad/s in base axes."""
+        self._response.command(float(np.linalg.norm(twist[:3])), self._dt_s)
         if self._output == "twist":
             self._commands.publish(twist_bytes(self._tip.twist_gain * twist))
             return
@@ -316,7 +342,7 @@ class JointLink:
             self._state = LbrState.of(message)
             self._reason = self._judge.judge(self._state, arrived_s)
         picked = self._joints.pick(states, kinematics)
-        if picked is not None:
+        if picked is not None and self._joints.trusted:
             self._take_joints(*picked)
 
     def _take_joints(self, message: Any, arrived_s: float, joints: np.ndarray) -> None:
@@ -324,14 +350,18 @@ class JointLink:
         assert kinematics is not None and guard is not None
         position, orientation = np.full(3, np.nan), None
         # The LBR's message has no stamp of our clock: the robot's own clock is not set.
-        stamp_ns = self._now_ns() if self._judge is not None else nanoseconds(message.header.stamp)
-        if self._judge is None:
-            self._repeats = bool(stamp_ns) and stamp_ns == self._joints_ns
-            if self._repeats:
-                return  # a repeat is as old as the original
-            self._joints_ns = stamp_ns
-        known = bool(np.isfinite(joints).all())
-        if known:
+        said_ns = 0 if self._judge is not None else nanoseconds(message.header.stamp)
+        self._repeats = bool(said_ns) and said_ns == self._joints_ns
+        if self._repeats:
+            return  # a repeat is as old as the original
+        self._joints_ns = said_ns
+        stamp_ns = said_ns or self._now_ns()  # drivers that leave the stamp unset exist
+        self._response.measure(joints)
+        finite = np.isfinite(joints)
+        known = bool(finite.all())
+        if not known:
+            self._not_numbers = ", ".join(np.array(kinematics.joint_names)[~finite])
+        else:
             guard.update(joints)
             position = kinematics.position_m.copy()
         if self._source == "tf" and known:  # without joints their limits cannot be applied
