@@ -137,9 +137,10 @@ class Lab:
 
     def check_limits(self):
         """All commands so far are finite and within the limits on speed, acceleration and jerk."""
-        twists = np.array(self.heard)
+        count = len(self.heard)  # more may be heard meanwhile
+        twists = np.array(self.heard[:count])
         assert np.isfinite(twists).all() and not twists[:, 3:].any()
-        follows = following(self.numbers, self.sent_s)
+        follows = following(self.numbers[:count], self.sent_s[:count])
         acceleration = np.diff(twists[:, :3], axis=0) * RATE_HZ
         jerk = (np.diff(acceleration, axis=0) * RATE_HZ)[follows[1:] & follows[:-1]]
         acceleration = acceleration[follows]
