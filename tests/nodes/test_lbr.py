@@ -329,7 +329,7 @@ def joints(graph, outward_model, tmp_path):
 
 
 def test_a_joint_state_said_again_is_as_old_as_before(graph, joints, table):
-    _, advance, statuses, _, tremble_rad = joints
+    message, advance, statuses, _, tremble_rad = joints
     graph.wait(lambda: statuses and statuses[-1].state == State.ACTIVE, "motion")
     advance[0] = False
     graph.wait(lambda: statuses[-1].reason == Reason.STALE_STATE, "stale states to be noticed")
@@ -349,6 +349,15 @@ def test_a_joint_state_said_again_is_as_old_as_before(graph, joints, table):
     graph.wait(lambda: statuses[-1].state == State.ACTIVE, "motion")
     fault = "joint positions that are repeated under new stamps while the arm is commanded"
     table.add(fault, "ramps to zero after 0.3 s and 10 mm; rests until resumed by a person", "STALE_STATE")
+
+    message.header.stamp = stamp_of(7200 * 10**9)  # by a clock that is past the episode's end
+    words = "no episode is running at the arm's time: the stamps of /joint_states (published by /listener) are "
+    graph.wait(lambda: words in statuses[-1].remedy, "the clocks to be named")
+    assert statuses[-1].reason == Reason.NO_EPISODE and "s behind this node's clock" in statuses[-1].remedy
+    poses = graph.listen("state/pose", PoseStamped, SENSOR)
+    advance[0] = False
+    message.header.stamp = stamp_of(0)
+    graph.wait(lambda: poses and poses[-1].header.stamp.sec > 10**9, "the time of arrival in place of an unset stamp")
 
 
 def test_zeros_of_another_publisher_are_never_followed(graph, joints, table):
