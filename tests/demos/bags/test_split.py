@@ -1,9 +1,13 @@
 """One recording in several files without metadata.yaml: as `ros2 bag record -d` leaves it after a power cut."""
 
+import contextlib
 import shutil
+import sqlite3
 
 import numpy as np
 import pytest
+import yaml
+from foreign import foreign_bag
 
 from sac_gmm.cli.main import main
 from sac_gmm.core.errors import UserError
@@ -73,6 +77,41 @@ def test_parts_named_one_by_one_are_refused(split):
     shutil.copy(files[0], split / "another.mcap")
     with pytest.raises(UserError, match="parts of one recording"):
         find_bags([split])
+
+
+@pytest.mark.parametrize("number", [0, 1, 11])
+def test_a_part_that_is_named_alone_is_refused(split, number):
+    with pytest.raises(UserError, match=r"either is a part of one recording, .* name the folder .*monday"):
+        find_bags([split / f"rosbag2_monday_{number}.mcap"])
+
+
+def metadata(ending):
+    return yaml.safe_dump(
+        {"rosbag2_bagfile_information": {"relative_file_paths": [f"monday_{k}{ending}" for k in range(3)]}}
+    )
+
+
+def later_part_in_mcap(folder, monkeypatch):
+    monkeypatch.setattr("sac_gmm.demos.bags.bag_file._of_jazzy", lambda _text: metadata(".mcap"))
+    return write_part(folder, "monday_2", motion(), 0)
+
+
+def later_part_in_sqlite(folder, _monkeypatch):
+    [file] = foreign_bag(folder / "bag", "sqlite3", samples=60, pose="/tool", target="/aim").glob("*.db3")
+    with contextlib.closing(sqlite3.connect(file)) as connection:
+        connection.execute("INSERT INTO metadata(metadata_version, metadata) VALUES(9, ?)", (metadata(".db3"),))
+        connection.commit()
+    return file.rename(folder / "monday_2.db3")
+
+
+@pytest.mark.parametrize("make", [later_part_in_mcap, later_part_in_sqlite])
+def test_a_part_whose_other_parts_are_elsewhere_is_an_objection(tmp_path, monkeypatch, make):
+    """A recorder leaves in each of its files the names of those before it."""
+    alone = make(tmp_path, monkeypatch)
+    said = "is part 3 of a recording in several files: put the files before it beside it"
+    assert any(said in text for text in check_set([read_demonstration(alone, NAMES)]).all_problems)
+    first = alone.rename(tmp_path / f"monday_0{alone.suffix}")
+    assert not any("part" in text for text in check_set([read_demonstration(first, NAMES)]).all_problems)
 
 
 def test_parts_under_other_names_are_refused_by_the_fit(tmp_path, capsys):

@@ -148,6 +148,11 @@ def check_demonstration(demonstration: Demonstration) -> DemonstrationReport:
     problems = []
     if demonstration.duration_s < MIN_DURATION_S:
         problems.append(f"lasts only {demonstration.duration_s:.2f} s")
+    if before := int(demonstration.meta.get("files_before", 0)):
+        problems.append(
+            f"is part {before + 1} of a recording in several files: put the files before it beside it, and name their "
+            "folder"
+        )
     if stream.rate_hz < MIN_RATE_HZ:
         problems.append(f"has only {stream.rate_hz:.1f} samples a second")
     if stream.dropped > MAX_DROPPED_SHARE * demonstration.n_samples:

@@ -22,7 +22,15 @@ from sac_gmm.demos.bags.message_types import POSE, STATE_POSE, STATE_TWIST, TARG
 from sac_gmm.demos.bags.open_storages import OpenStorages
 from sac_gmm.demos.bags.other_kinds import explain, other_encoding
 from sac_gmm.demos.bags.recover import is_complete, is_storage, unmerged
-from sac_gmm.demos.bags.split import STORAGE_SUFFIXES, broken_part, is_split, parts_among, storage_files
+from sac_gmm.demos.bags.split import (
+    STORAGE_SUFFIXES,
+    broken_part,
+    files_before,
+    is_split,
+    parts_among,
+    parts_beside,
+    storage_files,
+)
 from sac_gmm.demos.bags.topics import matching
 from sac_gmm.demos.demonstration import MIN_SAMPLES, Demonstration
 
@@ -136,6 +144,7 @@ def read_demonstration(bag: Path | str, names: TopicNames | None = None) -> Demo
         "same_stamp": _moved_at_one_stamp(pose),
         "start_ns": int(stamps_ns[0]),
         "files": len(storage_paths(path)),
+        "files_before": files_before(storage_paths(path)[0]),
         "target_spread_m": float(np.linalg.norm(target_series - target_series[-1], axis=1).max()),
     }
     return Demonstration(time_s, position_m, velocity, target_series[-1], frame_id, str(sidecar.get("task", "")), meta)
@@ -178,6 +187,12 @@ def find_bags(paths: Iterable[Path | str]) -> list[Path]:
         raise UserError(
             f"{second} goes on where {first} ends: they are parts of one recording, not two demonstrations; put the "
             "files of each recording into a folder of its own and name the folders"
+        )
+    if parts := parts_beside(bags):
+        first, second = parts
+        raise UserError(
+            f"{second} goes on where {first} ends: either is a part of one recording, not a demonstration; name the "
+            f"folder {first.parent}, or put the files of this recording into one of its own and name that"
         )
     return bags
 

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
-from collections.abc import Sequence
+import sqlite3
+import struct
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 
+import yaml
 from rosbags.rosbag2 import Reader
 
 STORAGE_SUFFIXES = (".mcap", ".db3")
 _NUMBERED = re.compile(r"(.+)_(\d+)$")
+_MCAP_MAGIC_BYTES = 8
+_MCAP_METADATA = 0x0C  # kind of a record
 # A recording goes on in its next file with the next message; people need longer between two demonstrations.
 LONGEST_SPLIT_GAP_S = 0.5
 
@@ -38,6 +44,51 @@ def parts_among(bags: Sequence[Path]) -> tuple[Path, Path] | None:
     """Two files among bags of which the second goes on where the first ends; None where there are none."""
     files = sorted((bag for bag in bags if bag.suffix in STORAGE_SUFFIXES and bag.is_file()), key=_order)
     return next(((a, b) for a, b in pairwise(files) if continues(a, b)), None)
+
+
+def parts_beside(bags: Sequence[Path]) -> tuple[Path, Path] | None:
+    """The same where only one of the two is among the bags, and the other in the same folder."""
+    asked = {bag.resolve() for bag in bags if bag.is_file()}
+    for folder in sorted({file.parent for file in asked}):
+        for a, b in pairwise(storage_files(folder)):
+            if (a in asked) != (b in asked) and continues(a, b):
+                return a, b
+    return None
+
+
+def files_before(file: Path) -> int:
+    """How many files of its recording come before a bare file, as the file itself says; 0 where it says nothing."""
+    numbered = _NUMBERED.match(file.stem)
+    if numbered is None or int(numbered[2]) == 0 or not file.is_file():  # a recorder counts from 0
+        return 0
+    with contextlib.suppress(Exception):  # a damaged file can make the parser stumble in any way at all
+        for text in _own_metadata(file):
+            information = yaml.safe_load(text)
+            paths = information.get("rosbag2_bagfile_information", information)["relative_file_paths"]
+            if file.name in (names := [Path(path).name for path in paths]):
+                return names.index(file.name)
+    return 0
+
+
+def _own_metadata(file: Path) -> Iterator[str]:
+    """The texts of metadata.yaml that a recorder leaves in the file itself, the last one first."""
+    if file.suffix == ".db3":
+        with contextlib.closing(sqlite3.connect(f"file:{file.resolve()}?mode=ro&immutable=1", uri=True)) as connection:
+            rows = list(connection.execute("SELECT metadata FROM metadata ORDER BY rowid DESC"))
+        yield from (text for (text,) in rows)
+        return
+    records = []
+    with file.open("rb") as content:
+        content.seek(_MCAP_MAGIC_BYTES)
+        while len(head := content.read(9)) == 9:
+            kind, length = struct.unpack("<BQ", head)
+            if kind == _MCAP_METADATA:
+                records.append(content.read(length))
+            else:
+                content.seek(length, 1)
+    for record in reversed(records):
+        _, _, value = record.partition(b"serialized_metadata")
+        yield value[4 : 4 + int.from_bytes(value[:4], "little")].decode()
 
 
 def continues(first: Path, second: Path) -> bool:
