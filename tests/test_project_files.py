@@ -1,5 +1,6 @@
 """CITATION.cff, CHANGELOG.md and the packages agree with each other."""
 
+import ast
 import os
 import re
 import subprocess
@@ -45,6 +46,20 @@ def test_the_changelog_begins_with_what_is_not_released_yet():
     headings = re.findall(r"^## (.+)$", CHANGELOG, re.MULTILINE)
     assert headings[0] == "Unreleased"
     assert all(re.fullmatch(r"\d+\.\d+\.\d+", heading) for heading in headings[1:])
+
+
+@pytest.mark.parametrize("folder", ["src", "tools"])
+def test_what_another_program_says_need_not_be_utf_8(folder):
+    strict = [
+        f"{path.relative_to(ROOT)}:{call.lineno}"
+        for path in (ROOT / folder).rglob("*.py")
+        for call in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(call, ast.Call)
+        and "text" in (given := {keyword.arg for keyword in call.keywords})
+        and given & {"capture_output", "stdout", "stderr"}
+        and "errors" not in given
+    ]
+    assert strict == []
 
 
 @pytest.mark.parametrize("plugin", ["launch_testing", "launch_pytest", "launch_ros"])

@@ -294,7 +294,7 @@ def chromium(*options: str) -> str:
             "--allow-file-access-from-files",
         ]
         command = [found, *fixed, f"--user-data-dir={profile}", *options]
-        return subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
+        return subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=120, check=True).stdout
 
 
 DRAWN = {"concepts": concepts, "report": report, "view": view, "diagrams": diagrams}

@@ -275,6 +275,7 @@ def _ask(makings: list[list[str]], places: dict[str, str]) -> list[dict[str, Any
         cwd=places["folder"],
         capture_output=True,
         text=True,
+        errors="replace",
         timeout=240,
         check=False,
     )

@@ -165,7 +165,7 @@ def check_tools() -> None:
 
 def cmake_version() -> tuple[int, ...]:
     """Version of the cmake on PATH."""
-    text = subprocess.run(["cmake", "--version"], capture_output=True, text=True, check=True).stdout
+    text = subprocess.run(["cmake", "--version"], capture_output=True, text=True, errors="replace", check=True).stdout
     return tuple(int(part) for part in text.split()[2].split("-")[0].split(".")[:2])
 
 
@@ -215,7 +215,7 @@ def pip_install(*arguments: str, cflags: str = "") -> None:
     extra = os.environ.get("PIP_ARGS", "").split()
     command = [str(VENV / "bin" / "python"), "-m", "pip", "install", *arguments, *extra]
     # pip reports each of two hundred packages that are already installed; the count above is enough
-    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as pip:
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True, errors="replace") as pip:
         assert pip.stdout is not None
         for line in pip.stdout:
             if not line.startswith(("Requirement already satisfied", "Looking in")):

@@ -12,10 +12,13 @@ from tests.demos.foreign import without_slashes
 from tests.view.conftest import BAG, ROOT, wait
 
 from sac_gmm.core.errors import UserError
+from sac_gmm.demos import EpisodeBagWriter
 from sac_gmm.demos.bags.bag_reader import open_bag
+from sac_gmm.demos.bags.message_types import POSE, pose_stamped
 from sac_gmm.models import GaussianMixture, SkillModel, save_model
 from sac_gmm.view.bag_source import BagSource, _shown_topics
 from sac_gmm.view.collector import Collector
+from sac_gmm.view.demonstrations import relative_paths
 from sac_gmm.view.episode_log import ShownLog
 from sac_gmm.view.listener import Listener
 from sac_gmm.view.run_source import RunSource
@@ -71,6 +74,15 @@ def test_a_bag_without_leading_slashes_shows_the_same(tmp_path):
     bag = without_slashes(BAG, tmp_path / "bag")
     with open_bag(BAG) as ours, open_bag(bag) as theirs:
         assert {key[1:]: name for key, name in _shown_topics(ours).items()} == _shown_topics(theirs)
+
+
+def test_the_problems_of_the_demonstrations_that_are_drawn_are_named(tmp_path, capsys):
+    with EpisodeBagWriter(tmp_path / "in_mm", {"/state/pose": POSE, "/target_pose": POSE}) as writer:
+        writer.write("/target_pose", pose_stamped(0, "base", [400.0, 0.0, 200.0]))
+        for i in range(90):
+            writer.write("/state/pose", pose_stamped(i * 33_000_000, "base", [400.0, 0.0, 500.0 - 3.0 * i]))
+    assert len(relative_paths(tmp_path)) == 1
+    assert "the demonstrations: in_mm: reaches 300 m from its target" in capsys.readouterr().err
 
 
 def test_a_skill_can_be_given_to_a_bag_without_one(tmp_path):

@@ -21,7 +21,7 @@ from rosbags.typesys import Stores, get_typestore
 
 from sac_gmm.cli.main import main
 from sac_gmm.core.errors import UserError
-from sac_gmm.demos import EpisodeBagWriter, TopicNames, find_unfinished, read_demonstration, salvage, trim
+from sac_gmm.demos import EpisodeBagWriter, TopicNames, find_bags, find_unfinished, read_demonstration, salvage, trim
 from sac_gmm.demos.bags.message_types import POSE, pose_stamped, typestore
 from sac_gmm.demos.hands.hand_bag import read_hand_track
 from sac_gmm.view.sources import open_source
@@ -265,6 +265,28 @@ def test_the_advice_for_a_ros1_bag_makes_one_that_is_read(tmp_path):
     subprocess.run([str(program), *shlex.split(command)[1:]], check=True, capture_output=True)
     demonstration = read_demonstration(tmp_path / "demo", NAMES)
     assert np.array_equal(demonstration.position_m, [position(i) for i in range(50)])
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (
+            lambda folder: ros1_bag(folder / "old.bag"),
+            r"old\.bag is a bag of ROS 1: `rosbags-convert .*; or move it out",
+        ),
+        (
+            lambda folder: storage_alone(folder, "mcap, file compressed", "old.mcap.zstd"),
+            r"old\.mcap\.zstd is compressed as a whole .*; or move it out of",
+        ),
+    ],
+)
+def test_one_beside_bags_is_not_passed_over(tmp_path, make, words):
+    foreign_bag(tmp_path / "new", samples=30)
+    make(tmp_path)
+    with pytest.raises(UserError, match=words):
+        find_bags([tmp_path])
+    foreign_bag(tmp_path / "old", samples=30)
+    assert tmp_path / "old" in find_bags([tmp_path]), "what was made of it is there"
 
 
 def test_a_ros1_file_that_was_cut_is_not_made_a_bag_of_either(tmp_path):

@@ -167,7 +167,7 @@ def python() -> Iterator[Finding]:
     command = [sys.executable, "-c", _FAST_PICTURES]
     if "pybullet" in missing:
         return
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=60, check=False)
     if "Error" in done.stderr:
         said = f"cannot be imported: {telling_line(done.stderr)}"
         yield Finding("pybullet", "fail", said, "see packages above; else `make clean ALL=1 setup`")
@@ -189,7 +189,9 @@ def workspace() -> Iterator[Finding]:
     """ROS 2 and this project's packages."""
     from sac_gmm.launcher.packages import find_package
 
-    done = subprocess.run([sys.executable, "-c", _WHICH_ROS], capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", _WHICH_ROS], capture_output=True, text=True, errors="replace", timeout=60, check=False
+    )
     if done.returncode != 0:
         said = telling_line(done.stderr) or f"rclpy ended with {done.returncode} and said nothing"
         yield Finding("ros", "fail", said, _mend_first() or "run `source install/setup.bash` first")
@@ -230,7 +232,12 @@ def discovery() -> Iterator[Finding]:
     answering = subprocess.Popen([*command, "-p", "role:=answer"], stdout=quiet, stderr=quiet, start_new_session=True)
     try:
         asking = subprocess.run(
-            [*command, "-p", "role:=ask"], capture_output=True, text=True, timeout=_PROBE_S, check=False
+            [*command, "-p", "role:=ask"],
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=_PROBE_S,
+            check=False,
         )
         said = telling_line(asking.stderr)
         measured = _measured(asking.stdout)

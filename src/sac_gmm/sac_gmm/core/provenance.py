@@ -23,6 +23,7 @@ def git_revision() -> str:
             cwd=Path(__file__).resolve().parent,
             capture_output=True,
             text=True,
+            errors="replace",
             timeout=10,
             check=True,
         )

@@ -63,7 +63,9 @@ class LiveView(BaseNode):
         self.urdf = _read(urdf_file) if urdf_file else iiwa_urdf(task)
         self._collector = Collector(
             base=load_model(skill_file) if skill_file else None,
-            demonstrations=relative_paths(Path(demonstrations) if demonstrations else None),
+            demonstrations=relative_paths(
+                Path(demonstrations) if demonstrations else None, tell=self.get_logger().warning
+            ),
             status=Status(
                 "waiting",
                 "nothing has been heard over ROS 2 yet",

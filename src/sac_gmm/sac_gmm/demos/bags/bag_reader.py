@@ -156,7 +156,8 @@ def find_bags(paths: Iterable[Path | str]) -> list[Path]:
     A folder that holds the files of one recording, and no other, is one bag, also without its metadata.
 
     Raises:
-        UserError: No path is given, a path does not exist or holds no bag, or two files are parts of one recording.
+        UserError: No path is given, a path does not exist or holds no bag, a folder also holds a recording of another
+            kind, or a file is a part of a recording.
     """
     asked = [Path(path) for path in paths]
     if not asked:
@@ -181,6 +182,8 @@ def find_bags(paths: Iterable[Path | str]) -> list[Path]:
             raise UserError(
                 explain(path) or f"{path} is not a bag and holds none: give a rosbag2 folder or an .mcap file"
             )
+        if path.is_dir():
+            _refuse_other_kinds(path, inside)
         bags += inside
     if parts := parts_among(bags):
         first, second = parts
@@ -209,6 +212,20 @@ def is_bag(path: Path) -> bool:
 def _is_unnamed(path: Path) -> bool:
     """Whether a path is the folder of a bag whose metadata a crash has left out; to skip it would be to lose it."""
     return path.is_dir() and not path.name.startswith(".") and any(is_storage(file) for file in path.iterdir())
+
+
+def _refuse_other_kinds(folder: Path, bags: list[Path]) -> None:
+    """Refuse a recording of another kind among bags, unless what was made of it is there too: it must not be missed."""
+    made = {bag.stem if bag.is_file() else bag.name for bag in bags}
+    for file in sorted(folder.iterdir()):
+        other = file.suffix == ".bag" or (is_storage(file) and not is_bag(file))
+        if not other or not file.is_file() or file.name.startswith("."):
+            continue
+        name = file.name
+        for ending in (".zstd", *STORAGE_SUFFIXES, ".bag"):
+            name = name.removesuffix(ending)
+        if made.isdisjoint((name, f"{name}_salvaged")) and (said := explain(file)):
+            raise UserError(f"{said}; or move it out of {folder}")
 
 
 @contextlib.contextmanager
