@@ -201,6 +201,20 @@ def test_a_stamp_that_runs_back_by_a_millisecond_loses_no_recording(tmp_path, pe
     assert np.allclose(demonstration.velocity_m_s[:, 0], 0.1, atol=1e-6)
 
 
+def test_other_states_of_one_stamp_are_counted_and_said(tmp_path):
+    """A driver whose clock has steps, or two publishers: what is left out must not go unsaid."""
+    recorder = EpisodeRecorder()
+    for name, step_of in (("coarse", lambda i: i // 4), ("fine", lambda i: i)):
+        recorder.start(tmp_path / name, EpisodeInfo())
+        recorder.take("/target_pose", pose(0))
+        for i in range(40):
+            recorder.take("/state/pose", pose(step_of(i), 0.01 * i))
+        said = [problem for problem in recorder.stop().problems if "stamp" in problem]
+        assert [text.split(" and say")[0] for text in said] == (
+            ["30 messages of /state/pose have the stamp of the one before"] if name == "coarse" else []
+        )
+
+
 def test_a_target_that_is_seldom_said_is_not_counted_as_lost(tmp_path):
     recorder = EpisodeRecorder()
     recorder.start(tmp_path / "a", EpisodeInfo())

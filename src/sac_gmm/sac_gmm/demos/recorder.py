@@ -22,6 +22,7 @@ from sac_gmm.demos.bags.message_types import (
 )
 from sac_gmm.demos.quality import DemonstrationReport, StreamReport, check_demonstration
 
+MAX_SAME_STAMP_SHARE = 0.01  # of a topic's messages; more that share a stamp with another one are mentioned
 RECENT = 50  # messages per topic that may arrive before the news that their episode is running
 RECENT_BULKY = 10  # the same for pictures, which are a thousand times larger
 
@@ -96,6 +97,8 @@ class EpisodeRecorder:
         self._failure = ""  # why the last recording ended on its own
         self._last_ns: dict[str, int] = {}
         self._set_back: Counter[str] = Counter()  # by topic: messages left out because an earlier one has a later stamp
+        self._last_data: dict[str, bytes] = {}
+        self._other: Counter[str] = Counter()  # by topic: messages left out that share a stamp with one that says else
 
     @property
     def recording(self) -> bool:
@@ -123,6 +126,8 @@ class EpisodeRecorder:
         self._end_ns = None
         self._last_ns = {}
         self._set_back.clear()
+        self._last_data = {}
+        self._other.clear()
         if self._window is not None and self._window[1] is not None:
             self._window = None  # the previous episode's, whose last state a simulation at rest keeps repeating
 
@@ -151,6 +156,12 @@ class EpisodeRecorder:
             problems.append(f"not usable as a demonstration ({error})")
         problems += [f"{topic} is empty" for topic, count in writer.counts.items() if not count]
         problems += [set_back_problem(count, f"messages of {topic}") for topic, count in self._set_back.items()]
+        problems += [
+            f"{count} messages of {topic} have the stamp of the one before and say something else; they were left out: "
+            "are its stamps too coarse, or do two publishers share it?"
+            for topic, count in self._other.items()
+            if count > MAX_SAME_STAMP_SHARE * writer.counts[topic]
+        ]
         streams = {
             topic: replace(stream, dropped=stream.dropped + self._set_back[topic])
             for topic, stream in writer.reports().items()
@@ -227,12 +238,14 @@ class EpisodeRecorder:
         if stamp_ns <= last_ns:
             if stamp_ns < last_ns:
                 self._set_back[topic] += 1
+            elif data != self._last_data[topic]:
+                self._other[topic] += 1
             return
         if not self._last_ns:
             for latched in self._latched:
                 for said in self._recent[latched]:
                     self._write(latched, said, stamp_ns)
-        self._last_ns[topic] = stamp_ns
+        self._last_ns[topic], self._last_data[topic] = stamp_ns, data
         self._write(topic, data, stamp_ns)
 
     def _write(self, topic: str, data: bytes, log_time_ns: int) -> None:
