@@ -65,6 +65,18 @@ def test_a_state_is_not_pushed_out_by_what_another_publishes_on_the_topic(graph)
     assert link.complaint(Reason.PAUSED) == ""
 
 
+def test_a_position_that_is_no_number_is_named(graph):
+    link = RobotLink(graph.node, "base", RELIABLE)
+    poses = graph.node.create_publisher(PoseStamped, "state/pose", RELIABLE)
+    message = pose_message(np.array([float("nan"), 0.2, float("inf")]), NO_TURN, header(stamp_of(1), "base"))
+    graph.wait(lambda: (poses.publish(message), link.poll())[1] is not None, "a state")
+    graph.wait(lambda: link._publishers.names, "its publisher")
+    complaint = link.complaint(Reason.NOT_A_NUMBER)
+    assert complaint.startswith("x, z of /state/pose (published by /listener) came as no number: mend its publisher")
+    link.clear()
+    assert link.complaint(Reason.NOT_A_NUMBER) == ""
+
+
 def test_without_a_publisher_that_is_what_is_said(graph):
     assert "nobody publishes /state/pose" in RobotLink(graph.node, "base", SENSOR).complaint(Reason.NO_STATE)
 

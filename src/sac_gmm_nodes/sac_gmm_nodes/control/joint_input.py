@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from sac_gmm.control.joint_plausibility import SETTLE_S, JointContinuity
 from sac_gmm.control.kinematics import ArmKinematics
+from sac_gmm.control.state_plausibility import SETTLE_S, StateContinuity
 from sac_gmm_nodes.common.conversions import nanoseconds
 from sac_gmm_nodes.common.node import BaseNode
 from sac_gmm_nodes.common.polling import Publishers
@@ -36,7 +36,7 @@ class JointInput:
         self._publishers = Publishers(node, topic)
         self._others: dict[tuple[str, ...], str] = {}  # joint names of a message without the arm's: what is wrong
         self._other_s = self._picked_s = -np.inf  # when the last message without, and with, the arm's joints came
-        self._continuity: JointContinuity | None = None  # of the arm's joints in all messages
+        self._continuity: StateContinuity | None = None  # of the arm's joints in all messages
         self._stamp: tuple[int, float] | None = None  # of the last message picked, and when it arrived
         self._clocks = ""  # how far its stamp is from this node's clock
         node.create_timer(_LOOK_S, self._look, clock=node.steady_clock)
@@ -51,7 +51,7 @@ class JointInput:
             kinematics: Of the arm.
         """
         if self._continuity is None:
-            self._continuity = JointContinuity(kinematics.joint_names, kinematics.max_speed_rad_s)
+            self._continuity = StateContinuity(kinematics.joint_names, kinematics.max_speed_rad_s)
         picked = None
         found = [(message, arrived_s, joints_of(message, kinematics)) for message, arrived_s in messages]
         for message, arrived_s, joints in found:

@@ -22,10 +22,10 @@ from std_msgs.msg import Float64MultiArray, String
 
 from sac_gmm.control import Limit, Reason, SafetyLimits
 from sac_gmm.control.joint_limits import JointGuard, JointIntegrator, JointSettings
-from sac_gmm.control.joint_plausibility import JointResponse
 from sac_gmm.control.kinematics import ArmKinematics, FrameTree
 from sac_gmm.control.lbr_state import LbrJudge, LbrSettings, LbrState
 from sac_gmm.control.safety import JointLimiter
+from sac_gmm.control.state_plausibility import JointResponse
 from sac_gmm.core.errors import UserError
 from sac_gmm.core.settings import check_settings, number
 from sac_gmm_nodes.common.conversions import (

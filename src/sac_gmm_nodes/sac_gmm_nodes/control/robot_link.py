@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from typing import NamedTuple
@@ -57,6 +58,7 @@ class RobotLink:
             )
         self._publishers = Publishers(node, self._poses.topic_name)
         self._objection = ""  # to the last state
+        self._not_numbers = ""  # what was no number in a state
         self._commands = node.create_publisher(TwistStamped, "command/twist", COMMAND)
         self._rehearsals = None if deliver else node.create_publisher(TwistStamped, "~/rehearsal", COMMAND)
         self._bytes = TwistStampedBytes(frame_id)
@@ -67,9 +69,15 @@ class RobotLink:
 
     def complaint(self, reason: Reason) -> str:
         """What is wrong with the states, and what to do about it; empty where that of the reason says enough."""
+        topic = self._poses.topic_name
+        if reason is Reason.NOT_A_NUMBER and self._not_numbers:
+            return (
+                f"{self._not_numbers} of {topic}{self._publishers.words} came as no number: mend its publisher, then "
+                "resume with ~/pause data: false or start a new episode"
+            )
         if reason not in (Reason.NO_STATE, Reason.STALE_STATE):
             return ""
-        topic, by = self._poses.topic_name, self._publishers.words
+        by = self._publishers.words
         if not by:
             return f"nobody publishes {topic}: start the robot's driver or the simulation"
         if self._objection:
@@ -78,6 +86,7 @@ class RobotLink:
 
     def clear(self) -> None:
         """Allow motion again after a stop."""
+        self._not_numbers = ""
 
     def poll(self) -> ArmReading | None:
         """The newest state; called by the loop on every tick."""
@@ -121,5 +130,9 @@ class RobotLink:
         self._objection = frame_objection(frame_id, self._frame_id, self._poses.topic_name)
         if self._objection:
             self._node.get_logger().error(self._objection, throttle_duration_sec=5.0)
-        elif self._reading is None or stamp_ns != self._reading.stamp_ns:
+            return
+        if not math.isfinite(sum(position_m)):
+            axes = zip("xyz", position_m, strict=True)
+            self._not_numbers = ", ".join(axis for axis, value in axes if not math.isfinite(value))
+        if self._reading is None or stamp_ns != self._reading.stamp_ns:
             self._reading = ArmReading(stamp_ns, arrived_s, np.array(position_m))

@@ -1,7 +1,7 @@
-"""Whether joint states can be those of the commanded arm: an arm does not jump, and it moves when it is told to.
+"""Whether states can be those of the commanded arm: an arm does not jump, and it moves when it is told to.
 
-A second program that publishes the same joints (joint_state_publisher says zeros), or a driver that repeats an old
-position, gives states that are well formed and fresh, and would have the arm driven to the wrong place.
+A second program that publishes the same (joint_state_publisher says that all joints are zero), or a driver that repeats
+an old position, gives states that are well formed and fresh, and would have the arm driven to the wrong place.
 """
 
 from __future__ import annotations
@@ -13,18 +13,19 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 _SLACK_RAD = 0.05  # noise, and messages that arrive in a burst; metres for a prismatic joint
-_FASTER = 2.0  # times the description's speed limit: what an arm that is pushed may do
+_FASTER = 2.0  # times the speed limit: what an arm that is pushed may do
 _NO_LIMIT_RAD_S = np.pi  # for a joint whose description states no speed limit
-SETTLE_S = 0.3  # after a jump, the states must have been continuous for this long
-_BACK_S = 1.0  # a jump that is taken back within this time comes from a second source
+SETTLE_S = (
+    0.3  # after a jump, the states must have been continuous for this long; taken back sooner, it had two sources
+)
 _STANDS_S, _STANDS_M = 0.3, 0.01  # commanded time and way of the tip after which the joints must have changed
 
 
-class JointContinuity:
+class StateContinuity:
     """Tells the states of one arm from those of two sources in turn.
 
-    A jump, such as a simulation's reset, is distrusted until the states have been continuous for `SETTLE_S`. If the
-    joints jump back to where they were, two sources publish them; that latches until `clear`, because when one of them
+    A jump, such as a simulation's reset, is distrusted until the states have been continuous for `SETTLE_S`. If they
+    jump back before to where they were, two sources publish them; that latches until `clear`, because when one of them
     falls silent nobody knows whether the other one is the arm.
 
     Attributes:
@@ -43,7 +44,7 @@ class JointContinuity:
         stated = np.isfinite(max_speed_rad_s) & (max_speed_rad_s > 0.0)
         self._reach_rad_s = _FASTER * np.where(stated, max_speed_rad_s, _NO_LIMIT_RAD_S)
         self._last: tuple[Array, float] | None = None
-        self._left: Array | None = None  # where the joints were before the last jump
+        self._left: Array | None = None  # the state before the last jump
         self._jumped_s = 0.0
 
     def take(self, joints_rad: Array, at_s: float) -> None:
@@ -67,12 +68,12 @@ class JointContinuity:
 
     def _note_jump(self, before: Array, before_s: float, after: Array, at_s: float) -> None:
         since_s = at_s - self._jumped_s
-        if self._left is not None and since_s <= _BACK_S and self._reaches(self._left, after, since_s):
+        if self._left is not None and since_s <= SETTLE_S and self._reaches(self._left, after, since_s):
             self.twofold = True
         worst = int(np.argmax(np.abs(after - before)))
         self.jump = (
-            f"{self._names[worst]} is at {before[worst]:.3f} rad and, {1e3 * (at_s - before_s):.0f} ms later, at "
-            f"{after[worst]:.3f} rad"
+            f"{self._names[worst]} is at {before[worst]:.3f} rad and, {1e3 * (at_s - before_s):.0f} ms later, "
+            f"at {after[worst]:.3f} rad"
         )
         self._left, self._jumped_s = before, at_s
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from sac_gmm.control.joint_plausibility import SETTLE_S, JointContinuity, JointResponse
+from sac_gmm.control.state_plausibility import SETTLE_S, JointResponse, StateContinuity
 
 NAMES = ("a", "b")
 HOME, ZERO = np.array([-0.5, 1.2]), np.zeros(2)
@@ -12,7 +12,7 @@ PERIOD_S = 0.01
 
 def fed(states, period_s=PERIOD_S, continuity=None, at_s=100.0):
     """A continuity that was fed with states, and whether each was trusted."""
-    continuity = continuity or JointContinuity(NAMES, np.array([1.5, 0.0]))
+    continuity = continuity or StateContinuity(NAMES, np.array([1.5, 0.0]))
     trusted = []
     for k, state in enumerate(states):
         continuity.take(np.asarray(state, float), at_s + k * period_s)
