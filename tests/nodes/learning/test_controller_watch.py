@@ -47,8 +47,7 @@ def test_a_controller_that_rests_is_named_with_the_command_to_use(graph, clock, 
     watch = ControllerWatch(graph.node)
     graph.wait(lambda: watch._states() == {"/listener": None}, "the discovery of the controller")
     assert watch.why_down() == "", "it need not have a life cycle"
-    clock.now_s += 100.0
-    beat(watch, State.PRIMARY_STATE_ACTIVE)
+    beat(watch, State.PRIMARY_STATE_ACTIVE)  # from now on nothing is starting
     assert watch.why_down() == ""
     beat(watch, state)
     assert command in watch.why_down() and watch.resting() == ""

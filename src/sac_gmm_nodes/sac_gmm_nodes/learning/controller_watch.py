@@ -12,7 +12,7 @@ from sac_gmm_nodes.common.polling import Publishers
 from sac_gmm_nodes.common.qos import RELIABLE
 
 _DOWN_S = 5.0  # a controller that is down for so long does not come up by itself
-_STARTING_S = 30.0  # but may, for so long after this node itself was started: one launch file starts both
+_STARTING_S = 30.0  # but the first one may, for so long after this node was started: one launch file starts both
 _SILENT_S = 3.0  # a node that has sent no heartbeat for so long is gone, or hangs
 _LAUNCH = "`ros2 launch sac_gmm_bringup simulation.launch.yaml model:=…`, or robot.launch.yaml on a robot"
 _STATES = {
@@ -36,8 +36,8 @@ class ControllerWatch:
         self._node = node
         self._publishers = Publishers(node, node.resolve_topic_name("controller_status"))
         self._beats: dict[str, tuple[float, int]] = {}  # by node: time of the last one, lifecycle state
-        self._began_s = time.monotonic()
-        self._why, self._since_s = "", self._began_s
+        self._starting_until_s = time.monotonic() + _STARTING_S
+        self._why, self._since_s = "", time.monotonic()
         node.create_subscription(Heartbeat, "heartbeat", self._on_heartbeat, RELIABLE)
 
     def why_down(self) -> str:
@@ -56,7 +56,7 @@ class ControllerWatch:
         why = self.why_down()
         if set(self._states().values()) == {State.PRIMARY_STATE_FINALIZED}:
             return why
-        until_s = max(self._began_s + _STARTING_S, max(since_s, self._since_s) + _DOWN_S)
+        until_s = max(self._starting_until_s, max(since_s, self._since_s) + _DOWN_S)
         return why if time.monotonic() >= until_s else ""
 
     def resting(self) -> str:
@@ -87,3 +87,5 @@ class ControllerWatch:
 
     def _on_heartbeat(self, message: Heartbeat) -> None:
         self._beats[message.node] = time.monotonic(), message.lifecycle_state
+        if message.lifecycle_state == State.PRIMARY_STATE_ACTIVE and message.node in self._publishers.names:
+            self._starting_until_s = 0.0
