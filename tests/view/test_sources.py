@@ -119,7 +119,9 @@ def session_bag(tmp_path) -> Path:
     def episode(stamp_s: float, phase: int, success: bool = False):
         kind = types["sac_gmm_interfaces/msg/EpisodeState"]
         start, end = head(1.0).stamp, head(stamp_s).stamp
-        return kind(head(stamp_s), phase, 1, 4, 17, start, 10.0, success, False, end, "")
+        return kind(
+            head(stamp_s), phase, 1, 4, 17, np.zeros(0), start, 10.0, "marker", success, float(success), False, end, ""
+        )
 
     def status(stamp_s: float):
         kind = types["sac_gmm_interfaces/msg/ControllerStatus"]
