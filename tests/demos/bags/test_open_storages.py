@@ -194,6 +194,8 @@ def test_a_bag_without_metadata_is_not_left_out_of_its_set(tmp_path):
     (tmp_path / "two" / "metadata.yaml").unlink()
     assert [bag.name for bag in find_bags([tmp_path])] == ["one", "two"]
     assert is_whole(tmp_path / "two")
+    salvage(tmp_path / "two")
+    assert [bag.name for bag in find_bags([tmp_path])] == ["one", "two_salvaged"], "not the same recording twice"
 
 
 def test_a_first_page_that_is_damaged_is_left_to_sqlite(tmp_path):

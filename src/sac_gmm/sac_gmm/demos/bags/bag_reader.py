@@ -22,6 +22,7 @@ from sac_gmm.demos.bags.message_types import POSE, STATE_POSE, STATE_TWIST, TARG
 from sac_gmm.demos.bags.open_storages import OpenStorages
 from sac_gmm.demos.bags.other_kinds import explain, other_encoding
 from sac_gmm.demos.bags.recover import is_complete, is_storage, unmerged
+from sac_gmm.demos.bags.salvage import salvaged_in
 from sac_gmm.demos.bags.split import (
     STORAGE_SUFFIXES,
     broken_part,
@@ -153,7 +154,8 @@ def read_demonstration(bag: Path | str, names: TopicNames | None = None) -> Demo
 def find_bags(paths: Iterable[Path | str]) -> list[Path]:
     """Find bags by path: a bag stands for itself, any other folder for the bags directly in it, sorted by name.
 
-    A folder that holds the files of one recording, and no other, is one bag, also without its metadata.
+    A folder that holds the files of one recording, and no other, is one bag, also without its metadata. For a recording
+    from which a bag beside it was salvaged, that bag stands.
 
     Raises:
         UserError: No path is given, a path does not exist or holds no bag, a folder also holds a recording of another
@@ -169,11 +171,11 @@ def find_bags(paths: Iterable[Path | str]) -> list[Path]:
             continue
         if not path.exists():
             raise UserError(f"{path}: there is no such bag; give a rosbag2 folder or an .mcap file")
+        inside: list[Path] = []
         if path.is_dir():
             _refuse_broken_part(path)
-        inside = (
-            sorted(child for child in path.iterdir() if is_bag(child) or _is_unnamed(child)) if path.is_dir() else []
-        )
+            done = salvaged_in(path)
+            inside = sorted(c for c in path.iterdir() if c.name not in done and (is_bag(c) or _is_unnamed(c)))
         if not inside and path.is_dir() and any(path.glob(".*.partial")):
             raise UserError(
                 f"{path} holds unfinished recordings only: make bags of them with `sac-gmm demos salvage {path}`"

@@ -76,7 +76,7 @@ def find_unfinished(paths: Iterable[Path | str]) -> list[Path]:
         inside = [child for child in sorted(path.iterdir()) if child.is_dir() and _storage_files(child)]
         if not inside and (said := explain(path)):
             raise UserError(said)
-        done = _salvaged(path)
+        done = salvaged_in(path)
         left = [child for child in inside if child.name not in done]
         broken = [child for child in left if child.name.endswith(".partial") or not _opens(child) or _has_logs(child)]
         if not broken:
@@ -89,7 +89,7 @@ def find_unfinished(paths: Iterable[Path | str]) -> list[Path]:
 
 def unfinished(folder: Path | str) -> list[Path]:
     """Partial recordings in a folder from which no bag in that folder has been salvaged, sorted by name."""
-    done = _salvaged(Path(folder))
+    done = salvaged_in(Path(folder))
     return [path for path in sorted(Path(folder).glob(".*.partial")) if path.name not in done]
 
 
@@ -211,7 +211,7 @@ def _storage_files(folder: Path) -> list[Path]:
     return []
 
 
-def _salvaged(folder: Path) -> set[str]:
+def salvaged_in(folder: Path) -> set[str]:
     """The names of the sources that the bags in a folder were salvaged from."""
     said = [_read_yaml(child / SIDECAR).get("salvaged") for child in folder.iterdir() if (child / SIDECAR).is_file()]
     return {Path(str(of.get("source"))).name for of in said if isinstance(of, dict)}
