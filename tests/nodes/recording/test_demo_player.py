@@ -17,6 +17,7 @@ from tests.nodes.commands import MANY, Commands
 from sac_gmm.core.errors import UserError
 from sac_gmm.demos import EpisodeBagWriter, read_demonstration
 from sac_gmm.demos.bags.message_types import EPISODE_TOPICS, JOINTS, POSE, pose_stamped, twist_stamped, typestore
+from sac_gmm.demos.bags.recover import _next_chunk
 from sac_gmm_nodes.common.conversions import header, nanoseconds, point_array
 from sac_gmm_nodes.common.qos import COMMAND, LATCHED, RELIABLE
 from sac_gmm_nodes.recording.demo_player import DemoPlayer
@@ -86,8 +87,11 @@ def test_damage_that_is_met_while_it_plays_is_a_sentence(tmp_path):
         for i in range(30_000):  # several chunks
             writer.write("/state/pose", pose_stamped(i, FRAME, [i, 0, 0]))
     file = tmp_path / "bag" / "bag.mcap"
-    content = bytearray(file.read_bytes())
-    content[len(content) // 3 : len(content) // 3 + 2000] = bytes(2000)
+    content, last = bytearray(file.read_bytes()), 0
+    with file.open("rb") as opened:
+        while (chunk := _next_chunk(opened, last + 1)) is not None:
+            last = chunk
+    content[last + 60 : last + 160] = bytes(100)  # behind the chunk's own header
     file.write_bytes(content)
     said = []
     player = SimpleNamespace(
