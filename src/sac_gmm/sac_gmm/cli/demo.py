@@ -12,13 +12,10 @@ stops everything cleanly; --resume continues. An older run in the same folder is
 from __future__ import annotations
 
 import contextlib
-import json
 import os
-import queue
 import re
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
@@ -37,7 +34,6 @@ _CHECKPOINT = Path("adapter", "agent.checkpoint")  # path below the run's folder
 _STOP_S = 60.0  # time for the nodes to end: the adapter may be learning, and saves itself first
 _UNSAVED_S = 60.0  # the adapter saves itself every 30 s, so it never learns for longer than this without a checkpoint
 _AHEAD = 3  # a killed demo may have logged this many episodes fewer than the adapter has saved
-_LOOK_S = 0.5  # between two checks of the nodes while no episode ends
 _LAST_LINES = 5  # output shown from a node that failed
 
 
@@ -280,32 +276,19 @@ def _why_ended(said: str) -> str:
 
 def _run_phase(demo: Demo, phase: _Phase, log: EpisodeLog, check_nodes: Callable[[], None]) -> None:
     """Run those episodes of a phase that are not in the log yet."""
-    from sac_gmm.launcher.packages import find_package
+    from sac_gmm.launcher.running_graph import events
     from sac_gmm.training.seeds import seed_bank
 
     done = log.count(phase.mode)
     if done >= phase.episodes:
         return
     first_seed = seed_bank(phase.bank, demo.seed, phase.episodes)[0] + done
-    executable = find_package("sac_gmm_nodes") / "lib" / "sac_gmm_nodes" / "skill_client"
-    command = [str(executable), phase.mode, "--episodes", str(phase.episodes - done), "--first-seed", str(first_seed)]
-    if phase.films:
-        command += ["--films", str(demo.run_dir / "films" / phase.mode)]
-    client = subprocess.Popen(
-        command,
-        stdout=subprocess.PIPE,
-        stdin=subprocess.DEVNULL,
-        text=True,
-        errors="replace",
-        start_new_session=True,
-        preexec_fn=interrupt_with_parent,
-    )
-    try:
-        with success_progress(14) as progress:
-            bar = progress.add_task(phase.title, total=phase.episodes, completed=done, success="")
-            since = time.monotonic()
-            for line in _lines(client, check_nodes):
-                event = json.loads(line)
+    films = demo.run_dir / "films" / phase.mode if phase.films else None
+    with success_progress(14) as progress:
+        bar = progress.add_task(phase.title, total=phase.episodes, completed=done, success="")
+        since = time.monotonic()
+        try:
+            for event in events(phase.mode, phase.episodes - done, first_seed, films, check_nodes):
                 if event.pop("event") != "episode":
                     continue
                 now = time.monotonic()
@@ -316,33 +299,9 @@ def _run_phase(demo: Demo, phase: _Phase, log: EpisodeLog, check_nodes: Callable
                 progress.update(bar, advance=1, success=f"success {100 * rate:3.0f} % of the last {len(recent):2d}")
                 if not progress.console.is_terminal and log.count(phase.mode) % 10 == 0:
                     print(f"{phase.title}: {log.count(phase.mode)}/{phase.episodes} episodes, {100 * rate:.0f} %")
-        if client.wait() != 0:
+        except UserError as error:
             check_nodes()
-            raise UserError(f"the episodes ended early; see {demo.run_dir / 'nodes.log'}")
-    finally:
-        stop_program(client, _STOP_S)
-
-
-def _lines(client: subprocess.Popen[str], check_nodes: Callable[[], None]) -> Iterator[str]:
-    """Yield the output of a process line by line; while waiting, check that the nodes are running."""
-    said: queue.Queue[str | None] = queue.Queue()
-
-    def listen() -> None:
-        assert client.stdout is not None
-        for line in client.stdout:
-            said.put(line)
-        said.put(None)
-
-    threading.Thread(target=listen, daemon=True).start()
-    while True:
-        try:
-            line = said.get(timeout=_LOOK_S)
-        except queue.Empty:
-            check_nodes()
-            continue
-        if line is None:
-            return
-        yield line
+            raise UserError(f"{error}; see {demo.run_dir / 'nodes.log'}") from error
 
 
 def _result(demo: Demo, log: EpisodeLog) -> dict[str, Any]:

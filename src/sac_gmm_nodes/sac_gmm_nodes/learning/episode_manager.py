@@ -2,7 +2,7 @@
 
     ros2 run sac_gmm_nodes episode_manager
     ros2 service call /run_episode sac_gmm_interfaces/srv/RunEpisode "{mode: 0, seed: 1}"
-    ros2 action send_goal adapt_skill sac_gmm_interfaces/action/AdaptSkill '{mode: 1, episodes: 9, first_seed: 2000000}'
+    sac-gmm adapt --episodes 9
 
 An episode succeeds if the reward says so, and for no other reason. Its time limit counts the rewards' stamps, which are
 those of the pictures, so that it is the same in a simulation at any speed. If the arm may not move, an episode does not
@@ -36,6 +36,7 @@ from sac_gmm_nodes.common.qos import EPISODE, LATCHED, RELIABLE, SENSOR
 from sac_gmm_nodes.learning.controller_watch import ControllerWatch
 
 _TELL_EVERY_S = 2.0
+_PASSING_S = 1.0  # what is missing for no longer than this is not told to those who listen
 _END_S = 2.0  # for current calls to be answered when the node ends
 _GRACE_S = 2.0  # wall time at the end of an episode in which an invalid reward may become valid
 _NEWS_S = 2.5  # how long a controller status stays valid; in lock-step there is one a second between episodes
@@ -214,7 +215,15 @@ class EpisodeManager(BaseNode):
             if time.monotonic() >= end_s:
                 raise UserError(f"still missing after {self._ready_timeout_s:g} s: {', '.join(what)}")
             self.get_logger().info(f"waiting for {', '.join(what)}", throttle_duration_sec=_TELL_EVERY_S)
+            if time.monotonic() - began_s > _PASSING_S:
+                self._tell(f"waiting for {', '.join(what)}")
             await Turn()
+
+    def _tell(self, text: str) -> None:
+        """Publish the state again with another text, for whoever asked for the episode."""
+        if text != self._state.text:
+            self._state.text = text
+            self._states.publish(self._state)
 
     def _why_held(self) -> str:
         """Why the controller would not move the arm in an episode; empty if it gives no reason."""

@@ -3,7 +3,9 @@
     ros2 run sac_gmm_nodes skill_client train --episodes 100 --first-seed 2000000
     ros2 run sac_gmm_nodes skill_client evaluate --episodes 50 --first-seed 4000000 --films films/
 
-It serves programs that import no ROS, such as `sac-gmm demo`. Ctrl-C cancels the episodes and ends it with code 1.
+It serves programs that import no ROS, such as `sac-gmm adapt` and `sac-gmm demo`; from Python, use
+`sac_gmm_nodes.client`. While nothing moves, a line says what is missing. Ctrl-C cancels the episodes and
+ends it with code 1.
 """
 
 from __future__ import annotations
@@ -18,12 +20,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 import rclpy
-from rclpy.action import ActionClient
-from rclpy.action.client import ClientGoalHandle
 from rclpy.event_handler import QoSSubscriptionMatchedInfo, SubscriptionEventCallbacks
 from rclpy.qos import DurabilityPolicy, QoSProfile
-from rclpy.task import Future
-from sac_gmm_interfaces.action import AdaptSkill
 from sac_gmm_interfaces.msg import ControllerStatus, EpisodeState, MixtureModel
 from sensor_msgs.msg import Image
 
@@ -33,44 +31,40 @@ from sac_gmm_nodes.common.conversions import model_of, nanoseconds
 from sac_gmm_nodes.common.node import BaseNode, run_node
 from sac_gmm_nodes.common.pictures import picture_array
 from sac_gmm_nodes.common.qos import EPISODE, RELIABLE
+from sac_gmm_nodes.learning.episode_request import MODES, Episode, EpisodeRequests
 
-MODES = {
-    "base": EpisodeState.MODE_BASE,
-    "train": EpisodeState.MODE_TRAIN,
-    "evaluate": EpisodeState.MODE_EVALUATE,
-}
 _FRAMES_PER_STRIP = 8
-_CANCEL_S = 2.0  # after Ctrl-C, time for the episode manager to answer
 _MODELS = QoSProfile(
     depth=80, durability=DurabilityPolicy.TRANSIENT_LOCAL
 )  # all of them, also for a node that lags behind
 
 
 class SkillClient(BaseNode):
-    """One goal of the `adapt_skill` action, from sending it to its result."""
+    """One request for episodes, from sending it to its result; or a stop of those that run."""
 
     def __init__(self, options: argparse.Namespace) -> None:
         super().__init__("skill_client")
         self._options = options
-        self._done = 0
-        self._successes = 0
         self._films = Films(self, options.films) if options.films is not None else None
         self._tick_times_s: list[float] = []  # the controller's, since the last reported episode
         self.create_subscription(ControllerStatus, "controller_status", self._on_status, RELIABLE)
-        self._client = ActionClient(self, AdaptSkill, "adapt_skill")
+        self._requests = EpisodeRequests(self, self.stopping)
         self.run_thread(self._run)
 
     def _run(self) -> None:
-        """Send the goal and wait for its end; the main thread's executor does the communication."""
+        """Send the request and wait for its end; the main thread's executor does the communication."""
         try:
-            self.failed = not self._follow_goal()
+            if self._options.mode == "stop":
+                _say({"event": "stopped", "requests": self._requests.stop_all()})
+            else:
+                self.failed = not self._follow()
         except UserError as error:
             print(f"skill_client: {error}", file=sys.stderr, flush=True)
             self.failed = True
         finally:
             self.stopping.set()
 
-    def _follow_goal(self) -> bool:
+    def _follow(self) -> bool:
         """Return whether all episodes were run, false after an interruption.
 
         Raises:
@@ -78,44 +72,23 @@ class SkillClient(BaseNode):
         """
         options = self._options
         deadline_s = time.monotonic() + options.timeout_s
-        wanted = [(self._client.wait_for_server, "no adapt_skill action", "is the launch file running?")]
-        if self._films is not None:
-            needed = "topics fixed_camera/image and model are needed"
-            wanted.append((self._films.ready.wait, "nothing to film", needed))
-        for there, missing, hint in wanted:
-            while not there(0.1):
-                if self.stopping.is_set():
-                    return False
-                if time.monotonic() > deadline_s:
-                    raise UserError(f"{missing} within {options.timeout_s:g} s: {hint}")
-        goal = AdaptSkill.Goal(mode=MODES[options.mode], episodes=options.episodes, first_seed=options.first_seed)
-        accepted = threading.Event()
-        sent: list[Future] = []
-
-        def send() -> None:  # in the executor's thread: rclpy drops an answer that arrives before the call returns
-            if not sent:
-                sent.append(self._client.send_goal_async(goal, feedback_callback=self._on_feedback))
-                sent[0].add_done_callback(lambda _future: accepted.set())
-
-        timer = self.create_timer(0.02, send, clock=self.steady_clock)
-        while not accepted.wait(0.1):
-            if self.stopping.is_set() and not accepted.wait(_CANCEL_S):
-                return False
-        timer.cancel()
-        handle: ClientGoalHandle | None = sent[0].result()
-        if handle is None or not handle.accepted:
-            raise UserError("the episode manager refused: other episodes are running")
-        ended = threading.Event()
-        result_future = handle.get_result_async()
-        result_future.add_done_callback(lambda _future: ended.set())
-        while not ended.wait(0.1):
+        while self._films is not None and not self._films.ready.wait(0.1):
             if self.stopping.is_set():
-                self._cancel(handle)
                 return False
-        response = result_future.result()
-        if response is None or not response.result.completed:
-            raise UserError(f"the episodes ended early: {response.result.message if response else 'no result'}")
-        result = response.result
+            if time.monotonic() > deadline_s:
+                raise UserError(
+                    f"nothing to film within {options.timeout_s:g} s: topics fixed_camera/image and model are needed"
+                )
+        result = self._requests.run(
+            options.mode,
+            options.episodes,
+            options.first_seed,
+            on_episode=self._on_episode,
+            on_missing=lambda text: _say({"event": "missing", "text": text}),
+            timeout_s=options.timeout_s,
+        )
+        if result is None:
+            return False
         _say(
             {
                 "event": "done",
@@ -127,13 +100,8 @@ class SkillClient(BaseNode):
         )
         return True
 
-    def _cancel(self, handle: ClientGoalHandle) -> None:
-        cancelled = threading.Event()
-        handle.cancel_goal_async().add_done_callback(lambda _future: cancelled.set())
-        cancelled.wait(_CANCEL_S)
-
     def spin(self, executor: rclpy.executors.Executor) -> None:
-        """Run callbacks until the goal has ended; a cancellation still needs them."""
+        """Run callbacks until the request has ended; a cancellation still needs them."""
         super().spin(executor)
         while any(thread.is_alive() for thread in self._threads):
             executor.spin_once(timeout_sec=0.05)
@@ -142,18 +110,17 @@ class SkillClient(BaseNode):
         if message.state == ControllerStatus.STATE_ACTIVE:
             self._tick_times_s.append(message.tick_time_s)
 
-    def _on_feedback(self, message: AdaptSkill.Impl.FeedbackMessage) -> None:
-        feedback = message.feedback
+    def _on_episode(self, episode: Episode) -> None:
         tick_times_ms, self._tick_times_s = 1e3 * np.array(self._tick_times_s or [0.0]), []
         _say(
             {
                 "event": "episode",
                 "mode": self._options.mode,
-                "seed": self._options.first_seed + feedback.episode - 1,
-                "success": bool(feedback.last_success),
-                "return": feedback.last_return,
-                "reward_source": feedback.reward_source,
-                "duration_s": round(feedback.last_duration_s, 3),
+                "seed": episode.seed,
+                "success": episode.success,
+                "return": episode.episode_return,
+                "reward_source": episode.reward_source,
+                "duration_s": episode.duration_s,
                 "tick_ms_median": round(float(np.median(tick_times_ms)), 3),
                 "tick_ms_most": round(float(tick_times_ms.max()), 3),
             }
@@ -221,9 +188,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         "skill_client", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("mode", choices=MODES, help="base: the fitted skill; train: explore and learn; evaluate")
-    parser.add_argument("--episodes", type=int, required=True, help="number of episodes")
-    parser.add_argument("--first-seed", type=int, required=True, help="episode i has the seed FIRST_SEED + i")
+    modes = "base: the fitted skill; train: explore and learn; evaluate; stop: end the episodes that run"
+    parser.add_argument("mode", choices=(*MODES, "stop"), help=modes)
+    parser.add_argument("--episodes", type=int, default=1, help="number of episodes")
+    parser.add_argument("--first-seed", type=int, default=0, help="episode i has the seed FIRST_SEED + i")
     parser.add_argument("--films", type=Path, help="folder for a strip of pictures of every episode")
     parser.add_argument("--timeout-s", type=float, default=60.0, help="how long to wait for the episode manager, s")
     options = parser.parse_args(rclpy.utilities.remove_ros_args()[1:])
