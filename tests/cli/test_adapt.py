@@ -1,6 +1,24 @@
 import pytest
 
 from sac_gmm.cli.main import main
+from sac_gmm.launcher import running_graph
+from sac_gmm.training.seeds import SEED_BANKS
+
+
+@pytest.mark.parametrize(("mode", "bank"), [("base", "base"), ("train", "train"), ("evaluate", "test")])
+def test_what_is_measured_is_never_trained_on(monkeypatch, capsys, mode, bank):
+    asked = []
+
+    def events(*request):
+        asked.append(request)
+        yield {"event": "missing", "text": "waiting for the robot"}
+        yield {"event": "episode", "success": True, "reward_source": "lamp"}
+
+    monkeypatch.setattr(running_graph, "events", events)
+    assert main(["adapt", "--mode", mode, "--episodes", "1"]) == 0
+    assert asked == [(mode, 1, SEED_BANKS[bank])]
+    said = capsys.readouterr().out
+    assert "nothing moves: waiting for the robot" in said and "1/1 episodes succeeded" in said
 
 
 @pytest.mark.parametrize(

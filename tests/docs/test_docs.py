@@ -13,7 +13,6 @@ from tests.pages import PAGES, README, ROOT, blocks, script
 
 from sac_gmm.cli.main import COMMANDS
 from sac_gmm.launcher.launch_yaml import declared_arguments
-from sac_gmm.training.seeds import SEED_BANKS
 
 # The others are run in a fresh clone: tests/newcomer.
 RUN = [page for page in PAGES if blocks(page, "bash") and str(page.relative_to(ROOT)) not in WAY]
@@ -70,14 +69,6 @@ def test_what_is_not_run_names_commands_options_and_files_that_exist(page, line)
         assert (ROOT / f"src/sac_gmm_interfaces/{kind}/{name}.{kind}").exists()
     for path in re.findall(r"(?:^|[\s=])((?:config|launch|tools|demos)/[\w./-]+)", line):
         assert (ROOT / path).exists(), path
-
-
-def test_what_is_measured_by_hand_is_never_trained_on():
-    """The goals that a reader types name the first episode of the bank that is for their mode."""
-    banks = {0: "base", 1: "train", 2: "test"}
-    for page in (README, ROOT / "docs" / "robot.md"):
-        goals = re.findall(r"AdaptSkill \"\{mode: (\d), episodes: \d+, first_seed: (\d+)\}", page.read_text())
-        assert [(int(mode), int(seed)) for mode, seed in goals] == [(m, SEED_BANKS[b]) for m, b in banks.items()]
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "python")], ids=lambda page: page.name)
