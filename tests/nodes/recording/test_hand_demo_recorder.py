@@ -2,6 +2,7 @@
 
 import sys
 from pathlib import Path
+from unittest.mock import MagicMock
 
 import cv2
 import numpy as np
@@ -26,6 +27,8 @@ from sac_gmm.perception.hands.simulated import SimulatedHand, looking_at
 from sac_gmm_nodes.common.conversions import header, stamp_of
 from sac_gmm_nodes.common.pictures import camera_info_message, image_message
 from sac_gmm_nodes.common.qos import EPISODE, LATCHED, RELIABLE
+from sac_gmm_nodes.recording import hand_demo_recorder
+from sac_gmm_nodes.recording.hand_demo_recorder import HandDemoRecorder
 
 CLIP = Path(__file__).parents[4] / "shared" / "data" / "hands" / "asl_hand.25fps.mp4"
 PERIOD_NS = 33_333_333
@@ -214,6 +217,20 @@ def test_a_camera_that_is_unplugged_pauses_the_recording_and_loses_nothing(graph
     assert read_demonstration(tmp_path / "a").n_samples == 40
     again = man.start("a")
     assert not again.success and "no picture" in again.message
+
+
+def test_the_time_that_is_spent_on_a_picture_is_no_silence_of_the_camera(monkeypatch):
+    """The hand model may take seconds for its first picture, and a film waits until that has been looked at."""
+    now_s = [100.0]
+    monkeypatch.setattr(hand_demo_recorder.time, "monotonic", lambda: now_s[0])
+    node = MagicMock(_auto=False, _last_picture_s=now_s[0])
+
+    def look(_message, _depth):
+        now_s[0] += 10.0
+
+    node._sight.look.side_effect = look
+    HandDemoRecorder._look(node, [(Image(), None)])
+    assert node._last_picture_s == 110.0
 
 
 def test_without_a_camera_pose_the_motion_is_in_the_cameras_own_frame(graph, tmp_path):

@@ -184,6 +184,8 @@ class HandDemoRecorder(BaseNode):
             self._looked_ns = stamp_ns
             self._write(stamp_ns, partial(self._recorder.take, stamp_ns, pose))
             self._looked_at.publish(message.header)  # so that a film or a simulation can wait for this node
+            # The time that this took is no silence: whoever waits for this node sends the next picture only now.
+            self._last_picture_s = max(self._last_picture_s, time.monotonic())
 
     def _watch_depth(self, depth: Image | None, pose: HandPose | None) -> None:
         if pose is not None and pose.size_from == "depth":
