@@ -21,6 +21,7 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from geometry_msgs.msg import PoseStamped
 from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.clock import Clock, ClockType
+from rclpy.event_handler import QoSSubscriptionMatchedInfo, SubscriptionEventCallbacks
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.serialization import deserialize_message
 from sac_gmm_interfaces.msg import EpisodeState
@@ -101,7 +102,14 @@ class HandDemoRecorder(BaseNode):
         pictures = QoSProfile(depth=_QUEUE, reliability=policy)
         self._inputs = [
             self.create_subscription(CameraInfo, "camera/camera_info", self._on_info, pictures),
-            self.create_subscription(Image, "camera/image", self._on_image, pictures, raw=True),
+            self.create_subscription(
+                Image,
+                "camera/image",
+                self._on_image,
+                pictures,
+                raw=True,
+                event_callbacks=SubscriptionEventCallbacks(matched=self._on_camera_matched),
+            ),
         ]
         if use_depth:
             self._inputs.append(self.create_subscription(Image, "camera/depth", self._on_depth, pictures, raw=True))
@@ -111,7 +119,7 @@ class HandDemoRecorder(BaseNode):
             self._inputs.insert(0, episodes)  # read first, so that the running episode is known before its messages
         self._state = self.create_publisher(String, "~/state", LATCHED)
         self._hand = self.create_publisher(PoseStamped, "hand/pose", RELIABLE)
-        self._looked_at = self.create_publisher(Header, "hand/looked_at", RELIABLE)
+        self._looked_at = self.create_publisher(Header, "hand/looked_at", EPISODE)
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", RELIABLE)
         waits = ReentrantCallbackGroup()  # a start that waits for pictures must not block them
         self.create_service(StartRecording, "~/start_episode", self._on_start, callback_group=waits)
@@ -132,6 +140,11 @@ class HandDemoRecorder(BaseNode):
         self._mention_leftovers()
 
     # What comes in ---------------------------------------------------------------------------------------------------
+
+    def _on_camera_matched(self, status: QoSSubscriptionMatchedInfo) -> None:
+        """Tell a film that its pictures are heard from now on: what it sends before is lost."""
+        if status.current_count_change > 0:
+            self._looked_at.publish(Header())
 
     def _on_image(self, data: bytes) -> None:
         self._last_picture_s = time.monotonic()

@@ -18,6 +18,7 @@ from sac_gmm_nodes.simulation.picture_sender import PictureSender
 
 _SECOND_NS = 1_000_000_000
 _ACQUAINTANCE_S = 1.0  # discovery is not mutual at once; what is sent before is lost
+_LONGEST_S = 60.0  # for a recorder on a busy machine to say that it hears us
 
 
 class FilmSource(BaseNode):
@@ -58,7 +59,10 @@ class FilmSource(BaseNode):
     def _wait_for_listener(self, executor: Executor) -> None:
         """Wait until somebody has listened for a moment: a listener that we know may not know us yet."""
         known_since_s = time.monotonic()
-        while self._wait and not self.stopping.is_set() and time.monotonic() - known_since_s < _ACQUAINTANCE_S:
+        while self._wait and not self.stopping.is_set():
+            known_s = time.monotonic() - known_since_s
+            if known_s > _ACQUAINTANCE_S and (self._sender.is_heard or known_s > _LONGEST_S):
+                return
             executor.spin_once(timeout_sec=0.05)
             if not self._sender.has_listener:
                 known_since_s = time.monotonic()

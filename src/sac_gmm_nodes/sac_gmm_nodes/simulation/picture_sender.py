@@ -6,13 +6,14 @@ import time
 from collections import deque
 from collections.abc import Callable
 
+from builtin_interfaces.msg import Time
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
 
 from sac_gmm_nodes.common.conversions import nanoseconds
 from sac_gmm_nodes.common.node import BaseNode
-from sac_gmm_nodes.common.qos import RELIABLE
+from sac_gmm_nodes.common.qos import EPISODE
 
 _QUEUE = 30  # pictures that the network may hold
 _IN_FLIGHT = 4  # pictures by which the recorder may lag
@@ -38,13 +39,20 @@ class PictureSender:
         self._waiting: deque[int] = deque(maxlen=_QUEUE)
         self._patient = reliable
         self._patience_s = _FIRST_PATIENCE_S
+        self._node = node
+        self._heard = False
         if reliable:
-            node.create_subscription(Header, "hand/looked_at", self._on_looked_at, RELIABLE)
+            node.create_subscription(Header, "hand/looked_at", self._on_looked_at, EPISODE)
 
     @property
     def has_listener(self) -> bool:
         """Whether someone listens to both topics."""
         return bool(self._image.get_subscription_count() and self._info.get_subscription_count())
+
+    @property
+    def is_heard(self) -> bool:
+        """Whether the recorder has said that it hears this node; true where none will say so."""
+        return self._heard or not (self._patient and self._node.count_publishers("hand/looked_at"))
 
     def send(self, picture: Image, info: CameraInfo) -> None:
         """Publish a picture and its calibration."""
@@ -60,6 +68,9 @@ class PictureSender:
             self._patient = time.monotonic() < end_s
 
     def _on_looked_at(self, message: Header) -> None:
+        self._heard = True
+        if message.stamp == Time():  # that it hears this node, before any picture
+            return
         self._patient, self._patience_s = True, _PATIENCE_S
         stamp_ns = nanoseconds(message.stamp)
         while self._waiting and self._waiting[0] <= stamp_ns:
