@@ -19,6 +19,7 @@ from tests.nodes.fault_table import table  # noqa: F401 - a fixture
 from tests.ros_domain import free_domain
 
 ROOT = Path(__file__).resolve().parents[2]
+_ACQUAINTANCE_S = 0.5
 sys.path.insert(0, str(Path(__file__).parent))  # for what the tests of this folder share
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell has it for what it starts in the background
@@ -85,10 +86,20 @@ class Graph:
     def call(self, kind: type, service: str, request, timeout_s: float = 120.0):
         """Call a service and return its response."""
         client = self.node.create_client(kind, service)
-        self.wait(client.service_is_ready, f"service {service}", timeout_s)
+        self.wait_to_be_known(client.service_is_ready, f"service {service}", timeout_s)
         future = client.call_async(request)
         self.wait(future.done, f"answer of {service}", timeout_s)
         return future.result()
+
+    def wait_to_be_known(self, is_ready: Callable[[], bool], what: str, timeout_s: float = 120.0) -> None:
+        """Wait for a server, and a moment longer if it has only just come.
+
+        Discovery is not mutual at once: it may not know us yet, and its answer would be lost.
+        """
+        begun_s = time.monotonic()
+        self.wait(is_ready, what, timeout_s)
+        if time.monotonic() - begun_s > _ACQUAINTANCE_S / 2:
+            time.sleep(_ACQUAINTANCE_S)
 
     def wait(self, condition: Callable[[], object], what: str, timeout_s: float = 120.0) -> None:
         """Wait until `condition()` holds; fail with the output of all processes when it does not or one has failed."""

@@ -80,7 +80,7 @@ class World:
     def begin_episode(self):
         """Ask for an episode; gives the future of its outcome."""
         client = self.graph.node.create_client(RunEpisode, "run_episode")
-        self.graph.wait(client.service_is_ready, "the episode manager")
+        self.graph.wait_to_be_known(client.service_is_ready, "the episode manager")
         return client.call_async(RunEpisode.Request(mode=EpisodeState.MODE_TRAIN, seed=7))
 
     def run_episode(self, mode=EpisodeState.MODE_BASE, seed=7):

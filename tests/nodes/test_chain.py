@@ -71,7 +71,7 @@ class Chain:
     def begin_episodes(self, n, mode=EpisodeState.MODE_TRAIN):
         """Send the goal of an action; returns the future of its result."""
         client = ActionClient(self.graph.node, AdaptSkill, "adapt_skill")
-        self.graph.wait(client.server_is_ready, "the action server")
+        self.graph.wait_to_be_known(client.server_is_ready, "the action server")
         sent = []
 
         def send():  # in the thread that takes the answers: rclpy drops one that comes before `send_goal_async` returns

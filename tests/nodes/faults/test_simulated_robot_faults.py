@@ -77,7 +77,7 @@ class Simulation:
     def begin(self, mode: int = EpisodeState.MODE_BASE):
         """Begin an episode and wait until the arm moves; gives the future of its outcome."""
         client = self.graph.node.create_client(RunEpisode, "run_episode")
-        self.graph.wait(client.service_is_ready, "the episode manager")
+        self.graph.wait_to_be_known(client.service_is_ready, "the episode manager")
         self.graph.wait(lambda: self.statuses and self.statuses[-1].reason != Reason.INACTIVE, "the controller")
         count = len(self.episodes)
         future = client.call_async(RunEpisode.Request(mode=mode, seed=1))

@@ -140,7 +140,7 @@ def test_an_action_counts_its_episodes_and_refuses_a_second_one(graph):
     world = World(graph)
     world.ready()
     client = ActionClient(graph.node, AdaptSkill, "adapt_skill")
-    graph.wait(client.server_is_ready, "the action server")
+    graph.wait_to_be_known(client.server_is_ready, "the action server")
     feedback = []
     world.silent = True  # the first episode lasts until the others have been refused
     goal = client.send_goal_async(
@@ -172,7 +172,7 @@ def test_no_episodes_and_unknown_modes_are_refused(graph):
     """A goal that succeeds without an episode would look like practice."""
     world = World(graph)
     client = ActionClient(graph.node, AdaptSkill, "adapt_skill")
-    graph.wait(client.server_is_ready, "the action server")
+    graph.wait_to_be_known(client.server_is_ready, "the action server")
     for goal, why in (
         (AdaptSkill.Goal(mode=EpisodeState.MODE_TRAIN, episodes=0), "episodes is 0: ask for at least one"),
         (AdaptSkill.Goal(mode=9, episodes=1), "mode 9 is not known"),

@@ -174,7 +174,7 @@ def test_an_episode_is_recorded_from_its_first_picture_to_its_last(graph, tmp_pa
     episodes.wait_for_all_acked()
     man.show(range(16, 40))
     client = graph.node.create_client(StopRecording, "hand_demo_recorder/stop_episode")
-    graph.wait(client.service_is_ready, "the service")
+    graph.wait_to_be_known(client.service_is_ready, "the service")
     last = [(i, man.hand.picture(man.hand.marker_pose(way(i), 1 / 30))) for i in range(40, 48)]
     answer = client.call_async(StopRecording.Request())
     episode.phase, episode.end_stamp = EpisodeState.PHASE_ENDED, stamp_of(man.ns(47))

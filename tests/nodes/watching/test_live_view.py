@@ -43,7 +43,7 @@ class Bench:
 
     def run_episode(self) -> None:
         client = self.graph.node.create_client(RunEpisode, "run_episode")
-        self.graph.wait(client.service_is_ready, "the episode manager")
+        self.graph.wait_to_be_known(client.service_is_ready, "the episode manager")
         client.call_async(RunEpisode.Request(mode=EpisodeState.MODE_BASE, seed=3))
 
     def wait_for(self, state: State, reason: Reason) -> None:

@@ -27,6 +27,10 @@ MODES = {
     "evaluate": EpisodeState.MODE_EVALUATE,
 }
 _CANCEL_S = 2.0  # after a stop, time for the episode manager to answer
+# Discovery is not mutual at once: an episode manager that we have just found may not know us yet, and its answer would
+# be lost.
+_ACQUAINTANCE_S = 0.5
+_ANSWER_S = 20.0  # for the episode manager to accept or refuse a request
 _MISSING_S = 3.0  # nothing has moved for this long: say what is missing
 _REPEAT_S = 10.0  # how often the same is said again
 _LOOK_S = 0.1
@@ -163,6 +167,7 @@ class EpisodeRequests:
     def _wait_for_server(self, on_missing: Callable[[str], None], timeout_s: float | None) -> bool:
         """Return False if it was stopped meanwhile."""
         since_s = time.monotonic()
+        known = self._client.server_is_ready()
         say = _Repeating(on_missing)
         while not self._client.wait_for_server(_LOOK_S):
             if self._stopping.is_set():
@@ -171,7 +176,7 @@ class EpisodeRequests:
             if timeout_s is not None and waited_s > timeout_s:
                 raise UserError(f"after {timeout_s:g} s: {_no_manager()}")
             say(_no_manager() if waited_s >= _MISSING_S else "")
-        return True
+        return known or not self._stopping.wait(_ACQUAINTANCE_S)
 
     def _send(
         self, goal: AdaptSkill.Goal, on_feedback: Callable[[AdaptSkill.Impl.FeedbackMessage], None]
@@ -185,9 +190,15 @@ class EpisodeRequests:
                 sent[0].add_done_callback(lambda _future: accepted.set())
 
         timer = self._node.create_timer(0.02, send, clock=self._steady)
+        end_s = time.monotonic() + _ANSWER_S
         while not accepted.wait(_LOOK_S):
             if self._stopping.is_set() and not accepted.wait(_CANCEL_S):
                 return None
+            if time.monotonic() > end_s:
+                raise UserError(
+                    f"the episode manager did not answer within {_ANSWER_S:g} s: look at its terminal; if it runs "
+                    "episodes all the same, `sac-gmm adapt --stop` ends them"
+                )
         timer.cancel()
         return sent[0].result()
 
