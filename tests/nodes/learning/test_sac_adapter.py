@@ -231,6 +231,7 @@ def test_a_trained_policy_is_used_as_it_is(graph, model_file, tmp_path):
     once = world.episode(EpisodeState.MODE_TRAIN, success=True)
     assert once.any()
     np.testing.assert_array_equal(world.episode(EpisodeState.MODE_TRAIN)[0], once[0])  # no exploration
+    graph.wait(lambda: world.paces, "the pace")
     assert len(world.paces) == 1
     pace = world.paces[0]
     assert (pace.model_id, pace.decision_interval, pace.control_rate_hz) == (base.model_id, 5, 30.0)
