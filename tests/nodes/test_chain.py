@@ -135,7 +135,7 @@ def test_a_whole_episode_is_heard_from_another_process(graph, model_file, tmp_pa
     assert [answer.decision for answer in chain.answers] == list(decisions)
     assert all(answer.accepted for answer in chain.answers)
     np.testing.assert_allclose(chain.stamps(chain.updates) - start, decisions * INTERVAL * PERIOD_NS, atol=2)
-    assert chain.models[-1].version == chain.updates[-1].new_version
+    graph.wait(lambda: chain.models[-1].version == chain.updates[-1].new_version, "the last version, as published")
 
     def due():
         return {status.decision for status in list(chain.statuses) if status.decision_due}
