@@ -17,7 +17,7 @@ from typing import Literal
 
 import tyro
 
-from sac_gmm.core.command_line import help_text, success_progress
+from sac_gmm.core.command_line import EpisodeBar, help_text, success_progress
 from sac_gmm.core.errors import UserError
 
 _TITLES = {"base": "base skill", "train": "practice", "evaluate": "adapted skill"}
@@ -62,21 +62,15 @@ def run(adapt: Adapt) -> int:
     if adapt.json is not None and not adapt.json.resolve().parent.is_dir():
         raise UserError(f"--json: there is no folder {adapt.json.resolve().parent}: make it first")
     episodes: list[dict] = []
-    title = _TITLES[adapt.mode]
     with success_progress(14) as progress:
-        bar = progress.add_task(title, total=adapt.episodes, success="")
+        bar = EpisodeBar(progress, _TITLES[adapt.mode], adapt.episodes)
         for event in events(adapt.mode, adapt.episodes, first_seed):
             kind = event.pop("event")
             if kind == "missing":
                 progress.console.print(f"nothing moves: {event['text']}", highlight=False, markup=False)
-            if kind != "episode":
-                continue
-            episodes.append(event)
-            recent = episodes[-20:]
-            rate = sum(episode["success"] for episode in recent) / len(recent)
-            progress.update(bar, advance=1, success=f"success {100 * rate:3.0f} % of the last {len(recent):2d}")
-            if not progress.console.is_terminal and len(episodes) % 10 == 0:
-                print(f"{title}: {len(episodes)}/{adapt.episodes} episodes, {100 * rate:.0f} %")
+            elif kind == "episode":
+                episodes.append(event)
+                bar.advance([episode["success"] for episode in episodes])
     _tell(adapt, episodes)
     return 0
 

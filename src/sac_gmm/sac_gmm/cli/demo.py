@@ -24,7 +24,7 @@ from typing import Any
 
 import tyro
 
-from sac_gmm.core.command_line import help_text, success_progress
+from sac_gmm.core.command_line import EpisodeBar, help_text, success_progress
 from sac_gmm.core.errors import UserError
 from sac_gmm.core.processes import interrupt_with_parent, stop_program
 from sac_gmm.core.runs import EpisodeLog, check_same_values, locked_run, put_aside, read_config
@@ -285,7 +285,7 @@ def _run_phase(demo: Demo, phase: _Phase, log: EpisodeLog, check_nodes: Callable
     first_seed = seed_bank(phase.bank, demo.seed, phase.episodes)[0] + done
     films = demo.run_dir / "films" / phase.mode if phase.films else None
     with success_progress(14) as progress:
-        bar = progress.add_task(phase.title, total=phase.episodes, completed=done, success="")
+        bar = EpisodeBar(progress, phase.title, phase.episodes, done)
         since = time.monotonic()
         try:
             for event in events(phase.mode, phase.episodes - done, first_seed, films, check_nodes):
@@ -294,11 +294,7 @@ def _run_phase(demo: Demo, phase: _Phase, log: EpisodeLog, check_nodes: Callable
                 now = time.monotonic()
                 log.append({**event, "wall_s": round(now - since, 3)})
                 since = now
-                recent = log.of(phase.mode)[-20:]
-                rate = sum(episode["success"] for episode in recent) / len(recent)
-                progress.update(bar, advance=1, success=f"success {100 * rate:3.0f} % of the last {len(recent):2d}")
-                if not progress.console.is_terminal and log.count(phase.mode) % 10 == 0:
-                    print(f"{phase.title}: {log.count(phase.mode)}/{phase.episodes} episodes, {100 * rate:.0f} %")
+                bar.advance([episode["success"] for episode in log.of(phase.mode)])
         except UserError as error:
             check_nodes()
             raise UserError(f"{error}; see {demo.run_dir / 'nodes.log'}") from error

@@ -15,9 +15,8 @@ Array = NDArray[np.float64]
 _SLACK_RAD = 0.05  # noise, and messages that arrive in a burst; metres for a prismatic joint
 _FASTER = 2.0  # times the speed limit: what an arm that is pushed may do
 _NO_LIMIT_RAD_S = np.pi  # for a joint whose description states no speed limit
-SETTLE_S = (
-    0.3  # after a jump, the states must have been continuous for this long; taken back sooner, it had two sources
-)
+# After a jump, the states must have been continuous for this long; taken back sooner, it had two sources.
+SETTLE_S = 0.3
 _STANDS_S, _STANDS_M = 0.3, 0.01  # commanded time and way of the tip after which the joints must have changed
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -57,6 +57,29 @@ def success_progress(title_width: int) -> Progress:
         TextColumn("left"),
         TimeRemainingColumn(),
     )
+
+
+class EpisodeBar:
+    """The bar of one phase of episodes, with the success rate of the last twenty.
+
+    Args:
+        progress: From `success_progress`.
+        title: Of the phase.
+        total: Episodes in all.
+        done: Of these, how many there are already.
+    """
+
+    def __init__(self, progress: Progress, title: str, total: int, done: int = 0) -> None:
+        self._progress, self._title, self._total = progress, title, total
+        self._bar = progress.add_task(title, total=total, completed=done, success="")
+
+    def advance(self, successes: Sequence[bool]) -> None:
+        """Count one more episode; `successes` are the outcomes of all, this one included."""
+        recent = successes[-20:]
+        rate = 100 * sum(recent) / len(recent)
+        self._progress.update(self._bar, advance=1, success=f"success {rate:3.0f} % of the last {len(recent):2d}")
+        if not self._progress.console.is_terminal and len(successes) % 10 == 0:
+            print(f"{self._title}: {len(successes)}/{self._total} episodes, {rate:.0f} %")
 
 
 def _title(width: int) -> Any:

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from action_msgs.srv import CancelGoal
 from rclpy.action import ActionClient
@@ -69,7 +70,6 @@ class EpisodeRequests:
         self._client = ActionClient(node, AdaptSkill, "adapt_skill")
         self._state: EpisodeState | None = None
         self._status: ControllerStatus | None = None
-        self._steady = Clock(clock_type=ClockType.STEADY_TIME)
         self._moved_s = time.monotonic()  # when something last went on
         self._steps = (0, 0)  # episode and step that the controller last told
         node.create_subscription(EpisodeState, "episode_state", self._on_state, EPISODE)
@@ -147,21 +147,15 @@ class EpisodeRequests:
             UserError: There is no episode manager.
         """
         client = self._node.create_client(CancelGoal, "adapt_skill/_action/cancel_goal")
+        known = client.service_is_ready()
         if not client.wait_for_service(timeout_s):
             raise UserError(_no_manager())
-        answered = threading.Event()
-        sent: list[Future] = []
-
-        def send() -> None:  # in the thread that takes the answers, see `_send`
-            if not sent:
-                sent.append(client.call_async(CancelGoal.Request()))
-                sent[0].add_done_callback(lambda _future: answered.set())
-
-        timer = self._node.create_timer(0.02, send, clock=self._steady)
-        if not answered.wait(timeout_s):
+        if not known:
+            time.sleep(_ACQUAINTANCE_S)
+        question = _Question(self._node, lambda: client.call_async(CancelGoal.Request()))
+        if not question.answered.wait(timeout_s):
             raise UserError(f"the episode manager did not answer within {timeout_s:g} s: look at its terminal")
-        timer.cancel()
-        response = sent[0].result()
+        response = question.answer()
         return 0 if response is None else len(response.goals_canceling)
 
     def _wait_for_server(self, on_missing: Callable[[str], None], timeout_s: float | None) -> bool:
@@ -181,26 +175,17 @@ class EpisodeRequests:
     def _send(
         self, goal: AdaptSkill.Goal, on_feedback: Callable[[AdaptSkill.Impl.FeedbackMessage], None]
     ) -> ClientGoalHandle | None:
-        accepted = threading.Event()
-        sent: list[Future] = []
-
-        def send() -> None:  # in the executor's thread: rclpy drops an answer that arrives before the call returns
-            if not sent:
-                sent.append(self._client.send_goal_async(goal, feedback_callback=on_feedback))
-                sent[0].add_done_callback(lambda _future: accepted.set())
-
-        timer = self._node.create_timer(0.02, send, clock=self._steady)
+        question = _Question(self._node, lambda: self._client.send_goal_async(goal, feedback_callback=on_feedback))
         end_s = time.monotonic() + _ANSWER_S
-        while not accepted.wait(_LOOK_S):
-            if self._stopping.is_set() and not accepted.wait(_CANCEL_S):
+        while not question.answered.wait(_LOOK_S):
+            if self._stopping.is_set() and not question.answered.wait(_CANCEL_S):
                 return None
             if time.monotonic() > end_s:
                 raise UserError(
                     f"the episode manager did not answer within {_ANSWER_S:g} s: look at its terminal; if it runs "
                     "episodes all the same, `sac-gmm adapt --stop` ends them"
                 )
-        timer.cancel()
-        return sent[0].result()
+        return question.answer()
 
     def _cancel(self, handle: ClientGoalHandle) -> None:
         cancelled = threading.Event()
@@ -232,6 +217,31 @@ class EpisodeRequests:
         if message.reason == Reason.NONE and steps != self._steps:
             self._moved_s = time.monotonic()
         self._status, self._steps = message, steps
+
+
+class _Question:
+    """A call that is sent in the executor's thread: rclpy drops an answer that arrives before the call returns.
+
+    Attributes:
+        answered: Set when the answer is there.
+    """
+
+    def __init__(self, node: Node, call: Callable[[], Future]) -> None:
+        self.answered = threading.Event()
+        self._call = call
+        self._sent: Future | None = None
+        self._timer = node.create_timer(0.02, self._send, clock=Clock(clock_type=ClockType.STEADY_TIME))
+
+    def answer(self) -> Any:
+        """The answer, once there is one."""
+        assert self._sent is not None
+        self._timer.cancel()
+        return self._sent.result()
+
+    def _send(self) -> None:
+        if self._sent is None:
+            self._sent = self._call()
+            self._sent.add_done_callback(lambda _future: self.answered.set())
 
 
 class _Repeating:

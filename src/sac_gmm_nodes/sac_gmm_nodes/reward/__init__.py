@@ -1,5 +1,5 @@
 """Judging whether the task is done.
 
 Nodes: `aruco_reward`, `lamp_reward`, `switch_reward`, `simulation_reward`; `task_reward` starts the one of a task.
-Helper: `reward_node`.
+Helpers: `reward_node`, `image_reward`.
 """

@@ -23,7 +23,6 @@ from geometry_msgs.msg import (
     TransformStamped,
     Vector3,
 )
-from sac_gmm_interfaces.msg import Reward
 from scipy.spatial.transform import Rotation
 from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
@@ -41,23 +40,16 @@ from sac_gmm.perception import (
 )
 from sac_gmm_nodes.common import optional_messages as robot_messages
 from sac_gmm_nodes.common.node import run_node
-from sac_gmm_nodes.common.pictures import Calibration, image_message, picture_array
+from sac_gmm_nodes.common.pictures import Calibration, picture_array
 from sac_gmm_nodes.common.qos import RELIABLE, SENSOR
-from sac_gmm_nodes.reward.reward_node import RewardNode
+from sac_gmm_nodes.reward.image_reward import Colour, ImageReward
 
 
-class ArucoReward(RewardNode):
+class ArucoReward(ImageReward):
     """Turns images and a calibration into Rewards."""
 
     def __init__(self) -> None:
-        super().__init__(
-            "aruco_reward",
-            source="marker",
-            reading="image",
-            topic="fixed_camera/image",
-            check="the camera and its driver",
-            frames=3,
-        )
+        super().__init__("aruco_reward", "marker")
         self._make_detector = self._detector_from_parameters()
         self._gate = MarkerGate(
             self.real("max_tilt_rad", 1.45, 0.1, 1.57, "rad", "a marker tilted further from the camera does not count"),
@@ -93,9 +85,7 @@ class ArucoReward(RewardNode):
         self._tf = None
         if self._publish_tf:
             self._tf = self.create_publisher(robot_messages.TFMessage, "/tf", RELIABLE)
-        self._debug = self.create_publisher(Image, "~/debug_image", SENSOR)
         self.create_subscription(CameraInfo, "fixed_camera/camera_info", self._on_camera_info, self.sensor_qos)
-        self.create_subscription(Image, "fixed_camera/image", self._on_image, self.sensor_qos)
 
     def _detector_from_parameters(self) -> Callable[[Camera], ArucoDetector | BoardDetector]:
         """What to look for; invalid parameters are rejected now, not with the first calibration."""
@@ -127,7 +117,8 @@ class ArucoReward(RewardNode):
         if self._calibration.take(message):
             self._detector = None
 
-    def _on_image(self, message: Image) -> None:
+    def on_image(self, message: Image) -> None:
+        """Look for the marker, and answer the picture."""
         self.take(message.header)
         try:
             picture = picture_array(message)
@@ -144,8 +135,7 @@ class ArucoReward(RewardNode):
             if marker.pose.other is None or marker.pose.ambiguity <= self._max_ambiguity:
                 self._publish_pose(marker.pose, answer.header)
         self.send(answer)
-        if self._debug.get_subscription_count():
-            self._debug.publish(image_message(_annotated(picture, marker, answer), answer.header))
+        self.show(picture, answer, lambda drawn, colour: _outline(drawn, marker, colour))
 
     def _publish_pose(self, pose: MarkerPose, header_: Header) -> None:
         """Publish where the marker is, and how certain that is."""
@@ -188,16 +178,12 @@ def _pose_message(pose: MarkerPose) -> Pose:
     return Pose(position=Point(x=x, y=y, z=z), orientation=Quaternion(x=qx, y=qy, z=qz, w=qw))
 
 
-def _annotated(picture: np.ndarray, marker: Marker | None, answer: Reward) -> np.ndarray:
-    """A copy of the picture with the marker's outline and the verdict."""
-    drawn = cv2.cvtColor(picture, cv2.COLOR_GRAY2RGB) if picture.ndim == 2 else picture.copy()
-    colour = (0, 200, 0) if answer.success else (230, 120, 0)
+def _outline(drawn: np.ndarray, marker: Marker | None, colour: Colour) -> None:
+    """Draw the marker's outline."""
     for sighting in marker.sightings if marker is not None else ():
         cv2.polylines(drawn, [np.rint(sighting.corners_px).astype(np.int32)], True, colour, 2)
         corner = sighting.corners_px[0]
         cv2.circle(drawn, (round(float(corner[0])), round(float(corner[1]))), 4, colour, -1)
-    cv2.putText(drawn, answer.text, (6, drawn.shape[0] - 8), cv2.FONT_HERSHEY_SIMPLEX, 0.4, colour, 1, cv2.LINE_AA)
-    return drawn
 
 
 def main() -> None:

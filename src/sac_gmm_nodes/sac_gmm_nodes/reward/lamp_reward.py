@@ -9,29 +9,20 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
-from sac_gmm_interfaces.msg import Reward
 from sensor_msgs.msg import Image
 
 from sac_gmm.core.errors import UserError
 from sac_gmm.perception import LampGate
 from sac_gmm_nodes.common.node import run_node
-from sac_gmm_nodes.common.pictures import image_message, picture_array
-from sac_gmm_nodes.common.qos import SENSOR
-from sac_gmm_nodes.reward.reward_node import RewardNode
+from sac_gmm_nodes.common.pictures import picture_array
+from sac_gmm_nodes.reward.image_reward import Colour, ImageReward
 
 
-class LampReward(RewardNode):
+class LampReward(ImageReward):
     """Turns pictures of a lamp into Rewards."""
 
     def __init__(self) -> None:
-        super().__init__(
-            "lamp_reward",
-            source="lamp",
-            reading="image",
-            topic="fixed_camera/image",
-            check="the camera and its driver",
-            frames=3,
-        )
+        super().__init__("lamp_reward", "lamp")
         region = self.text(
             "region", "0.47,0.455,0.53,0.505", "left, top, right, bottom of the lamp, as shares of the picture"
         )
@@ -40,10 +31,9 @@ class LampReward(RewardNode):
             self.real("brightness_on", 0.5, 0.0, 1.0, "", "from this brightness on the lamp counts as lit"),
             self.real("brightness_off", 0.4, 0.0, 1.0, "", "once lit, it counts as lit until it is darker than this"),
         )
-        self._debug = self.create_publisher(Image, "~/debug_image", SENSOR)
-        self.create_subscription(Image, "fixed_camera/image", self._on_image, self.sensor_qos)
 
-    def _on_image(self, message: Image) -> None:
+    def on_image(self, message: Image) -> None:
+        """Measure the lamp's brightness, and answer the picture."""
         self.take(message.header)
         try:
             picture = picture_array(message)
@@ -57,17 +47,12 @@ class LampReward(RewardNode):
             counts, message.header, f"the lamp is {'lit' if counts else 'dark'} (brightness {brightness:.2f})"
         )
         self.send(answer)
-        if self._debug.get_subscription_count():
-            self._debug.publish(image_message(self._annotated(picture, answer), answer.header))
+        self.show(picture, answer, self._outline)
 
-    def _annotated(self, picture: np.ndarray, answer: Reward) -> np.ndarray:
-        """A copy of the picture with the region and the verdict."""
-        drawn = cv2.cvtColor(picture, cv2.COLOR_GRAY2RGB) if picture.ndim == 2 else picture.copy()
-        rows, columns = self._gate.window(*picture.shape[:2])
-        colour = (0, 200, 0) if answer.success else (230, 120, 0)
+    def _outline(self, drawn: np.ndarray, colour: Colour) -> None:
+        """Draw the region."""
+        rows, columns = self._gate.window(*drawn.shape[:2])
         cv2.rectangle(drawn, (columns.start, rows.start), (columns.stop - 1, rows.stop - 1), colour, 1)
-        cv2.putText(drawn, answer.text, (6, drawn.shape[0] - 8), cv2.FONT_HERSHEY_SIMPLEX, 0.4, colour, 1, cv2.LINE_AA)
-        return drawn
 
 
 def _region(text: str) -> tuple[float, float, float, float]:

@@ -36,8 +36,9 @@ class SensorTopics:
         self.interval: int | None = None
         self._task = task
         self._periods = _periods(node)
+        self._judged = "fixed" if task.reward_sensor in ("marker", "lamp") else "switch"  # by the source of reward
         present = {*_CAMERAS} & {*task.cameras} | {*_SENSORS} & {*task.sensors}
-        if task.reward_sensor in ("switch", None):
+        if self._judged == "switch":
             # Where a task has no sensor that shows its success, the simulator's own knowledge takes that place, under
             # the bridge's own name.
             present.add("switch")
@@ -71,8 +72,7 @@ class SensorTopics:
 
     def is_judged(self, step: int, everything: bool) -> bool:
         """Whether a reading is due at a control step that a source of reward answers."""
-        judged = "fixed" if self._task.reward_sensor in ("marker", "lamp") else "switch"
-        return judged in self.due(step, everything)
+        return self._judged in self.due(step, everything)
 
     def publish(self, names: list[str], head: Header, now_ns: int) -> None:
         """Publish readings of the task's state at simulated time `now_ns`, with the stamp of `head`."""
@@ -96,8 +96,7 @@ class SensorTopics:
 
     def _wants_fixed(self) -> bool:
         """Whether anybody wants the fixed camera's pictures: where they are not judged, they are only for films."""
-        judged = self._task.reward_sensor in ("marker", "lamp")
-        return judged or self._images["fixed"].get_subscription_count() > 0
+        return self._judged == "fixed" or self._images["fixed"].get_subscription_count() > 0
 
     def _period(self, name: str) -> int:
         """Control steps per picture: one picture per decision if the agent sees it; 0 for none."""

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from rosbags.rosbag2 import Reader
 
 from sac_gmm.core.errors import UserError
 from sac_gmm.demos.bags.bag_file import CDR, SIDECAR, BagFile, being_written
 from sac_gmm.demos.bags.other_kinds import explain, other_encoding
 from sac_gmm.demos.bags.recover import STORAGE_ENDINGS, Loss, is_storage, recover, unmerged
+from sac_gmm.demos.bags.split import opens
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ def find_unfinished(paths: Iterable[Path | str]) -> list[Path]:
             raise UserError(said)
         done = salvaged_in(path)
         left = [child for child in inside if child.name not in done]
-        broken = [child for child in left if child.name.endswith(".partial") or not _opens(child) or _has_logs(child)]
+        broken = [child for child in left if child.name.endswith(".partial") or not opens(child) or _has_logs(child)]
         if not broken:
             raise UserError(
                 f"{path} holds no recording that is cut short and not salvaged yet: there is nothing to salvage"
@@ -170,7 +170,7 @@ def salvage(source: Path | str, output: Path | str | None = None, *, folder: Pat
             and not (missing or foreign)
             and source.is_dir()
             and (source / "metadata.yaml").exists()
-            and _opens(source)
+            and opens(source)
         )
         if whole:
             raise UserError(f"{source} is whole: there is nothing to salvage")
@@ -229,15 +229,6 @@ def _in_folder(source: Path, folder: Path) -> Path:
     if (partial or folder.resolve() != source.parent.resolve()) and not (folder / name).exists():
         return folder / name
     return folder / f"{name}_salvaged"
-
-
-def _opens(bag: Path) -> bool:
-    """Whether the ordinary reader can open the bag."""
-    try:
-        with Reader(bag):
-            return True
-    except Exception:  # on a damaged file the parser can raise anything
-        return False
 
 
 def _has_logs(bag: Path) -> bool:

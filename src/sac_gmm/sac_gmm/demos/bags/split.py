@@ -37,7 +37,7 @@ def is_split(folder: Path) -> bool:
 def broken_part(folder: Path) -> Path | None:
     """The first file in a folder with the files of one recording that cannot be read."""
     files = storage_files(folder)
-    return next((file for file in files if not _opens(file)), None) if parts_among(files) else None
+    return next((file for file in files if not opens(file)), None) if parts_among(files) else None
 
 
 def parts_among(bags: Sequence[Path]) -> tuple[Path, Path] | None:
@@ -119,14 +119,15 @@ def _span_ns(path: Path) -> tuple[int, int] | None:
         return None
 
 
-def _opens(path: Path) -> bool:
+def opens(bag: Path) -> bool:
+    """Whether the ordinary reader can open a bag or one file of it."""
     try:
-        with Reader(path):
+        with Reader(bag):
             return True
-    except Exception:  # as above
+    except Exception:  # on a damaged file the parser can raise anything
         return False
 
 
 def _is_empty(path: Path) -> bool:
     """Whether a file is whole and holds no message."""
-    return _opens(path) and _span_ns(path) is None
+    return opens(path) and _span_ns(path) is None
