@@ -156,7 +156,7 @@ def test_nodes_use_relative_topic_names():
     "modules",
     [
         [f"sac_gmm.{name}" for name in WITHOUT_TORCH],
-        ["sac_gmm_nodes.control.gmm_controller"],
+        ["sac_gmm_nodes.control.gmm_controller", "sac_gmm_nodes.control.guard"],
         ["sac_gmm.view.run_source"],
     ],
     ids=["library", "controller", "page"],

@@ -59,6 +59,7 @@ NODES = {
     "gmm_controller": Kind(
         ("model_file:={model}",), (("deadman:=true",), ("robot:=joints", *_LBR), ("robot:=lbr", *_LBR))
     ),
+    "guard": Kind((), (("deadman:=true",), ("robot:=joints", *_LBR), ("robot:=lbr", *_LBR))),
     "sac_adapter": Kind(("model_file:={model}", "run_dir:={folder}/run"), (("config_folder:={root}/config/methods",),)),
     "aruco_reward": Kind((), (("publish_tf:=true",),)),
     "lamp_reward": Kind(),

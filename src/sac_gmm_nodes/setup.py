@@ -24,6 +24,7 @@ setup(
             "lifecycle_manager = sac_gmm_nodes.watching.lifecycle_manager:main",
             "calibrate_speed = sac_gmm_nodes.control.calibrate_speed:main",
             "gmm_controller = sac_gmm_nodes.control.gmm_controller:main",
+            "guard = sac_gmm_nodes.control.guard:main",
             "sac_adapter = sac_gmm_nodes.learning.sac_adapter:main",
             "aruco_reward = sac_gmm_nodes.reward.aruco_reward:main",
             "lamp_reward = sac_gmm_nodes.reward.lamp_reward:main",

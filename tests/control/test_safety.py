@@ -1,3 +1,5 @@
+import json
+
 import numpy as np
 import pytest
 from hypothesis import example, given, settings
@@ -136,3 +138,34 @@ def test_the_speed_scale_bounds_the_speed_and_is_taken_to_smoothly(limits, dt_s,
     a = np.diff(v, axis=0) / dt_s
     assert np.linalg.norm(a, axis=1).max() <= limits.max_acceleration_m_s2 * (1 + 1e-6)
     assert np.linalg.norm(np.diff(a, axis=0) / dt_s, axis=1).max() <= limits.max_jerk_m_s3 * (1 + 1e-6)
+
+
+def test_limits_come_back_from_a_skills_file():
+    limits = SafetyLimits(max_speed_m_s=0.1, workspace_min_m=(0.1, 0.2, 0.3))
+    assert SafetyLimits.from_json(json.loads(json.dumps(limits.to_json()))) == limits
+    assert SafetyLimits.from_json({}) == SafetyLimits(), "as in files from before"
+    with pytest.raises(UserError, match="there is no limit 'max_warp'"):
+        SafetyLimits.from_json({"max_warp": 9.0})
+
+
+def test_limits_that_are_no_tighter_than_a_skills_do_not_object():
+    assert SafetyLimits().objection_to(SafetyLimits()) == ""
+    assert SafetyLimits().objection_to(SafetyLimits(max_speed_m_s=0.1)) == ""
+    assert SafetyLimits(workspace_max_m=(0.8, 0.9, 1.2)).objection_to(SafetyLimits(), box=False) == ""
+
+
+@pytest.mark.parametrize(
+    ("own", "sentence"),
+    [
+        ({"max_speed_m_s": 0.05}, "max_speed_m_s: the skill was trained with 0.25 m/s, only 0.05 is allowed here"),
+        ({"max_acceleration_m_s2": 0.5}, "max_acceleration_m_s2: the skill was trained with 2 m/s^2"),
+        ({"max_jerk_m_s3": 10.0}, "max_jerk_m_s3: the skill was trained with 40 m/s^3"),
+        (
+            {"workspace_max_m": (0.8, 0.9, 1.2)},
+            "workspace_max_m: the skill was trained in a box that ends at x = 0.9 m",
+        ),
+        ({"workspace_min_m": (-0.9, -0.9, 0.2)}, "workspace_min_m: the skill was trained in a box that ends at z"),
+    ],
+)
+def test_a_skill_beyond_the_limits_is_named_by_its_field(own, sentence):
+    assert SafetyLimits(**own).objection_to(SafetyLimits()).startswith(sentence)

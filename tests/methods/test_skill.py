@@ -1,11 +1,13 @@
 """Skills: opened from what a person names, and run whatever their method is."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from sac_gmm.control import SafetyLimits
 from sac_gmm.core.errors import UserError
 from sac_gmm.methods import make_env, method, open_skill, run_episode
 from sac_gmm.methods.sac_gmm import Gmm, SacGmm
@@ -22,6 +24,8 @@ def test_a_trained_skill_says_what_it_is():
     assert skill.about["episodes_trained"] == 500
     assert skill.prior.model_id == skill.about["model_id"]
     assert open_skill(str(MODELS / "peg" / "sac_gmm" / "policy.bin"), "peg_medium").task == "peg_medium"
+    assert skill.limits == SafetyLimits()
+    assert replace(skill, about=skill.about | {"limits": {"max_speed_m_s": 0.1}}).limits.max_speed_m_s == 0.1
 
 
 def test_as_fitted_it_is_the_same_prior_without_practice():

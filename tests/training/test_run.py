@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from sac_gmm.cli.main import main
+from sac_gmm.control import SafetyLimits
 from sac_gmm.core.errors import UserError
 from sac_gmm.core.files import read_json
 from sac_gmm.core.runs import locked_run
@@ -82,7 +83,8 @@ def test_a_killed_run_that_goes_on_equals_an_unbroken_one(tmp_path, monkeypatch,
     assert found["training"] == {"seed": 1, "episodes_trained": 6, "task": "door"}
     assert 0.0 <= found["wilson95"][0] <= found["success_rate"] <= found["wilson95"][1] <= 1.0
     assert found["config"]["agent"]["critic_hidden"] == [16, 16] and found["git"]
-    assert load_policy(folder / "policy.bin")[1]["episodes_trained"] == 6
+    about = load_policy(folder / "policy.bin")[1]
+    assert about["episodes_trained"] == 6 and SafetyLimits.from_json(about["limits"]) == SafetyLimits()
 
     probed = tmp_path / "probe.json"
     assert main(["probe", str(folder), "--episodes", "8", "--json", str(probed)]) == 0

@@ -3,7 +3,7 @@
 import pytest
 
 from sac_gmm.control import Limit, Reason, remedy
-from sac_gmm_nodes.control.reason_log import ReasonLog
+from sac_gmm_nodes.control.reason_log import AS_IT_SHOULD_BE, ReasonLog
 
 pytestmark = pytest.mark.ros
 
@@ -35,9 +35,7 @@ def lab():
     return Lab()
 
 
-@pytest.mark.parametrize(
-    "reason", [r for r in Reason if r not in (Reason.NONE, Reason.NO_EPISODE, Reason.INACTIVE)], ids=lambda r: r.name
-)
+@pytest.mark.parametrize("reason", [r for r in Reason if r not in AS_IT_SHOULD_BE], ids=lambda r: r.name)
 def test_each_reason_that_lasts_is_a_warning_with_what_to_do_and_so_is_its_end(lab, reason):
     (line,) = lab.go(Reason.NONE, reason, each_s=3.0)
     assert line == ("warn", f"the arm is held ({reason.name}): {remedy(reason, Limit.NONE)}")

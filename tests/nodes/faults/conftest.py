@@ -63,44 +63,35 @@ def _speed(status: ControllerStatus) -> float:
     return float(np.linalg.norm([status.velocity.x, status.velocity.y, status.velocity.z]))
 
 
-class Rig:
-    """The controller in its own process and an arm in the test's, which goes exactly where it is told."""
+class ArmRig:
+    """A node that moves the arm in its own process, and an arm in the test's, which goes exactly where it is told.
 
-    def __init__(self, folder: Path, model_file: Path) -> None:
+    Args:
+        folder: For the output of the node.
+        mover: The node's executable.
+        parameters: The node's parameters.
+    """
+
+    def __init__(self, folder: Path, mover: str, **parameters: object) -> None:
         self.graph = graph = Graph(folder)
-        self.model_file = folder / "skill.npz"
-        self.good = model_file.read_bytes()
-        self.model_file.write_bytes(self.good)
-        self.base = load_model(model_file)
+        self.mover = mover
         self.commands = Commands(graph)
         self.statuses = graph.listen("controller_status", ControllerStatus, MANY)
-        self.models = graph.listen("model", MixtureModel, LATCHED)
-        self.answers: list[MixtureUpdateAnswer] = []
-        self.answered = threading.Condition()
         node = graph.node
-        node.create_subscription(MixtureUpdateAnswer, "model_update_answer", self._on_answer, MANY)
         self.poses = node.create_publisher(PoseStamped, "state/pose", COMMAND)
-        self.targets = node.create_publisher(PoseStamped, "target_pose", LATCHED)
         self.episodes = node.create_publisher(EpisodeState, "episode_state", EPISODE)
-        self.updates = node.create_publisher(MixtureUpdate, "model_update", QoSProfile(depth=100))
         self.deadman_topic = node.create_publisher(Bool, "deadman", RELIABLE)
-        self.target = np.array([0.5, 0.0, 0.3])
         self.position = np.array([0.5, 0.0, 0.5])
         self.streaming, self.not_a_number, self.deadman = True, False, True
-        self.episode = 0
         self.now_ns = 10**9
         self._ended = threading.Event()
         self._arm = threading.Thread(target=self._follow, daemon=True)
         graph.start(
-            "gmm_controller",
-            model_file=self.model_file,
-            state_timeout_s=STATE_TIMEOUT_S,
-            deadman=True,
-            deadman_timeout_s=0.5,
+            mover,
             workspace_min_m="[0.25, -0.45, 0.05]",
             workspace_max_m="[0.80, 0.45, 0.80]",
             slow_down_band_m=0.03,
-            start_ramp_s=0.05,
+            **parameters,
         )
 
     def _follow(self) -> None:
@@ -115,50 +106,29 @@ class Rig:
                 self.position = self.position + PERIOD_S * last.velocity
             if self.deadman and tick % 4 == 0:
                 self.deadman_topic.publish(Bool(data=True))
+            self._act(tick)
             if self.streaming:
                 self.now_ns += 10_000_000
                 position = np.full(3, np.nan) if self.not_a_number else self.position
                 self.poses.publish(pose_message(position, NO_TURN, header(stamp_of(self.now_ns), "lbr_link_0")))
 
-    def _on_answer(self, answer: MixtureUpdateAnswer) -> None:
-        with self.answered:
-            self.answers.append(answer)
-            self.answered.notify_all()
+    def _act(self, tick: int) -> None:
+        """Do what else is due in every period of the arm."""
 
     def transition(self, label: str) -> bool:
         """Ask for a transition of the life cycle."""
         request = ChangeState.Request()
         request.transition.label = label
-        return self.graph.call(ChangeState, "gmm_controller/change_state", request).success
+        return self.graph.call(ChangeState, f"{self.mover}/change_state", request).success
 
     def lifecycle_state(self) -> str:
-        return self.graph.call(GetState, "gmm_controller/get_state", GetState.Request()).current_state.label
+        return self.graph.call(GetState, f"{self.mover}/get_state", GetState.Request()).current_state.label
 
     def start(self) -> None:
-        """Bring the controller up."""
+        """Bring the node up."""
         assert self.transition("configure")
         assert self.transition("activate")
         self._arm.start()
-
-    def begin_slowly(self) -> int:
-        """As `begin`, where the arm is held to a tenth of its speed."""
-        return self.begin(moving_m_s=0.004)
-
-    def begin(self, target=(0.5, 0.0, 0.3), start=(0.5, 0.0, 0.5), moving_m_s: float = 0.07) -> int:
-        """A new episode in which the arm moves; gives the number of commands so far."""
-        self.streaming, self.not_a_number, self.deadman = True, False, True
-        self.episodes.publish(EpisodeState(phase=EpisodeState.PHASE_ENDED, episode_id=self.episode))
-        self.wait_for(lambda status: status.state != State.ACTIVE and _speed(status) == 0, "rest before the episode")
-        self.target, self.position = np.array(target, float), np.array(start, float)
-        self.episode += 1
-        now = stamp_of(self.now_ns)
-        self.targets.publish(pose_message(self.target, NO_TURN, header(now, "lbr_link_0")))
-        running = EpisodeState(phase=EpisodeState.PHASE_RUNNING, episode_id=self.episode, time_limit_s=600.0)
-        running.start_stamp = now
-        first = len(self.commands)
-        self.episodes.publish(running)
-        self.wait_for(lambda status: status.episode_id == self.episode and _speed(status) > moving_m_s, "motion")
-        return first
 
     def wait_for(self, condition, what: str) -> ControllerStatus:
         """Wait for a status that comes from now on."""
@@ -187,6 +157,59 @@ class Rig:
         if self._arm.ident is not None:
             self._arm.join()
         self.graph.close()
+
+
+class Rig(ArmRig):
+    """The controller, its skill and a target."""
+
+    def __init__(self, folder: Path, model_file: Path) -> None:
+        self.model_file = folder / "skill.npz"
+        self.good = model_file.read_bytes()
+        self.model_file.write_bytes(self.good)
+        self.base = load_model(model_file)
+        super().__init__(
+            folder,
+            "gmm_controller",
+            model_file=self.model_file,
+            state_timeout_s=STATE_TIMEOUT_S,
+            deadman=True,
+            deadman_timeout_s=0.5,
+            start_ramp_s=0.05,
+        )
+        graph, node = self.graph, self.graph.node
+        self.models = graph.listen("model", MixtureModel, LATCHED)
+        self.answers: list[MixtureUpdateAnswer] = []
+        self.answered = threading.Condition()
+        node.create_subscription(MixtureUpdateAnswer, "model_update_answer", self._on_answer, MANY)
+        self.targets = node.create_publisher(PoseStamped, "target_pose", LATCHED)
+        self.updates = node.create_publisher(MixtureUpdate, "model_update", QoSProfile(depth=100))
+        self.target = np.array([0.5, 0.0, 0.3])
+        self.episode = 0
+
+    def _on_answer(self, answer: MixtureUpdateAnswer) -> None:
+        with self.answered:
+            self.answers.append(answer)
+            self.answered.notify_all()
+
+    def begin_slowly(self) -> int:
+        """As `begin`, where the arm is held to a tenth of its speed."""
+        return self.begin(moving_m_s=0.004)
+
+    def begin(self, target=(0.5, 0.0, 0.3), start=(0.5, 0.0, 0.5), moving_m_s: float = 0.07) -> int:
+        """A new episode in which the arm moves; gives the number of commands so far."""
+        self.streaming, self.not_a_number, self.deadman = True, False, True
+        self.episodes.publish(EpisodeState(phase=EpisodeState.PHASE_ENDED, episode_id=self.episode))
+        self.wait_for(lambda status: status.state != State.ACTIVE and _speed(status) == 0, "rest before the episode")
+        self.target, self.position = np.array(target, float), np.array(start, float)
+        self.episode += 1
+        now = stamp_of(self.now_ns)
+        self.targets.publish(pose_message(self.target, NO_TURN, header(now, "lbr_link_0")))
+        running = EpisodeState(phase=EpisodeState.PHASE_RUNNING, episode_id=self.episode, time_limit_s=600.0)
+        running.start_stamp = now
+        first = len(self.commands)
+        self.episodes.publish(running)
+        self.wait_for(lambda status: status.episode_id == self.episode and _speed(status) > moving_m_s, "motion")
+        return first
 
 
 @pytest.fixture(scope="module")

@@ -8,9 +8,10 @@ arm.command(tick.twist)
 """
 
 from sac_gmm.control.codes import Answer, Limit, Reason, State, remedy
+from sac_gmm.control.safe_motion import SafeMotion, Tick, state_of
 from sac_gmm.control.safety import DRIVER_TIMEOUT_S, SafetyLimits, SafetyPipeline
 from sac_gmm.control.update_gate import ModelUpdate, UpdateBounds, UpdateGate, Verdict
-from sac_gmm.control.velocity_controller import ArmState, BlendSettings, Tick, VelocityController
+from sac_gmm.control.velocity_controller import ArmState, BlendSettings, VelocityController
 
 __all__ = [
     "DRIVER_TIMEOUT_S",
@@ -20,6 +21,7 @@ __all__ = [
     "Limit",
     "ModelUpdate",
     "Reason",
+    "SafeMotion",
     "SafetyLimits",
     "SafetyPipeline",
     "State",
@@ -29,4 +31,5 @@ __all__ = [
     "VelocityController",
     "Verdict",
     "remedy",
+    "state_of",
 ]

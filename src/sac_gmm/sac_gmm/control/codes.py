@@ -32,6 +32,12 @@ class Reason(IntEnum):
     STOPPED = 8
     INACTIVE = 9
     NO_DEADMAN = 10
+    # Of the guard, about what others ask for: sac_gmm.control.command_gate.
+    NO_COMMAND = 11
+    STALE_COMMAND = 12
+    SECOND_SENDER = 13
+    COMMAND_REFUSED = 14
+    OTHER_COMMANDER = 15
     # Reported by the arm's own driver: sac_gmm.control.lbr_state.
     SESSION_LOST = 20
     POOR_CONNECTION = 21
@@ -84,6 +90,14 @@ _REASON_REMEDY = {
     Reason.INACTIVE: "not activated: the lifecycle manager does that once all nodes are there; by hand, "
     "`ros2 lifecycle set /gmm_controller activate`",
     Reason.NO_DEADMAN: "the deadman is released, or its topic is silent: hold it down to move the arm",
+    Reason.NO_COMMAND: "nobody asks for a motion: publish desired_twist or desired_joint_velocity",
+    Reason.STALE_COMMAND: "the last command is too old: check that its sender runs, and by the same clock; motion "
+    "resumes with fresh commands",
+    Reason.SECOND_SENDER: "more than one node asks for motions (desired_twist, desired_joint_velocity, "
+    "desired_gripper): stop all but one; motion resumes then",
+    Reason.COMMAND_REFUSED: "the last command cannot be followed: fix its sender; motion resumes with the next good "
+    "one",
+    Reason.OTHER_COMMANDER: "another node publishes on the arm's command topics: stop it; motion resumes then",
     Reason.SESSION_LOST: "the FRI session is not commanding: start the LBRServer application on the smartPAD and hold "
     "the enabling switch; once it commands, resume with ~/pause data: false",
     Reason.POOR_CONNECTION: "the FRI connection is poor: use a dedicated cable and a real-time kernel, and let "
@@ -102,9 +116,11 @@ _REASON_REMEDY = {
 _LIMIT_REMEDY = {
     Limit.NONE: "",
     Limit.WORKSPACE: "slowed at the edge of the workspace box: move the target inward or widen the box",
-    Limit.SPEED: "slowed to max_speed_m_s: the skill asks for more; raise the limit only if the arm may go faster",
-    Limit.ACCELERATION: "smoothed to max_acceleration_m_s2: nothing to do unless it lasts",
-    Limit.JERK: "smoothed to max_jerk_m_s3: nothing to do unless it lasts",
+    Limit.SPEED: "slowed to max_speed_m_s (a turn: max_turn_rad_s): more is asked for; raise the limit only if the arm "
+    "may go faster",
+    Limit.ACCELERATION: "smoothed to max_acceleration_m_s2 (a turn: max_turn_acceleration_rad_s2): nothing to do "
+    "unless it lasts",
+    Limit.JERK: "smoothed to max_jerk_m_s3 (a turn: max_turn_jerk_rad_s3): nothing to do unless it lasts",
     Limit.JOINT: "slowed by a joint near its limit: move the target, or start from another posture of the arm",
     Limit.SINGULARITY: "slowed near a singular posture, where the joints would race: keep the target away from the "
     "edge of the arm's reach, or start from another posture",

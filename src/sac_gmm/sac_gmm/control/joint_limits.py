@@ -21,6 +21,7 @@ from sac_gmm.core.settings import check_settings, number
 
 Array = NDArray[np.float64]
 _LENGTH_M = 0.3  # weighs rotation against translation in the singularity measure: about the length of a forearm
+_WEIGHTS = np.array([1.0] * 3 + [_LENGTH_M] * 3)
 _WALLS = (Limit.NONE, Limit.JOINT, Limit.SINGULARITY)  # indexed by the numbers that the kernels return
 
 
@@ -113,9 +114,49 @@ class JointGuard:
         damping = self.settings.pseudo_inverse_damping
         self.singular_value = self._posture(self.kinematics.jacobian, _LENGTH_M, damping, self._inverse, self._gradient)
 
-    def joint_velocity(self, velocity_m_s: Array) -> Array:
-        """Joint speeds, shape (n,), rad/s, for a tip velocity, shape (3,), m/s."""
-        return self._inverse @ velocity_m_s
+    def joint_velocity(self, velocity: Array) -> Array:
+        """Joint speeds, shape (n,), rad/s, for a velocity of the tip, shape (3,), m/s, or its twist, shape (6,)."""
+        if len(velocity) == 3 or not velocity[3:].any():
+            return self._inverse @ velocity[:3]
+        J, damping = self.kinematics.jacobian * _WEIGHTS[:, None], max(self.settings.pseudo_inverse_damping, 1e-6)
+        return J.T @ np.linalg.solve(J @ J.T + damping**2 * np.eye(6), _WEIGHTS * velocity)
+
+    def twist_of(self, joints_rad_s: Array) -> Array:
+        """Twist of the tip, shape (6,), for finite joint velocities, shape (n,), scaled to the joints' own limits."""
+        with np.errstate(over="ignore"):
+            fastest = float(np.max(np.abs(joints_rad_s) / self.max_joint_speed_rad_s))
+        return self.kinematics.jacobian @ (joints_rad_s / max(fastest, 1.0))
+
+    def twist_share(self, twist: Array, final: bool) -> tuple[float, Limit]:
+        """The allowed share of a twist, shape (6,), and the limit that takes the rest.
+
+        A turn counts as a way of 0.3 m per radian, so that the twist is a motion along one line, as for `share`.
+
+        Args:
+            twist: m/s and rad/s, base axes.
+            final: Whether this is the last check of a command, which nothing smooths any more; see `allowed_speed`.
+        """
+        with np.errstate(over="ignore", invalid="ignore"):
+            speed = float(np.linalg.norm(_WEIGHTS * twist))
+        if speed < 1e-9:
+            return 1.0, Limit.NONE
+        if not math.isfinite(speed):
+            return 0.0, Limit.JOINT
+        rates = self.joint_velocity(twist / speed)  # of the joints, per metre of way
+        settings, along = self.settings, np.array([speed, 0.0, 0.0])
+        line = np.zeros((len(rates), 3))
+        line[:, 0] = rates
+        ahead = np.array([0.0 if final else speed * settings.response_s, 0.0, 0.0])
+        allowed, wall = self._allowed_speed(
+            *(along, ahead, self.joints_rad, self.lower_rad, self.upper_rad, line, self._gradient, self.singular_value),
+            *(0.0 if final else settings.joint_band_rad, settings.singularity_stop),
+            settings.singularity_stop if final else settings.singularity_slow,
+            *(self._a if final else 0.5 * self._a, self._top, self._dt_s),
+        )
+        limit, fastest = _WALLS[wall], float(np.max(np.abs(rates) / self.max_joint_speed_rad_s))
+        if fastest * allowed > 1.0:
+            allowed, limit = 1.0 / fastest, Limit.JOINT
+        return (1.0, Limit.NONE) if speed <= allowed else (allowed / speed, limit)
 
     def share(self, velocity_m_s: Array, committed_m: Array | None = None) -> tuple[float, Limit]:
         """The allowed share of a velocity, 0 to 1, and the limit that takes the rest; arguments as below.
@@ -184,16 +225,17 @@ class JointIntegrator:
         """Start from the measured position at the next step: the arm may have been moved by others."""
         self._command = None
 
-    def step(self, velocity_m_s: Array) -> Array:
+    def step(self, velocity: Array) -> Array:
         """Compute the next joint positions, shape (n,), rad; first update the guard with the measured ones.
 
         Args:
-            velocity_m_s: Velocity of the tip, shape (3,), m/s; if it is not finite, the position is held.
+            velocity: Velocity of the tip, shape (3,), m/s, or its twist, shape (6,), m/s and rad/s; if it is not
+                finite, the position is held.
         """
         guard = self._guard
         measured = guard.joints_rad
         last = measured if self._command is None else self._command
-        speed = guard.joint_velocity(velocity_m_s)
+        speed = guard.joint_velocity(velocity)
         if not np.isfinite(speed).all():
             speed = np.zeros_like(measured)
         fastest = float(np.max(np.abs(speed) / guard.max_joint_speed_rad_s))

@@ -2,22 +2,27 @@
 
 In this order: workspace box with a slow-down band, scaling to the speed limit, acceleration, jerk, joint limits and
 singularities. The earlier checks (not-a-number, stale states, no session, no deadman) decide whether the arm may move
-at all; they are in `velocity_controller`.
+at all; they are in `safe_motion`.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Protocol, Self
 
 import numpy as np
 
 from sac_gmm.control.codes import Limit
 from sac_gmm.core.errors import UserError
 from sac_gmm.core.settings import check_settings, number
+from sac_gmm.core.speeds import MAX_SPEED_M_S
 
 DRIVER_TIMEOUT_S = 0.2  # after this long without a command, a driver has brought the arm to rest by itself
+_SPEEDS = ("max_speed_m_s", "max_acceleration_m_s2", "max_jerk_m_s3")
+_WALLS = {"workspace_min_m": -1.0, "workspace_max_m": 1.0}  # with the direction that is out of the box
+_TINY = 1e-9
 _LIMITS = tuple(Limit)  # indexed by their numbers, which count up from zero
 
 
@@ -28,7 +33,7 @@ class SafetyLimits:
     workspace_min_m: tuple[float, float, float] = number((-0.9, -0.9, 0.05), -5.0, 5.0, "m", "lower corner of the box")
     workspace_max_m: tuple[float, float, float] = number((0.9, 0.9, 1.2), -5.0, 5.0, "m", "upper corner of the box")
     slow_down_band_m: float = number(0.05, 0.0, 0.5, "m", "width of the band inside the box where the arm slows down")
-    max_speed_m_s: float = number(0.25, 0.001, 1.5, "m/s", "largest norm of the commanded velocity")
+    max_speed_m_s: float = number(MAX_SPEED_M_S, 0.001, 1.5, "m/s", "largest norm of the commanded velocity")
     max_acceleration_m_s2: float = number(2.0, 0.01, 20.0, "m/s^2", "largest norm of the commanded acceleration")
     max_jerk_m_s3: float = number(40.0, 0.1, 2000.0, "m/s^3", "largest norm of the commanded jerk")
     state_timeout_s: float = number(0.1, 0.005, 1.0, "s", "if the state is older than this, the arm is ramped to zero")
@@ -43,6 +48,49 @@ class SafetyLimits:
                     f"the workspace box is {high - low:g} m wide along {axis}: workspace_max_m must exceed "
                     f"workspace_min_m by more than twice slow_down_band_m ({2 * self.slow_down_band_m:g} m)"
                 )
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON values, for the file of a skill that was trained under these limits."""
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Self:
+        """Rebuild from `to_json`; what is missing, as in files from before, takes its default.
+
+        Raises:
+            UserError: A name is unknown, or a value is out of range.
+        """
+        if unknown := sorted(set(values) - {field.name for field in fields(cls)}):
+            raise UserError(f"there is no limit '{unknown[0]}': the file is of another version")
+        return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
+
+    def objection_to(self, trained: SafetyLimits, *, box: bool = True) -> str:
+        """Why a skill that was trained under other limits must not run under these.
+
+        Args:
+            trained: Limits of the skill's training.
+            box: Whether these must leave it all of its box. A skill moves in a small part of one, and is stopped at the
+                walls of a smaller one.
+
+        Returns:
+            One sentence that names the first field and both values, and says what to do; empty if nothing is tighter.
+        """
+        for field in fields(self):
+            wanted, allowed = getattr(trained, field.name), getattr(self, field.name)
+            unit = field.metadata["unit"]
+            if field.name in _SPEEDS and wanted > allowed + _TINY:
+                return (
+                    f"{field.name}: the skill was trained with {wanted:g} {unit}, only {allowed:g} is allowed here: it "
+                    f"would not move as it learned; raise {field.name} if the arm may, or train the skill with less"
+                )
+            if box and (sign := _WALLS.get(field.name)):
+                for axis, far, near in zip("xyz", wanted, allowed, strict=True):
+                    if sign * (far - near) > _TINY:
+                        return (
+                            f"{field.name}: the skill was trained in a box that ends at {axis} = {far:g} {unit}, the "
+                            f"one here at {near:g}: widen {field.name} if the arm may go there, or train in less"
+                        )
+        return ""
 
 
 class JointLimiter(Protocol):

@@ -9,18 +9,17 @@ from __future__ import annotations
 import threading
 from collections import deque
 from dataclasses import dataclass
-from math import isfinite
 from typing import NamedTuple
 
 import numpy as np
 
-from sac_gmm.control.codes import Limit, Reason, State
-from sac_gmm.control.safety import JointLimiter, SafetyLimits, SafetyPipeline
+from sac_gmm.control.codes import Reason
+from sac_gmm.control.safe_motion import SafeMotion, Tick
+from sac_gmm.control.safety import JointLimiter, SafetyLimits
 from sac_gmm.core.errors import UserError
 from sac_gmm.core.settings import check_settings, number
 from sac_gmm.models import Regressor, SkillModel
 
-_WAITING = (Reason.INACTIVE, Reason.NO_MODEL, Reason.NO_STATE, Reason.NO_TARGET, Reason.STALE_STATE)
 _KEPT_VERSIONS = 8
 
 
@@ -37,17 +36,6 @@ class ArmState:
     position_m: np.ndarray
     target_m: np.ndarray
     age_s: float = 0.0
-
-
-class Tick(NamedTuple):
-    """The result of one tick. The twist is valid until the next tick."""
-
-    twist: np.ndarray  # (6,) [vx vy vz wx wy wz], m/s and rad/s, base frame
-    publish: bool  # whether to send the twist; if false, stay silent
-    state: State
-    reason: Reason
-    limit: Limit
-    version: int  # of the active model
 
 
 @dataclass(frozen=True)
@@ -77,7 +65,7 @@ class _Layer:
         self.weight = 0.0
 
 
-class VelocityController:
+class VelocityController(SafeMotion):
     """Follows the field of a skill model through the safety pipeline, and changes models without a jump.
 
     Args:
@@ -98,10 +86,8 @@ class VelocityController:
     ) -> None:
         if model.state_dim != 3:
             raise UserError(f"the skill moves in {model.state_dim} dimensions: the velocity controller expects 3")
-        self.limits = limits or SafetyLimits()
+        super().__init__(limits or SafetyLimits(), dt_s, joints)
         self.blend = blend or BlendSettings()
-        self.pipeline = SafetyPipeline(self.limits, dt_s, joints)
-        self.ticks = 0
         self._base = _Version(0, model, Regressor(model.mixture))
         self._layers = [_Layer(self._base, 0.0)]
         self._history: deque[_Version] = deque([self._base], maxlen=_KEPT_VERSIONS)
@@ -109,12 +95,8 @@ class VelocityController:
         self._pending: _Layer | None = None
         self._since_update_s = float("inf")
         self._ramp = 0.0
-        self._zeros_left = 0  # nothing has been commanded yet, so there is nothing to stop
-        self._fault = False
         self._x = np.empty(3)
-        self._asked = np.zeros(3)
         self._layer_velocity = np.zeros(3)
-        self._twist = np.zeros(6)
 
     @property
     def base(self) -> SkillModel:
@@ -178,10 +160,8 @@ class VelocityController:
             self._history = deque([self._base], maxlen=_KEPT_VERSIONS)
             self._layers = [_Layer(self._base, 0.0)]
             self._since_update_s = float("inf")
-        self._fault = False
         self._ramp = 0.0
-        if not moving:
-            self.start_from_rest()
+        super().reset(moving=moving)
 
     def start_from_rest(self) -> None:
         """Start the next command from zero: the arm has stopped by itself after a long time without a command.
@@ -189,16 +169,7 @@ class VelocityController:
         Call it from the thread that ticks.
         """
         self._ramp = 0.0
-        self.pipeline = SafetyPipeline(self.limits, self.pipeline.dt_s, self.pipeline.joints)
-
-    @property
-    def faulted(self) -> bool:
-        """Whether a value that was not a number holds the arm until somebody says go on."""
-        return self._fault
-
-    def clear_fault(self) -> None:
-        """Allow motion again after a value that was not a number."""
-        self._fault = False
+        super().start_from_rest()
 
     def tick(self, state: ArmState | None, hold: Reason = Reason.NONE) -> Tick:
         """Compute one command.
@@ -217,48 +188,21 @@ class VelocityController:
                 self._layers.append(self._pending)
                 self._pending = None
 
-        reason = self._reason_to_hold(state, hold)
-        position = None
-        if reason is Reason.NONE:
-            assert state is not None
-            position = state.position_m
-            self._follow(state)
-            if not _finite(self._asked):
-                reason = Reason.NOT_A_NUMBER
-        if reason is Reason.NOT_A_NUMBER:
-            self._fault = True
-        if reason is not Reason.NONE:
-            self._asked[:] = 0.0
-            position = None
-
-        velocity, limit = self.pipeline.step(self._asked, position)
-        self._twist[:3] = velocity
-        at_rest = self.pipeline.at_rest
-        if reason is Reason.NONE or not at_rest:
-            self._zeros_left = self.limits.zero_commands
-            publish = True
+        if state is None:
+            position, reason = None, self._reason_to_hold(None, 0.0, hold)
         else:
+            position = state.position_m
+            reason = self._reason_to_hold(position, state.age_s, hold, state.target_m)
+            if reason is Reason.NONE:
+                self._follow(state)
+        tick = self._limited(reason, position if reason is Reason.NONE else None)
+        if tick.reason is not Reason.NONE and self.at_rest:
             self._ramp = 0.0
-            publish = self._zeros_left > 0
-            self._zeros_left -= publish
-        return Tick(self._twist, publish, state_of(reason, at_rest), reason, limit, self.version)
+        return tick
 
     @property
     def _newest(self) -> _Layer:
         return self._pending or self._layers[-1]
-
-    def _reason_to_hold(self, state: ArmState | None, hold: Reason) -> Reason:
-        if self._fault:
-            return Reason.NOT_A_NUMBER
-        if hold is not Reason.NONE:
-            return hold
-        if state is None:
-            return Reason.NO_STATE
-        if not (_finite(state.position_m) and _finite(state.target_m)):
-            return Reason.NOT_A_NUMBER
-        if not state.age_s <= self.limits.state_timeout_s:  # a NaN age is too old
-            return Reason.STALE_STATE
-        return Reason.NONE
 
     def _follow(self, state: ArmState) -> None:
         """Set `_asked` to the blended velocity of the active models, under the start ramp."""
@@ -285,19 +229,3 @@ class VelocityController:
         if not self.adapter_alive and self.version != self._base.number:
             self._layers.append(_Layer(self._base, self.blend.adapter_return_s))
             self._history.append(self._base)
-
-
-def _finite(vector: np.ndarray) -> bool:
-    x, y, z = vector.tolist()  # for three numbers, plain Python is faster than numpy
-    return isfinite(x) and isfinite(y) and isfinite(z)
-
-
-def state_of(reason: Reason, at_rest: bool) -> State:
-    """What the controller is doing where `reason` holds the arm."""
-    if reason is Reason.NONE:
-        return State.ACTIVE
-    if not at_rest:
-        return State.STOPPING
-    if reason in _WAITING:
-        return State.WAITING
-    return State.IDLE if reason is Reason.NO_EPISODE else State.PAUSED

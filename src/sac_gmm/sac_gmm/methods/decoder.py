@@ -7,6 +7,8 @@ from abc import ABC, abstractmethod
 import numpy as np
 from numpy.typing import NDArray
 
+from sac_gmm.control import SafetyLimits
+
 State = dict[str, NDArray[np.float64]]  # the scene's observation at a control step, by name
 
 
@@ -16,10 +18,12 @@ class Decoder(ABC):
     Attributes:
         action_dim: Entries of an action; 0 if there is nothing to decide.
         interval: Control steps from one decision to the next.
+        limits: What its commands keep to; a skill's file names them, and a guard with tighter ones refuses it.
     """
 
     action_dim: int
     interval: int
+    limits: SafetyLimits = SafetyLimits()
 
     @abstractmethod
     def begin(self) -> None:

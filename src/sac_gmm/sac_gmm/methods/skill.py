@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from sac_gmm.control import SafetyLimits
 from sac_gmm.core.errors import UserError
 from sac_gmm.methods.episodes import Act, still
 from sac_gmm.methods.macro_env import MacroEnv
@@ -41,6 +42,15 @@ class Skill:
     prior: Any
     policy: Path | None = None
     about: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def limits(self) -> SafetyLimits:
+        """Limits that it was trained under, or runs under where nothing was learned.
+
+        Raises:
+            UserError: Its file names a limit that is unknown or out of range.
+        """
+        return SafetyLimits.from_json(self.about.get("limits", {}))
 
     def as_fitted(self) -> Skill:
         """The same prior without practice."""

@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from sac_gmm.core.errors import UserError
 from sac_gmm.core.small_algebra import clip_finite
+from sac_gmm.core.speeds import MAX_SPEED_M_S, MAX_TURN_RAD_S
 
 Array = NDArray[np.float64]
 
@@ -66,8 +67,8 @@ class ActionKind:
 class Twist(ActionKind):
     """Velocity of the end-effector: m/s (3), then rad/s (3), in base axes, held for one control period."""
 
-    max_speed_m_s: float = 0.25
-    max_turn_rad_s: float = 1.0
+    max_speed_m_s: float = MAX_SPEED_M_S
+    max_turn_rad_s: float = MAX_TURN_RAD_S
 
     def __post_init__(self) -> None:
         _check_positive(self, "max_speed_m_s", "max_turn_rad_s")

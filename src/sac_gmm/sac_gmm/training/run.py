@@ -174,6 +174,7 @@ class TrainingRun:
             **self.plan.to_json(),
             "episodes_trained": self.trained,
             "model_id": self.prior.model_id,
+            "limits": self.env.decoder.limits.to_json(),
             **provenance(),
         }
         save_policy(self.folder / name, self.learner.policy(), self._algorithm, about)

@@ -38,7 +38,7 @@ TOPICS = {
 WHOLE_STREAMS = ("joint_states", "state/pose", "episode_state", "/diagnostics")
 _MODES = ("base", "train", "evaluate")
 # States that the user asked for, or that are normal.
-_NO_TROUBLE = (Reason.NONE, Reason.NO_EPISODE, Reason.PAUSED, Reason.STOPPED)
+_NO_TROUBLE = (Reason.NONE, Reason.NO_EPISODE, Reason.NO_COMMAND, Reason.PAUSED, Reason.STOPPED)
 # The entries of the controller's statistics in /diagnostics that are shown, and their labels.
 _DIGEST = {
     "ticks": "control ticks",

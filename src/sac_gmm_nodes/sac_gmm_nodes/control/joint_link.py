@@ -8,7 +8,7 @@ state.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,8 +24,8 @@ from sac_gmm.control import Limit, Reason, SafetyLimits
 from sac_gmm.control.joint_limits import JointGuard, JointIntegrator, JointSettings
 from sac_gmm.control.kinematics import ArmKinematics, FrameTree
 from sac_gmm.control.lbr_state import LbrJudge, LbrSettings, LbrState
-from sac_gmm.control.safety import JointLimiter
 from sac_gmm.control.state_plausibility import JointResponse
+from sac_gmm.control.twist_guard import ArmJoints
 from sac_gmm.core.errors import UserError
 from sac_gmm.core.settings import check_settings, number
 from sac_gmm_nodes.common.conversions import (
@@ -69,6 +69,7 @@ class JointLink:
 
     Attributes:
         guard: Guard of the joint limits, updated with every state; None until the robot's description has arrived.
+        command_topics: Full names of the topics that the driver can be commanded on.
 
     Args:
         node: The controller; it receives this link's parameters.
@@ -150,11 +151,13 @@ class JointLink:
             kind, topic = LBRJointPositionCommand, f"{prefix}command/joint_position"
         else:
             kind, topic = Float64MultiArray, f"{prefix}forward_position_controller/commands"
+        names = ("command/twist", "command/joint_position", "forward_position_controller/commands")
+        self.command_topics = tuple(self._node.resolve_topic_name(f"{prefix}{name}") for name in names)
         self._message: Any = kind()  # filled with joint positions; a twist is written as bytes
         self._commands = self._node.create_publisher(kind, topic, COMMAND)
         self._rehearsals = self._node.create_publisher(kind, "~/rehearsal", COMMAND)
 
-    def prepare(self, limits: SafetyLimits, dt_s: float) -> JointLimiter:
+    def prepare(self, limits: SafetyLimits, dt_s: float) -> ArmJoints:
         """Called when the node is configured. What needs the robot's description is created when that arrives.
 
         Returns:
@@ -183,6 +186,23 @@ class JointLink:
         if self.guard is None or not self.guard.known:
             return (0.0, Limit.JOINT) if velocity_m_s.any() else (1.0, Limit.NONE)
         return self.guard.share(velocity_m_s, committed_m)
+
+    @property
+    def joint_names(self) -> Sequence[str]:
+        """The arm's joints in order; empty before its description has arrived."""
+        return () if self._kinematics is None else self._kinematics.joint_names
+
+    def twist_of(self, joints_rad_s: np.ndarray) -> np.ndarray:
+        """Twist of the tip, (6,), for joint velocities, (n,); NaN before the joints are known."""
+        if self.guard is None or not self.guard.known:
+            return np.full(6, np.nan)
+        return self.guard.twist_of(joints_rad_s)
+
+    def twist_share(self, twist: np.ndarray, final: bool) -> tuple[float, Limit]:
+        """The share of a twist that the joints allow; zero before they are known."""
+        if self.guard is None or not self.guard.known:
+            return (0.0, Limit.JOINT) if twist.any() else (1.0, Limit.NONE)
+        return self.guard.twist_share(twist, final)
 
     def _make_guard(self, description: str) -> None:
         assert self._limits is not None
@@ -281,7 +301,7 @@ class JointLink:
         if now_s - self._sent_s > _PAUSE_S:
             self._integrator.forget()
         self._sent_s = now_s
-        positions = self._integrator.step(twist[:3])
+        positions = self._integrator.step(twist)
         if self._output == "joint_position":
             self._message.joint_position = positions
         else:

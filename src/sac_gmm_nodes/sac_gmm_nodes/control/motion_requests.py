@@ -1,4 +1,4 @@
-"""User requests to the running controller: pause, stop, go back a version, and the speed scale."""
+"""User requests to a node that moves the arm: pause, stop, and the speed scale."""
 
 from __future__ import annotations
 
@@ -13,34 +13,26 @@ from sac_gmm_nodes.common.node import BaseNode
 
 
 class MotionRequests:
-    """The services `~/pause`, `~/stop`, `~/roll_back` and the parameter `speed_scale`.
+    """The services `~/pause` and `~/stop`, and the parameter `speed_scale`.
 
     Attributes:
         hold: The requested reason to hold the arm; NONE if there is none.
         speed_scale: Factor on the speed.
 
     Args:
-        node: The controller.
+        node: The node that moves the arm.
         go_on: Called when motion is allowed again.
-        roll_back: Goes back one version and returns its number; None if nothing is configured.
         held: Why the arm is not moved now, and what to do about it; NONE where it is.
     """
 
-    def __init__(
-        self,
-        node: BaseNode,
-        go_on: Callable[[], None],
-        roll_back: Callable[[], int | None],
-        held: Callable[[], tuple[Reason, str]],
-    ) -> None:
+    def __init__(self, node: BaseNode, go_on: Callable[[], None], held: Callable[[], tuple[Reason, str]]) -> None:
         self.hold = Reason.NONE
         text = "factor on the speed; may be set while the node runs"
         self.speed_scale = node.real("speed_scale", 1.0, 0.0, 1.0, "", text, tunable=True)
-        self._go_on, self._roll_back, self._held = go_on, roll_back, held
+        self._go_on, self._held = go_on, held
         node.add_on_set_parameters_callback(self._on_parameters)
         node.create_service(SetBool, "~/pause", self._on_pause)
         node.create_service(Trigger, "~/stop", self._on_stop)
-        node.create_service(Trigger, "~/roll_back", self._on_roll_back)
 
     def _on_parameters(self, parameters: list[Parameter]) -> SetParametersResult:
         for parameter in parameters:
@@ -68,10 +60,4 @@ class MotionRequests:
         self.hold = Reason.STOPPED
         response.success = True
         response.message = remedy(Reason.STOPPED, Limit.NONE)
-        return response
-
-    def _on_roll_back(self, _request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
-        version = self._roll_back()
-        response.success = version is not None
-        response.message = "not configured" if version is None else f"back to version {version}"
         return response

@@ -9,7 +9,7 @@ from typing import Any
 
 from sac_gmm.control import Reason
 
-AS_IT_SHOULD_BE = (Reason.NONE, Reason.NO_EPISODE, Reason.INACTIVE)
+AS_IT_SHOULD_BE = (Reason.NONE, Reason.NO_EPISODE, Reason.NO_COMMAND, Reason.INACTIVE)
 _START_UP = (Reason.NO_STATE, Reason.NO_TARGET, Reason.WRONG_DRIVER_SETTING)  # how it is before all has been heard
 _START_UP_S = 2.0  # for so long, these are not told
 _AGAIN_S = 1.0  # a reason that comes and goes is told once in this time

@@ -14,7 +14,7 @@ from rclpy.node import Node
 from rclpy.qos import QoSProfile
 
 from sac_gmm.control import Reason, SafetyLimits
-from sac_gmm.control.safety import JointLimiter
+from sac_gmm.control.twist_guard import ArmJoints
 from sac_gmm_nodes.common.conversions import TwistStampedBytes, frame_objection, nanoseconds, read_pose
 from sac_gmm_nodes.common.polling import Polled, Publishers, take
 from sac_gmm_nodes.common.qos import COMMAND, shared
@@ -34,6 +34,7 @@ class RobotLink:
     Attributes:
         driver: State of the arm's driver in words; empty, because there is none here.
         twist_gain: Factor on twists for the driver.
+        command_topics: Full names of the topics that the arm can be commanded on.
 
     Args:
         node: The controller.
@@ -60,10 +61,11 @@ class RobotLink:
         self._objection = ""  # to the last state
         self._not_numbers = ""  # what was no number in a state
         self._commands = node.create_publisher(TwistStamped, "command/twist", COMMAND)
+        self.command_topics = (self._commands.topic_name,)
         self._rehearsals = None if deliver else node.create_publisher(TwistStamped, "~/rehearsal", COMMAND)
         self._bytes = TwistStampedBytes(frame_id)
 
-    def prepare(self, limits: SafetyLimits, dt_s: float) -> JointLimiter | None:
+    def prepare(self, limits: SafetyLimits, dt_s: float) -> ArmJoints | None:
         """Called when the node is configured; returns the joint limits, which are unknown here."""
         return None
 

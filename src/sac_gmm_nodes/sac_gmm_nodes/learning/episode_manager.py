@@ -41,7 +41,10 @@ _END_S = 2.0  # for current calls to be answered when the node ends
 _GRACE_S = 2.0  # wall time at the end of an episode in which an invalid reward may become valid
 _NEWS_S = 2.5  # how long a controller status stays valid; in lock-step there is one a second between episodes
 # Reasons that an episode clears: it is an episode, it brings its own target, and the old fault is reset at its start.
-_READY = (Reason.NONE, Reason.NO_EPISODE, Reason.NO_TARGET, Reason.NOT_A_NUMBER)
+_READY = (
+    *(Reason.NONE, Reason.NO_EPISODE, Reason.NO_TARGET, Reason.NOT_A_NUMBER),
+    *(Reason.NO_COMMAND, Reason.STALE_COMMAND),
+)
 _MODES = (EpisodeState.MODE_BASE, EpisodeState.MODE_TRAIN, EpisodeState.MODE_EVALUATE)
 
 

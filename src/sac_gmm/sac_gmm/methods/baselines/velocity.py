@@ -21,7 +21,7 @@ class VelocityDecoder(Decoder):
     interval = 1
 
     def __init__(self, authority_m_s: float, dt_s: float, limits: SafetyLimits | None) -> None:
-        self._limits = limits or SafetyLimits()
+        self.limits = limits or SafetyLimits()
         self._dt_s = dt_s
         self._authority_m_s = authority_m_s
         self._twist = np.zeros(6)
@@ -29,7 +29,7 @@ class VelocityDecoder(Decoder):
 
     def begin(self) -> None:
         """Start at rest."""
-        self._pipeline = SafetyPipeline(self._limits, self._dt_s)
+        self._pipeline = SafetyPipeline(self.limits, self._dt_s)
         self._action_m_s = np.zeros(3)
 
     def decide(self, action: NDArray[np.floating]) -> None:

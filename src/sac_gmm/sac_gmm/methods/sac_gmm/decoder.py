@@ -33,6 +33,7 @@ class Gmm(Decoder):
         self.interval = interval
         # Decisions are synchronous with control here, so the adapter's time-out must never trigger.
         self.controller = VelocityController(model, limits, dt_s, BlendSettings(blend_s, adapter_timeout_s=600.0))
+        self.limits = self.controller.limits
 
     def begin(self) -> None:
         """Activate the base model."""

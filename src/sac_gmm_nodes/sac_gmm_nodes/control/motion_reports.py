@@ -1,23 +1,21 @@
-"""What the controller reports: status, the model in force, answers to updates, diagnostics, and the log of reasons."""
+"""What a node that moves the arm reports: status, diagnostics, and the log of reasons."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from lifecycle_msgs.msg import State as LifecycleState
-from sac_gmm_interfaces.msg import ControllerStatus, MixtureModel, MixtureUpdate, MixtureUpdateAnswer
+from sac_gmm_interfaces.msg import ControllerStatus
 
-from sac_gmm.control import Limit, Reason, State, Tick, Verdict, remedy
-from sac_gmm.models import SkillModel
-from sac_gmm_nodes.common.conversions import header, model_message, stamp_of
+from sac_gmm.control import Limit, Reason, State, Tick, remedy
 from sac_gmm_nodes.common.node import BaseNode
-from sac_gmm_nodes.common.qos import LATCHED, RELIABLE
+from sac_gmm_nodes.common.qos import RELIABLE
 from sac_gmm_nodes.control.control_loop import LoopStatistics
-from sac_gmm_nodes.control.joint_link import JointLink
 from sac_gmm_nodes.control.reason_log import AS_IT_SHOULD_BE, ReasonLog
-from sac_gmm_nodes.control.robot_link import RobotLink
 
 _IN_STEP = "waiting for the next state"
 _SILENT_S = 1.2  # without a tick for so long, the status is given without one
@@ -29,29 +27,34 @@ _LIFECYCLE = {
 }
 
 
-class ControllerReports:
+class MotionReports:
     """The publishers, and the messages that they reuse.
 
     Args:
-        node: The controller.
+        node: The node that moves the arm.
         frame_id: The base frame.
+        complaint: What is wrong, and what to do about it, for a reason; empty where what is said of it in general is
+            enough. It may look around: it is asked once a second.
+        sentence: The same, known at once: it is asked on every tick.
     """
 
-    def __init__(self, node: BaseNode, frame_id: str) -> None:
-        self._node, self._frame_id = node, frame_id
+    def __init__(
+        self,
+        node: BaseNode,
+        frame_id: str,
+        complaint: Callable[[Reason], str],
+        sentence: Callable[[Reason], str] = lambda _: "",
+    ) -> None:
+        self._node, self._frame_id, self._ask, self._sentence = node, frame_id, complaint, sentence
         self._status = node.create_publisher(ControllerStatus, "controller_status", RELIABLE)
-        self._model = node.create_publisher(MixtureModel, "model", LATCHED)
-        self._answers = node.create_publisher(MixtureUpdateAnswer, "model_update_answer", RELIABLE)
         self._diagnostics = node.create_publisher(DiagnosticArray, "/diagnostics", RELIABLE)
         self.status = ControllerStatus()
         self.status.header.frame_id = frame_id
         self._reasons = ReasonLog(node.get_logger())
-        self._complaint = (Reason.NONE, "")  # a reason, and what the link says of it in place of the usual remedy
+        self._complaint = (Reason.NONE, "")  # a reason, and what is said of it in place of the usual remedy
         self._said: tuple[int, int, str] | None = None  # reason, limit and complaint of the status published last
         self._ticked_s = -float("inf")
         self._latest = self.status  # the last one published, on a tick or not
-        self._accepted = self._refused = 0
-        self._last_refusal = ""
 
     def publish_status(self, tick: Tick, stamp_ns: int) -> None:
         """Publish `status`, which is otherwise filled in, for one tick."""
@@ -73,7 +76,8 @@ class ControllerReports:
         stamp, velocity = status.header.stamp, status.velocity
         stamp.sec, stamp.nanosec = divmod(stamp_ns, 1_000_000_000)
         about, complaint = self._complaint
-        said = (int(tick.reason), int(tick.limit), complaint if about == tick.reason else "")
+        complaint = self._sentence(tick.reason) or (complaint if about == tick.reason else "")
+        said = (int(tick.reason), int(tick.limit), complaint)
         if said != self._said or status is not self._latest:
             self._said = said
             status.reason, status.limit = said[:2]
@@ -85,45 +89,29 @@ class ControllerReports:
         self._latest = status
         self._reasons.note(tick.reason)
 
-    def complain(self, link: RobotLink | JointLink) -> None:
-        """Ask the link to the arm what it says of the reason that holds the arm now."""
+    def words(self, reason: Reason) -> str:
+        """What to do about a reason: as it stands now, or else as it is in general."""
+        return self._sentence(reason) or self._ask(reason) or remedy(reason, Limit.NONE)
+
+    def complain(self) -> None:
+        """Find out what is to be said of the reason that holds the arm now."""
         reason = Reason(self._latest.reason)
-        self._complaint = reason, link.complaint(reason)
+        self._complaint = reason, self._ask(reason)
 
-    def tell_reasons(self, link: RobotLink | JointLink) -> None:
+    def tell_reasons(self) -> None:
         """Log the reasons that have come since the last call."""
-        self._reasons.tell(lambda reason: words(reason, link))
-
-    def publish_model(self, model: SkillModel, model_id: str, version: int, stamp_ns: int) -> None:
-        """Publish the active model."""
-        self.status.model_id = model_id
-        self._model.publish(model_message(model, model_id, version, header(stamp_of(stamp_ns), self._frame_id)))
-
-    def answer(self, update: MixtureUpdate, verdict: Verdict, tick: int) -> None:
-        """Answer an update."""
-        self._accepted += verdict.accepted
-        self._refused += not verdict.accepted
-        if not verdict.accepted:
-            self._last_refusal = f"{verdict.answer.name}: {verdict.text}"
-        self._answers.publish(
-            MixtureUpdateAnswer(
-                header=update.header,
-                model_id=update.model_id,
-                base_version=update.base_version,
-                new_version=update.new_version,
-                episode_id=update.episode_id,
-                decision=update.decision,
-                accepted=verdict.accepted,
-                reason=int(verdict.answer),
-                text=verdict.text,
-                tick=tick,
-            )
-        )
+        self._reasons.tell(self.words)
 
     def diagnose(
-        self, lifecycle_state: int, statistics: LoopStatistics, rate_hz: float, driver: str, alive: bool
+        self,
+        lifecycle_state: int,
+        statistics: LoopStatistics,
+        rate_hz: float,
+        driver: str,
+        alive: bool,
+        more: Mapping[str, Any],
     ) -> None:
-        """Publish the health of loop, state and updates on /diagnostics."""
+        """Publish the health of loop and state on /diagnostics, and `more` values of the node's own."""
         status, times = self._latest, statistics.summary()
         moving = status.state == State.ACTIVE
         level, message = DiagnosticStatus.OK, status.remedy or ("moving the arm" if moving else _IN_STEP)
@@ -140,11 +128,7 @@ class ControllerReports:
             **times,
             "state_age_s": status.state_age_s,
             "speed_scale": status.speed_scale,
-            "model_id": status.model_id,
-            "model_version": status.version,
-            "updates_accepted": self._accepted,
-            "updates_refused": self._refused,
-            "last_refusal": self._last_refusal,
+            **more,
         }
         entry = DiagnosticStatus(
             level=level,
@@ -159,8 +143,3 @@ class ControllerReports:
         array = DiagnosticArray(status=[entry])
         array.header.stamp = self._node.get_clock().now().to_msg()
         self._diagnostics.publish(array)
-
-
-def words(reason: Reason, link: RobotLink | JointLink) -> str:
-    """What to do about a reason, as the link to the arm knows it or else as it is in general."""
-    return link.complaint(reason) or remedy(reason, Limit.NONE)
