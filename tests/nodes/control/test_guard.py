@@ -1,15 +1,26 @@
-"""The guard in lock-step: one tick for each state, when its command is there."""
+"""The guard: in lock-step one tick for each state, when its command is there; joint velocities; its parameters."""
 
 import numpy as np
 import pytest
-from geometry_msgs.msg import PoseStamped, TwistStamped
+from geometry_msgs.msg import PoseStamped, Twist, TwistStamped
 from sac_gmm_interfaces.msg import ControllerStatus, EpisodeState
+from sensor_msgs.msg import JointState
 from std_msgs.msg import Float64
 from std_srvs.srv import SetBool
 
 from sac_gmm.control import Reason, SafetyLimits, SafetyPipeline, State
-from sac_gmm_nodes.common.conversions import header, nanoseconds, pose_message, stamp_of, twist_array, twist_message
-from sac_gmm_nodes.common.qos import COMMAND, EPISODE, RELIABLE
+from sac_gmm.control.kinematics import ArmKinematics
+from sac_gmm.tasks.arms.description import HOME_RAD, describe_iiwa
+from sac_gmm_nodes.common.conversions import (
+    header,
+    joint_message,
+    nanoseconds,
+    pose_message,
+    stamp_of,
+    twist_array,
+    twist_message,
+)
+from sac_gmm_nodes.common.qos import COMMAND, EPISODE, RELIABLE, SENSOR
 
 pytestmark = [pytest.mark.ros, pytest.mark.slow]
 START_NS, PERIOD_NS = 1_000_000_000, 33_333_333
@@ -134,6 +145,37 @@ def test_in_lockstep_a_command_becomes_what_the_pipeline_makes_of_it(graph):
     assert command[0] > 0 and command[5] > 0
     graph.wait(lambda: simulation.gripped, "the gripper")
     assert simulation.gripped[0].data == 0.5
+
+
+def test_joint_velocities_move_the_tip_of_an_arm_whose_joints_are_known(graph, tmp_path):
+    urdf, kinematics = describe_iiwa(), ArmKinematics(describe_iiwa(), "tcp")
+    (tmp_path / "arm.urdf").write_text(urdf)
+    twists = graph.listen("lbr/command/twist", Twist, RELIABLE)
+    statuses = graph.listen("controller_status", ControllerStatus, RELIABLE)
+    states = graph.node.create_publisher(JointState, "lbr/joint_states", SENSOR)
+    wishes = graph.node.create_publisher(JointState, "desired_joint_velocity", RELIABLE)
+    names, joints, wanted = list(kinematics.joint_names), HOME_RAD.copy(), np.array([0.0, 0.01, 0, 0, 0, 0.01, 0])
+    asked = [*names]
+
+    def live():
+        joints[:] += 0.01 * wanted
+        head = header(graph.node.get_clock().now().to_msg())
+        states.publish(joint_message(names, joints, head))
+        wishes.publish(JointState(header=head, name=asked[::-1], velocity=wanted[: len(asked)][::-1].tolist()))
+
+    def follows():
+        kinematics.update(joints)
+        wished = kinematics.jacobian @ wanted
+        return twists and np.linalg.norm(twist_array(twists[-1]) - wished) < 0.02 * np.linalg.norm(wished)
+
+    graph.node.create_timer(0.01, live)
+    own = {"robot": "joints", "urdf_file": tmp_path / "arm.urdf", "tip_frame": "tcp"}
+    graph.start("guard", autostart=True, state_timeout_s=1.0, command_timeout_s=60.0, **own)
+    graph.wait(follows, "the tip's twist")
+    del asked[3:]
+    sentence = f"names the joints {', '.join(names[2::-1])}: expected {', '.join(names)}, each once"
+    graph.wait(lambda: sentence in statuses[-1].remedy, "a refusal that names the joints")
+    assert statuses[-1].reason == Reason.COMMAND_REFUSED
 
 
 @pytest.mark.parametrize(
