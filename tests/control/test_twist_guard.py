@@ -200,7 +200,7 @@ def test_ten_thousand_adversarial_streams_keep_the_limits_and_every_stop_is_expl
                     guard.scale_speed(float(rng.choice((1.0, 1.0, 0.3, 0.0))))
                 adversary.send(dt_s)
                 asked, trouble = adversary.asked(), rng.random()
-                known = position if trouble > 0.005 else (np.nan, np.inf)[k % 2] * position
+                known = position if trouble > 0.005 else position + (np.nan, np.inf)[k % 2]
                 age_s = 0.0 if trouble < 0.96 else 1.0
                 tick = guard.tick(None if trouble > 0.99 else known, age_s, asked)
                 twists[k] = tick.twist

@@ -62,7 +62,8 @@ class SafetyLimits:
         """
         if unknown := sorted(set(values) - {field.name for field in fields(cls)}):
             raise UserError(f"there is no limit '{unknown[0]}': the file is of another version")
-        return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
+        given: dict[str, Any] = {n: tuple(value) if isinstance(value, list) else value for n, value in values.items()}
+        return cls(**given)
 
     def objection_to(self, trained: SafetyLimits, *, box: bool = True) -> str:
         """Why a skill that was trained under other limits must not run under these.

@@ -55,9 +55,11 @@ class Guard(MotionNode[TwistGuard]):
 
         # Best effort takes from everybody; in lock-step none may be lost.
         qos = RELIABLE if self._lockstep else SENSOR
+        on_twist: Any = self._on_twist  # rclpy's types do not know of callbacks that also take the message's number
+        on_joints: Any = self._on_joints
         asked = (
-            self.create_subscription(TwistStamped, "desired_twist", self._on_twist, qos),
-            self.create_subscription(JointState, "desired_joint_velocity", self._on_joints, qos),
+            self.create_subscription(TwistStamped, "desired_twist", on_twist, qos),
+            self.create_subscription(JointState, "desired_joint_velocity", on_joints, qos),
             self.create_subscription(Float64, "desired_gripper", self._on_gripper, qos),
         )
         self._grippers = self.create_publisher(Float64, "command/gripper", COMMAND)
