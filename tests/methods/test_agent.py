@@ -136,6 +136,36 @@ def test_a_decision_after_the_end_is_left_out_and_the_one_before_it_is_paid(succ
     assert len(learner.seen) == 2, "nothing came of the only decision"
 
 
+def test_a_decision_after_the_end_leaves_no_trace():
+    """In lock-step, news of the end and the last state race each other: the winner must not change the next episode."""
+    told_late, told_in_time = (Agent(Notebook(), 3, 0.5, seed=0, hold_back=True) for _ in range(2))
+    play_late(told_late, 3)
+    told_in_time.begin(Mode.TRAIN)
+    for i in range(2):
+        told_in_time.decide(observation(i), steps=16 if i else 0)
+    told_in_time.end(observation(2), reward=1.0, success=True, truncated=False, steps=7)
+    np.testing.assert_array_equal(
+        play(told_late, Mode.TRAIN, success=True), play(told_in_time, Mode.TRAIN, success=True)
+    )
+
+
+@pytest.mark.parametrize(("late", "credited"), [(1, 3), (2, 2), (3, 1), (4, None)])
+def test_several_decisions_after_the_end_are_left_out(late, credited):
+    """In real time, several decisions may pass before the news of the end: as many are held back."""
+    learner = Notebook()
+    agent = Agent(learner, 3, 0.9, seed=0, hold_back=3)
+    agent.begin(Mode.TRAIN)
+    for i in range(5):
+        agent.decide(observation(i), steps=16 if i else 0)
+    assert [transition.obs["vector"][0] for transition, _ in learner.seen] == [0], "what so many follow is passed on"
+    agent.end(observation(99), reward=1.0, success=True, truncated=False, steps=7, late=late)
+    transitions = [transition for transition, _ in learner.seen]
+    assert [t.obs["vector"][0] for t in transitions] == list(range(credited + 1 if credited else 1))
+    if credited:
+        last = transitions[-1]
+        assert (last.next_obs["vector"][0], last.reward, last.terminated, last.steps) == (credited + 1, 1.0, True, 7)
+
+
 def test_what_is_held_back_is_handed_over_in_the_end():
     """Late as it is, it is the same; and the episode that never ended loses no more than its last decision."""
     at_once, later = Notebook(), Notebook()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -30,8 +31,8 @@ class Agent:
         action_dim: Entries of an action.
         noise_correlation: Correlation of exploration noise between decisions; near 1, an episode explores one change.
         seed: Seed of the exploration.
-        hold_back: Whether to pass a transition on only once the next one exists or the episode has ended. Needed in
-            real time, where the last decision may turn out to have come after the end.
+        hold_back: Number of transitions to hold back: each is passed on only once so many follow it, or the episode has
+            ended. Needed where news of the end is slow: the last decisions may turn out to have come after the end.
         base_action: Policy of base episodes; zero actions if not given.
     """
 
@@ -42,7 +43,7 @@ class Agent:
         noise_correlation: float,
         seed: int,
         *,
-        hold_back: bool = False,
+        hold_back: int = 0,
         base_action: Callable[[Observation], NDArray[np.floating]] | None = None,
     ) -> None:
         self._learner = learner
@@ -52,7 +53,9 @@ class Agent:
         self._mode = Mode.BASE
         self._last: tuple[Observation, NDArray[np.float32]] | None = None
         self._hold_back = hold_back
-        self._held: Transition | None = None
+        self._held: deque[Transition] = deque()
+        # States of the noise before the last decisions.
+        self._noises: deque[dict[str, Any]] = deque(maxlen=hold_back + 1)
         self._first = True  # no transition of this episode has been passed on yet
         self._unprepared = True  # the learner has not prepared for this agent yet
         self._remembers = False
@@ -63,6 +66,7 @@ class Agent:
         self._hand_over()
         self._mode = mode
         self._last, self._first = None, True
+        self._noises.clear()
         self._noise.reset()
         if mode is not Mode.EVALUATE:
             self._measured = None
@@ -91,6 +95,8 @@ class Agent:
         elif self._measured is not None:
             action = self._measured.act(observation, deterministic=True)
         else:
+            if self._hold_back:
+                self._noises.append(self._noise.state_dict())
             action = self._learner.policy().act(observation, noise=self._noise.sample())
         self._last = (observation, action)
         return action
@@ -103,7 +109,7 @@ class Agent:
         success: bool,
         truncated: bool,
         steps: int,
-        late: bool = False,
+        late: int = 0,
     ) -> None:
         """Close the episode.
 
@@ -113,11 +119,11 @@ class Agent:
             success: Whether the task was done.
             truncated: Whether the time ran out, so that the value of later states still counts.
             steps: Control steps taken since the last decision before the end.
-            late: Whether the last decision was made after the end. It is then dropped, and the outcome is credited to
-                the decision before it, if `hold_back` still holds that one.
+            late: Number of decisions that were made after the end. They are dropped, and the outcome is credited to the
+                decision before them, if `hold_back` still holds that one.
         """
         if late and self._hold_back:
-            observation = self._take_back(observation)
+            observation = self._take_back(observation, late)
         self._remember(observation, reward, steps, success=success, terminated=not truncated, truncated=truncated)
         self._hand_over()
         self._last = None
@@ -148,20 +154,26 @@ class Agent:
         self._remembers = True
         transition = Transition(before, action, reward, observation, terminated, truncated, steps, self._first, success)
         self._first = False
-        self._hand_over()
-        self._held = transition
-        if not self._hold_back:
-            self._hand_over()
+        self._held.append(transition)
+        self._hand_over(but=self._hold_back)
 
-    def _take_back(self, observation: Observation) -> Observation:
-        """Undo the last decision; return its observation, the one nearest to the end, or else `observation`."""
-        held, self._held, self._last = self._held, None, None
-        if held is None:
+    def _take_back(self, observation: Observation, late: int) -> Observation:
+        """Undo the last decisions; return the observation of the first of them, nearest to the end, or `observation`.
+
+        Their noise is drawn again: whether news of the end or a decision comes first must not change what follows.
+        """
+        if self._noises:
+            self._noise.load_state_dict(self._noises[-min(late, len(self._noises))])
+        self._last = None
+        if late > len(self._held):
+            self._held.clear()  # all of them are from after the end
             return observation
-        self._last, self._first = (held.obs, held.action), held.first
-        return held.next_obs
+        for _ in range(late):
+            undone = self._held.pop()
+        self._last, self._first = (undone.obs, undone.action), undone.first
+        return undone.next_obs
 
-    def _hand_over(self) -> None:
-        if self._held is not None:
-            self._learner.observe(self._held, learn=self._mode is Mode.TRAIN)
-        self._held = None
+    def _hand_over(self, but: int = 0) -> None:
+        """Pass on what is held, but for the last few."""
+        while len(self._held) > but:
+            self._learner.observe(self._held.popleft(), learn=self._mode is Mode.TRAIN)

@@ -36,3 +36,12 @@ class Decoder(ABC):
     @abstractmethod
     def command(self, state: State) -> NDArray[np.float64]:
         """The command for one control step, in the shape and units of the scene's action. Valid until the next call."""
+
+    def desired(self, state: State) -> NDArray[np.float64]:
+        """What this control step should do, for whoever keeps the arm safe: over ROS that is the node `guard`.
+
+        Same shape, units and lifetime as `command`. A decoder whose `command` is its wish within safety limits returns
+        the bare wish here, so that the limits hold once wherever it runs. By default it is the command itself: limits
+        that are already in it then hold twice over ROS, and the arm follows a little later.
+        """
+        return self.command(state)

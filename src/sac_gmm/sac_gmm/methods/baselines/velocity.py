@@ -24,7 +24,7 @@ class VelocityDecoder(Decoder):
         self.limits = limits or SafetyLimits()
         self._dt_s = dt_s
         self._authority_m_s = authority_m_s
-        self._twist = np.zeros(6)
+        self._twist, self._desired = np.zeros(6), np.zeros(6)
         self.begin()
 
     def begin(self) -> None:
@@ -38,9 +38,14 @@ class VelocityDecoder(Decoder):
 
     def command(self, state: State) -> NDArray[np.float64]:
         """The base velocity plus the agent's, through the safety pipeline: a twist (6,), m/s and rad/s, base frame."""
-        velocity, _ = self._pipeline.step(self.base_velocity(state) + self._action_m_s, state["ee_position_m"])
+        velocity, _ = self._pipeline.step(self.desired(state)[:3], state["ee_position_m"])
         self._twist[:3] = velocity
         return self._twist
+
+    def desired(self, state: State) -> NDArray[np.float64]:
+        """The base velocity plus the agent's, before the safety pipeline: a twist (6,), m/s and rad/s, base frame."""
+        self._desired[:3] = self.base_velocity(state) + self._action_m_s
+        return self._desired
 
     @abstractmethod
     def base_velocity(self, state: State) -> NDArray[np.float64]:
