@@ -61,6 +61,10 @@ NODES = {
     ),
     "guard": Kind((), (("deadman:=true",), ("robot:=joints", *_LBR), ("robot:=lbr", *_LBR))),
     "sac_adapter": Kind(("model_file:={model}", "run_dir:={folder}/run"), (("config_folder:={root}/config/methods",),)),
+    "skill_runner": Kind(
+        ("model_file:={model}", "method:=residual_gmm", "run_dir:={folder}/runner"),
+        (("config_folder:={root}/config/methods", "task:=door", "run_dir:={folder}/door"),),
+    ),
     "aruco_reward": Kind((), (("publish_tf:=true",),)),
     "lamp_reward": Kind(),
     "switch_reward": Kind(),
@@ -156,7 +160,7 @@ def _fields(section: str) -> tuple[list[tuple[str, str, str]], list[tuple[str, s
         code, _, comment = line.partition("#")
         if constant := re.match(r"\s*\w+\s+([A-Z0-9_]+)\s*=\s*(\S+)", code):
             constants.append((constant[1], constant[2], comment.strip()))
-        elif field := re.match(r"\s*(\S+)\s+(\w+)\s*$", code):
+        elif field := re.match(r"\s*(\S+)\s+(\w+)(?:\s+\S+)?\s*$", code):  # a default value may follow
             fields.append((field[1], field[2], comment.strip()))
     return constants, fields
 

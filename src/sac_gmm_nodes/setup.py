@@ -26,6 +26,7 @@ setup(
             "gmm_controller = sac_gmm_nodes.control.gmm_controller:main",
             "guard = sac_gmm_nodes.control.guard:main",
             "sac_adapter = sac_gmm_nodes.learning.sac_adapter:main",
+            "skill_runner = sac_gmm_nodes.learning.skill_runner:main",
             "aruco_reward = sac_gmm_nodes.reward.aruco_reward:main",
             "lamp_reward = sac_gmm_nodes.reward.lamp_reward:main",
             "switch_reward = sac_gmm_nodes.reward.switch_reward:main",

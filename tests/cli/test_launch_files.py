@@ -67,6 +67,23 @@ def test_no_file_says_a_pace_of_its_own():
         assert parameters_of(nodes["sac_adapter"])["task"] == "lever"
 
 
+def test_a_method_of_any_kind_runs_behind_the_guard():
+    """What moves the arm and what decides are exchanged for others, and all who wait for them are told."""
+    path = ROOT / "launch" / "simulation.launch.yaml"
+    for guard, (mover, decider), others in (
+        ("true", ("guard", "skill_runner"), {"gmm_controller", "sac_adapter"}),
+        ("false", ("gmm_controller", "sac_adapter"), {"guard", "skill_runner"}),
+    ):
+        given = {"model": "m.npz", "guard": guard, "method": "residual_gmm"}
+        nodes = {node.label: node for node in read_launch_file(path, given)}
+        assert {mover, decider} <= nodes.keys() and not others & nodes.keys()
+        assert parameters_of(nodes["lifecycle_manager"])["nodes"] == [mover]
+        assert parameters_of(nodes[decider])["method"] == "residual_gmm"
+        assert parameters_of(nodes[decider])["learner"] == "sync"
+        manager = parameters_of(nodes["episode_manager"])
+        assert (manager["expect_runner"], manager["expect_adapter"]) == (guard == "true", guard == "false")
+
+
 def test_the_driver_is_told_to_take_twists_in_base_axes():
     tree = yaml.safe_load((ROOT / "config" / "lbr_controllers.yaml").read_text())
     twist = tree["/**/twist_controller"]["ros__parameters"]

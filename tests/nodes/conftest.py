@@ -83,6 +83,10 @@ class Graph:
         self.node.create_subscription(kind, topic, received.append, qos)
         return received
 
+    def spin_too(self, node) -> None:
+        """Run the callbacks of another node in the test's process."""
+        self._executor.add_node(node)
+
     def call(self, kind: type, service: str, request, timeout_s: float = 120.0):
         """Call a service and return its response."""
         client = self.node.create_client(kind, service)

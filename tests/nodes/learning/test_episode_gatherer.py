@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sac_gmm.methods.sac_gmm import WindowObserver
-from sac_gmm_nodes.learning.episode_gatherer import Begin, Decide, End, EpisodeGatherer
+from sac_gmm_nodes.learning.episode_gatherer import STREAMS, Begin, Decide, End, EpisodeGatherer
 
 PERIOD_NS = 33_333_333
 INTERVAL = 4
@@ -283,8 +283,9 @@ def test_who_is_started_amid_an_episode_keeps_states_and_target():
     assert [type(event) for event in drain(gatherer)] == [Decide]
 
 
-@pytest.mark.parametrize("end_ns, late", [(250, True), (300, False), (350, False)])
-def test_an_end_says_whether_a_decision_was_made_after_it(end_ns, late):
+@pytest.mark.parametrize("end_ns, late, steps", [(250, True, 1), (300, True, 2), (350, False, 1)])
+def test_an_end_says_whether_a_decision_was_made_at_or_after_it(end_ns, late, steps):
+    """A decision on the last state is one too many: its steps are those of the decision before it."""
     gatherer = EpisodeGatherer(WindowObserver(3), 1e9 / 50, None)
     gatherer.running(1, 1, 100)
     gatherer.target(100, np.zeros(3))
@@ -295,7 +296,7 @@ def test_an_end_says_whether_a_decision_was_made_after_it(end_ns, late):
     step(gatherer, 350)
     gatherer.ended(1, end_ns, True, False)
     (end,) = drain(gatherer)
-    assert (end.late, end.steps) == (late, 1)
+    assert (end.late, end.steps) == (late, steps)
 
 
 def test_what_is_missing_is_named():
@@ -305,12 +306,69 @@ def test_what_is_missing_is_named():
     drain(gatherer)
     assert not gatherer.missing, "nothing is due"
     gatherer.due(1, 0, 100, 0)
-    assert gatherer.missing == ["target_pose", "state/pose", "wrench", "image"]
+    assert gatherer.missing == ["target_pose", "state/pose", "wrench", "wrist_camera/image"]
     gatherer.target(100, np.zeros(3))
     gatherer.pose(100, np.zeros(3))
-    assert gatherer.missing == ["wrench", "image"]
+    assert gatherer.missing == ["wrench", "wrist_camera/image"]
     gatherer.wrench(101, np.zeros(6))
     gatherer.image(99, np.zeros((64, 64, 3), np.uint8))
-    assert gatherer.missing == ["state/pose and wrench with the same stamp", "image"]
+    assert gatherer.missing == ["state/pose and wrench with the same stamp", "wrist_camera/image"]
     gatherer.no_target()
     assert gatherer.missing[0] == "target_pose"
+
+
+def steps_of(gatherer):
+    return list(iter(gatherer.next_step, None))
+
+
+def test_control_steps_are_given_once_in_order_and_none_at_the_end_of_the_time():
+    gatherer = EpisodeGatherer(WindowObserver(3), 1e9 / 100, None)
+    step(gatherer, 100, 9.0)  # of the episode before
+    step(gatherer, 200, 0.2)
+    assert not steps_of(gatherer), "no episode"
+    gatherer.running(1, 1, 200, end_ns=5_000, context=[0.5])
+    assert drain(gatherer) == [Begin(1, 1)]
+    assert not steps_of(gatherer), "no target"
+    gatherer.target(200, np.ones(3))
+    gatherer.pose(300, np.full(3, 0.3))
+    (first,) = steps_of(gatherer)
+    assert (first.episode_id, first.stamp_ns, first.step) == (1, 200, 0)
+    assert {name: value.tolist() for name, value in first.state.items()} == {
+        "ee_position_m": [0.2] * 3,
+        "wrench": [0.0] * 6,
+        "target_m": [1.0] * 3,
+        "context": [0.5],
+    }
+    gatherer.wrench(300, np.zeros(6))
+    step(gatherer, 300, 7.0)  # repeated
+    assert [(s.step, s.stamp_ns) for s in steps_of(gatherer)] == [(1, 300)]
+    gatherer.due(1, 0, 300, 0)
+    assert [type(event) for event in drain(gatherer)] == [Decide]
+    step(gatherer, 500)
+    assert [(s.step, s.stamp_ns) for s in steps_of(gatherer)] == [(3, 500)]
+    step(gatherer, 5_000)
+    assert not steps_of(gatherer), "nothing follows the last state"
+    gatherer.ended(1, 5_000, False, True)
+    assert [type(event) for event in drain(gatherer)] == [End]
+    assert not steps_of(gatherer)
+
+
+def test_a_state_is_complete_when_all_of_its_topics_have_come():
+    class Window(WindowObserver):
+        seen: list = []  # noqa: RUF012 - of this test alone
+
+        def take_in(self, state):
+            self.seen.append(state)
+
+    gatherer = EpisodeGatherer(Window(3), 30.0, None, tuple(STREAMS))
+    gatherer.running(1, 1, 100)
+    drain(gatherer)
+    gatherer.target(100, np.zeros(3))
+    gatherer.due(1, 0, 100, 0)
+    step(gatherer, 100)
+    gatherer.velocity(100, np.full(3, 2.0))
+    assert not drain(gatherer) and gatherer.missing == gatherer.missing_for_steps == ["joint_states"]
+    gatherer.joints(100, np.full(7, 3.0))
+    assert [type(event) for event in drain(gatherer)] == [Decide]
+    (state,) = Window.seen
+    assert (state["ee_velocity_m_s"][0], state["joint_position_rad"].shape) == (2.0, (7,))

@@ -119,10 +119,16 @@ def test_training_episodes_have_the_noise_that_the_adapter_announces(graph, own)
     heard = len(graph.output("episode_manager"))
     paces.publish(MethodPace(decision_interval=0, control_rate_hz=30.0))
     graph.wait(lambda: "method_pace is ignored" in graph.output("episode_manager")[heard:], "the refusal of nonsense")
-    paces.publish(MethodPace(decision_interval=8, control_rate_hz=30.0, training_noise_std_m=float("nan")))
+    world.run_episode(EpisodeState.MODE_BASE)
+    assert world.requests[-1].target_noise_std_m == pytest.approx(0.02), "nothing is announced of base episodes"
+    pace = MethodPace(decision_interval=8, control_rate_hz=30.0, training_noise_std_m=float("nan"))
+    pace.base_noise_std_m = 0.0
+    paces.publish(pace)
     paces.wait_for_all_acked()
     world.run_episode(EpisodeState.MODE_TRAIN)
     assert world.requests[-1].target_noise_std_m == pytest.approx(0.02 if own < 0 else own)
+    world.run_episode(EpisodeState.MODE_BASE)
+    assert world.requests[-1].target_noise_std_m == 0.0
 
 
 def test_silence_of_the_reward_ends_the_episode(graph):

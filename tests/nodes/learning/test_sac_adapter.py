@@ -16,7 +16,6 @@ from sac_gmm.models import load_model, parameters_checksum
 from sac_gmm.rl import load_checkpoint, read_extra, save_checkpoint, save_policy
 from sac_gmm_nodes.common.conversions import header, pose_message, stamp_of, wrench_message
 from sac_gmm_nodes.common.qos import EPISODE, LATCHED, RELIABLE
-from sac_gmm_nodes.learning.sac_adapter import Progress, in_training_steps
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[3]
@@ -254,26 +253,8 @@ def test_it_announces_the_pace_of_its_task(graph, model_file, tmp_path):
     assert (skill.interval, skill.training_noise_m) == (4, None) and math.isnan(world.paces[0].training_noise_std_m)
 
 
-@pytest.mark.parametrize(("rate_hz", "steps"), [(30.0, 8), (100.0, 27), (250.0, 67)])
-def test_a_robots_rate_does_not_change_how_far_the_agent_looks_ahead(rate_hz, steps):
-    assert in_training_steps(steps, rate_hz) == 8
-    assert in_training_steps(0, rate_hz) == 1
-
-
-def test_what_takes_long_is_told_with_its_progress():
-    lines, now_s = [], [0.0]
-    progress = Progress(lines.append, lambda: now_s[0])
-    for what in ("learning to see from 20 episodes", "learning to see from 40 episodes"):
-        for step in range(1, 1001):
-            now_s[0] += 0.012
-            progress(what, step / 1000)
-    assert lines == [
-        "learning to see from 20 episodes …",
-        "learning to see from 20 episodes: 42%",
-        "learning to see from 20 episodes: 84%",
-        "learning to see from 20 episodes: done in 12 s",
-        "learning to see from 40 episodes …",
-        "learning to see from 40 episodes: 42%",
-        "learning to see from 40 episodes: 84%",
-        "learning to see from 40 episodes: done in 12 s",
-    ]
+def test_a_method_of_another_kind_is_refused_with_the_way_to_run_it(graph, model_file):
+    process = graph.start("sac_adapter", model_file=model_file, method="residual_gmm")
+    assert process.wait(60) == 2
+    said = "the decisions of method 'residual_gmm' do not change a mixture: it is run by skill_runner behind guard"
+    assert said in graph.output("sac_adapter") and "guard:=true" in graph.output("sac_adapter")

@@ -1,7 +1,8 @@
 """The pace of a method: how often it decides, how its changes take over, and how it explores.
 
-The pace is defined only in the method's settings for a task. `sac_adapter` announces it on the latched topic
-`method_pace` before it is ready; controller, simulation and episode manager receive it with a `PaceListener`.
+The pace is defined only in the method's settings for a task. `sac_adapter` or `skill_runner` announces it on the
+latched topic `method_pace` before it is ready; controller, simulation and episode manager receive it with a
+`PaceListener`.
 """
 
 from __future__ import annotations

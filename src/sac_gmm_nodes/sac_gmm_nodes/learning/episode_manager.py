@@ -88,9 +88,12 @@ class EpisodeManager(BaseNode):
             -1.0,
             0.1,
             "m",
-            "the same in training episodes; -1: what the adapter announces",
+            "the same in training episodes; -1: what the method announces",
         )
         self._expect_adapter = self.flag("expect_adapter", False, "start no episode before the adapter is there")
+        self._expect_runner = self.flag(
+            "expect_runner", False, "start no episode before skill_runner is there; its guard has no model"
+        )
 
         calls = ReentrantCallbackGroup()  # a waiting call must not keep the others from being answered
         self._states = self.create_publisher(EpisodeState, "episode_state", EPISODE)
@@ -201,9 +204,11 @@ class EpisodeManager(BaseNode):
             absent = {
                 "the reset_task service (robot or simulation)": not self._reset_task.service_is_ready(),
                 down: bool(down),
-                "the controller's model": not down and (not self._model_seen or self.count_publishers("model") == 0),
+                "the controller's model": not down and not self._expect_runner and not self._has_model,
                 "the adapter": self._expect_adapter and self.count_publishers("model_update") == 0,
                 "the adapter's pace (method_pace)": self._expect_adapter and self._pace.latest is None,
+                "skill_runner": self._expect_runner and self.count_publishers("desired_twist") == 0,
+                "the pace of skill_runner (method_pace)": self._expect_runner and self._pace.latest is None,
                 "a source of reward": self.count_publishers("reward") == 0,
             }
             held = "" if down else self._why_held()
@@ -221,6 +226,10 @@ class EpisodeManager(BaseNode):
             if time.monotonic() - began_s > _PASSING_S:
                 self._tell(f"waiting for {', '.join(what)}")
             await Turn()
+
+    @property
+    def _has_model(self) -> bool:
+        return self._model_seen and self.count_publishers("model") > 0
 
     def _tell(self, text: str) -> None:
         """Publish the state again with another text, for whoever asked for the episode."""
@@ -249,13 +258,16 @@ class EpisodeManager(BaseNode):
 
     def _noise_std_m(self, mode: int) -> float:
         """Noise on the detected target in an episode; -1: the task's own."""
+        if mode == EpisodeState.MODE_TRAIN and self._training_noise_std_m >= 0:
+            return self._training_noise_std_m
         self._pace.catch_up()
-        if mode == EpisodeState.MODE_TRAIN:
-            if self._training_noise_std_m >= 0:
-                return self._training_noise_std_m
-            pace = self._pace.latest
-            if pace is not None and pace.training_noise_std_m >= 0:  # false for NaN
-                return pace.training_noise_std_m
+        if (pace := self._pace.latest) is not None:
+            announced = {
+                EpisodeState.MODE_BASE: pace.base_noise_std_m,
+                EpisodeState.MODE_TRAIN: pace.training_noise_std_m,
+            }
+            if announced.get(mode, -1.0) >= 0:  # false for NaN
+                return announced[mode]
         return self._target_noise_std_m
 
     async def _reset(self, mode: int, seed: int, context: Sequence[float], check: Callable[[], None]) -> int:
