@@ -102,7 +102,7 @@ def test_a_demo_is_interrupted_resumed_and_finished(tmp_path):
     assert result["base"]["episodes"] == 2 and 0 <= result["base"]["successes"] <= 2
     assert result["adapted"]["episodes"] == 2 and 0 <= result["adapted"]["successes"] <= 2
     assert result["training_episodes"] == 3
-    assert result["reward_source"] == "marker"
+    assert (result["reward_source"], result["pace"]) == ("marker", "lock-step")
     assert result["wall_s"] > 0 and result["git"]
     page = (run_dir / "report.html").read_text()
     assert page.count("data:image/png") >= 2
@@ -145,6 +145,15 @@ def test_a_run_that_is_not_named_is_not_renamed(run_dir, monkeypatch, name):
     monkeypatch.chdir(run_dir / "below" if name == ".." else run_dir)
     with pytest.raises(UserError, match="give --run-dir the folder's own name"):
         demo._keep_older(Path(name))
+
+
+def test_a_run_goes_on_at_the_pace_it_began_with(run_dir):
+    with pytest.raises(UserError, match="real_time"):
+        demo._prepare_folder(demo.Demo(run_dir=run_dir, resume=True, real_time=True))
+    config = json.loads((run_dir / "config.json").read_text())
+    del config["real_time"]  # as in runs from before there was a choice
+    (run_dir / "config.json").write_text(json.dumps(config))
+    demo._prepare_folder(demo.Demo(run_dir=run_dir, resume=True))
 
 
 def test_a_running_demo_is_left_alone(run_dir, monkeypatch):

@@ -2,11 +2,12 @@
 
     sac-gmm demo --seed 0
     sac-gmm demo --resume
+    sac-gmm demo --real-time --run-dir runs/real_time
 
 Fits a skill to the task's demonstrations, starts the nodes of simulation.launch.yaml, measures the skill as fitted,
 lets the agent adapt it with the reward alone (a marker, a lamp or a switch, whatever the task has), measures again, and
-writes result.json and report.html. Ctrl-C
-stops everything cleanly; --resume continues. An older run in the same folder is renamed, not deleted.
+writes result.json and report.html. Ctrl-C stops everything cleanly; --resume continues. An older run in the same
+folder is renamed, not deleted.
 """
 
 from __future__ import annotations
@@ -43,6 +44,8 @@ class Demo:
 
     # Number of the training run: seeds of exploration, learning and training episodes.
     seed: int = 0
+    # Run on the wall clock, as on a robot, and learn meanwhile; by default as fast as possible, and repeatable.
+    real_time: bool = False
     # Continue the run in the folder.
     resume: bool = False
     # Folder of the run.
@@ -170,7 +173,8 @@ def _prepare_folder(demo: Demo) -> None:
     if not demo.resume:
         write_json(demo.run_dir / "config.json", config)
         return
-    check_same_values(demo.run_dir, read_config(demo.run_dir), config)
+    before = {"real_time": False, **read_config(demo.run_dir)}  # older runs had no choice
+    check_same_values(demo.run_dir, before, config)
 
 
 def _forget_what_was_lost(log: EpisodeLog, checkpoint: Path) -> None:
@@ -238,6 +242,7 @@ def _nodes(demo: Demo, model: Path, lock: int) -> Iterator[Callable[[], None]]:
         "task": demo.task,
         "seed": demo.seed,
         "run_dir": (demo.run_dir / _CHECKPOINT.parent).resolve(),
+        "lockstep": str(not demo.real_time).lower(),
     }
     command = [sys.executable, "-m", "sac_gmm.cli.main", "up", "sac_gmm_bringup", "simulation.launch.yaml"]
     command += [f"{name}:={value}" for name, value in arguments.items()]
@@ -310,10 +315,12 @@ def _result(demo: Demo, log: EpisodeLog) -> dict[str, Any]:
     return {
         "task": demo.task,
         "seed": demo.seed,
+        "pace": "real time" if demo.real_time else "lock-step",
         "base": rate("base"),
         "adapted": rate("evaluate"),
         "training_episodes": log.count("train"),
         "wall_s": round(sum(episode["wall_s"] for episode in log.episodes), 1),
+        "training_wall_s": round(sum(episode["wall_s"] for episode in log.of("train")), 1),
         "reward_source": ", ".join(sorted({episode.get("reward_source", "marker") for episode in log.episodes})),
         **provenance(),
     }
