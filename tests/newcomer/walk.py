@@ -6,8 +6,9 @@
 
 It clones the last commit of this checkout, reads the commands out of the clone's pages (tests/pages.py), and runs them
 with nothing of this shell but PATH, HOME and what pip needs. The quick walk links the packages of this checkout's .venv
-into the clone if its lock is the same, and runs a command that stands on several pages once; the packages of the
-workspace are built anew in any case. The exit code is 0 when every command worked. Needs nothing but Python and git.
+into the clone if its lock is the same, copies the kernels that numba has compiled from the same sources, and runs a
+command that stands on several pages once; the packages of the workspace are built anew in any case. The exit code is 0
+when every command worked. Needs nothing but Python and git.
 """
 
 from __future__ import annotations
@@ -58,6 +59,7 @@ def walk(folder: Path, quick: bool) -> int:
     subprocess.run(["git", "clone", "--quiet", str(ROOT), str(clone)], check=True)
     if quick:
         share_packages(clone)
+        share_kernels(clone)
     environment = {name: value for name, value in clean_environment().items() if _KEPT.fullmatch(name)}
     environment["NEWCOMER"] = "1"  # `make test` must not begin another walk
     for name, commands in scripts(clone, quick):
@@ -112,6 +114,22 @@ def share_packages(clone: Path) -> bool:
             path.write_bytes(data.replace(str(ours).encode(), str(theirs).encode()))
             path.chmod(mode)
     return True
+
+
+def share_kernels(clone: Path) -> None:
+    """Give the clone what numba has compiled from those sources that are the same there.
+
+    numba tells the version of a source by its size and time.
+    """
+    for source in ROOT.glob("src/**/*.py"):
+        theirs = clone / source.relative_to(ROOT)
+        kernels = [*source.parent.glob(f"__pycache__/{source.stem}.*.nb[ic]")]
+        if kernels and theirs.exists() and theirs.read_bytes() == source.read_bytes():
+            shutil.copystat(source, theirs)
+            for kernel in kernels:
+                target = theirs.parent / "__pycache__" / kernel.name
+                target.parent.mkdir(exist_ok=True)
+                shutil.copy2(kernel, target)
 
 
 def link(source: str, target: str) -> None:
