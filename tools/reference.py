@@ -81,6 +81,7 @@ NODES = {
     "hand_camera": Kind(("extrinsics_file:={root}/config/hand_camera.json",)),
     "film_source": Kind(("film:={film}",), (("reliable_images:=true",),)),
     "teleoperator": Kind((), (("wait_for_hand:=true",),)),
+    "joy_teleop": Kind((), (("reset_scene:=true",),)),
     "calibrate_speed": Kind((), (("robot:=lbr",),)),
     "skill_client": Kind(arguments=("base", "--episodes", "1", "--first-seed", "0")),
     "recording_load": Kind(),

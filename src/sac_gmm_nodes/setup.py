@@ -23,6 +23,7 @@ setup(
         "console_scripts": [
             "lifecycle_manager = sac_gmm_nodes.watching.lifecycle_manager:main",
             "calibrate_speed = sac_gmm_nodes.control.calibrate_speed:main",
+            "joy_teleop = sac_gmm_nodes.control.joy_teleop:main",
             "gmm_controller = sac_gmm_nodes.control.gmm_controller:main",
             "guard = sac_gmm_nodes.control.guard:main",
             "sac_adapter = sac_gmm_nodes.learning.sac_adapter:main",

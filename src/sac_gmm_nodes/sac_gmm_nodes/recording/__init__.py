@@ -1,5 +1,5 @@
 """Recording demonstrations and playing them back.
 
 Nodes: `demo_recorder`, `demo_player`, `hand_demo_recorder`.
-Helpers: `hand_sight`, `hand_parameters`.
+Helpers: `recording_buttons`, `hand_sight`, `hand_parameters`.
 """
