@@ -248,15 +248,3 @@ def test_a_log_of_something_else_is_refused(tmp_path, line):
     (tmp_path / "episodes.jsonl").write_text(line + "\n")
     with pytest.raises(UserError, match="line 1 must be a JSON object with mode, success, wall_s"):
         demo._open_log(tmp_path)
-
-
-def test_the_node_that_failed_is_quoted():
-    said = [
-        "[launch] pybullet_bridge: started (pid 1)",
-        "[pybullet_bridge] PybulletBridge: there is no task 'nope'",
-        "[launch] pybullet_bridge: ended with exit code 2",
-        "[launch] pybullet_bridge is required: stopping all the others",
-        "[launch] aruco_reward: ended with exit code 0",
-    ]
-    assert demo._why_ended("\n".join(said)) == "\n".join(said[:3])
-    assert demo._why_ended(said[4]) == said[4]

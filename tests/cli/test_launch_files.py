@@ -84,6 +84,28 @@ def test_a_method_of_any_kind_runs_behind_the_guard():
         assert (manager["expect_runner"], manager["expect_adapter"]) == (guard == "true", guard == "false")
 
 
+@pytest.mark.parametrize(
+    ("name", "given", "stays"),
+    [
+        ("simulation", {}, True),
+        ("simulation", {"local": "false"}, False),
+        ("teleoperate", {}, True),
+        ("hand_demonstrations", {}, True),
+        ("robot", {"simulate": "true"}, True),
+        ("robot", {"simulate": "true", "local": "false"}, False),
+        ("robot", {"start_driver": "false"}, False),
+        ("calibrate_speed", {"simulate": "true"}, True),
+        ("calibrate_speed", {"start_driver": "false"}, False),
+    ],
+)
+def test_what_is_simulated_stays_on_this_machine_unless_asked_otherwise(name, given, stays):
+    """On a laboratory's network it would reach the real arm, whose topics a rehearsal has."""
+    given |= {"model": "m.npz"} if name in ("simulation", "robot") else {}
+    wanted = {"ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST", "ROS_STATIC_PEERS": ""} if stays else {}
+    for node in read_launch_file(ROOT / "launch" / f"{name}.launch.yaml", given):
+        assert node.environment == wanted, node.label
+
+
 def test_the_driver_is_told_to_take_twists_in_base_axes():
     tree = yaml.safe_load((ROOT / "config" / "lbr_controllers.yaml").read_text())
     twist = tree["/**/twist_controller"]["ros__parameters"]

@@ -138,6 +138,25 @@ def test_environment_substitution(launch_file, monkeypatch):
         read_launch_file(launch_file("  - let: {name: a, value: $(env NO_PET)}\n"), {})
 
 
+def test_a_variable_of_the_environment_holds_for_what_comes_after_it_in_its_group(launch_file, monkeypatch):
+    monkeypatch.setenv("PET", "cat")
+    path = launch_file("""
+  - arg: {name: dogs, default: "true"}
+  - node: {pkg: pets, exec: show, name: before}
+  - group:
+      - set_env: {if: $(var dogs), name: PET, value: dog}
+      - node: {pkg: pets, exec: show, name: inside, args: $(env PET)}
+      - node: {pkg: pets, exec: show, name: own, env: [{name: PET, value: cow}]}
+  - node: {pkg: pets, exec: show, name: after, args: $(env PET)}
+""")
+    nodes = {node.label: node for node in read_launch_file(path, {})}
+    said = {label: node.environment.get("PET") for label, node in nodes.items()}
+    assert said == {"before": None, "inside": "dog", "own": "cow", "after": None}
+    assert (nodes["inside"].arguments, nodes["after"].arguments) == (("dog",), ("cat",))
+    nodes = {node.label: node for node in read_launch_file(path, {"dogs": "false"})}
+    assert nodes["inside"].environment == {} and nodes["inside"].arguments == ("cat",)
+
+
 LAUNCH_FILES = sorted((Path(__file__).parent.parent.parent / "launch").glob("*.launch.yaml"))
 
 
@@ -174,6 +193,7 @@ def test_the_project_s_own_launch_files_are_understood(path):
         ('  - node: {pkg: pets, exec: show, if: "1", unless: "0"}', "exclude each other"),
         ("  - arg: {name: a, default: 3}", 'default: "3"'),
         ("  - let: {name: a, value: $(eval 1 + 1)}", r"does not know \$\(eval 1 \+ 1\)"),
+        ("  - set_env: {name: A, value: 1}", 'value: "1"'),
         ("  - let: {name: a, value: $(var b)}", r"\$\(var b\) is not set"),
         ('  - let: {name: a, value: "$(var b"}', "not closed"),
         ("  - include: {file: nowhere.launch.yaml}", "cannot read launch file nowhere.launch.yaml"),

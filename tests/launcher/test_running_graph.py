@@ -35,3 +35,15 @@ def test_a_client_that_fails_is_quoted(client):
         list(running_graph.events("base", 1, 0))
     with pytest.raises(UserError, match=r"^the episodes ended early: cancelled$"):
         running_graph.stop_episodes()
+
+
+def test_the_node_that_failed_is_quoted():
+    said = [
+        "[launch] pybullet_bridge: started (pid 1)",
+        "[pybullet_bridge] PybulletBridge: there is no task 'nope'",
+        "[launch] pybullet_bridge: ended with exit code 2",
+        "[launch] pybullet_bridge is required: stopping all the others",
+        "[launch] aruco_reward: ended with exit code 0",
+    ]
+    assert running_graph.why_ended("\n".join(said)) == "\n".join(said[:3])
+    assert running_graph.why_ended(said[4]) == said[4]

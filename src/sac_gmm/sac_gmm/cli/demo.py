@@ -13,12 +13,8 @@ folder is renamed, not deleted.
 from __future__ import annotations
 
 import contextlib
-import os
-import re
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -27,15 +23,12 @@ import tyro
 
 from sac_gmm.core.command_line import EpisodeBar, help_text, success_progress
 from sac_gmm.core.errors import UserError
-from sac_gmm.core.processes import interrupt_with_parent, stop_program
 from sac_gmm.core.runs import EpisodeLog, check_same_values, locked_run, put_aside, read_config
 
 _ACTIVE_FILE = "episodes.jsonl"
 _CHECKPOINT = Path("adapter", "agent.checkpoint")  # path below the run's folder; written by sac_adapter
-_STOP_S = 60.0  # time for the nodes to end: the adapter may be learning, and saves itself first
 _UNSAVED_S = 60.0  # the adapter saves itself every 30 s, so it never learns for longer than this without a checkpoint
 _AHEAD = 3  # a killed demo may have logged this many episodes fewer than the adapter has saved
-_LAST_LINES = 5  # output shown from a node that failed
 
 
 @dataclass(frozen=True)
@@ -227,16 +220,13 @@ def _fit(demo: Demo) -> Path:
     return model
 
 
-@contextlib.contextmanager
-def _nodes(demo: Demo, model: Path, lock: int) -> Iterator[Callable[[], None]]:
-    """Start the nodes; yield a function that raises if they have ended early; stop them at the end.
+def _nodes(demo: Demo, model: Path, lock: int) -> contextlib.AbstractContextManager[Callable[[], None]]:
+    """Start the nodes; yields a function that raises if they have ended early.
 
     If this program is killed, the nodes stop as well, and the folder stays locked until then.
     """
-    log = demo.run_dir / "nodes.log"
-    # The demo must not leave this machine: a robot on the laboratory's network must never receive its messages.
-    os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
-    os.environ.setdefault("ROS_DOMAIN_ID", str(1 + os.getpid() % 50))
+    from sac_gmm.launcher.running_graph import started
+
     arguments = {
         "model": model.resolve(),
         "task": demo.task,
@@ -244,39 +234,7 @@ def _nodes(demo: Demo, model: Path, lock: int) -> Iterator[Callable[[], None]]:
         "run_dir": (demo.run_dir / _CHECKPOINT.parent).resolve(),
         "lockstep": str(not demo.real_time).lower(),
     }
-    command = [sys.executable, "-m", "sac_gmm.cli.main", "up", "sac_gmm_bringup", "simulation.launch.yaml"]
-    command += [f"{name}:={value}" for name, value in arguments.items()]
-    with log.open("a", encoding="utf-8") as file:
-        before = log.stat().st_size  # size of earlier output
-        nodes = subprocess.Popen(
-            command,
-            stdout=file,
-            stderr=subprocess.STDOUT,
-            stdin=subprocess.DEVNULL,
-            start_new_session=True,
-            pass_fds=(lock,),
-            preexec_fn=interrupt_with_parent,
-        )
-        try:
-
-            def check() -> None:
-                if nodes.poll() is not None:
-                    said = log.read_bytes()[before:].decode(errors="replace")
-                    raise UserError(f"the nodes have ended; in {log}:\n{_why_ended(said)}")
-
-            yield check
-        finally:
-            stop_program(nodes, _STOP_S)
-
-
-def _why_ended(said: str) -> str:
-    """The last lines of the node that failed first, and how it ended; of all nodes if none failed."""
-    lines = said.splitlines()
-    failed = re.search(r"^\[launch\] (\S+): (ended with exit code [1-9]|killed by).*$", said, re.MULTILINE)
-    if failed is not None:
-        own = (f"[{failed[1]}] ", f"[launch] {failed[1]}: ")
-        lines = [line for line in said[: failed.end()].splitlines() if line.startswith(own)]
-    return "\n".join(lines[-_LAST_LINES:])
+    return started("simulation.launch.yaml", arguments, demo.run_dir / "nodes.log", keep_open=(lock,))
 
 
 def _run_phase(demo: Demo, phase: _Phase, log: EpisodeLog, check_nodes: Callable[[], None]) -> None:

@@ -15,6 +15,7 @@ from sac_gmm.core.errors import UserError
 ACTIONS = {
     "arg": ("NAME", "default", "description", "choice"),
     "let": ("NAME", "VALUE"),
+    "set_env": ("NAME", "VALUE"),
     "node": (
         *("PKG", "EXEC", "name", "namespace", "args", "param", "remap", "env", "output"),
         *("respawn", "respawn_delay", "on_exit", "sigterm_timeout"),

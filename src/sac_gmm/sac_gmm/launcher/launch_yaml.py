@@ -3,9 +3,9 @@
 The rules are those of Jazzy's `launch_yaml` and `launch_ros`, so a file that is accepted here also runs under
 `ros2 launch`. Anything outside the subset is refused by name: to start half of a file would be worse than nothing.
 
-The subset: the actions `arg`, `let`, `node`, `include`, `group`, each with `if` or `unless`; the substitutions
-`$(var)`, `$(env)`, `$(dirname)`, `$(find-pkg-share)`. All of it can be evaluated before anything is started, so a file
-becomes a plain list of nodes.
+The subset: the actions `arg`, `let`, `set_env`, `node`, `include`, `group`, each with `if` or `unless`; the
+substitutions `$(var)`, `$(env)`, `$(dirname)`, `$(find-pkg-share)`. All of it can be evaluated before anything is
+started, so a file becomes a plain list of nodes.
 """
 
 from __future__ import annotations
@@ -141,6 +141,7 @@ class _Launch(Scope):
         run_one = {
             "arg": self._run_arg,
             "let": self._run_let,
+            "set_env": self._run_set_env,
             "node": self._run_node,
             "include": self._run_include,
             "group": self._run_group,
@@ -176,12 +177,16 @@ class _Launch(Scope):
     def _run_let(self, action: Action) -> None:
         self.variables[action["name"]] = self.expand(text_of(action, "value", action.where), action.where)
 
+    def _run_set_env(self, action: Action) -> None:
+        # As in `ros2 launch`, it holds for what is started after it, in this group.
+        self.environment[action["name"]] = self.expand(text_of(action, "value", action.where), action.where)
+
     def _run_group(self, action: Action) -> None:
         if action.get("scoped", True) is not True:
             raise UserError(f"{action.where}: groups are always scoped here; leave 'scoped' out")
-        outer = dict(self.variables)
+        outer = dict(self.variables), dict(self.environment)
         self._run(action["children"])
-        self.variables = outer
+        self.variables, self.environment = outer
 
     def _run_include(self, action: Action) -> None:
         # As in `ros2 launch`, what an include sets stays set after it; a group around it keeps it inside.
@@ -216,9 +221,8 @@ class _Launch(Scope):
                 arguments=self._arguments(action),
                 ros_arguments=tuple(ros_arguments),
                 parameters=self._parameters(action, text),
-                environment={
-                    part["name"]: self.expand(text_of(part, "value", where), where) for part in action.get("env", [])
-                },
+                environment=self.environment
+                | {part["name"]: self.expand(text_of(part, "value", where), where) for part in action.get("env", [])},
                 respawn_delay_s=seconds_of(action, "respawn_delay", 0.0) if respawn else None,
                 required="on_exit" in action,
                 sigterm_timeout_s=seconds_of(action, "sigterm_timeout", 5.0),

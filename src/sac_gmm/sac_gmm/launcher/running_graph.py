@@ -1,12 +1,16 @@
-"""Asks the nodes of a running graph for episodes, through the program `skill_client`: the library imports no ROS."""
+"""Starts a graph and asks its nodes for episodes, through programs of their own: the library imports no ROS."""
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import queue
+import re
 import subprocess
+import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +18,65 @@ from sac_gmm.core.errors import UserError
 from sac_gmm.core.processes import interrupt_with_parent, stop_program
 from sac_gmm.launcher.packages import find_package
 
-_STOP_S = 60.0  # time for the client to end: it cancels the episodes first
+_STOP_S = 60.0  # time to end: the client cancels its episodes first; the adapter may be learning, and saves itself
+_LAST_LINES = 5  # output shown from a node that failed
 _LOOK_S = 0.5  # between two checks of the nodes while no episode ends
+
+
+@contextlib.contextmanager
+def started(
+    file: str, arguments: Mapping[str, object], log: Path, keep_open: tuple[int, ...] = ()
+) -> Iterator[Callable[[], None]]:
+    """Start a launch file of ours. Its nodes end with the `with` statement, and when this program is killed.
+
+    Nobody beyond this machine hears them: a robot on the laboratory's network must never receive their messages. This
+    program is put into their domain.
+
+    Args:
+        file: Name of the launch file.
+        arguments: Its arguments.
+        log: File to which the nodes' output is appended.
+        keep_open: File descriptors that are closed only when the nodes have ended.
+
+    Yields:
+        A function that raises a UserError if the nodes have ended.
+    """
+    os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
+    os.environ.pop("ROS_STATIC_PEERS", None)
+    os.environ.setdefault("ROS_DOMAIN_ID", str(1 + os.getpid() % 50))
+    command = [sys.executable, "-m", "sac_gmm.cli.main", "up", "sac_gmm_bringup", file]
+    command += [f"{name}:={value}" for name, value in arguments.items()]
+    with log.open("a", encoding="utf-8") as out:
+        before = log.stat().st_size  # size of earlier output
+        nodes = subprocess.Popen(
+            command,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
+            pass_fds=keep_open,
+            preexec_fn=interrupt_with_parent,
+        )
+
+    def check() -> None:
+        if nodes.poll() is not None:
+            said = log.read_bytes()[before:].decode(errors="replace")
+            raise UserError(f"the nodes have ended; in {log}:\n{why_ended(said)}")
+
+    try:
+        yield check
+    finally:
+        stop_program(nodes, _STOP_S)
+
+
+def why_ended(said: str) -> str:
+    """The last lines of the node that failed first, and how it ended; of all nodes if none failed."""
+    lines = said.splitlines()
+    failed = re.search(r"^\[launch\] (\S+): (ended with exit code [1-9]|killed by).*$", said, re.MULTILINE)
+    if failed is not None:
+        own = (f"[{failed[1]}] ", f"[launch] {failed[1]}: ")
+        lines = [line for line in said[: failed.end()].splitlines() if line.startswith(own)]
+    return "\n".join(lines[-_LAST_LINES:])
 
 
 def events(

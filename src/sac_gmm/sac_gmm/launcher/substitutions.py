@@ -15,11 +15,13 @@ class Scope:
 
     Attributes:
         variables: Values of arguments and of `let`.
+        environment: What `set_env` has set.
         file: The launch file that is being read, for `$(dirname)`.
     """
 
     def __init__(self, variables: dict[str, str]) -> None:
         self.variables = variables
+        self.environment: dict[str, str] = {}
         self.file = Path()
 
     def expand(self, text: str, where: str = "", made: Callable[[str], str] = str) -> str:
@@ -58,13 +60,14 @@ class Scope:
         return self._substitution(words, where), at + 1
 
     def _substitution(self, words: list[str], where: str) -> str:
+        environment = os.environ | self.environment
         match words:
             case ["var", name] if name in self.variables:
                 return self.variables[name]
             case ["var", name]:
                 raise UserError(f"{where}: $(var {name}) is not set; declare it with 'arg' or 'let' before")
-            case ["env", name, *default] if len(default) <= 1 and (name in os.environ or default):
-                return os.environ.get(name, *default)
+            case ["env", name, *default] if len(default) <= 1 and (name in environment or default):
+                return environment.get(name, *default)
             case ["env", name]:
                 raise UserError(
                     f"{where}: the environment has no variable {name}; set it, or write $(env {name} DEFAULT)"

@@ -10,6 +10,8 @@ the arm stops after `command_timeout_s` of simulated time without a command, as 
 It also plays the driver of a KUKA LBR iiwa, with its FRI session and, via `~/set_fault`, its faults. With
 `driver: only` it offers that driver's topics instead of its own, to rehearse what will run on the robot. Only then it
 publishes TF: beside the plain topics that is robot_state_publisher's, and a frame must have one source.
+
+It ends where another robot publishes the same states, or where two nodes command it when it starts.
 """
 
 from __future__ import annotations
@@ -47,7 +49,8 @@ from sac_gmm_nodes.common.qos import COMMAND, EPISODE, LATCHED, RELIABLE, SENSOR
 from sac_gmm_nodes.simulation.plain_topics import PlainTopics
 from sac_gmm_nodes.simulation.scene_markers import SceneMarkers
 from sac_gmm_nodes.simulation.sensor_topics import SensorTopics
-from sac_gmm_nodes.simulation.simulated_lbr import FAULTS, DriverTopics, FriSession
+from sac_gmm_nodes.simulation.simulated_lbr import COMMANDS, FAULTS, STATE, DriverTopics, FriSession
+from sac_gmm_nodes.simulation.sole_robot import SoleRobot
 
 _IDLE_PERIOD_S = 0.1  # period at which the state is repeated while physics is on hold
 _ABSENT_S = 10.0  # wall time to wait in lock-step for an answer from an absent node
@@ -84,6 +87,9 @@ class PybulletBridge(BaseNode):
         limits = self._task.action_space
         assert isinstance(limits, Box)
         self._limits = limits
+
+        states = [topic for topic, said in (("state/pose", driver != "only"), (STATE, driver != "off")) if said]
+        SoleRobot(self, states, ("command/twist", *(COMMANDS if driver != "off" else ())))
 
         self._sim_clock = self.create_publisher(Clock, "/clock", SENSOR)
         self._plain = PlainTopics(self, self._task.arm, stream(reliable)) if driver != "only" else None

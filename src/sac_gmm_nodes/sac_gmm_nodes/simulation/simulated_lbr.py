@@ -22,6 +22,11 @@ from sac_gmm_nodes.common.optional_messages import LBRJointPositionCommand, LBRS
 from sac_gmm_nodes.common.qos import COMMAND, LATCHED, RELIABLE
 
 FAULTS = ("none", "session", "connection", "safety", "drives", "tracking")
+STATE = "lbr/state"
+COMMAND_TWIST = "lbr/command/twist"
+COMMAND_JOINTS = "lbr/command/joint_position"
+COMMAND_ARRAY = "lbr/forward_position_controller/commands"
+COMMANDS = (COMMAND_TWIST, COMMAND_JOINTS, COMMAND_ARRAY)
 _TIP_FRAME = "inv_jac_ctrl.twist_in_tip_frame"  # the only parameter of its twist controller that anyone asks for
 _CLIMB_NS = 100_000_000  # time the session spends in each state on its way up
 
@@ -120,16 +125,14 @@ class DriverTopics:
         self._links = ArmFrames(arm, client)
         description = node.create_publisher(String, "lbr/robot_description", LATCHED)
         description.publish(String(data=arm.description))
-        self._state = node.create_publisher(LBRState, "lbr/state", RELIABLE) if LBRState else None
+        self._state = node.create_publisher(LBRState, STATE, RELIABLE) if LBRState else None
         self._frames = node.create_publisher(TFMessage, "/tf", RELIABLE) if TFMessage and with_frames else None
         self._joints = node.create_publisher(JointState, "lbr/joint_states", RELIABLE)
         self._wrench = node.create_publisher(WrenchStamped, "lbr/force_torque_broadcaster/wrench", RELIABLE)
-        node.create_subscription(Twist, "lbr/command/twist", self._on_twist_message, COMMAND)
-        topic = "lbr/forward_position_controller/commands"
-        node.create_subscription(Float64MultiArray, topic, self._on_array, COMMAND)
+        node.create_subscription(Twist, COMMAND_TWIST, self._on_twist_message, COMMAND)
+        node.create_subscription(Float64MultiArray, COMMAND_ARRAY, self._on_array, COMMAND)
         if LBRJointPositionCommand:
-            topic = "lbr/command/joint_position"
-            node.create_subscription(LBRJointPositionCommand, topic, self._on_joint_position, COMMAND)
+            node.create_subscription(LBRJointPositionCommand, COMMAND_JOINTS, self._on_joint_position, COMMAND)
         node.create_service(GetParameters, "lbr/twist_controller/get_parameters", self._on_get_parameters)
 
     def publish(
