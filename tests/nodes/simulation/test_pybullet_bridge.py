@@ -1,4 +1,6 @@
 import itertools
+import json
+import re
 import time
 
 import numpy as np
@@ -58,7 +60,7 @@ class Driver:
 
 
 def test_in_lockstep_physics_waits_for_the_command(graph):
-    driver = Driver(graph)
+    driver = Driver(graph, log_times=True)
     joints = graph.listen("joint_states", JointState, RELIABLE)
     wrenches = graph.listen("wrench", WrenchStamped, RELIABLE)
     driver.reset()
@@ -83,6 +85,8 @@ def test_in_lockstep_physics_waits_for_the_command(graph):
     count = len(driver.poses)
     graph.wait(lambda: len(driver.poses) > count + 3, "states of the held scene")
     assert driver.stamps(driver.poses)[-1] == stamp
+    [times] = re.findall(r"times of episode 1: (\{.*\})", graph.output("pybullet_bridge"))
+    assert {"physics", "states", "commands"} <= json.loads(times).keys()
     assert graph.stop("pybullet_bridge") == 0
 
 

@@ -19,6 +19,7 @@ from sac_gmm.methods.episodes import Act, still
 from sac_gmm.methods.sac_gmm.settings import CONTROL_RATE_HZ
 from sac_gmm.rl import AlgorithmSpec, AsyncLearner, FixedPolicy, Observation, Policy, SyncLearner, read_extra
 from sac_gmm_nodes.common.conversions import header
+from sac_gmm_nodes.common.episode_times import EpisodeTimes
 from sac_gmm_nodes.common.node import BaseNode
 from sac_gmm_nodes.common.pace import TOPIC as PACE_TOPIC
 from sac_gmm_nodes.common.qos import LATCHED
@@ -103,6 +104,7 @@ class Practice:
         self._save_every_s = node.real("checkpoint_interval_s", 30.0, 1.0, 3600.0, "s", "time between two checkpoints")
         self.rate_hz = node.real("control_rate_hz", 30.0, 1.0, 500.0, "Hz", "rate of the states")
         seed = node.whole("seed", 0, 0, 2**31 - 1, "seed of exploration and learning")
+        self._times = EpisodeTimes(node)
         self._checkpoint = Path(run_dir) / "agent.checkpoint" if run_dir else None
         self._learner: AsyncLearner | SyncLearner | FixedPolicy
         fixed = self._fixed_policy(given.policy, decoder, window)
@@ -164,26 +166,31 @@ class Practice:
         """Start an episode."""
         fixed = isinstance(self._learner, FixedPolicy) and event.mode == Mode.TRAIN
         self._mode = Mode.EVALUATE if fixed else Mode(event.mode)
-        self._agent.begin(self._mode)
+        self._times.begin(event.episode_id)
+        with self._times.spent_on("learning"):
+            self._agent.begin(self._mode)
         self._decided = False
 
     def decide(self, event: Decide) -> NDArray[np.float32]:
         """The action (m,) for a decision that is due."""
         self._decided = True
-        return self._agent.decide(event.observation, in_training_steps(event.steps, self.rate_hz))
+        with self._times.spent_on("learning"):
+            return self._agent.decide(event.observation, in_training_steps(event.steps, self.rate_hz))
 
     def end(self, event: End) -> None:
         """Close the episode, learn from it, save from time to time."""
         steps = in_training_steps(event.steps, self.rate_hz)
         paid = self._skill.method.reward(float(event.success), {"success": event.success})
-        self._agent.end(
-            event.observation,
-            reward=paid * self._skill.settings.discount ** (steps - 1),  # it comes with the last step
-            success=event.success,
-            truncated=event.truncated,
-            steps=steps,
-            late=event.late,
-        )
+        with self._times.spent_on("learning"):
+            self._agent.end(
+                event.observation,
+                reward=paid * self._skill.settings.discount ** (steps - 1),  # it comes with the last step
+                success=event.success,
+                truncated=event.truncated,
+                steps=steps,
+                late=event.late,
+            )
+        self._times.end()
         # One without a decision ended before this node was started: it only heard of it.
         if self._mode is not Mode.EVALUATE and self._decided:
             self._episodes[self._mode.name.lower()] += 1

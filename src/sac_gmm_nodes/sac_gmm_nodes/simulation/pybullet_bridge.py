@@ -43,6 +43,7 @@ from sac_gmm_nodes.common.conversions import (
     stamp_of,
     twist_array,
 )
+from sac_gmm_nodes.common.episode_times import EpisodeTimes
 from sac_gmm_nodes.common.node import BaseNode, run_node
 from sac_gmm_nodes.common.pace import PaceListener, decision_steps
 from sac_gmm_nodes.common.qos import COMMAND, EPISODE, LATCHED, RELIABLE, SENSOR, stream
@@ -81,6 +82,7 @@ class PybulletBridge(BaseNode):
             "driver_gain", 1.0, 0.1, 2.0, "", "factor on the driver's twists: a real driver moves slower than commanded"
         )
         seed = self.whole("seed", 0, 0, 2**31 - 1, "seed of the scene before the first reset")
+        self._times = EpisodeTimes(self)
 
         self._task = make_task(task, control_rate_hz=rate_hz)
         self._rate_hz, self._period_ns = rate_hz, 1e9 / rate_hz
@@ -170,13 +172,17 @@ class PybulletBridge(BaseNode):
             there = all(self.count_publishers(topic) for topic in wanted)
             return self._patience_s if there else min(self._patience_s, _ABSENT_S)
 
+        awaited = "rewards" if waits_for_reward else "decisions" if self._sensors.is_decided(self._step) else "commands"
         begun_s, waited_s = time.monotonic(), 0.0
         settled = False
         while not (settled or self.stopping.is_set()) and (waited_s == 0.0 or waited_s < patience_s()):
             # Repeated from time to time: a listener that was only just discovered has missed it.
-            self._publish_state()
-            self._publish_pictures(at_end)
-            settled = self._wait(executor, min(self._patience_s, _REPEAT_S), lambda: answered() or over())
+            with self._times.spent_on("states"):
+                self._publish_state()
+            with self._times.spent_on("pictures"):
+                self._publish_pictures(at_end)
+            with self._times.spent_on(awaited):
+                settled = self._wait(executor, min(self._patience_s, _REPEAT_S), lambda: answered() or over())
             waited_s = time.monotonic() - begun_s
         if over() or self.stopping.is_set():
             return
@@ -192,7 +198,8 @@ class PybulletBridge(BaseNode):
         if at_end or self._succeeded:
             self._held = True
         else:
-            self._advance()
+            with self._times.spent_on("physics"):
+                self._advance()
 
     def _real_time(self, executor: Executor) -> None:
         """Run one control period on the wall clock."""
@@ -291,6 +298,8 @@ class PybulletBridge(BaseNode):
         if message.phase != EpisodeState.PHASE_RUNNING:
             self._end_ns = None
             self._stop_arm()
+            if message.phase == EpisodeState.PHASE_ENDED:
+                self._times.end()
             return
         start_ns = nanoseconds(message.start_stamp)
         if start_ns != self._start_ns:
@@ -302,6 +311,7 @@ class PybulletBridge(BaseNode):
         if self._now_ns < self._start_ns:
             self._pass_time()
         self._episode_id = message.episode_id
+        self._times.begin(message.episode_id)
         self._end_ns = start_ns + round(message.time_limit_s * 1e9)
         self._held = False
         self._patience_s = self._lockstep_timeout_s

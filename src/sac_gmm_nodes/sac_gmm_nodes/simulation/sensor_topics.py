@@ -74,6 +74,10 @@ class SensorTopics:
         """Whether a reading is due at a control step that a source of reward answers."""
         return self._judged in self.due(step, everything)
 
+    def is_decided(self, step: int) -> bool:
+        """Whether the agent, at the pace that was announced, decides on the state of a control step."""
+        return self.interval is not None and step % self.interval == 0
+
     def publish(self, names: list[str], head: Header, now_ns: int) -> None:
         """Publish readings of the task's state at simulated time `now_ns`, with the stamp of `head`."""
         for name in names:
