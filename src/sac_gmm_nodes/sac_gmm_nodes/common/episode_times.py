@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import time
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterator
 
 from sac_gmm_nodes.common.node import BaseNode
@@ -21,7 +21,7 @@ class EpisodeTimes:
     def __init__(self, node: BaseNode) -> None:
         self._tells = node.flag("log_times", False, "log where the wall time of each episode went")
         self._log = node.get_logger()
-        self._seconds: Counter[str] = Counter()
+        self._seconds: defaultdict[str, float] = defaultdict(float)
         self._episode_id = 0
 
     @contextlib.contextmanager
