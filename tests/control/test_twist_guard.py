@@ -14,7 +14,7 @@ from sac_gmm.tasks.arms.description import HOME_RAD, describe_iiwa
 
 DT = 1 / 30
 HERE = np.array([0.5, 0.0, 0.5])
-N_STREAMS, TICKS = 10_000, 20
+N_STREAMS, TICKS = 10_000, 12
 
 
 def asking(*twist):

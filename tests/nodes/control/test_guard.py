@@ -114,9 +114,13 @@ def test_in_lockstep_a_command_becomes_what_the_pipeline_makes_of_it(graph):
         position = position + command[:3] / 30
         simulation.now_ns += PERIOD_NS
     assert len(simulation.commands) == 30, "one answer for each state"
-    ticked = [status for status in simulation.statuses if status.reason == Reason.NONE and status.step]
-    assert [status.step for status in ticked] == list(range(1, 30))
-    assert all(status.state == State.ACTIVE for status in ticked)
+
+    def ticked():
+        return [status for status in simulation.statuses if status.reason == Reason.NONE and status.step]
+
+    graph.wait(lambda: len(ticked()) == 29, "a status of every tick")
+    assert [status.step for status in ticked()] == list(range(1, 30))
+    assert all(status.state == State.ACTIVE for status in ticked())
 
     # Another episode begins at rest.
     simulation.now_ns += START_NS
