@@ -6,7 +6,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from sac_gmm.control import Limit, SafetyLimits, SafetyPipeline
+from sac_gmm.control.twist_guard import TurnLimits
 from sac_gmm.core.errors import UserError
+from sac_gmm.tasks import Twist
 
 EPS = 1e-9
 velocities = st.lists(st.tuples(*[st.floats(-20, 20)] * 3), min_size=1, max_size=60)
@@ -138,6 +140,11 @@ def test_the_speed_scale_bounds_the_speed_and_is_taken_to_smoothly(limits, dt_s,
     a = np.diff(v, axis=0) / dt_s
     assert np.linalg.norm(a, axis=1).max() <= limits.max_acceleration_m_s2 * (1 + 1e-6)
     assert np.linalg.norm(np.diff(a, axis=0) / dt_s, axis=1).max() <= limits.max_jerk_m_s3 * (1 + 1e-6)
+
+
+def test_scenes_cut_actions_to_the_same_speeds():
+    assert SafetyLimits().max_speed_m_s == Twist().max_speed_m_s
+    assert TurnLimits().max_turn_rad_s == Twist().max_turn_rad_s
 
 
 def test_limits_come_back_from_a_skills_file():

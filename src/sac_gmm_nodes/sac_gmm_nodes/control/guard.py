@@ -9,7 +9,9 @@ and says why and what to do, when a command is late, old, stamped wrongly, not a
 sender is gone, when a second one appears, or when another node commands the arm.
 
 On the wall clock a command holds until the next one, for `command_timeout_s` at most. In lock-step it answers a state:
-it has the state's stamp, and the guard ticks once for each state, when its command is there.
+it has the state's stamp, and the guard ticks once for each state, when its command is there; a gripper command goes out
+with that tick, so it is published before the twist. One node asks at a time: a second one that publishes on any of the
+three topics stops the arm, whether or not it sends anything.
 """
 
 from __future__ import annotations
