@@ -211,9 +211,12 @@ def test_a_checkpoint_survives_a_kill(graph, model_file, tmp_path):
 
 
 def test_bad_parameters_are_refused_in_one_sentence(graph, model_file):
-    process = graph.start("sac_adapter", model_file=model_file, learner="slow")
-    assert process.wait(60) == 2
-    assert "parameter learner = 'slow': expected one of: async, sync" in graph.output("sac_adapter")
+    slow = graph.start("slow", executable="sac_adapter", model_file=model_file, learner="slow")
+    other = graph.start("other", executable="sac_adapter", model_file=model_file, method="residual_gmm")
+    assert slow.wait(120) == other.wait(120) == 2
+    assert "parameter learner = 'slow': expected one of: async, sync" in graph.output("slow")
+    said = "the decisions of method 'residual_gmm' do not change a mixture: it is run by skill_runner behind guard"
+    assert said in graph.output("other") and "guard:=true" in graph.output("other")
 
 
 def test_a_trained_policy_is_used_as_it_is(graph, model_file, tmp_path):
@@ -251,10 +254,3 @@ def test_it_announces_the_pace_of_its_task(graph, model_file, tmp_path):
     skill = load_settings(method("sac_gmm"), "peg", config).skill
     assert (world.paces[0].decision_interval, world.paces[0].blend_s) == (skill.interval, skill.blend_s)
     assert (skill.interval, skill.training_noise_m) == (4, None) and math.isnan(world.paces[0].training_noise_std_m)
-
-
-def test_a_method_of_another_kind_is_refused_with_the_way_to_run_it(graph, model_file):
-    process = graph.start("sac_adapter", model_file=model_file, method="residual_gmm")
-    assert process.wait(60) == 2
-    said = "the decisions of method 'residual_gmm' do not change a mixture: it is run by skill_runner behind guard"
-    assert said in graph.output("sac_adapter") and "guard:=true" in graph.output("sac_adapter")
