@@ -8,7 +8,8 @@ from geometry_msgs.msg import PoseStamped, TwistStamped, WrenchStamped
 from sac_gmm_interfaces.msg import EpisodeState, MethodPace
 from sensor_msgs.msg import Image, JointState
 
-from sac_gmm.methods import method
+from sac_gmm.control import SafetyLimits
+from sac_gmm.methods import method, open_skill
 from sac_gmm.models import Regressor, load_model
 from sac_gmm.rl import load_checkpoint, read_extra
 from sac_gmm_nodes.common.conversions import (
@@ -127,12 +128,16 @@ def test_plain_sac_practises_after_demonstrations_of_the_fitted_skill(graph, mod
     assert rows["terminated"].tolist() == [False] * 3 + [True]
     np.testing.assert_allclose(0.25 * rows["action"][2:], explored[[0, 16], :3], atol=1e-7)
     assert read_extra(checkpoint)["episodes"] == {"base": 1, "train": 1}
+    skill = open_skill(str(tmp_path / "run"), "door")
+    assert (skill.method.name, skill.about["episodes_trained"], skill.limits) == ("sac", 1, SafetyLimits())
+    assert skill.prior.model_id == load_model(model_file).model_id
 
 
-def test_in_real_time_every_state_is_answered_and_a_late_picture_holds_nothing_up(graph, model_file):
+def test_in_real_time_every_state_is_answered_and_a_late_picture_holds_nothing_up(graph, model_file, tmp_path):
     config = ROOT / "config" / "methods"
     given = {"model_file": model_file, "method": "residual_gmm", "task": "door", "config_folder": config}
-    world = World(graph, **given, learner="sync")
+    (tmp_path / "policy.bin").write_text("of somebody else")
+    world = World(graph, **given, learner="sync", run_dir=tmp_path)
     assert world.paces[0].decision_interval == 4
     pictures = graph.node.create_publisher(Image, "wrist_camera/image", RELIABLE)
     world.begin(EpisodeState.MODE_BASE)
@@ -158,3 +163,5 @@ def test_in_real_time_every_state_is_answered_and_a_late_picture_holds_nothing_u
     assert graph.processes.pop("skill_runner").wait(120.0) == 2
     why = "the guard allows less than the skill needs: max_speed_m_s: the skill was trained with 0.25 m/s"
     assert why in graph.output("skill_runner")
+    assert "already holds another's policy.bin" in graph.output("skill_runner")
+    assert (tmp_path / "policy.bin").read_text() == "of somebody else"

@@ -14,10 +14,21 @@ from numpy.typing import NDArray
 from sac_gmm_interfaces.msg import MethodPace
 
 from sac_gmm.core.errors import UserError
+from sac_gmm.core.provenance import provenance
 from sac_gmm.methods import Agent, Decoder, Mode, ObservationWindow
 from sac_gmm.methods.episodes import Act, still
 from sac_gmm.methods.sac_gmm.settings import CONTROL_RATE_HZ
-from sac_gmm.rl import AlgorithmSpec, AsyncLearner, FixedPolicy, Observation, Policy, SyncLearner, read_extra
+from sac_gmm.methods.skill import POLICY_FILE
+from sac_gmm.rl import (
+    AlgorithmSpec,
+    AsyncLearner,
+    FixedPolicy,
+    Observation,
+    Policy,
+    SyncLearner,
+    read_extra,
+    save_policy,
+)
 from sac_gmm_nodes.common.conversions import header
 from sac_gmm_nodes.common.episode_times import EpisodeTimes
 from sac_gmm_nodes.common.node import BaseNode
@@ -109,10 +120,12 @@ class Practice:
         self._learner: AsyncLearner | SyncLearner | FixedPolicy
         fixed = self._fixed_policy(given.policy, decoder, window)
         known = self._known() if fixed is None else None
+        # Whether the folder holds a skill that this practice did not write.
+        self._foreign = known is None and self._checkpoint is not None and (Path(run_dir) / POLICY_FILE).exists()
         if fixed is None:
             assert skill.method.algorithm is not None
-            spec = skill.method.algorithm(window.spec, decoder.action_dim, skill.settings, seed)
-            self._learner = self._open_learner(kind, spec)
+            self._spec = skill.method.algorithm(window.spec, decoder.action_dim, skill.settings, seed)
+            self._learner = self._open_learner(kind, self._spec)
         else:
             torch.set_num_threads(1)  # its matrices are too small to share among threads
             self._learner = FixedPolicy(fixed)
@@ -213,6 +226,31 @@ class Practice:
         """Save what was learned."""
         self._save()
         self._learner.close()
+
+    def save_skill(self) -> None:
+        """Write what was learned to the run's folder as a skill too, which every command opens."""
+        if self._checkpoint is None or isinstance(self._learner, FixedPolicy):
+            return
+        skill, folder = self._skill, self._checkpoint.parent
+        if self._foreign:
+            text = f"the skill is not saved: {folder} already holds another's {POLICY_FILE}; give a run_dir of its own"
+            self._node.get_logger().error(text)
+            return
+        about = {
+            "task": skill.task,
+            "skill": skill.method.name,
+            "settings": skill.settings.to_json(),
+            "model_id": skill.prior.model_id,
+            "episodes_trained": self._episodes["train"],
+            "limits": skill.limits.to_json(),
+            **provenance(),
+        }
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            skill.method.prior.save(folder / skill.method.prior.file, skill.prior)
+            save_policy(folder / POLICY_FILE, self._learner.policy(), self._spec, about)
+        except (OSError, UserError) as error:
+            self._node.get_logger().error(f"the skill is not saved: {error}")
 
     # The learner and its checkpoint ----------------------------------------------------------------------------
 

@@ -93,6 +93,7 @@ class SkillRunner(BaseNode):
 
     def close(self) -> None:
         """Save what was learned."""
+        self._practice.save_skill()
         self._practice.close()
 
     def _proceed(self) -> None:
