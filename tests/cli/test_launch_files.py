@@ -106,6 +106,17 @@ def test_what_is_simulated_stays_on_this_machine_unless_asked_otherwise(name, gi
         assert node.environment == wanted, node.label
 
 
+@pytest.mark.parametrize(("joystick", "topic"), [("gamepad", "joy:=joy"), ("spacemouse", "joy:=spacenav/joy")])
+def test_a_joystick_moves_the_arm_through_the_guard_while_it_is_held(joystick, topic):
+    path = ROOT / "launch" / "teleoperate.launch.yaml"
+    nodes = {node.label: node for node in read_launch_file(path, {"joystick": joystick})}
+    assert nodes.keys() == {"pybullet_bridge", "demo_recorder", "joy_teleop", "guard"}
+    assert parameters_of(nodes["guard"])["deadman"] is True and topic in nodes["joy_teleop"].ros_arguments
+    assert parameters_of(nodes["joy_teleop"])["joystick"] == joystick
+    for name, parameter in (("pybullet_bridge", "lockstep"), ("demo_recorder", "follow_episodes")):
+        assert parameters_of(nodes[name])[parameter] is False
+
+
 def test_the_driver_is_told_to_take_twists_in_base_axes():
     tree = yaml.safe_load((ROOT / "config" / "lbr_controllers.yaml").read_text())
     twist = tree["/**/twist_controller"]["ros__parameters"]

@@ -19,6 +19,7 @@ from __future__ import annotations
 import time
 
 from geometry_msgs.msg import TwistStamped
+from rclpy.duration import Duration
 from sensor_msgs.msg import Joy
 from std_msgs.msg import Bool, Float64
 
@@ -29,6 +30,7 @@ from sac_gmm_nodes.common.polling import Publishers
 from sac_gmm_nodes.common.qos import COMMAND, RELIABLE
 from sac_gmm_nodes.recording.recording_buttons import RecordingButtons
 
+_LAST_WORD = Duration(seconds=1)  # time for it to be heard
 _MOST = 63  # the last axis or button that may be named
 
 
@@ -78,6 +80,8 @@ class JoyTeleop(BaseNode):
         """Let go."""
         self._joystick.let_go("this node ends")
         self._send()
+        for publisher in (self._deadman, self._twists):  # otherwise the last word may be lost before it is read
+            publisher.wait_for_all_acked(_LAST_WORD)
 
     def _on_joy(self, message: Joy) -> None:
         self._heard_s = time.monotonic()
