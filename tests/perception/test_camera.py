@@ -2,38 +2,9 @@ import numpy as np
 import pytest
 
 from sac_gmm.core.errors import UserError
-from sac_gmm.perception import Camera, image_array
+from sac_gmm.perception import Camera
 
 K = [600, 0, 320, 0, 600, 240, 0, 0, 1]
-
-
-@pytest.mark.parametrize(
-    ("encoding", "pixel"),
-    [("rgb8", [1, 2, 3]), ("bgr8", [3, 2, 1]), ("rgba8", [1, 2, 3, 9]), ("bgra8", [3, 2, 1, 9])],
-)
-def test_every_encoding_becomes_rgb_and_row_padding_is_skipped(encoding, pixel):
-    row = bytes(pixel) * 5 + b"\xff" * 3  # three bytes of padding
-    picture = image_array(row * 4, 4, 5, len(row), encoding)
-    assert picture.shape == (4, 5, 3)
-    assert (picture == [1, 2, 3]).all()
-
-
-def test_grey_stays_grey():
-    assert image_array(bytes(range(6)), 2, 3, 3, "mono8").tolist() == [[0, 1, 2], [3, 4, 5]]
-
-
-@pytest.mark.parametrize(
-    ("arguments", "words"),
-    [
-        ((b"\0" * 12, 2, 2, 6, "bayer_rggb8"), "bayer_rggb8.*rgb8"),
-        ((b"\0" * 11, 2, 2, 6, "rgb8"), "11 bytes, expected 12"),
-        ((b"\0" * 12, 2, 2, 5, "rgb8"), "broken"),
-        ((b"", 0, 0, 0, "rgb8"), "broken"),
-    ],
-)
-def test_a_broken_image_is_named(arguments, words):
-    with pytest.raises(UserError, match=words):
-        image_array(*arguments)
 
 
 @pytest.mark.parametrize(
@@ -79,3 +50,12 @@ def test_a_region_and_binning_leave_every_point_on_its_pixel(roi, binning, size)
 def test_a_region_outside_of_the_picture_is_refused():
     with pytest.raises(UserError, match=r"region of interest of 320x240 at 400, 0 does not lie within the 640x480"):
         Camera.create(640, 480, K).windowed((400, 0, 320, 240))
+
+
+def test_a_resized_picture_has_its_edges_where_they_were():
+    full = Camera.create(640, 480, K, [0.01] * 5)
+    small = full.resized(64, 96)
+    assert (small.width, small.height, small.distortion.size) == (64, 96, 5)
+    assert (small.matrix[0, 0], small.matrix[1, 1]) == (60.0, 120.0)
+    for scale, corner, middle in ((0.1, 0, small.matrix[0, 2]), (0.2, 1, small.matrix[1, 2])):
+        assert middle == pytest.approx((full.matrix[corner, 2] + 0.5) * scale - 0.5)

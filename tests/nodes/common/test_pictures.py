@@ -1,5 +1,9 @@
+import array
+
+import cv2
 import numpy as np
 import pytest
+from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
 from sac_gmm.core.errors import UserError
@@ -16,6 +20,27 @@ def test_pictures_come_back_as_they_went():
     np.testing.assert_array_equal(pictures.picture_array(pictures.grey_message(grey, Header())), grey)
     metres = RANDOM.random((5, 7), np.float32)
     np.testing.assert_array_equal(pictures.depth_array(pictures.metres_message(metres, Header())), metres)
+
+
+def test_compressed_messages_are_pictures_and_distances_too():
+    rgb = RANDOM.integers(0, 255, (5, 7, 3), np.uint8)
+    packed = cv2.imencode(".png", np.ascontiguousarray(rgb[..., ::-1]))[1].tobytes()
+    message = CompressedImage(format="rgb8; png compressed bgr8", data=array.array("B", packed))
+    np.testing.assert_array_equal(pictures.picture_array(message), rgb)
+    millimetres = np.array([[500, 0], [1234, 65535]], np.uint16)
+    packed = cv2.imencode(".png", millimetres)[1].tobytes()
+    message = CompressedImage(format="16UC1; png compressed ", data=array.array("B", packed))
+    np.testing.assert_allclose(pictures.depth_array(message), [[0.5, np.nan], [1.234, 65.535]], rtol=1e-6)
+
+
+def test_what_has_no_colours_is_shown_in_grey():
+    grey = RANDOM.integers(0, 255, (5, 7), np.uint8)
+    np.testing.assert_array_equal(pictures.rgb_array(pictures.grey_message(grey, Header())), np.dstack([grey] * 3))
+
+
+def test_a_driver_may_write_the_larger_byte_first():
+    message = Image(height=1, width=2, encoding="16UC1", is_bigendian=1, step=4, data=[1, 0, 0, 2])
+    np.testing.assert_allclose(pictures.depth_array(message), [[0.256, 0.002]], rtol=1e-6)
 
 
 def test_a_picture_that_is_cut_short_is_refused():

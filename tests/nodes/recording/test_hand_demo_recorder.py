@@ -1,5 +1,6 @@
 """The recorder in its own process, with the test as the camera: a marker on a made-up hand."""
 
+import array
 import sys
 from pathlib import Path
 from unittest.mock import MagicMock
@@ -14,13 +15,13 @@ from rclpy.qos import QoSProfile
 from rosbags.highlevel import AnyReader
 from sac_gmm_interfaces.msg import EpisodeState
 from sac_gmm_interfaces.srv import StartRecording, StopRecording
-from sensor_msgs.msg import CameraInfo, Image
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header, String
 from std_srvs.srv import Trigger
 from tests.demos.saved import saved_so_far
 
 from sac_gmm.demos import read_demonstration
-from sac_gmm.demos.hands.hand_bag import read_hand_track
+from sac_gmm.demos.hands.hand_bag import CAMERA_IMAGE, read_hand_track
 from sac_gmm.perception.extrinsics import save_extrinsics
 from sac_gmm.perception.hands.model_files import prepared_path
 from sac_gmm.perception.hands.simulated import SimulatedHand, looking_at
@@ -56,7 +57,9 @@ class Cameraman:
     def __init__(self, graph, folder, **parameters):
         self.graph = graph
         node = graph.node
-        self.image = node.create_publisher(Image, "camera/image", QoSProfile(depth=50))
+        self.packed = parameters.get("image_transport") == "compressed"
+        topic, kind = ("camera/image/compressed", CompressedImage) if self.packed else ("camera/image", Image)
+        self.image = node.create_publisher(kind, topic, QoSProfile(depth=50))
         self.info = node.create_publisher(CameraInfo, "camera/camera_info", QoSProfile(depth=50))
         self.target = node.create_publisher(PoseStamped, "target_pose", LATCHED)
         self.control = node.create_publisher(String, "hand_demo_recorder/control", RELIABLE)
@@ -80,7 +83,11 @@ class Cameraman:
 
     def send(self, i, picture, **fields):
         top = header(stamp_of(self.ns(i)), "eye")
-        message = image_message(np.repeat(picture[..., None], 3, axis=2), top)
+        if self.packed:
+            png = array.array("B", cv2.imencode(".png", picture)[1].tobytes())
+            message = CompressedImage(header=top, format="mono8; png compressed ", data=png)
+        else:
+            message = image_message(np.repeat(picture[..., None], 3, axis=2), top)
         for name, value in fields.items():
             setattr(message, name, value)
         camera = self.hand.camera
@@ -185,6 +192,18 @@ def test_an_episode_is_recorded_from_its_first_picture_to_its_last(graph, tmp_pa
     assert answer.result().success, answer.result().message
     demonstration = read_demonstration(tmp_path / "one")
     assert answer.result().n_samples == demonstration.n_samples == 40
+
+
+def test_compressed_pictures_are_looked_at_and_kept_as_images(graph, tmp_path):
+    man = Cameraman(graph, tmp_path, image_transport="compressed", record_images=True)
+    man.show(range(8))
+    assert man.start("a").success
+    man.show(range(8, 53))
+    outcome = man.stop()
+    assert outcome.success, outcome.message
+    with AnyReader([tmp_path / "a"]) as reader:
+        (kept,) = [connection for connection in reader.connections if connection.topic == CAMERA_IMAGE]
+        assert (kept.msgtype, kept.msgcount) == ("sensor_msgs/msg/Image", 45)
 
 
 def test_pictures_that_say_nothing_are_refused_in_words(graph, tmp_path):

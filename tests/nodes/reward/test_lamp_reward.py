@@ -32,8 +32,8 @@ def test_a_lit_lamp_is_paid_and_a_dark_or_unreadable_picture_is_not(graph):
     assert [(r.seen, r.success) for r in told] == [(False, False), (True, False), (True, True), (False, False)]
     assert {(r.source, r.valid) for r in told} == {("lamp", True)}
     assert told[2].value == 1.0 and told[2].text == "the lamp is lit (brightness 0.78)"
-    unreadable = show(200, encoding="bayer_rggb8")
-    assert not unreadable.valid and "bayer_rggb8" in unreadable.text
+    unreadable = show(200, encoding="nv12")
+    assert not unreadable.valid and "nv12" in unreadable.text
     graph.wait(lambda: drawn, "the picture of what was judged")
     assert picture_array(drawn[-1]).shape == (8, 8, 3)
     assert graph.stop("lamp_reward") == 0

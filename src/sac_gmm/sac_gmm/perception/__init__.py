@@ -2,7 +2,14 @@
 
 from sac_gmm.perception.aruco import ArucoDetector, Marker, Sighting, dictionary_names, marker_image
 from sac_gmm.perception.board import BoardDetector, MarkerBoard, load_board
-from sac_gmm.perception.camera import Camera, image_array
+from sac_gmm.perception.camera import Camera
+from sac_gmm.perception.fitting import Fit
+from sac_gmm.perception.image_encodings import (
+    image_array,
+    metres_array,
+    uncompressed_metres,
+    uncompressed_picture,
+)
 from sac_gmm.perception.lamp import LampGate
 from sac_gmm.perception.marker_pose import MarkerPose
 from sac_gmm.perception.reward import MarkerGate, RewardDebouncer, RewardJudge
@@ -11,6 +18,7 @@ __all__ = [
     "ArucoDetector",
     "BoardDetector",
     "Camera",
+    "Fit",
     "LampGate",
     "Marker",
     "MarkerBoard",
@@ -23,4 +31,7 @@ __all__ = [
     "image_array",
     "load_board",
     "marker_image",
+    "metres_array",
+    "uncompressed_metres",
+    "uncompressed_picture",
 ]

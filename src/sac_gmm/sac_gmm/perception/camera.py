@@ -1,4 +1,4 @@
-"""A calibrated camera, and decoding of raw image bytes."""
+"""A calibrated camera."""
 
 from __future__ import annotations
 
@@ -10,14 +10,6 @@ import numpy.typing as npt
 
 from sac_gmm.core.errors import UserError
 
-# Bytes per pixel, and the channel order that gives RGB (None: a single grey channel).
-_ENCODINGS: dict[str, tuple[int, tuple[int, int, int] | None]] = {
-    "rgb8": (3, (0, 1, 2)),
-    "bgr8": (3, (2, 1, 0)),
-    "rgba8": (4, (0, 1, 2)),
-    "bgra8": (4, (2, 1, 0)),
-    "mono8": (1, None),
-}
 _MODELS = ("plumb_bob", "rational_polynomial")  # distortion models, by their ROS names
 
 
@@ -106,36 +98,12 @@ class Camera:
         K[1] /= down
         return Camera(width // across, height // down, K, self.distortion)
 
-
-def image_array(
-    data: bytes | bytearray | memoryview | npt.NDArray[np.uint8], height: int, width: int, step: int, encoding: str
-) -> npt.NDArray[np.uint8]:
-    """View the bytes of a sensor_msgs/Image as a picture; nothing is copied if the channel order allows it.
-
-    Args:
-        data: At least `step * height` bytes, row by row.
-        height: Rows.
-        width: Columns.
-        step: Bytes per row, padding included.
-        encoding: rgb8, bgr8, rgba8, bgra8 or mono8.
-
-    Returns:
-        (height, width, 3) RGB, or (height, width) for mono8; uint8.
-
-    Raises:
-        UserError: Unknown encoding, or fewer bytes than the size requires.
-    """
-    if encoding not in _ENCODINGS:
-        raise UserError(f"image encoding '{encoding}' is not supported: publish one of {', '.join(_ENCODINGS)}")
-    channels, order = _ENCODINGS[encoding]
-    flat = np.frombuffer(data, dtype=np.uint8)
-    if height <= 0 or width <= 0 or step < width * channels or flat.size < step * height:
-        raise UserError(
-            f"image of {width}x{height} {encoding} with row step {step} holds {flat.size} bytes, expected "
-            f"{max(step, width * channels) * height}: the driver publishes a broken image"
-        )
-    rows = flat[: step * height].reshape(height, step)[:, : width * channels]
-    if order is None:
-        return rows
-    pixels = rows.reshape(height, width, channels)
-    return pixels[..., :3] if order == (0, 1, 2) else pixels[..., list(order)]
+    def resized(self, width: int, height: int) -> Camera:
+        """The camera of pictures that are resized; the edges of both lie on each other, as for OpenCV's `resize`."""
+        across, down = width / self.width, height / self.height
+        K = self.matrix.copy()
+        K[:2, 2] += 0.5  # from the centre of the first pixel to its corner
+        K[0] *= across
+        K[1] *= down
+        K[:2, 2] -= 0.5
+        return Camera(width, height, K, self.distortion)

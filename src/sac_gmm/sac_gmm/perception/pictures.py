@@ -23,7 +23,9 @@ def sensor_pictures(group: str, reading: NDArray[Any]) -> list[tuple[str, Pictur
     if group == "rgb":
         return [("wrist camera", np.ascontiguousarray(reading))]
     if group == "depth":
-        low, high = np.quantile(reading, (0.01, 0.95))
+        known = reading[np.isfinite(reading)]
+        low, high = np.quantile(known, (0.01, 0.95)) if known.size else (0.0, 0.0)
+        reading = np.where(np.isfinite(reading), reading, high)
         return [(f"depth {low:.2f}-{high:.2f} m", _coloured(1.0 - (reading - low) / max(high - low, 1e-6)))]
     if group == "tactile":
         full_m = 1.5e-3

@@ -10,11 +10,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from sac_gmm.control import Limit, Reason, State
-from sac_gmm.core.errors import UserError
 from sac_gmm.models import GaussianMixture, SkillModel
+from sac_gmm.perception import image_array, metres_array
 from sac_gmm.perception.pictures import sensor_picture
 from sac_gmm.view.collector import Collector
 from sac_gmm.view.snapshot import Array, EpisodeRow, Status
@@ -203,36 +202,25 @@ def _seconds(stamp: Any) -> float:
     return float(stamp.sec) + 1e-9 * float(stamp.nanosec)
 
 
-def _bytes(data: ArrayLike) -> Array:
-    return np.frombuffer(data, dtype=np.uint8)  # type: ignore[arg-type]
-
-
 def _rgb(message: Any) -> Array:
-    """The picture of an rgb8, bgr8 or mono8 message, (H, W, 3).
+    """The picture of a message, (H, W, 3).
 
     Raises:
-        UserError: It is coded otherwise.
+        UserError: It is coded in a way that is not known.
     """
-    channels = {"rgb8": 3, "bgr8": 3, "mono8": 1}.get(message.encoding)
-    if channels is None:
-        raise UserError(f"pictures encoded as {message.encoding} cannot be shown: publish rgb8, bgr8 or mono8")
-    rows = _bytes(message.data).reshape(message.height, message.step)
-    picture = rows[:, : message.width * channels].reshape(message.height, message.width, channels)
-    if channels == 1:
-        return np.repeat(picture, 3, axis=2)
-    return picture[..., ::-1].copy() if message.encoding == "bgr8" else picture
+    picture = image_array(*_raw(message))
+    return np.repeat(picture[..., None], 3, axis=2) if picture.ndim == 2 else picture
 
 
 def _metres(message: Any) -> Array:
-    """The metres of a 32FC1 or 16UC1 (millimetres) message, (H, W).
+    """The distances in a message, (H, W).
 
     Raises:
-        UserError: It is coded otherwise.
+        UserError: It holds none.
     """
-    kinds = {"32FC1": ("f4", 1.0), "16UC1": ("u2", 1e-3)}
-    if message.encoding not in kinds:
-        raise UserError(f"distances encoded as {message.encoding} cannot be shown: publish 32FC1 or 16UC1")
-    kind, metres = kinds[message.encoding]
-    order = (">" if message.is_bigendian else "<") + kind
-    values = np.frombuffer(message.data, dtype=order).reshape(message.height, -1)[:, : message.width]
-    return values.astype(np.float32) * np.float32(metres)
+    return metres_array(*_raw(message))
+
+
+def _raw(message: Any) -> tuple[Any, int, int, int, str, bool]:
+    big_endian = bool(message.is_bigendian)
+    return message.data, message.height, message.width, message.step, message.encoding, big_endian

@@ -1,19 +1,59 @@
-"""Conversions between image messages and numpy arrays, and a camera's calibration to and from a message."""
+"""Pictures of any camera as arrays and back, and a camera's calibration from and to a message.
+
+Every node that looks at pictures takes them through here, so that all of them take the same encodings.
+"""
 
 from __future__ import annotations
 
 import array
+from collections.abc import Callable
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from sensor_msgs.msg import CameraInfo, Image
+from rclpy.qos import QoSProfile
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 
 from sac_gmm.core.errors import UserError
-from sac_gmm.perception import Camera, image_array
+from sac_gmm.perception import Camera, image_array, metres_array, uncompressed_metres, uncompressed_picture
 from sac_gmm_nodes.common.conversions import doubles
+from sac_gmm_nodes.common.node import BaseNode
 
 Array = NDArray[np.float64]
+AnyImage: TypeAlias = Image | CompressedImage
+
+
+def image_transport(node: BaseNode) -> str:
+    """Declare the parameter of that name and return its value: how a camera's pictures come."""
+    return node.text(
+        "image_transport",
+        "raw",
+        "raw images; or jpeg and png, from the topic of that name below the camera's",
+        ("raw", "compressed", "compressedDepth"),
+    )
+
+
+def subscribe_to_pictures(
+    node: BaseNode, topic: str, transport: str, callback: Callable[[AnyImage], None], qos: QoSProfile
+) -> str:
+    """Hear a camera; return the topic that is heard.
+
+    Args:
+        node: Hears it.
+        topic: The camera's topic, which may be remapped.
+        transport: What `image_transport` says; what is compressed comes below the topic.
+        callback: Takes each message.
+        qos: How to ask for them.
+    """
+    heard = picture_topic(node, topic, transport)
+    node.create_subscription(Image if transport == "raw" else CompressedImage, heard, callback, qos)
+    return heard
+
+
+def picture_topic(node: BaseNode, topic: str, transport: str) -> str:
+    """Where a camera's pictures come: on its topic, or below it if they are compressed, as image_transport has it."""
+    return topic if transport == "raw" else f"{node.resolve_topic_name(topic)}/{transport}"
 
 
 def image_message(rgb: NDArray[np.uint8], header_: Header) -> Image:
@@ -43,20 +83,36 @@ def grey_message(grey: NDArray[np.uint8], header_: Header) -> Image:
     return Image(header=header_, height=height, width=width, encoding="mono8", step=width, data=data)
 
 
-def picture_array(message: Image) -> NDArray[np.uint8]:
-    """The picture of a message: RGB, shape (height, width, 3), or (height, width) for mono8.
+def picture_array(message: AnyImage) -> NDArray[np.uint8]:
+    """The picture of a message: RGB, shape (height, width, 3), or (height, width) if it has no colours.
 
     Raises:
-        UserError: The encoding is not supported, or the message holds fewer bytes than its size requires.
+        UserError: The encoding is not supported, or the message is cut short.
     """
-    return image_array(message.data, message.height, message.width, message.step, message.encoding)
+    if isinstance(message, CompressedImage):
+        return uncompressed_picture(message.data, message.format)
+    return image_array(
+        message.data, message.height, message.width, message.step, message.encoding, bool(message.is_bigendian)
+    )
 
 
-def depth_array(message: Image) -> NDArray[np.float32]:
-    """The distances in a 32FC1 message, in metres, shape (height, width)."""
-    order = ">f4" if message.is_bigendian else "<f4"
-    rows = np.frombuffer(message.data, dtype=order).reshape(message.height, message.step // 4)
-    return rows[:, : message.width].astype(np.float32)
+def rgb_array(message: AnyImage) -> NDArray[np.uint8]:
+    """The same as RGB in any case, shape (height, width, 3)."""
+    picture = picture_array(message)
+    return np.repeat(picture[..., None], 3, axis=2) if picture.ndim == 2 else picture
+
+
+def depth_array(message: AnyImage) -> NDArray[np.float32]:
+    """The distances in a message, in metres, shape (height, width); NaN where there is none.
+
+    Raises:
+        UserError: The encoding holds no distances, or the message is cut short.
+    """
+    if isinstance(message, CompressedImage):
+        return uncompressed_metres(message.data, message.format)
+    return metres_array(
+        message.data, message.height, message.width, message.step, message.encoding, bool(message.is_bigendian)
+    )
 
 
 def camera_info_message(

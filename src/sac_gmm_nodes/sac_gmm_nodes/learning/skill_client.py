@@ -29,7 +29,7 @@ from sac_gmm.core.errors import UserError
 from sac_gmm.models import save_model
 from sac_gmm_nodes.common.conversions import model_of, nanoseconds
 from sac_gmm_nodes.common.node import BaseNode, run_node
-from sac_gmm_nodes.common.pictures import picture_array
+from sac_gmm_nodes.common.pictures import rgb_array
 from sac_gmm_nodes.common.qos import EPISODE, RELIABLE
 from sac_gmm_nodes.learning.episode_request import MODES, Episode, EpisodeRequests
 
@@ -164,7 +164,8 @@ class Films:
             end_ns = nanoseconds(message.end_stamp)
             kept = [image for stamp_ns, image in self._frames if stamp_ns <= end_ns] or [self._frames[0][1]]
             chosen = [kept[i] for i in np.linspace(0, len(kept) - 1, _FRAMES_PER_STRIP).round().astype(int)]
-            strip = np.hstack([picture_array(image) for image in chosen])
+            pictures = [rgb_array(image) for image in chosen]
+            strip = np.hstack([picture for picture in pictures if picture.shape == pictures[0].shape])
             outcome = "success" if message.success else "failure"
             path = self._folder / f"{message.seed}_{outcome}.jpg"
             cv2.imwrite(str(path), cv2.cvtColor(strip, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 85])

@@ -10,7 +10,7 @@ from geometry_msgs.msg import PoseStamped, TwistStamped, WrenchStamped
 from numpy.typing import NDArray
 from rclpy.qos import QoSProfile
 from sac_gmm_interfaces.msg import EpisodeState
-from sensor_msgs.msg import Image, JointState
+from sensor_msgs.msg import CameraInfo, JointState
 from std_msgs.msg import Header
 
 from sac_gmm.core.errors import UserError
@@ -18,12 +18,12 @@ from sac_gmm.methods import ObservationWindow
 from sac_gmm.methods.sac_gmm import WindowObserver
 from sac_gmm_nodes.common.conversions import frame_objection, nanoseconds, point_array, wrench_array
 from sac_gmm_nodes.common.node import BaseNode
-from sac_gmm_nodes.common.pictures import depth_array, picture_array
+from sac_gmm_nodes.common.pictures import AnyImage, image_transport, subscribe_to_pictures
 from sac_gmm_nodes.common.qos import EPISODE, LATCHED
+from sac_gmm_nodes.learning.agent_pictures import AgentPictures
 from sac_gmm_nodes.learning.episode_gatherer import ALWAYS, PICTURES, STREAMS, EpisodeGatherer
 
 _OTHER_GROUPS = ("proprio", "target", "wrench", "context")  # what windows may use besides pictures
-_ENCODINGS = {"rgb": "rgb8", "depth": "32FC1", "tactile": "32FC1"}  # metres; the two pads stacked vertically
 _LOOK_S = 2.0  # of wall time; what was already missing at the last look is reported
 
 
@@ -41,7 +41,8 @@ class StateInput:
     """The subscriptions.
 
     Args:
-        node: It gets the subscriptions, and a timer that reports what a due decision waits for.
+        node: It gets the subscriptions, the parameter `image_transport`, and a timer that reports what a due decision
+            waits for.
         gatherer: Takes everything in.
         window: Says which pictures it uses.
         base_frame: Frame of poses, wrenches and the target.
@@ -67,7 +68,6 @@ class StateInput:
     ) -> None:
         self._steps = steps
         self._node, self._gatherer, self._base_frame, self._heard = node, gatherer, base_frame, heard
-        self._coding = window.coding if isinstance(window, WindowObserver) else None
         self._missed: tuple[list[str], int] | None = None  # missing at the last look, and the decisions then
         # First, so that whoever lags behind hears of an episode before its states.
         node.create_subscription(EpisodeState, "episode_state", self._on_episode, EPISODE)
@@ -80,9 +80,10 @@ class StateInput:
         }
         for name in streams:
             node.create_subscription(kinds[name][0], STREAMS[name], kinds[name][1], qos)
+        transport = image_transport(node)
         for group in window.groups:
             if group in PICTURES:
-                node.create_subscription(Image, PICTURES[group], self._picture_of(group), qos)
+                self._see(group, window, transport, qos)
         self.decisions = 0
         node.create_timer(_LOOK_S, self._say_what_is_missing, clock=node.steady_clock)
 
@@ -138,35 +139,30 @@ class StateInput:
         self._heard()
         return True
 
-    def _picture_of(self, group: str) -> Callable[[Image], None]:
-        def on_image(message: Image) -> None:
-            if objection := self._objection(group, message):
-                self._node.get_logger().error(objection, throttle_duration_sec=5.0)
+    def _see(self, group: str, window: ObservationWindow, transport: str, qos: QoSProfile) -> None:
+        """Subscribe to the pictures of a sensor group and to their calibration."""
+        node, topic = self._node, PICTURES[group]
+        observer = window if isinstance(window, WindowObserver) else None
+        info = f"{topic.rpartition('/')[0]}/camera_info"
+        pictures = AgentPictures(
+            group,
+            None if observer is None else observer.coding,
+            None if observer is None else observer.camera,
+            info_topic=node.resolve_topic_name(info),
+            warn=node.get_logger().warning,
+        )
+
+        def on_image(message: AnyImage) -> None:
+            try:
+                reading = pictures.picture(message)
+            except UserError as error:
+                node.get_logger().error(f"a picture of '{group}' is not used: {error}", throttle_duration_sec=5.0)
                 return
-            if group == "rgb":
-                reading: NDArray[Any] = picture_array(message)
-            else:
-                reading = depth_array(message)
-                if group == "tactile":
-                    reading = reading.reshape(2, message.height // 2, message.width)
             self._gatherer.image(nanoseconds(message.header.stamp), reading, group)
             self._heard()
 
-        return on_image
-
-    def _objection(self, group: str, message: Image) -> str:
-        """Why a picture cannot be used; empty if it can."""
-        height, width = message.height, message.width
-        if self._coding is not None:  # of any other window's pictures the size is its own matter
-            channels, height, width = self._coding.shape
-            height *= channels if group == "tactile" else 1
-        expected = (height, width, _ENCODINGS[group])
-        if (message.height, message.width, message.encoding) == expected and not (group == "tactile" and height % 2):
-            return ""
-        return (
-            f"the {group} sensor sends {message.width} x {message.height} {message.encoding}: expected "
-            f"{width} x {height} {_ENCODINGS[group]}"
-        )
+        node.create_subscription(CameraInfo, info, pictures.calibrate, qos)
+        subscribe_to_pictures(node, topic, transport, on_image, qos)
 
     def _on_episode(self, message: EpisodeState) -> None:
         if message.phase == EpisodeState.PHASE_RUNNING:

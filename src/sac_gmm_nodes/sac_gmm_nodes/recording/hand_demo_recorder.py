@@ -23,11 +23,11 @@ from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.clock import Clock, ClockType
 from rclpy.event_handler import QoSSubscriptionMatchedInfo, SubscriptionEventCallbacks
 from rclpy.qos import QoSProfile, ReliabilityPolicy
-from rclpy.serialization import deserialize_message
+from rclpy.serialization import deserialize_message, serialize_message
 from sac_gmm_interfaces.msg import EpisodeState
 from sac_gmm_interfaces.srv import StartRecording, StopRecording
 from scipy.spatial.transform import Rotation
-from sensor_msgs.msg import CameraInfo, Image
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header, String
 from std_srvs.srv import Trigger
 
@@ -41,6 +41,7 @@ from sac_gmm.perception.hands.live import LiveQuality
 from sac_gmm_nodes.common.conversions import header, nanoseconds, point_array, pose_message
 from sac_gmm_nodes.common.keyboard import Keyboard
 from sac_gmm_nodes.common.node import BaseNode, Turn, run_node
+from sac_gmm_nodes.common.pictures import AnyImage, image_message, image_transport, picture_topic, rgb_array
 from sac_gmm_nodes.common.polling import take_what_waits
 from sac_gmm_nodes.common.qos import EPISODE, LATCHED, RELIABLE
 from sac_gmm_nodes.recording.hand_parameters import hand_recorder
@@ -72,6 +73,9 @@ class HandDemoRecorder(BaseNode):
         reliable = self.flag("reliable_images", False, "take every picture, as a simulation sends them")
         use_depth = self.flag("use_depth", False, "there is a depth image, registered to the colour image")
         keep_images = self.flag("record_images", False, "store the pictures in the bag, too")
+        transport = image_transport(self)
+        self._image_kind = Image if transport == "raw" else CompressedImage
+        self._picture_topic = picture_topic(self, "camera/image", transport)
         self._sight = HandSight(self)
         self._use_depth = use_depth and self._sight.takes_depth
         # The frame that the pictures must have, if a file says which camera it is for.
@@ -82,7 +86,7 @@ class HandDemoRecorder(BaseNode):
         self._pairing = DepthPairing(self._use_depth)
         self._without_depth = 0  # pictures in a row without a distance, although depth was requested
         self._why_no_depth = ""
-        self._early: deque[tuple[Image, Image | None]] = deque(maxlen=_QUEUE)
+        self._early: deque[tuple[AnyImage, Image | None]] = deque(maxlen=_QUEUE)
         self._live = LiveQuality()
         self._target: PoseStamped | None = None
         self._window: tuple[int, int | None] | None = None if self._follow else (0, None)  # stamps in ns
@@ -103,8 +107,8 @@ class HandDemoRecorder(BaseNode):
         self._inputs = [
             self.create_subscription(CameraInfo, "camera/camera_info", self._on_info, pictures),
             self.create_subscription(
-                Image,
-                "camera/image",
+                self._image_kind,
+                self._picture_topic,
                 self._on_image,
                 pictures,
                 raw=True,
@@ -148,7 +152,7 @@ class HandDemoRecorder(BaseNode):
 
     def _on_image(self, data: bytes) -> None:
         self._last_picture_s = time.monotonic()
-        message: Image = deserialize_message(data, Image)
+        message: AnyImage = deserialize_message(data, self._image_kind)
         if self._expected_frame not in ("", message.header.frame_id):
             self.get_logger().warning(
                 f"the pictures are of '{message.header.frame_id}', but extrinsics_file is for "
@@ -156,8 +160,17 @@ class HandDemoRecorder(BaseNode):
             )
             self._expected_frame = ""  # reported once
         if self._keep_images:
-            self._write(nanoseconds(message.header.stamp), partial(self._recorder.attach, CAMERA_IMAGE, data))
+            self._keep(message, data)
         self._look(self._pairing.picture(message))
+
+    def _keep(self, message: AnyImage, data: bytes) -> None:
+        """Have the picture written to the bag: as it came, or unpacked, because its topic there holds images."""
+        if isinstance(message, CompressedImage):
+            try:
+                data = bytes(serialize_message(image_message(rgb_array(message), message.header)))
+            except UserError:
+                return  # looking at it tells why
+        self._write(nanoseconds(message.header.stamp), partial(self._recorder.attach, CAMERA_IMAGE, data))
 
     def _on_depth(self, data: bytes) -> None:
         message: Image = deserialize_message(data, Image)
@@ -170,7 +183,7 @@ class HandDemoRecorder(BaseNode):
         early, self._early = list(self._early), deque(maxlen=_QUEUE)
         self._look(early)
 
-    def _look(self, ready: list[tuple[Image, Image | None]]) -> None:
+    def _look(self, ready: list[tuple[AnyImage, Image | None]]) -> None:
         for message, depth in ready:
             if not self._sight.calibrated and time.monotonic() - self._began_s < _START_UP_S:
                 self._early.append((message, depth))  # the calibration may arrive a moment after the first pictures
@@ -254,7 +267,7 @@ class HandDemoRecorder(BaseNode):
         self._take_what_waits()  # a busy node may lag behind with its pictures
         if time.monotonic() - self._last_picture_s < self._silence_s:
             return
-        topic = self.resolve_topic_name("camera/image")
+        topic = self.resolve_topic_name(self._picture_topic)
         if self._auto and self._recorder.state is RecorderState.RECORDING:
             self._finished = True
             done, _ = self._command("save")
@@ -264,10 +277,10 @@ class HandDemoRecorder(BaseNode):
             if self._any_picture:
                 self._end(failed=not self._last_saved, why=self._trouble or self._why_idle or self._no_hand())
                 return
-            if time.monotonic() - self._began_s > _PATIENCE_S and not self.count_publishers("camera/image"):
+            if time.monotonic() - self._began_s > _PATIENCE_S and not self.count_publishers(self._picture_topic):
                 self._end(failed=True, why=f"nobody publishes pictures on {topic}")
                 return
-        if self.count_publishers("camera/image"):
+        if self.count_publishers(self._picture_topic):
             self._trouble = f"no picture on {topic} for {self._silence_s:g} s: check the camera and its cable"
         else:
             self._trouble = f"nobody publishes pictures on {topic}: start the camera's driver"
@@ -388,7 +401,7 @@ class HandDemoRecorder(BaseNode):
             topic = self.resolve_topic_name("camera/camera_info")
             raise UserError(f"cannot record: no calibration has arrived on {topic}; start the camera's driver")
         if not self._any_picture:
-            topic = self.resolve_topic_name("camera/image")
+            topic = self.resolve_topic_name(self._picture_topic)
             raise UserError(f"cannot record: no picture has arrived on {topic}; start the camera's driver")
         task = task or self._task
         bag = self._folder / Path(path).expanduser() if path else next_episode_path(self._folder, task)

@@ -14,7 +14,7 @@ from sac_gmm.perception.hands import HandPose, depth_image
 from sac_gmm.perception.hands.marker import MarkerHandTracker
 from sac_gmm.perception.hands.unseen import Unseen
 from sac_gmm_nodes.common.node import BaseNode
-from sac_gmm_nodes.common.pictures import Calibration, picture_array
+from sac_gmm_nodes.common.pictures import AnyImage, Calibration, picture_array
 
 if TYPE_CHECKING:
     from sac_gmm.perception.hands.tracker import HandTracker
@@ -114,7 +114,7 @@ class HandSight:
             self.close()
             self._hand = self._make_hand_tracker(camera)
 
-    def look(self, message: Image, depth: Image | None) -> HandPose | None:
+    def look(self, message: AnyImage, depth: Image | None) -> HandPose | None:
         """The pose of the hand in a picture, None if there is none.
 
         Raises:
@@ -122,7 +122,7 @@ class HandSight:
                 than the size requires.
         """
         picture = picture_array(message)
-        size = (message.width, message.height)
+        size = (picture.shape[1], picture.shape[0])
         if self._camera is None or size != (self._camera.width, self._camera.height):
             self._see_with(self._calibration.camera(size))
         time_s = message.header.stamp.sec + message.header.stamp.nanosec * 1e-9
@@ -171,29 +171,29 @@ class DepthPairing:
         self._wanted = wanted
         self._max_delay_ns = max_delay_ns
         self._max_waiting = max_waiting
-        self._pictures: deque[Image] = deque()
+        self._pictures: deque[AnyImage] = deque()
         self._depths: deque[Image] = deque(maxlen=max_waiting)
 
-    def picture(self, message: Image) -> list[tuple[Image, Image | None]]:
+    def picture(self, message: AnyImage) -> list[tuple[AnyImage, Image | None]]:
         """The pictures that can be processed now that this one has arrived, with their depth."""
         if not self._wanted:
             return [(message, None)]
         self._pictures.append(message)
         return self._match()
 
-    def depth(self, message: Image) -> list[tuple[Image, Image | None]]:
+    def depth(self, message: Image) -> list[tuple[AnyImage, Image | None]]:
         """The same for a depth image."""
         if not self._wanted:
             return []
         self._depths.append(message)
         return self._match()
 
-    def flush(self) -> list[tuple[Image, Image | None]]:
+    def flush(self) -> list[tuple[AnyImage, Image | None]]:
         """All waiting pictures, including those without depth."""
         return self._match(patient=False)
 
-    def _match(self, patient: bool = True) -> list[tuple[Image, Image | None]]:
-        ready: list[tuple[Image, Image | None]] = []
+    def _match(self, patient: bool = True) -> list[tuple[AnyImage, Image | None]]:
+        ready: list[tuple[AnyImage, Image | None]] = []
         while self._pictures:
             depth = self._next_depth()
             if patient and depth is None and len(self._pictures) <= self._max_waiting and not self._is_passed():
@@ -217,9 +217,9 @@ class DepthPairing:
         return bool(self._depths) and _ns(self._depths[-1]) > _ns(self._pictures[0]) + self._max_delay_ns
 
 
-def _apart_ns(one: Image, other: Image) -> int:
+def _apart_ns(one: AnyImage, other: AnyImage) -> int:
     return abs(_ns(one) - _ns(other))
 
 
-def _ns(message: Image) -> int:
+def _ns(message: AnyImage) -> int:
     return int(message.header.stamp.sec) * _SECOND_NS + int(message.header.stamp.nanosec)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sac_gmm_interfaces.msg import Reward
 from sensor_msgs.msg import Image
 
-from sac_gmm_nodes.common.pictures import image_message
+from sac_gmm_nodes.common.pictures import AnyImage, image_message, image_transport, subscribe_to_pictures
 from sac_gmm_nodes.common.qos import SENSOR
 from sac_gmm_nodes.reward.reward_node import RewardNode
 
@@ -33,9 +33,9 @@ class ImageReward(RewardNode):
         topic = "fixed_camera/image"
         super().__init__(name, source=source, reading="image", topic=topic, check="the camera and its driver", frames=3)
         self._debug = self.create_publisher(Image, "~/debug_image", SENSOR)
-        self.create_subscription(Image, topic, self.on_image, self.sensor_qos)
+        self.topic = subscribe_to_pictures(self, topic, image_transport(self), self.on_image, self.sensor_qos)
 
-    def on_image(self, message: Image) -> None:
+    def on_image(self, message: AnyImage) -> None:
         """Judge a picture, and answer it."""
         raise NotImplementedError
 

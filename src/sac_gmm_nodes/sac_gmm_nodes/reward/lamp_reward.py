@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
-from sensor_msgs.msg import Image
 
 from sac_gmm.core.errors import UserError
 from sac_gmm.perception import LampGate
 from sac_gmm_nodes.common.node import run_node
-from sac_gmm_nodes.common.pictures import picture_array
+from sac_gmm_nodes.common.pictures import AnyImage, picture_array
 from sac_gmm_nodes.reward.image_reward import Colour, ImageReward
 
 
@@ -32,7 +31,7 @@ class LampReward(ImageReward):
             self.real("brightness_off", 0.4, 0.0, 1.0, "", "once lit, it counts as lit until it is darker than this"),
         )
 
-    def on_image(self, message: Image) -> None:
+    def on_image(self, message: AnyImage) -> None:
         """Measure the lamp's brightness, and answer the picture."""
         self.take(message.header)
         try:

@@ -18,7 +18,8 @@ TWIST = "geometry_msgs/msg/TwistStamped"
 WRENCH = "geometry_msgs/msg/WrenchStamped"
 JOINTS = "sensor_msgs/msg/JointState"
 IMAGE = "sensor_msgs/msg/Image"
-BULKY_TYPES = frozenset({IMAGE, "sensor_msgs/msg/CompressedImage", "sensor_msgs/msg/PointCloud2"})
+COMPRESSED_IMAGE = "sensor_msgs/msg/CompressedImage"
+BULKY_TYPES = frozenset({IMAGE, COMPRESSED_IMAGE, "sensor_msgs/msg/PointCloud2"})
 
 STATE_POSE, STATE_TWIST, TARGET_POSE = "/state/pose", "/state/twist", "/target_pose"
 COMMAND_TWIST = "/command/twist"

@@ -77,7 +77,7 @@ class ImageCoding:
         """Return the reading as uint8 (C, H, W), clipped to the range.
 
         Args:
-            reading: (H, W, 3) colours, (H, W) or (C, H, W) metres.
+            reading: (H, W, 3) colours, (H, W) or (C, H, W) metres; where a distance is not known it counts as far.
 
         Raises:
             UserError: The reading has the wrong shape.
@@ -92,7 +92,7 @@ class ImageCoding:
         if picture.dtype == np.uint8:
             return np.ascontiguousarray(picture)
         share = (picture - np.float32(self.low)) * np.float32(255.0 / (self.high - self.low))
-        return np.clip(share + 0.5, 0.0, 255.0).astype(np.uint8)
+        return np.clip(np.nan_to_num(share + 0.5, nan=255.0), 0.0, 255.0).astype(np.uint8)
 
 
 # The range of the pads is the deepest imprint of a firm grip; their noise is a third of a step. The range of the depth

@@ -95,6 +95,11 @@ class WindowObserver(ObservationWindow):
         self._past: deque[tuple[NDArray[np.float64], NDArray[np.float64]]] = deque(maxlen=history)
         self.begin()
 
+    @property
+    def camera(self) -> CameraPlace | None:
+        """The camera of its pictures, if it is calibrated."""
+        return self._camera
+
     def begin(self) -> None:
         """Start an episode."""
         self._last_action[:] = 0.0

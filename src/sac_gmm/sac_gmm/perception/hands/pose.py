@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -30,6 +30,7 @@ from sac_gmm.perception.hands.observation import (
     Side,
 )
 from sac_gmm.perception.hands.palm import GOOD_FIT, PalmScale, PalmSize, palm_width_m, plausible_width_m
+from sac_gmm.perception.image_encodings import metres_array
 
 Array = npt.NDArray[np.float64]
 SizeFrom = Literal["depth", "palm width", "model", "marker", "recording"]
@@ -242,22 +243,6 @@ def depth_image(
     Raises:
         UserError: Unknown encoding, or fewer bytes than the size requires.
     """
-    kinds: dict[str, tuple[np.dtype[Any], float]] = {
-        "16UC1": (np.dtype("<u2"), 1e-3),
-        "mono16": (np.dtype("<u2"), 1e-3),
-        "32FC1": (np.dtype("<f4"), 1.0),
-    }
-    if encoding not in kinds:
-        raise UserError(f"depth encoding '{encoding}' is not supported: publish one of {', '.join(kinds)}")
-    kind, unit_m = kinds[encoding]
-    flat = np.frombuffer(data, np.uint8)
-    row = width * kind.itemsize
-    if height <= 0 or width <= 0 or step < row or flat.size < step * height:
-        raise UserError(
-            f"depth image of {width}x{height} {encoding} with row step {step} holds {flat.size} bytes, expected "
-            f"{max(step, row) * height}: the driver publishes a broken image"
-        )
-    rows = np.ascontiguousarray(flat[: step * height].reshape(height, step)[:, :row])
-    metres = rows.view(kind).astype(np.float32) * np.float32(unit_m)
+    metres = metres_array(data, height, width, step, encoding)
     metres[~(metres > 0.0)] = np.nan
     return metres
