@@ -69,6 +69,7 @@ NODES = {
     "lamp_reward": Kind(),
     "switch_reward": Kind(),
     "simulation_reward": Kind(),
+    "marker_target": Kind(("extrinsics_file:={root}/config/hand_camera.json",), (("source:=fixed",),)),
     "task_reward": Kind(arguments=("--task", "door")),
     "episode_manager": Kind(),
     "lifecycle_manager": Kind(("nodes:=[gmm_controller]",)),

@@ -32,6 +32,7 @@ setup(
             "lamp_reward = sac_gmm_nodes.reward.lamp_reward:main",
             "switch_reward = sac_gmm_nodes.reward.switch_reward:main",
             "simulation_reward = sac_gmm_nodes.reward.simulation_reward:main",
+            "marker_target = sac_gmm_nodes.robot.marker_target:main",
             "task_reward = sac_gmm_nodes.reward.task_reward:main",
             "episode_manager = sac_gmm_nodes.learning.episode_manager:main",
             "pybullet_bridge = sac_gmm_nodes.simulation.pybullet_bridge:main",

@@ -80,15 +80,22 @@ def save_extrinsics(
     )
 
 
-def load_extrinsics(path: Path | str) -> tuple[str, str, RigidTransform]:
+def load_extrinsics(
+    path: Path | str, what: str = "camera extrinsics", made_by: str = "`sac-gmm hands calibrate`"
+) -> tuple[str, str, RigidTransform]:
     """Read a file written by `save_extrinsics`: parent frame, child frame and pose.
+
+    Args:
+        path: The file.
+        what: What it should hold, for the message where it does not.
+        made_by: What makes such a file, for the same message.
 
     Raises:
         UserError: The file is missing or of another kind.
     """
     content = read_json(path)
     if not isinstance(content, dict) or content.get("format") != _FORMAT or content.get("version") != _VERSION:
-        raise UserError(f"{path} is not a file of camera extrinsics: make one with `sac-gmm hands calibrate`")
+        raise UserError(f"{path} is not a file of {what}: make one with {made_by}")
     try:
         pose = RigidTransform.of(content["position_m"], content["quaternion_xyzw"])
         return str(content["parent_frame"]), str(content["child_frame"]), pose

@@ -88,6 +88,20 @@ class BaseNode(Node):
         """The number of publishers on a topic under its remapped name; rclpy's own method ignores remapping."""
         return super().count_publishers(self.resolve_topic_name(topic_name))
 
+    def refuse_stale(self, stamp_ns: int, max_age_s: float, what: str) -> None:
+        """Check that something is a present one, by its stamp and this node's clock.
+
+        Raises:
+            UserError: It is too old, or from another clock.
+        """
+        now_ns = self.get_clock().now().nanoseconds
+        age_s = (now_ns - stamp_ns) * 1e-9
+        if now_ns and abs(age_s) > max_age_s:  # 0: simulated time that has not started
+            raise UserError(
+                f"the {what} is {age_s:.1f} s old by this node's clock (limit {max_age_s:g} s): use the same time "
+                "source (use_sim_time) everywhere, or find out what delays it"
+            )
+
     def _beat(self) -> None:
         if self.alive:
             beat = Heartbeat(node=self.get_fully_qualified_name(), lifecycle_state=self.lifecycle_state)

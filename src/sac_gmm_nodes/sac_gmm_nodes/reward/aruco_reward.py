@@ -8,9 +8,6 @@ square's two possible poses is the right one; if it is not, the reward's text sa
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
-
 import cv2
 import numpy as np
 from geometry_msgs.msg import (
@@ -24,23 +21,15 @@ from geometry_msgs.msg import (
     Vector3,
 )
 from scipy.spatial.transform import Rotation
-from sensor_msgs.msg import CameraInfo, Image
+from sensor_msgs.msg import CameraInfo
 from std_msgs.msg import Header
 
 from sac_gmm.core.errors import UserError
-from sac_gmm.perception import (
-    ArucoDetector,
-    BoardDetector,
-    Camera,
-    Marker,
-    MarkerGate,
-    MarkerPose,
-    dictionary_names,
-    load_board,
-)
+from sac_gmm.perception import ArucoDetector, BoardDetector, Marker, MarkerGate, MarkerPose
 from sac_gmm_nodes.common import optional_messages as robot_messages
+from sac_gmm_nodes.common.marker_search import MarkerSearch, why_unseen
 from sac_gmm_nodes.common.node import run_node
-from sac_gmm_nodes.common.pictures import Calibration, picture_array
+from sac_gmm_nodes.common.pictures import AnyImage, picture_array
 from sac_gmm_nodes.common.qos import RELIABLE, SENSOR
 from sac_gmm_nodes.reward.image_reward import Colour, ImageReward
 
@@ -50,7 +39,7 @@ class ArucoReward(ImageReward):
 
     def __init__(self) -> None:
         super().__init__("aruco_reward", "marker")
-        self._make_detector = self._detector_from_parameters()
+        self._search = MarkerSearch(self, 7, "the marker that shows when the task is done")
         self._gate = MarkerGate(
             self.real("max_tilt_rad", 1.45, 0.1, 1.57, "rad", "a marker tilted further from the camera does not count"),
             self.real(
@@ -74,50 +63,19 @@ class ArucoReward(ImageReward):
         self._publish_tf = self.flag("publish_tf", False, "publish the marker's frame on /tf")
         if self._publish_tf and robot_messages.TFMessage is None:
             raise UserError("parameter publish_tf is true, but tf2_msgs is not installed: install it")
-        cv2.setNumThreads(1)  # a frame takes a millisecond; more threads only disturb other processes
-
-        self._detector: ArucoDetector | BoardDetector | None = None
-        self._detector_size = (0, 0)  # of the pictures that it is for
-        self._calibration = Calibration("no calibration has arrived on camera_info yet: start the camera's driver")
         self._previous: MarkerPose | None = None
 
         self._poses = self.create_publisher(PoseWithCovarianceStamped, "~/marker_pose", SENSOR)
         self._tf = None
         if self._publish_tf:
             self._tf = self.create_publisher(robot_messages.TFMessage, "/tf", RELIABLE)
-        self.create_subscription(CameraInfo, "fixed_camera/camera_info", self._on_camera_info, self.sensor_qos)
-
-    def _detector_from_parameters(self) -> Callable[[Camera], ArucoDetector | BoardDetector]:
-        """What to look for; invalid parameters are rejected now, not with the first calibration."""
-        dictionary = self.text("dictionary", "DICT_4X4_50", "marker dictionary", dictionary_names())
-        self._marker_id = self.whole("marker_id", 7, 0, 1000, "the marker that shows when the task is done")
-        size_m = self.real("marker_size_m", 0.08, 0.005, 1.0, "m", "side of the marker's black square")
-        similarity = self.real(
-            "min_similarity", 0.8, 0.3, 1.0, "", "correlation with the drawn marker that a candidate must reach"
-        )
-        file = self.text("board_file", "", "a board of markers, YAML, instead of the one marker; empty for none")
-        min_markers = self.whole("min_markers", 1, 1, 100, "markers of a board that must be seen")
-        board = load_board(Path(file).expanduser()) if file else None
-
-        def make(camera: Camera) -> ArucoDetector | BoardDetector:
-            if board is not None:
-                return BoardDetector(board, camera, min_markers=min_markers, min_similarity=similarity)
-            return ArucoDetector(dictionary, self._marker_id, size_m, camera, min_similarity=similarity)
-
-        make(Camera.create(640, 480, [600.0, 0.0, 320.0, 0.0, 600.0, 240.0, 0.0, 0.0, 1.0]))
-        if board is not None:
-            self._marker_id = min(board.places)
-        return make
+        self.create_subscription(CameraInfo, "fixed_camera/camera_info", self._search.calibrate, self.sensor_qos)
 
     def new_episode(self) -> None:
         """The marker may have moved."""
         self._previous = None
 
-    def _on_camera_info(self, message: CameraInfo) -> None:
-        if self._calibration.take(message):
-            self._detector = None
-
-    def on_image(self, message: Image) -> None:
+    def on_image(self, message: AnyImage) -> None:
         """Look for the marker, and answer the picture."""
         self.take(message.header)
         try:
@@ -127,8 +85,9 @@ class ArucoReward(ImageReward):
             self.send_invalid(message.header.frame_id, str(error))
             return
         counts = self._gate.counts(marker, self.success)
-        answer = self.judge(counts, message.header, _describe(marker, counts, self._detector))
-        answer.seen, answer.marker_id = marker is not None, self._marker_id if marker is None else marker.marker_id
+        answer = self.judge(counts, message.header, _describe(marker, counts, self._search.detector))
+        answer.seen = marker is not None
+        answer.marker_id = self._search.marker_id if marker is None else marker.marker_id
         if marker is not None and marker.pose is not None:
             answer.marker_pose = _pose_message(marker.pose)
             self._previous = marker.pose
@@ -150,19 +109,14 @@ class ArucoReward(ImageReward):
 
     def _look(self, picture: np.ndarray) -> Marker | None:
         """Find the marker, or report why this picture cannot be judged."""
-        size = (picture.shape[1], picture.shape[0])
-        if self._detector is None or size != self._detector_size:
-            self._detector = self._make_detector(self._calibration.camera(size))
-            self._detector_size = size
+        detector = self._search.detector_for(picture)
         self.check_age()
-        return self._detector.detect(picture, self._previous)
+        return detector.detect(picture, self._previous)
 
 
 def _describe(marker: Marker | None, counts: bool, detector: ArucoDetector | BoardDetector | None) -> str:
     if marker is None:
-        return (
-            detector.near_miss if detector is not None else ""
-        ) or "marker not in the image (one without a white margin of three quarters of a module is not found)"
+        return why_unseen(detector)
     if marker.pose is None:
         return "marker seen, but no pose explains its corners: it does not count"
     tilt = f"{np.degrees(marker.pose.tilt_rad):.0f} degrees"
