@@ -68,6 +68,8 @@ NODES = {
     "aruco_reward": Kind((), (("publish_tf:=true",),)),
     "lamp_reward": Kind(),
     "switch_reward": Kind(),
+    "button_reward": Kind(),
+    "threshold_reward": Kind(),
     "simulation_reward": Kind(),
     "marker_target": Kind(("extrinsics_file:={root}/config/hand_camera.json",), (("source:=fixed",),)),
     "task_reward": Kind(arguments=("--task", "door")),

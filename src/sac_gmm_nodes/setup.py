@@ -31,6 +31,8 @@ setup(
             "aruco_reward = sac_gmm_nodes.reward.aruco_reward:main",
             "lamp_reward = sac_gmm_nodes.reward.lamp_reward:main",
             "switch_reward = sac_gmm_nodes.reward.switch_reward:main",
+            "button_reward = sac_gmm_nodes.reward.button_reward:main",
+            "threshold_reward = sac_gmm_nodes.reward.threshold_reward:main",
             "simulation_reward = sac_gmm_nodes.reward.simulation_reward:main",
             "marker_target = sac_gmm_nodes.robot.marker_target:main",
             "task_reward = sac_gmm_nodes.reward.task_reward:main",

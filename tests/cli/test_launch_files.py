@@ -54,6 +54,23 @@ def test_the_robot_s_marker_and_task_are_said_by_its_files():
     assert {parameters_of(nodes[name])["task"] for name in ("sac_adapter", "pybullet_bridge")} == {"lever"}
 
 
+def test_target_and_reward_are_chosen_by_an_argument():
+    path = ROOT / "launch" / "robot.launch.yaml"
+    sources = {"aruco_reward", "lamp_reward", "switch_reward", "button_reward", "threshold_reward"}
+    for given, started in (
+        ({}, {"aruco_reward"}),
+        ({"target": "marker", "reward": "button"}, {"marker_target", "button_reward"}),
+        ({"target": "fixed", "reward": "threshold"}, {"marker_target", "threshold_reward"}),
+        ({"target": "mine", "reward": "mine"}, set()),
+    ):
+        nodes = {node.label: node for node in read_launch_file(path, {"model": "m.npz", "simulate": "true"} | given)}
+        assert nodes.keys() & (sources | {"marker_target"}) == started
+        if "marker_target" in started:
+            assert parameters_of(nodes["marker_target"])["source"] == given["target"]
+            markers = [parameters_of(nodes["marker_target"])["marker_id"], MARKER_ID]
+            assert markers[0] != markers[1], "the marker on the target is another one than the reward's"
+
+
 def test_no_file_says_a_pace_of_its_own():
     """It is the method's: its settings of the task say it, the adapter announces it, and nothing can contradict."""
     for name in ("simulation", "robot"):

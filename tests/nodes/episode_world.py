@@ -18,6 +18,7 @@ class World:
         self.graph = graph
         self.requests = []
         self.success_after_s = 0.5  # None: never
+        self.ends = {}  # what else a reward says of how the episode ends, from a tenth of a second on
         self.valid = True
         self.judged_in = 0  # what the judge has heard of episodes
         self.silent = False
@@ -75,6 +76,9 @@ class World:
         why = "" if self.valid else "the picture is too old"
         reward = Reward(header=header(stamp_of(self.now_ns)), episode_id=self.judged_in, valid=self.valid, text=why)
         reward.success, reward.value, reward.source = success, self.value, "lamp"
+        if self.now_ns > self.start_ns:
+            for name, value in self.ends.items():
+                setattr(reward, name, value)
         self.rewards.publish(reward)
 
     def begin_episode(self):

@@ -53,6 +53,35 @@ def test_success_comes_from_the_reward_and_time_from_the_stamps(graph):
     assert graph.stop("episode_manager") == 0
 
 
+def test_a_source_that_sees_it_fail_ends_it_and_one_that_discards_it_has_it_run_again(graph):
+    world = World(graph)
+    world.ready()
+    world.success_after_s, world.ends = None, {"failed": True}
+    outcome = world.run_episode(EpisodeState.MODE_TRAIN)
+    assert (outcome.success, outcome.task_success) == (True, False) and outcome.duration_s < 1.9
+    graph.wait(lambda: world.states[-1].phase == EpisodeState.PHASE_ENDED, "the end")
+    ended = world.states[-1]
+    assert (ended.success, ended.timed_out, ended.text) == (False, False, "the reward source saw it fail")
+
+    world.ends = {"discard": True, "text": "a person calls discard"}
+    outcome = world.run_episode(EpisodeState.MODE_TRAIN)
+    why = "the episode does not count: a person calls discard"
+    assert (outcome.success, outcome.message) == (False, why)
+    graph.wait(lambda: (world.states[-1].phase, world.states[-1].text) == (EpisodeState.PHASE_IDLE, why), "rest")
+
+    action = ActionClient(graph.node, AdaptSkill, "adapt_skill")
+    graph.wait_to_be_known(action.server_is_ready, "the action")
+    goal = action.send_goal_async(AdaptSkill.Goal(mode=EpisodeState.MODE_TRAIN, episodes=2, first_seed=40))
+    graph.wait(lambda: [request.seed for request in world.requests].count(40) >= 2, "it to be run again")
+    world.ends, world.success_after_s = {}, 0.3
+    graph.wait(goal.done, "the goal")
+    result = goal.result().get_result_async()
+    graph.wait(result.done, "the result")
+    assert list(result.result().result.outcomes) == [True, True], "the discarded ones are none of the two"
+    assert world.requests[-1].seed == 41
+    assert graph.stop("episode_manager") == 0
+
+
 def test_a_reward_that_is_not_valid_is_neither_success_nor_failure(graph):
     world = World(graph)
     world.ready()

@@ -4,9 +4,10 @@
     ros2 service call /run_episode sac_gmm_interfaces/srv/RunEpisode "{mode: 0, seed: 1}"
     sac-gmm adapt --episodes 9
 
-An episode succeeds if the reward says so, and for no other reason. Its time limit counts the rewards' stamps, which are
-those of the pictures, so that it is the same in a simulation at any speed. If the arm may not move, an episode does not
-begin, or is abandoned: that is not a failure of the skill.
+An episode succeeds if the reward says so, and for no other reason. It ends early, as a failure, if the reward says
+that the task has failed, and is run again if the reward has it discarded. Its time limit counts the rewards' stamps,
+which are those of the pictures, so that it is the same in a simulation at any speed. If the arm may not move, an
+episode does not begin, or is abandoned: that is not a failure of the skill.
 
 Episodes are coroutines in a single thread: while a service or an action waits, messages are still delivered. (Calls
 that wait in threads of a `MultiThreadedExecutor` block it for up to a second at a time.)
@@ -53,6 +54,10 @@ class _Outcome:
     success: bool
     episode_return: float
     duration_s: float
+
+
+class _DiscardedError(UserError):
+    """The source of reward said that the episode shall not count."""
 
 
 class _CancelledError(Exception):
@@ -124,7 +129,9 @@ class EpisodeManager(BaseNode):
         self._valid_ns = 0  # stamp of the last valid reward
         self._why_invalid = ""
         self._rewarded_at_s = time.monotonic()
-        self._success_ns: int | None = None  # stamp of the reward that ended the episode
+        self._success_ns: int | None = None  # stamp of the reward that ended the episode as done
+        self._failed_ns: int | None = None  # stamp of the one that ended it as failed
+        self._discarded = ""  # what the source said that had it discarded; empty if it was not
         self._start_ns = self._end_ns = 0  # of the episode, the end by its time limit
         self._return = 0.0  # sum of its rewards' values so far
         self._state = EpisodeState(phase=EpisodeState.PHASE_IDLE)
@@ -176,7 +183,8 @@ class EpisodeManager(BaseNode):
         self._publish(EpisodeState.PHASE_RESETTING)
         try:
             start_ns = await self._reset(mode, seed, context, check)
-            self._start_ns, self._success_ns, self._rewarded_at_s = start_ns, None, time.monotonic()
+            self._start_ns, self._rewarded_at_s = start_ns, time.monotonic()
+            self._success_ns, self._failed_ns, self._discarded = None, None, ""
             self._moved_ns = start_ns
             self._return, self._end_ns = 0.0, start_ns + round(self._time_limit_s * 1e9)
             self._rewarded_ns = self._valid_ns = 0  # of the previous episode: the clock may have been set back since
@@ -186,15 +194,16 @@ class EpisodeManager(BaseNode):
         except (UserError, _CancelledError) as error:
             self._publish(EpisodeState.PHASE_IDLE, text=str(error) or "cancelled")
             raise
-        success_ns = self._success_ns
-        success = success_ns is not None
-        stopped_ns = self._end_ns if success_ns is None else success_ns
+        success, failed = self._success_ns is not None, self._failed_ns is not None
+        judged_ns = self._success_ns if success else self._failed_ns
+        stopped_ns = self._end_ns if judged_ns is None else judged_ns
+        seen = "the reward source saw it succeed" if success else "the reward source saw it fail"
         self._publish(
             EpisodeState.PHASE_ENDED,
             stamp_ns=stopped_ns,
             success=success,
-            timed_out=not success,
-            text="the reward source saw it succeed" if success else "the time ran out",
+            timed_out=not (success or failed),
+            text=seen if success or failed else "the time ran out",
         )
         return _Outcome(success, self._return, (stopped_ns - start_ns) / 1e9)
 
@@ -293,13 +302,16 @@ class EpisodeManager(BaseNode):
         return start_ns
 
     async def _wait_for_the_end(self, end_ns: int, check: Callable[[], None]) -> None:
-        """Wait until the reward reports success, or its pictures have reached the time limit.
+        """Wait until the reward reports success or failure, or its pictures have reached the time limit.
 
         An invalid reward does not mean that the task failed: without a valid reward at the end, nothing may be learned
         from the episode.
+
+        Raises:
+            UserError: It was given up, or the source of reward discarded it.
         """
         over_at_s: float | None = None
-        while self._success_ns is None and not reached(self._valid_ns, end_ns):
+        while self._undecided and not self._discarded and not reached(self._valid_ns, end_ns):
             check()
             if why := self._controller.resting():
                 raise UserError(f"the episode is given up, for want of {why}")
@@ -315,6 +327,13 @@ class EpisodeManager(BaseNode):
                     "the camera, its reward, or the simulation is gone"
                 )
             await Turn()
+        if self._discarded:
+            raise _DiscardedError(f"the episode does not count: {self._discarded}")
+
+    @property
+    def _undecided(self) -> bool:
+        """Whether the source of reward has not yet seen how the episode ends."""
+        return self._success_ns is None and self._failed_ns is None
 
     def _publish(
         self, phase: int, stamp_ns: int | None = None, success: bool = False, timed_out: bool = False, text: str = ""
@@ -342,14 +361,19 @@ class EpisodeManager(BaseNode):
             self._valid_ns = stamp_ns
         else:
             self._why_invalid = message.text
-        waiting = self._state.phase == EpisodeState.PHASE_RUNNING and self._success_ns is None
+        waiting = self._state.phase == EpisodeState.PHASE_RUNNING and self._undecided and not self._discarded
         if not waiting or not counts_in(message, self._state.episode_id, self._start_ns):
             return
         self._state.reward_source = message.source
+        if message.discard:
+            self._discarded = message.text or "its source of reward discarded it"
+            return
         if new and self._start_ns < stamp_ns <= self._end_ns:  # nothing has been done yet at the start
             self._return += message.value
         if message.success:
             self._success_ns = stamp_ns
+        elif message.failed:
+            self._failed_ns = stamp_ns
 
     def _on_model(self, _message: MixtureModel) -> None:
         self._model_seen = True
@@ -401,10 +425,18 @@ class EpisodeManager(BaseNode):
     async def _on_adapt_skill(self, goal_handle: ServerGoalHandle) -> AdaptSkill.Result:
         goal, result = goal_handle.request, AdaptSkill.Result()
         outcomes: list[_Outcome] = []
+
+        def cancelled() -> bool:
+            return bool(goal_handle.is_cancel_requested)
+
         try:
             while len(outcomes) < goal.episodes:
                 seed = goal.first_seed + len(outcomes)
-                outcomes.append(await self._run(goal.mode, seed, goal.context, lambda: goal_handle.is_cancel_requested))
+                try:
+                    outcomes.append(await self._run(goal.mode, seed, goal.context, cancelled))
+                except _DiscardedError as error:
+                    self.get_logger().info(f"{error}; it is run again")
+                    continue
                 goal_handle.publish_feedback(
                     AdaptSkill.Feedback(
                         episode=len(outcomes),

@@ -143,7 +143,7 @@ class StateInput:
         """Subscribe to the pictures of a sensor group and to their calibration."""
         node, topic = self._node, PICTURES[group]
         observer = window if isinstance(window, WindowObserver) else None
-        info = f"{topic.rpartition('/')[0]}/camera_info"
+        info = "/".join((*topic.split("/")[:-1], "camera_info"))
         pictures = AgentPictures(
             group,
             None if observer is None else observer.coding,

@@ -42,7 +42,7 @@ _EPISODE_STATE = "episode_state"
 _CATCH_UP_S = 1.0
 QUEUE = 200  # messages that may wait while the disk is busy
 QUEUE_BULKY = 60  # the same for pictures: two seconds of a camera
-_COMPRESSED = ("/compressed", "/compressedDepth")  # the last names of image_transport's topics
+_COMPRESSED = ("compressed", "compressedDepth")  # the last names of image_transport's topics
 _DISCOVERY_S = 0.25  # period at which publishers of the extra topics are looked for
 
 
@@ -221,7 +221,7 @@ def _extra_topics(text: str) -> dict[str, str]:
         topic = "/" + name.strip("/")
         if topic in EPISODE_TOPICS or topic in topics or topic == "/":
             raise UserError(f"parameter extra_topics: {topic} is already recorded")
-        topics[topic] = kind or (COMPRESSED_IMAGE if topic.endswith(_COMPRESSED) else IMAGE)
+        topics[topic] = kind or (COMPRESSED_IMAGE if topic.rpartition("/")[2] in _COMPRESSED else IMAGE)
         message_type(topics[topic])
     return topics
 

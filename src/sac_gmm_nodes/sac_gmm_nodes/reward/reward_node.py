@@ -15,7 +15,6 @@ from rclpy.qos import QoSProfile
 from sac_gmm_interfaces.msg import EpisodeState, Reward
 from std_msgs.msg import Header
 
-from sac_gmm.core.errors import UserError
 from sac_gmm.perception import RewardDebouncer, RewardJudge
 from sac_gmm_nodes.common.conversions import header, nanoseconds, stamp_of
 from sac_gmm_nodes.common.node import BaseNode
@@ -34,20 +33,24 @@ class RewardNode(BaseNode):
         reading: What the sensor sends: `image` or `reading`.
         topic: The sensor's topic.
         check: What to check when the sensor is silent.
-        frames: Readings in a row, by default, until the task counts as done, and until it no longer does.
+        frames: Readings in a row, by default, until the task counts as done, and until it no longer does; None for a
+            source that judges at times of its own, not at those of its readings.
     """
 
-    def __init__(self, name: str, *, source: str, reading: str, topic: str, check: str, frames: int) -> None:
+    def __init__(self, name: str, *, source: str, reading: str, topic: str, check: str, frames: int | None) -> None:
         super().__init__(name)
-        self._source, self._kind, self._topic, self._check = source, reading, topic, check
-        self._max_age_s = self.real(
-            f"max_{reading}_age_s",
-            1.0,
-            0.02,
-            60.0,
-            "s",
-            f"an {reading} older than this is stale: the reward is not valid",
-        )
+        self._source, self._kind, self._check = source, reading, check
+        self.topic = topic
+        self._max_age_s = math.inf
+        if frames is not None:
+            self._max_age_s = self.real(
+                f"max_{reading}_age_s",
+                1.0,
+                0.02,
+                60.0,
+                "s",
+                f"older {reading}s are stale: the reward is not valid",
+            )
         self._silence_s = self.real(
             "silence_timeout_s",
             1.0,
@@ -56,15 +59,16 @@ class RewardNode(BaseNode):
             "s",
             f"without any {reading} for this long the reward is not valid",
         )
-        self.sensor_qos: QoSProfile = stream(
-            self.flag("reliable_state", False, f"take every {reading}, as lock-step needs, not only the latest")
-        )
-        self._judge = RewardJudge(
-            RewardDebouncer(
+        self.sensor_qos: QoSProfile = stream(reliable=False)
+        debouncer = RewardDebouncer(1, 1)
+        if frames is not None:
+            every = self.flag("reliable_state", False, f"take every {reading}, as lock-step needs, not only the latest")
+            self.sensor_qos = stream(every)
+            debouncer = RewardDebouncer(
                 self.whole("frames_on", frames, 1, 100, f"{reading}s in a row until the task counts as done"),
                 self.whole("frames_off", frames, 1, 100, f"{reading}s in a row until it no longer does"),
             )
-        )
+        self._judge = RewardJudge(debouncer)
         self._stamp_ns = 0  # of the last reading
         self._last_at_s = time.monotonic() + _START_UP_S
         self._last_ns: int | None = None  # by the node's clock, which stands still where a simulation does
@@ -72,7 +76,7 @@ class RewardNode(BaseNode):
         self._complaint = ""
         self._reward = self.create_publisher(Reward, "reward", RELIABLE)
         self._episodes = self.create_subscription(EpisodeState, "episode_state", self._on_episode, EPISODE)
-        self.create_timer(self._silence_s / 2.0, self._on_silence, clock=Clock(clock_type=ClockType.STEADY_TIME))
+        self.create_timer(self._silence_s / 2.0, self.on_silence, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
     # For the subclass ------------------------------------------------------------------------------------------
 
@@ -95,13 +99,7 @@ class RewardNode(BaseNode):
         Raises:
             UserError: It is too old, or from another clock.
         """
-        now_ns = self.get_clock().now().nanoseconds
-        age_s = (now_ns - self._stamp_ns) * 1e-9
-        if now_ns and abs(age_s) > self._max_age_s:  # 0: simulated time that has not started
-            raise UserError(
-                f"the {self._kind} is {age_s:.1f} s old by this node's clock (limit {self._max_age_s:g} s): use the "
-                "same time source (use_sim_time) everywhere, or find out what delays it"
-            )
+        self.refuse_stale(self._stamp_ns, self._max_age_s, self._kind)
 
     def judge(self, counts: bool, head: Header, text: str) -> Reward:
         """The answer to a reading that was judged, to be published by `send`.
@@ -111,7 +109,7 @@ class RewardNode(BaseNode):
             head: The reading's header.
             text: What it shows, in words.
         """
-        success = self._judge.judge(self._stamp_ns, counts)
+        success = self._judge.judge(nanoseconds(head.stamp), counts)
         return Reward(
             header=header(head.stamp, head.frame_id),
             episode_id=self._judge.episode_id,
@@ -128,10 +126,10 @@ class RewardNode(BaseNode):
         self._complaint = ""
         self._reward.publish(answer)
 
-    def send_invalid(self, frame_id: str, why: str) -> None:
-        """Answer the last reading with the reason why it is not judged; the reason is logged once."""
+    def send_invalid(self, frame_id: str, why: str, stamp_ns: int | None = None) -> None:
+        """Say why nothing is judged at a stamp, by default the last reading's; the reason is logged once."""
         answer = Reward(
-            header=header(stamp_of(self._stamp_ns), frame_id),
+            header=header(stamp_of(self._stamp_ns if stamp_ns is None else stamp_ns), frame_id),
             episode_id=self._judge.episode_id,
             source=self._source,
             valid=False,
@@ -145,6 +143,22 @@ class RewardNode(BaseNode):
     def new_episode(self) -> None:
         """Called when an episode begins: forget what belongs to the previous one."""
 
+    def on_episode(self, message: EpisodeState) -> None:
+        """Called with each announcement of an episode."""
+
+    def why_silent(self) -> str:
+        """Why nothing can be judged, if the sensor has been silent for too long; empty if it has not."""
+        if min(time.monotonic() - self._last_at_s, self._simulated_silence_s()) < self._silence_s:
+            return ""
+        topic = self.resolve_topic_name(self.topic)
+        return f"no {self._kind} on {topic} for {self._silence_s:g} s: check {self._check}"
+
+    def on_silence(self) -> None:
+        """Look whether the sensor is silent, and say so; between episodes a simulation may rest."""
+        idle = self._phase not in (EpisodeState.PHASE_RUNNING, EpisodeState.PHASE_RESETTING)
+        if (why := self.why_silent()) and not idle:
+            self.send_invalid("", why)
+
     # Callbacks -------------------------------------------------------------------------------------------------
 
     def _on_episode(self, message: EpisodeState) -> None:
@@ -154,14 +168,7 @@ class RewardNode(BaseNode):
             self.new_episode()
         elif message.phase == EpisodeState.PHASE_RUNNING:
             self._judge.episode_running(message.episode_id, nanoseconds(message.start_stamp))
-
-    def _on_silence(self) -> None:
-        silence_s = min(time.monotonic() - self._last_at_s, self._simulated_silence_s())
-        idle = self._phase not in (EpisodeState.PHASE_RUNNING, EpisodeState.PHASE_RESETTING)
-        if silence_s < self._silence_s or idle:  # between episodes a simulation may rest
-            return
-        topic = self.resolve_topic_name(self._topic)
-        self.send_invalid("", f"no {self._kind} on {topic} for {self._silence_s:g} s: check {self._check}")
+        self.on_episode(message)
 
     def _simulated_silence_s(self) -> float:
         """How long nothing has come in simulated time, where there is one: in lock-step a simulation may pause."""
