@@ -138,12 +138,20 @@ def test_the_target_of_an_episode_is_the_mean_of_pictures_taken_in_it_while_the_
 def test_a_fixed_target_is_taught_with_the_tip_kept_in_a_file_and_stamped_for_each_episode(graph, tmp_path):
     world, file = World(graph), tmp_path / "target.json"
     given = {"source": "fixed", "target_file": file} | PATIENT
+    client = graph.node.create_client(Trigger, "marker_target/teach")  # before the node, which then knows it in time
+
+    def teach():
+        answer = client.call_async(Trigger.Request())
+        graph.wait(answer.done, "the answer of teach")
+        return answer.result()
+
     graph.start("marker_target", **given)
     graph.wait(lambda: world.told("no target has been taught"), "the reason")
-    refused = graph.call(Trigger, "marker_target/teach", Trigger.Request())
+    graph.wait_to_be_known(client.service_is_ready, "teach")
+    refused = teach()
     assert not refused.success and "nothing has come on state/pose" in refused.message
     ticking = graph.node.create_timer(0.05, world.stand)
-    graph.wait(lambda: graph.call(Trigger, "marker_target/teach", Trigger.Request()).success, "the tip to be taken")
+    graph.wait(lambda: teach().success, "the tip to be taken")
     graph.wait(lambda: world.targets, "the target")
     assert np.allclose(point_array(world.targets[-1].pose.position), world.tip_m)
     assert json.loads(file.read_text())["parent_frame"] == FRAME
