@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from collections.abc import Iterable
 
@@ -10,7 +9,7 @@ from sac_gmm.core.errors import UserError
 from sac_gmm_nodes.common.node import BaseNode
 
 _LOOK_S = 0.5  # between two looks
-_NEW_S = 5.0  # for this long after its start a robot is the newcomer: discovery takes a moment
+_NEW_LOOKS = 10  # looks as the newcomer: discovery takes a moment, and on a busy machine longer
 _REMEDY = (
     "stop one of them, or give all nodes of one another domain, as by `export ROS_DOMAIN_ID=42`. What was killed "
     "a moment ago is forgotten after half a minute"
@@ -37,12 +36,13 @@ class SoleRobot:
         self._node, self._own_name = node, node.get_fully_qualified_name()
         self._states = [node.resolve_topic_name(topic) for topic in states]
         self._commands = [node.resolve_topic_name(topic) for topic in commands]
-        self._new_until_s = time.monotonic() + _NEW_S
+        self._looks = 0
         self._look()
         node.create_timer(_LOOK_S, self._look, clock=node.steady_clock)
 
     def _look(self) -> None:
-        is_new = time.monotonic() < self._new_until_s
+        self._looks += 1
+        is_new = self._looks <= _NEW_LOOKS
         for topic in self._states:
             publishers = Counter(self._publishers(topic))
             namesakes = publishers.pop(self._own_name, 0) - self._own_publishers(topic)
