@@ -78,6 +78,12 @@ BENCHMARKS = {
         "the whole chain for a long time: memory, missed messages, a clean end",
         "--minutes 10",
     ),
+    "lockstep": Benchmark(
+        "control.lockstep",
+        "control/lockstep.json",
+        "Lock-step",
+        "lock-step over ROS against one process: seconds an episode, and where they go",
+    ),
     "aruco": Benchmark(
         "perception.aruco",
         "perception/aruco.json",
