@@ -11,6 +11,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,7 +20,8 @@ from tests.nodes.fault_table import table  # noqa: F401 - a fixture
 from tests.ros_domain import free_domain
 
 ROOT = Path(__file__).resolve().parents[2]
-_ACQUAINTANCE_S = 0.5
+_ACQUAINTANCE_S = 0.5  # until a server that has only just come knows us
+_KNOWN_S = 0.2  # until one that has been there knows a new client
 sys.path.insert(0, str(Path(__file__).parent))  # for what the tests of this folder share
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell has it for what it starts in the background
@@ -50,6 +52,7 @@ class Graph:
         rclpy.init(context=self.context, domain_id=self.domain)
         self.node = rclpy.create_node("listener", context=self.context)
         self.messages: dict[str, list] = defaultdict(list)
+        self._clients: dict[str, Any] = {}  # by service
         self._executor = SingleThreadedExecutor(context=self.context)
         self._executor.add_node(self.node)
         self._spinning = True
@@ -89,21 +92,22 @@ class Graph:
 
     def call(self, kind: type, service: str, request, timeout_s: float = 120.0):
         """Call a service and return its response."""
-        client = self.node.create_client(kind, service)
+        if service not in self._clients:
+            self._clients[service] = self.node.create_client(kind, service)
+        client = self._clients[service]
         self.wait_to_be_known(client.service_is_ready, f"service {service}", timeout_s)
         future = client.call_async(request)
         self.wait(future.done, f"answer of {service}", timeout_s)
         return future.result()
 
     def wait_to_be_known(self, is_ready: Callable[[], bool], what: str, timeout_s: float = 120.0) -> None:
-        """Wait for a server, and a moment longer if it has only just come.
+        """Wait for a server, and a moment longer, above all if it has only just come.
 
         Discovery is not mutual at once: it may not know us yet, and its answer would be lost.
         """
         begun_s = time.monotonic()
         self.wait(is_ready, what, timeout_s)
-        if time.monotonic() - begun_s > _ACQUAINTANCE_S / 2:
-            time.sleep(_ACQUAINTANCE_S)
+        time.sleep(_ACQUAINTANCE_S if time.monotonic() - begun_s > _ACQUAINTANCE_S / 2 else _KNOWN_S)
 
     def wait(self, condition: Callable[[], object], what: str, timeout_s: float = 120.0) -> None:
         """Wait until `condition()` holds; fail with the output of all processes when it does not or one has failed."""
