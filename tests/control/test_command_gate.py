@@ -139,14 +139,6 @@ def test_two_senders_of_one_name_are_known_by_their_numbers():
     assert reasons == [Reason.NONE] * 4 + [Reason.SECOND_SENDER] * 2, "one that starts again counts from one, too"
 
 
-def test_in_lockstep_the_numbers_of_messages_make_no_second_sender():
-    """The stamps tell what is an answer: an episode must not depend on how the middleware counts, or on the time."""
-    gate = gate_of(lockstep=True)
-    for state_ns, number in ((1, 5), (2, 5), (3, 4), (4, 3)):
-        gate.take(Command(**GOOD | {"stamp_ns": state_ns, "number": number}), NOW_NS)
-        assert gate.asked(0.01, NOW_NS, state_ns).reason is Reason.NONE
-
-
 def test_in_lockstep_a_command_answers_a_state():
     gate = gate_of(lockstep=True)
     gate.take(Command(**GOOD | {"stamp_ns": 7}), NOW_NS)

@@ -160,7 +160,7 @@ def test_in_real_time_every_state_is_answered_and_a_late_picture_holds_nothing_u
     for name, value in (("max_speed_m_s", 0.1), ("max_acceleration_m_s2", 2.0), ("max_jerk_m_s3", 40.0)):
         guard.declare_parameter(name, value)
     graph.spin_too(guard)
-    assert graph.processes.pop("skill_runner").wait(120.0) == 2
+    assert graph.processes["skill_runner"].wait(120.0) == 2
     why = "the guard allows less than the skill needs: max_speed_m_s: the skill was trained with 0.25 m/s"
     assert why in graph.output("skill_runner")
     assert "already holds another's policy.bin" in graph.output("skill_runner")

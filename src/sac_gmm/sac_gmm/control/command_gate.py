@@ -104,10 +104,9 @@ class CommandGate:
 
     def take(self, command: Command, now_ns: int) -> None:
         """Judge a command as it arrives; `now_ns` by the clock of the stamps."""
-        if not self._lockstep:  # there the stamps tell what is an answer, and a repeated one does no harm
-            self._count(command)
-            if self._repeats(command):
-                return
+        self._count(command)
+        if not self._lockstep and self._repeats(command):
+            return
         objection = self._objection(command, now_ns)
         self._newest = command, objection
         if not objection:
