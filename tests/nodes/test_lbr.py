@@ -464,7 +464,8 @@ def test_a_wrench_is_told_in_base_axes_and_only_while_it_is_felt(graph, joints):
     graph.wait(lambda: poses and told, "a wrench and a pose")
     turn = poses[-1].pose.orientation
     tip = Rotation.from_quat([turn.x, turn.y, turn.z, turn.w])
-    np.testing.assert_allclose(wrench_array(told[-1]), tip.apply(felt.reshape(2, 3)).ravel(), atol=1e-6)
+    expected = tip.apply(felt.reshape(2, 3)).ravel()
+    np.testing.assert_allclose(wrench_array(told[-1]), expected, atol=1e-5)  # between the two the joints tremble
     assert told[-1].wrench.force.z == pytest.approx(3.0, abs=0.1)
     assert told[-1].header.frame_id == "lbr_link_0"
 

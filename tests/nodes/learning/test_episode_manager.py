@@ -192,7 +192,7 @@ def test_an_action_counts_its_episodes_and_refuses_a_second_one(graph):
     future = goal.result().get_result_async()
     graph.wait(future.done, "the result")
     result = future.result().result
-    assert (result.completed, result.episodes, result.successes) == (True, 3, 3)
+    assert (result.completed, result.episodes, result.successes) == (True, 3, 3), result.message
     assert list(result.outcomes) == [True] * 3
     assert list(result.durations_s) == pytest.approx([0.5] * 3)
     assert (result.reward_source, list(result.returns)) == ("lamp", pytest.approx([1.25] * 3))
