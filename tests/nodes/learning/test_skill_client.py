@@ -9,7 +9,7 @@ from sensor_msgs.msg import Image
 
 from sac_gmm.models import load_model, translate
 from sac_gmm_nodes.common.conversions import header, model_message, stamp_of
-from sac_gmm_nodes.common.qos import EPISODE, LATCHED, RELIABLE
+from sac_gmm_nodes.common.qos import EPISODE, LATCHED, RELIABLE, SENSOR
 from sac_gmm_nodes.learning.skill_client import Films
 
 pytestmark = pytest.mark.ros
@@ -49,6 +49,21 @@ def test_the_skill_at_the_end_is_kept_though_the_next_episode_has_begun(graph, m
     assert (tmp_path / "7_success.jpg").exists()
     shift = load_model(kept).mixture.means[:, 0] - base.mixture.means[:, 0]
     np.testing.assert_allclose(shift, 0.002, atol=1e-12, err_msg="version 2 was in force at the end")
+
+
+def test_a_camera_that_sends_only_the_latest_is_filmed_too(graph, tmp_path):
+    films = Films(graph.node, tmp_path)
+    pictures = graph.node.create_publisher(Image, "fixed_camera/image", SENSOR)
+    graph.node.create_publisher(EpisodeState, "episode_state", EPISODE).publish(
+        EpisodeState(phase=EpisodeState.PHASE_RUNNING)
+    )
+    graph.wait(lambda: films._running, "the episode")
+
+    def filmed():
+        pictures.publish(Image(height=4, width=4, encoding="rgb8", step=12, data=bytes(48)))
+        return films._frames
+
+    graph.wait(filmed, "a picture")
 
 
 def test_interrupted_it_does_not_pass_for_done(graph):

@@ -20,7 +20,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import rclpy
-from rclpy.event_handler import QoSSubscriptionMatchedInfo, SubscriptionEventCallbacks
+from rclpy.event_handler import QoSRequestedIncompatibleQoSInfo, QoSSubscriptionMatchedInfo, SubscriptionEventCallbacks
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from sac_gmm_interfaces.msg import ControllerStatus, EpisodeState, MixtureModel
 from sensor_msgs.msg import Image
@@ -30,7 +30,7 @@ from sac_gmm.models import save_model
 from sac_gmm_nodes.common.conversions import model_of, nanoseconds
 from sac_gmm_nodes.common.node import BaseNode, run_node
 from sac_gmm_nodes.common.pictures import rgb_array
-from sac_gmm_nodes.common.qos import EPISODE, RELIABLE
+from sac_gmm_nodes.common.qos import EPISODE, RELIABLE, SENSOR
 from sac_gmm_nodes.learning.episode_request import MODES, Episode, EpisodeRequests
 
 _FRAMES_PER_STRIP = 8
@@ -138,10 +138,20 @@ class Films:
         self._camera_found = False
         self.ready = threading.Event()  # set once camera and controller are found: the first episode must be complete
         folder.mkdir(parents=True, exist_ok=True)
-        found = SubscriptionEventCallbacks(matched=self._on_camera_matched)
-        node.create_subscription(Image, "fixed_camera/image", self._on_image, RELIABLE, event_callbacks=found)
+        self._node, self._takes_any = node, False
+        self._listen(RELIABLE)
         node.create_subscription(EpisodeState, "episode_state", self._on_state, EPISODE)
         node.create_subscription(MixtureModel, "model", self._on_model, _MODELS)
+
+    def _listen(self, qos: QoSProfile) -> None:
+        events = SubscriptionEventCallbacks(matched=self._on_camera_matched, incompatible_qos=self._on_best_effort)
+        self._node.create_subscription(Image, "fixed_camera/image", self._on_image, qos, event_callbacks=events)
+
+    def _on_best_effort(self, _info: QoSRequestedIncompatibleQoSInfo) -> None:
+        """In real time, and on a robot, a camera does not send every picture reliably."""
+        if not self._takes_any:
+            self._takes_any = True
+            self._listen(SENSOR)
 
     def _on_camera_matched(self, status: QoSSubscriptionMatchedInfo) -> None:
         self._camera_found = status.current_count > 0
