@@ -49,6 +49,19 @@ def take_what_waits(subscription: Subscription, most: int) -> None:
         subscription.callback(taken[0])
 
 
+def publisher_names(node: Node, topic: str) -> list[str]:
+    """The full name of the node of each publisher of a topic; empty for one that has only just come."""
+    return [
+        "" if info.node_name.startswith("_NODE_NAME_UNKNOWN") else f"{info.node_namespace.rstrip('/')}/{info.node_name}"
+        for info in node.get_publishers_info_by_topic(topic)
+    ]
+
+
+def published_by(names: list[str]) -> str:
+    """Who publishes, to be put after a topic's name; empty if nobody does."""
+    return f" (published by {', '.join(names)})" if names else ""
+
+
 class Publishers:
     """Who publishes a topic.
 
@@ -68,9 +81,7 @@ class Publishers:
         now_s = time.monotonic()
         if not self._names or now_s - self._looked_s > _LOOK_S:
             self._looked_s = now_s
-            found = self._node.get_publishers_info_by_topic(self._topic)
-            known = (info for info in found if not info.node_name.startswith("_NODE_NAME_UNKNOWN"))
-            self._names = sorted({f"{info.node_namespace.rstrip('/')}/{info.node_name}" for info in known})
+            self._names = sorted({name for name in publisher_names(self._node, self._topic) if name})
         return self._names
 
     def look_again(self) -> None:
@@ -80,4 +91,4 @@ class Publishers:
     @property
     def words(self) -> str:
         """The same, to be put after the topic's name; empty where nobody publishes it."""
-        return f" (published by {', '.join(self.names)})" if self.names else ""
+        return published_by(self.names)

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 
 from rclpy.node import Node
 
+from sac_gmm_nodes.common.polling import published_by, publisher_names
+
 _AGAIN_S = 1.0  # between two looks at the names while the numbers of publishers stay the same
 
 
@@ -38,7 +40,7 @@ class Commanders:
     @property
     def words(self) -> str:
         """Who publishes, to be put after a topic's name; empty if nobody does."""
-        return f" (published by {', '.join(self.names)})" if self.names else ""
+        return published_by(self.names)
 
     @property
     def objection(self) -> str:
@@ -59,10 +61,9 @@ class Commanders:
         self._counts, self._looked_s = counts, now_s
         me, own, found = self._node.get_fully_qualified_name(), self._own, []
         for topic, count in zip(self._topics, counts, strict=True):
-            for info in self._node.get_publishers_info_by_topic(topic) if count else ():
-                name = f"{info.node_namespace.rstrip('/')}/{info.node_name}"
-                if info.node_name.startswith("_NODE_NAME_UNKNOWN"):
-                    self._looked_s = -float("inf")  # it has only just come: its name is known at the next look
+            for name in publisher_names(self._node, topic) if count else ():
+                if not name:
+                    self._looked_s = -float("inf")  # it is known at the next look
                 elif name == me and own:
                     own -= 1
                 else:

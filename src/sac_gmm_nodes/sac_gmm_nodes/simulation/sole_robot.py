@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from sac_gmm.core.errors import UserError
 from sac_gmm_nodes.common.node import BaseNode
+from sac_gmm_nodes.common.polling import publisher_names
 
 _LOOK_S = 0.5  # between two looks
 _NEW_LOOKS = 10  # looks as the newcomer: discovery takes a moment, and on a busy machine longer
@@ -68,6 +69,4 @@ class SoleRobot:
 
     def _publishers(self, topic: str) -> list[str]:
         """The full name of each publisher's node, as far as it is known already."""
-        infos = self._node.get_publishers_info_by_topic(topic)
-        known = (info for info in infos if not info.node_name.startswith("_NODE_NAME_UNKNOWN"))
-        return [f"{info.node_namespace.rstrip('/')}/{info.node_name}" for info in known]
+        return [name for name in publisher_names(self._node, topic) if name]
