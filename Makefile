@@ -19,7 +19,7 @@ export PYTHON PIP_ARGS TORCH_INDEX_URL
 unexport PYTHONDONTWRITEBYTECODE # set in many containers; the tests start hundreds of processes, each would compile anew
 
 IN_WORKSPACE := source install/setup.bash &&
-SIDE_BY_SIDE := python -m pytest -n 2 --dist loadfile
+SIDE_BY_SIDE := python -m pytest --dist loadfile
 
 help:  ## list the verbs
 	@sed -nE 's/^([a-z]+):.*## (.*)$$/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -35,11 +35,11 @@ demo: setup  ## fit, measure, adapt, measure again over ROS 2; SEED=0 chooses th
 
 test: lint  ## run all checks and all tests; PYTEST_ARGS='tests/models -k fit' runs these alone
 ifeq ($(PYTEST_ARGS),)
-	@# Two halves: tests marked `ros` keep a wall clock and mostly wait, the others mostly compute. Both halves run, two tests
-	@# at a time, whatever becomes of the first. The clone of tests/newcomer takes longest, so it begins.
+	@# Two halves: tests marked `ros` keep a wall clock and mostly wait, so three run at a time; the others mostly compute, so
+	@# two do. Both halves run, whatever becomes of the first. The clone of tests/newcomer takes longest, so it begins.
 	@$(IN_WORKSPACE) export OMP_NUM_THREADS=1; trap 'exit 130' INT; failed=; \
-	$(SIDE_BY_SIDE) -m 'not ros' --no-loadscope-reorder tests/newcomer tests || failed+=" 'not ros'"; \
-	$(SIDE_BY_SIDE) -m ros || failed+=" 'ros'"; \
+	$(SIDE_BY_SIDE) -n 2 -m 'not ros' --no-loadscope-reorder tests/newcomer tests || failed+=" 'not ros'"; \
+	$(SIDE_BY_SIDE) -n 3 -m ros || failed+=" 'ros'"; \
 	test -z "$$failed" || { echo "make test: failures among the tests marked$$failed, listed above" >&2; exit 1; }
 else
 	$(IN_WORKSPACE) OMP_NUM_THREADS=1 python -m pytest $(PYTEST_ARGS)
