@@ -52,6 +52,8 @@ class FilmSource(BaseNode):
             frames += self._play(executor)
             if not self._loop:
                 break
+        # What the recorder has not read yet ends with this node.
+        self._sender.wait(lambda: executor.spin_once(timeout_sec=0.05), in_flight=0)
         self.get_logger().info(f"played {frames} pictures of {self._path}")
         if self._stay:
             super().spin(executor)

@@ -60,10 +60,10 @@ class PictureSender:
         self._image.publish(picture)
         self._waiting.append(nanoseconds(picture.header.stamp))
 
-    def wait(self, turn: Callable[[], None]) -> None:
-        """Run `turn` (which must run callbacks) until the recorder has processed nearly all that was sent."""
+    def wait(self, turn: Callable[[], None], in_flight: int = _IN_FLIGHT) -> None:
+        """Run `turn` (which must run callbacks) until the recorder has processed all that was sent but `in_flight`."""
         end_s = time.monotonic() + self._patience_s
-        while self._patient and len(self._waiting) > _IN_FLIGHT:
+        while self._patient and len(self._waiting) > in_flight and not self._node.stopping.is_set():
             turn()
             self._patient = time.monotonic() < end_s
 
