@@ -27,6 +27,7 @@ MAY_IMPORT = {
     "demos": {"perception"},
     "methods": {"rl", "models", "control", "demos", "tasks"},
     "training": {"methods", "rl", "tasks"},
+    "gym": {"methods", "rl", "tasks"},
     "evaluation": {"training", "methods", "rl", "models", "tasks"},
     "report": {"evaluation", "training", "methods", "rl", "models", "perception", "tasks"},
     "view": {"methods", "models", "control", "perception", "demos", "tasks"},
