@@ -1,6 +1,7 @@
 # Every verb sets the workspace up first; when nothing changed that takes a twentieth of a second.
 #   make setup PYTHON=/path/to/python3.12   choose the Python (3.11-3.13)
-#   make setup PIP_ARGS=… TORCH_INDEX_URL=… more options for pip; where torch without GPU support may be found
+#   make setup GPU=1                        torch with its GPU libraries
+#   make setup PIP_ARGS=… TORCH_INDEX_URL=… more options for pip; another place to find torch
 SHELL := bash
 .SHELLFLAGS := -e -o pipefail -c
 .DEFAULT_GOAL := help
@@ -15,7 +16,8 @@ WALK_ARGS ?=
 PYTHON ?=
 PIP_ARGS ?=
 TORCH_INDEX_URL ?=
-export PYTHON PIP_ARGS TORCH_INDEX_URL
+GPU ?=
+export PYTHON PIP_ARGS TORCH_INDEX_URL GPU
 unexport PYTHONDONTWRITEBYTECODE # set in many containers; the tests start hundreds of processes, each would compile anew
 
 IN_WORKSPACE := source install/setup.bash &&

@@ -21,6 +21,7 @@ import subprocess
 import sys
 import sysconfig
 import time
+import urllib.request
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -30,6 +31,8 @@ INSTALL_STAMP = VENV / "setup-stamp"
 BUILD_STAMP = ROOT / "install" / "setup-stamp"
 FREE_DISK_GB = 6.0  # with torch's CPU build the environment takes 3.3 GB, and pip unpacks its downloads beside it
 FREE_DISK_GPU_GB = 14.0  # with torch's GPU libraries
+TORCH_CPU_INDEX = "https://download.pytorch.org/whl/cpu"  # PyTorch's own; elsewhere pip finds the build for GPUs
+REACH_TIMEOUT_S = 5.0
 CMAKE_MINIMUM = (3, 20)
 PYBULLET_WHEEL = (3, 11)  # the only Python that PyBullet has a wheel for
 PYBULLET_TIME = "four minutes on two cores, ten on a busy machine"
@@ -192,19 +195,39 @@ def install(with_ros: bool) -> None:
     source = "as sourced" if with_ros else "from wheels"
     say(f"installing {count} packages, ROS 2 Jazzy {source}; a few minutes the first time")
     install_pybullet()
-    index = ["--extra-index-url", os.environ["TORCH_INDEX_URL"]] if os.environ.get("TORCH_INDEX_URL") else []
-    free_gb = shutil.disk_usage(ROOT).free / 1e9
-    if not index and free_gb < FREE_DISK_GPU_GB:
-        say(
-            f"{free_gb:.1f} GB are free, and torch with its GPU libraries needs {FREE_DISK_GPU_GB:.0f}; "
-            "without them: make setup TORCH_INDEX_URL=URL (README.md)"
-        )
     # Compiling everything installed takes longer than installing it; `build` compiles what is used.
-    pip_install("--no-compile", "--requirement", str(requirements), *index)
+    pip_install("--no-compile", "--requirement", str(requirements), *torch_index())
     if not with_ros:
         mend_baked_paths(VENV)
     prepare_hand_model()
     say(f"installed in {time.monotonic() - start:.0f} s")
+
+
+def torch_index() -> list[str]:
+    """Options for pip to find torch: the build without GPU libraries, unless GPU=1 asks for the other."""
+    url = os.environ.get("TORCH_INDEX_URL", "")
+    if url:
+        return ["--extra-index-url", url]
+    if os.environ.get("GPU") != "1":
+        if reachable(f"{TORCH_CPU_INDEX}/torch/"):
+            return ["--extra-index-url", TORCH_CPU_INDEX]
+        say(
+            f"{TORCH_CPU_INDEX} cannot be reached, so pip takes whichever torch it finds: it may be the one for GPUs, "
+            "2.5 GB more to download. To name another index: make setup TORCH_INDEX_URL=URL"
+        )
+    free_gb = shutil.disk_usage(ROOT).free / 1e9
+    if free_gb < FREE_DISK_GPU_GB:
+        say(f"{free_gb:.1f} GB are free, and torch with its GPU libraries needs {FREE_DISK_GPU_GB:.0f}")
+    return []
+
+
+def reachable(url: str) -> bool:
+    """Whether a web server answers under this address."""
+    try:
+        with urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=REACH_TIMEOUT_S):
+            return True
+    except (OSError, ValueError):
+        return False
 
 
 def pip_install(*arguments: str, cflags: str = "") -> None:

@@ -33,7 +33,7 @@ import pages  # noqa: E402
 WAY = ("README.md", "docs/index.md", "docs/your_task.md")
 LONG = ("make demo", "make test")  # left out of the quick walk
 _KEPT = re.compile(
-    r"PATH|HOME|LANG|TERM|USER|TMPDIR|PIP_\w+|SSL_\w+|\w*_proxy|\w*_PROXY|PYTHON|TORCH_INDEX_URL|ROS_DOMAIN_ID"
+    r"PATH|HOME|LANG|TERM|USER|TMPDIR|PIP_\w+|SSL_\w+|\w*_proxy|\w*_PROXY|PYTHON|TORCH_INDEX_URL|GPU|ROS_DOMAIN_ID"
 )
 
 

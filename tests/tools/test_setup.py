@@ -136,6 +136,31 @@ def test_baked_paths_are_mended_once(workspace, tmp_path):
     assert workspace.mend_baked_paths(tmp_path) == 0
 
 
+@pytest.mark.parametrize(
+    ("asked", "there", "options"),
+    [
+        ({}, True, ["--extra-index-url", "https://download.pytorch.org/whl/cpu"]),
+        ({}, False, []),
+        ({"GPU": "1"}, True, []),
+        ({"TORCH_INDEX_URL": "file:///mirror"}, False, ["--extra-index-url", "file:///mirror"]),
+    ],
+)
+def test_torch_comes_without_its_gpu_libraries_unless_they_are_asked_for(
+    workspace, monkeypatch, capsys, asked, there, options
+):
+    for name in ("GPU", "TORCH_INDEX_URL"):
+        monkeypatch.setenv(name, asked.get(name, ""))
+    monkeypatch.setattr(workspace, "reachable", lambda url: there)
+    monkeypatch.setattr(workspace, "FREE_DISK_GPU_GB", 0.0)
+    assert workspace.torch_index() == options
+    assert ("cannot be reached" in capsys.readouterr().out) == (not asked and not there)
+
+
+def test_an_address_where_nobody_answers_is_not_reachable(workspace):
+    assert not workspace.reachable("http://127.0.0.1:9/")
+    assert not workspace.reachable("no address")
+
+
 @pytest.mark.parametrize("has_wheel", [True, False])
 def test_where_pybullet_has_no_wheel_it_is_compiled_beside_numpy(workspace, monkeypatch, tmp_path, has_wheel):
     """This one never knows NumPy, like one that pip keeps from before: then it is compiled once more."""
