@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import importlib
+import keyword
 import os
 import signal
 import sys
@@ -24,6 +25,8 @@ COMMANDS = {
     "demo": "fit, measure, adapt, measure again: the whole chain over ROS 2",
     "train": "adapt a skill in simulation, in one process, reproducibly",
     "evaluate": "measure a skill on fixed episodes",
+    "export": "write a trained skill as a folder with a model card, to pass on",
+    "import": "take over such a folder",
     "probe": "measure what a trained agent learns from touch and pictures",
     "table": "the whole comparison: skills, tasks, seeds, noise",
     "noise-sweep": "measure the success of the skills as fitted against noise on the target",
@@ -99,7 +102,8 @@ def _run(arguments: list[str]) -> int:
 
 def module_of(command: str) -> str:
     """The full name of a command's module."""
-    return f"sac_gmm.cli.{command.replace('-', '_')}"
+    name = f"{command}_" if keyword.iskeyword(command) else command.replace("-", "_")
+    return f"sac_gmm.cli.{name}"
 
 
 def _sentence(error: OSError) -> str:

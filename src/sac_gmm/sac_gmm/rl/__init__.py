@@ -11,7 +11,16 @@ from sac_gmm.rl.algorithm import (
     register_algorithm,
 )
 from sac_gmm.rl.async_learner import AsyncLearner
-from sac_gmm.rl.checkpoint import Checkpoint, load_checkpoint, load_policy, read_extra, save_checkpoint, save_policy
+from sac_gmm.rl.checkpoint import (
+    Checkpoint,
+    load_checkpoint,
+    load_policy,
+    pack_policy,
+    read_extra,
+    save_checkpoint,
+    save_policy,
+    unpack_policy,
+)
 from sac_gmm.rl.learner import FixedPolicy, Learner, SyncLearner
 from sac_gmm.rl.noise import Ar1Noise
 from sac_gmm.rl.replay import Replay
@@ -43,8 +52,10 @@ __all__ = [
     "algorithm_class",
     "load_checkpoint",
     "load_policy",
+    "pack_policy",
     "read_extra",
     "register_algorithm",
     "save_checkpoint",
     "save_policy",
+    "unpack_policy",
 ]

@@ -26,6 +26,7 @@ from sac_gmm.rl.algorithm import Algorithm, AlgorithmSpec, AlgorithmState, Polic
 
 FORMAT = "sac_gmm.rl"
 VERSION = 1
+_OF_THE_FILE = ("format", "version", "sha256")  # entries of a header that `_write` adds
 _TENSORS, _ARRAYS = "tensors.safetensors", ".npz"
 
 _Members = dict[str, bytes | dict[str, np.ndarray]]
@@ -111,6 +112,22 @@ def load_policy(path: Path | str) -> tuple[Policy, dict[str, Any]]:
     except Exception as error:  # a file edited by hand can make this fail in any way
         raise UserError(f"policy {path} does not fit this version: {error}") from error
     return policy, header["extra"]
+
+
+def unpack_policy(path: Path | str) -> tuple[dict[str, Any], bytes]:
+    """The two parts of a policy file, verified: what it says about itself, and its tensors as a safetensors file.
+
+    Raises:
+        UserError: As for `load_policy`.
+    """
+    load_policy(path)
+    header, members = _read(path, "policy")
+    return {name: value for name, value in header.items() if name not in _OF_THE_FILE}, members[_TENSORS]
+
+
+def pack_policy(path: Path | str, about: dict[str, Any], tensors: bytes) -> None:
+    """Write a policy file from the two parts that `unpack_policy` gave."""
+    _write(path, about, {_TENSORS: tensors})
 
 
 def read_extra(path: Path | str) -> dict[str, Any]:
