@@ -9,6 +9,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from tests.newcomer.walk import share_kernels
 
 ROOT = Path(__file__).parent.parent
 LIBRARY = ROOT / "src" / "sac_gmm" / "sac_gmm"
@@ -69,11 +70,12 @@ def test_an_installed_copy_fits_trains_and_evaluates(tmp_path):
         shutil.copy(ROOT / name, source / name)
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", venv], check=True)
     python = venv / "bin" / "python"
+    # Its dependencies are those of this environment: no test downloads two gigabytes.
+    packages = venv / "lib" / f"python{sys.version_info.major}.{sys.version_info.minor}" / "site-packages"
+    (packages / "dependencies.pth").write_text(sysconfig.get_path("purelib"))
     pip = [sys.executable, "-m", "pip", "--python", python, "install", "--quiet"]
     subprocess.run([*pip, "--no-deps", "--no-build-isolation", "--no-index", source], check=True, timeout=600)
-    # Its dependencies are those of this environment: no test downloads two gigabytes.
-    version = f"python{sys.version_info.major}.{sys.version_info.minor}"
-    (venv / "lib" / version / "site-packages" / "dependencies.pth").write_text(sysconfig.get_path("purelib"))
+    share_kernels(LIBRARY, packages / "sac_gmm")
     work.mkdir()
     for name in ("config", "demos"):
         (work / name).symlink_to(ROOT / name)
@@ -87,6 +89,19 @@ def test_an_installed_copy_fits_trains_and_evaluates(tmp_path):
     assert run(python, "-c", "import sac_gmm; print(sac_gmm.__file__)").startswith(str(venv))
     command = venv / "bin" / "sac-gmm"
     run(command, "fit", "demos/door", "-k", "8", "-o", "door.npz")
-    run(command, "train", "door", "--episodes", "1", "--set", "base_episodes=1", "--out", "run")
+    run(
+        command,
+        "train",
+        "door",
+        "--method",
+        "sac",
+        "--episodes",
+        "1",
+        "--set",
+        "base_episodes=1",
+        "updates_per_decision=1",
+        "--out",
+        "run",
+    )
     run(command, "evaluate", "run", "--episodes", "2", "--json", "result.json")
     assert (work / "door.npz").exists() and (work / "result.json").exists()

@@ -59,7 +59,7 @@ def walk(folder: Path, quick: bool) -> int:
     subprocess.run(["git", "clone", "--quiet", str(ROOT), str(clone)], check=True)
     if quick:
         share_packages(clone)
-        share_kernels(clone)
+        share_kernels(ROOT / "src", clone / "src")
     environment = {name: value for name, value in clean_environment().items() if _KEPT.fullmatch(name)}
     environment["NEWCOMER"] = "1"  # `make test` must not begin another walk
     for name, commands in scripts(clone, quick):
@@ -116,18 +116,18 @@ def share_packages(clone: Path) -> bool:
     return True
 
 
-def share_kernels(clone: Path) -> None:
-    """Give the clone what numba has compiled from those sources that are the same there.
+def share_kernels(ours: Path, theirs: Path) -> None:
+    """Give a copy of a folder what numba has compiled from those sources that are the same there.
 
     numba tells the version of a source by its size and time.
     """
-    for source in ROOT.glob("src/**/*.py"):
-        theirs = clone / source.relative_to(ROOT)
+    for source in ours.rglob("*.py"):
+        copy = theirs / source.relative_to(ours)
         kernels = [*source.parent.glob(f"__pycache__/{source.stem}.*.nb[ic]")]
-        if kernels and theirs.exists() and theirs.read_bytes() == source.read_bytes():
-            shutil.copystat(source, theirs)
+        if kernels and copy.exists() and copy.read_bytes() == source.read_bytes():
+            shutil.copystat(source, copy)
             for kernel in kernels:
-                target = theirs.parent / "__pycache__" / kernel.name
+                target = copy.parent / "__pycache__" / kernel.name
                 target.parent.mkdir(exist_ok=True)
                 shutil.copy2(kernel, target)
 

@@ -15,7 +15,7 @@ __all__ = ["environment_name"]
 
 def environment_name(task: str) -> str:
     """Name of a task in environment ids: `peg_easy` is `PegEasy`."""
-    return "".join(part.capitalize() for part in task.split("_"))
+    return task.title().replace("_", "")
 
 
 def _register(name: str, environment: str, task: str) -> None:

@@ -99,7 +99,7 @@ class SkillEnv(gymnasium.Env):
         self._env.task.close()  # type: ignore[attr-defined]
 
     def _normalised(self, observation: Observation) -> Observation:
-        taken = dict(observation)
+        taken = {name: value.copy() for name, value in observation.items()}  # a window may show one picture twice
         if "vector" in taken:
             taken["vector"] = ((taken["vector"] - self._centre) / self._scale).astype(np.float32)
         return taken
