@@ -58,7 +58,7 @@ class ControlEnv(gymnasium.Env):
         readings, reward, terminated, truncated, info = self.scene.step(command)
         return self._converted(readings), reward, terminated, truncated, {"is_success": bool(info["success"])}
 
-    def render(self) -> NDArray[np.uint8] | None:  # type: ignore[override]
+    def render(self) -> NDArray[np.uint8] | None:
         """A picture of the scene, (height, width, 3); None without a render mode."""
         return None if self.render_mode is None else self.scene.render()
 

@@ -90,7 +90,7 @@ class SkillEnv(gymnasium.Env):
         info = {"is_success": step.success, "control_steps": step.steps}
         return self._normalised(step.observation), float(step.reward), step.terminated, step.truncated, info
 
-    def render(self) -> NDArray[np.uint8] | None:  # type: ignore[override]
+    def render(self) -> NDArray[np.uint8] | None:
         """A picture of the scene, (height, width, 3); None without a render mode."""
         return None if self.render_mode is None else self._env.task.render()  # type: ignore[attr-defined]
 
