@@ -72,6 +72,8 @@ NODES = {
     "threshold_reward": Kind(),
     "simulation_reward": Kind(),
     "marker_target": Kind(("extrinsics_file:={root}/config/hand_camera.json",), (("source:=fixed",),)),
+    "home_reset": Kind(("demonstrations:={root}/demos/door",)),
+    "teach_home": Kind(("file:={folder}/home.json",)),
     "task_reward": Kind(arguments=("--task", "door")),
     "episode_manager": Kind(),
     "lifecycle_manager": Kind(("nodes:=[gmm_controller]",)),

@@ -35,6 +35,8 @@ setup(
             "threshold_reward = sac_gmm_nodes.reward.threshold_reward:main",
             "simulation_reward = sac_gmm_nodes.reward.simulation_reward:main",
             "marker_target = sac_gmm_nodes.robot.marker_target:main",
+            "home_reset = sac_gmm_nodes.robot.home_reset:main",
+            "teach_home = sac_gmm_nodes.robot.teach_home:main",
             "task_reward = sac_gmm_nodes.reward.task_reward:main",
             "episode_manager = sac_gmm_nodes.learning.episode_manager:main",
             "pybullet_bridge = sac_gmm_nodes.simulation.pybullet_bridge:main",

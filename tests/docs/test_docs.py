@@ -57,7 +57,7 @@ def test_what_is_not_run_names_commands_options_and_files_that_exist(page, line)
     if words[0] == "sac-gmm":
         assert words[1] in COMMANDS
         options = {word.split("=")[0] for word in words if word.startswith("--")} - {"--help"}
-        with_subcommand = words[1] in ("demos", "hands", "bench") and not words[2].startswith("-")
+        with_subcommand = words[1] in ("demos", "hands", "robot", "bench") and not words[2].startswith("-")
         said = help_of(*words[1 : 3 if with_subcommand else 2]) if options else ""
         assert [option for option in options if option not in said] == []
     if launched := re.search(r"(\w+\.launch\.yaml)", line):

@@ -59,9 +59,9 @@ def outward_model(tmp_path_factory):
 
 
 class Lab:
-    """Robot and controller, an episode that runs, and an ear on what is commanded."""
+    """Robot and controller, an episode that runs unless it is not wanted, and an ear on what is commanded."""
 
-    def __init__(self, graph, model_file, bridge=None, **controller):
+    def __init__(self, graph, model_file, bridge=None, episode=True, **controller):
         graph.env |= robot_interfaces.environment()
         from lbr_fri_idl.msg import LBRState
 
@@ -73,12 +73,13 @@ class Lab:
         self.poses = graph.listen("state/pose", PoseStamped, SENSOR)
         self.statuses = graph.listen("controller_status", ControllerStatus, EVERY_ONE)
         graph.node.create_subscription(Twist, "lbr/command/twist", self._on_twist, EVERY_ONE)
-        episodes = graph.node.create_publisher(EpisodeState, "episode_state", EPISODE)
+        self.episodes = graph.node.create_publisher(EpisodeState, "episode_state", EPISODE)
         graph.start("pybullet_bridge", driver="only", control_rate_hz=120, **(bridge or {}))
         targets = graph.listen("target_pose", PoseStamped, LATCHED)
         graph.wait(lambda: targets, "the target")
         start = targets[-1].header.stamp
-        episodes.publish(EpisodeState(phase=2, episode_id=1, start_stamp=start, time_limit_s=3600.0))
+        if episode:
+            self.episodes.publish(EpisodeState(phase=2, episode_id=1, start_stamp=start, time_limit_s=3600.0))
         assert EpisodeState.PHASE_RUNNING == 2
         graph.start(
             "gmm_controller",

@@ -163,6 +163,38 @@ def test_a_second_sender(rig, table):
     )
 
 
+def test_a_reset_asks_too(rig, table):
+    """Alone it has the arm between episodes; beside another that asks for motions neither has."""
+    since = rig.begin()
+    sent = len(rig.commands)
+    resets = rig.graph.node.create_publisher(TwistStamped, "reset/desired_twist", RELIABLE)
+    resetting = [True]
+
+    def ask():
+        if resetting[0]:
+            message = rig.message(0)
+            message.twist.linear.x, message.twist.linear.y = 0.0, -0.1
+            resets.publish(message)
+
+    timer = rig.graph.node.create_timer(0.02, ask)
+    stop = rig.stop_for(Reason.SECOND_SENDER, since)
+    rig.said("asks for the motion of a reset, and desired_twist (published by /listener) for another at once")
+    rig.asking = False
+    rig.wait_for(lambda status: status.velocity.y < -0.09 and status.reason == Reason.NONE, "the reset's motion")
+    resetting[0] = False
+    rig.wait_for(lambda status: status.reason == Reason.STALE_COMMAND and status.velocity.y == 0.0, "rest")
+    rig.said("nothing new came on reset/desired_twist (published by /listener)")
+    rig.graph.node.destroy_timer(timer)
+    rig.graph.node.destroy_publisher(resets)
+    rig.begin()
+    rig.commands.check_limits(sent)
+    table.add(
+        "a reset asks the guard for motions beside another sender",
+        f"ramps {stop}; follows the one that is left",
+        "SECOND_SENDER, with both their names",
+    )
+
+
 def test_another_commander(rig, table):
     since = rig.begin()
     sent = len(rig.commands)

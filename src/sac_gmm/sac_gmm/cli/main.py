@@ -21,6 +21,7 @@ COMMANDS = {
     "doctor": "check this machine, and suggest remedies",
     "completion": "print the shell completion for bash or zsh",
     "up": "start a launch file without `ros2 launch`",
+    "robot": "prepare a robot for its episodes: teach where they begin",
     "adapt": "run episodes on nodes that are running: practise, measure, stop",
     "demo": "fit, measure, adapt, measure again: the whole chain over ROS 2",
     "train": "adapt a skill in simulation, in one process, reproducibly",

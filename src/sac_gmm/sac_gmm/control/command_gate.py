@@ -112,6 +112,17 @@ class CommandGate:
         if not objection:
             self._good_ns[command.topic] = command.stamp_ns
 
+    def heard(self, now_s: float) -> bool:
+        """Whether a command has come within the time after which it is forgotten; `now_s` as in `asked`."""
+        newest = self._newest
+        return newest is not None and now_s - newest[0].arrived_s <= FORGOTTEN_S
+
+    @property
+    def wants_motion(self) -> bool:
+        """Whether the newest command, however old, asks for anything but rest."""
+        newest = self._newest
+        return newest is not None and bool(newest[0].values.any())
+
     def answers(self, state_ns: int) -> bool:
         """In lock-step: whether the newest command answers the state with this stamp."""
         newest = self._newest

@@ -2,5 +2,6 @@
 
 Nodes: `gmm_controller`, `guard`, `joy_teleop`, `calibrate_speed`.
 Helpers: `motion_node`, `control_loop`, `episode`, `adapter_wait`, `motion_requests`, `motion_reports`, `model_reports`,
-`deadman`, `commanders`, `robot_link`, `joint_link`, `joint_input`, `driver_axes`, `wrench_input`, `reason_log`.
+`deadman`, `commanders`, `command_input`, `reset_motion`, `robot_link`, `joint_link`, `joint_input`, `driver_axes`,
+`wrench_input`, `reason_log`.
 """

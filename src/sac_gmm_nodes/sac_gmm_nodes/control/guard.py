@@ -11,29 +11,23 @@ sender is gone, when a second one appears, or when another node commands the arm
 On the wall clock a command holds until the next one, for `command_timeout_s` at most. In lock-step it answers a state:
 it has the state's stamp, and the guard ticks once for each state, when its command is there; a gripper command goes out
 with that tick, so it is published before the twist. One node asks at a time: a second one that publishes on any of the
-three topics stops the arm, whether or not it sends anything.
+three topics stops the arm, whether or not it sends anything. A reset asks on topics of its own, see `reset_motion`.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from typing import Any
 
-import numpy as np
-from geometry_msgs.msg import TwistStamped
-from sensor_msgs.msg import JointState
 from std_msgs.msg import Float64
 
 from sac_gmm.control import DRIVER_TIMEOUT_S, Reason, Tick
-from sac_gmm.control.command_gate import Asked, Command, CommandGate, CommandSettings, gripper_opening
-from sac_gmm.control.twist_guard import ArmJoints, TurnLimits, TwistGuard
-from sac_gmm_nodes.common.conversions import nanoseconds, twist_array
+from sac_gmm.control.command_gate import Asked, CommandGate, gripper_opening
+from sac_gmm.control.twist_guard import ArmJoints, TwistGuard
 from sac_gmm_nodes.common.node import run_node
 from sac_gmm_nodes.common.qos import COMMAND, RELIABLE, SENSOR
+from sac_gmm_nodes.control.command_input import IN_AN_EPISODE, CommandInput
 from sac_gmm_nodes.control.commanders import Commanders
 from sac_gmm_nodes.control.episode import Episode
-from sac_gmm_nodes.control.joint_link import JointLink
 from sac_gmm_nodes.control.motion_node import MotionNode
 from sac_gmm_nodes.control.robot_link import ArmReading
 
@@ -47,25 +41,17 @@ class Guard(MotionNode[TwistGuard]):
 
     def __init__(self) -> None:
         super().__init__("guard", without=("start_ramp_s",))
-        self._turns = self.settings(TurnLimits)
         needs_episode = self.flag("needs_episode", False, "move only in a running episode; in lock-step always so")
         self._needs_episode = needs_episode or self._lockstep
-        settings = self.settings(CommandSettings)
-        self._gate = CommandGate(settings, self._base_frame, self._lockstep, self._joint_names)
+        self._gate = CommandGate(self._command_settings, self._base_frame, self._lockstep, self.joint_names)
         self._opening: float | None = None  # of the gripper, not yet forwarded
         self._moved_ns = 0  # in lock-step: stamp of the last state that was answered
 
         # Best effort takes from everybody; in lock-step none may be lost.
         qos = RELIABLE if self._lockstep else SENSOR
-        on_twist: Any = self._on_twist  # rclpy's types do not know of callbacks that also take the message's number
-        on_joints: Any = self._on_joints
-        asked = (
-            self.create_subscription(TwistStamped, "desired_twist", on_twist, qos),
-            self.create_subscription(JointState, "desired_joint_velocity", on_joints, qos),
-            self.create_subscription(Float64, "desired_gripper", self._on_gripper, qos),
-        )
+        gripper = self.create_subscription(Float64, "desired_gripper", self._on_gripper, qos)
+        self._input = CommandInput(self, IN_AN_EPISODE, self._gate, qos, self._notify, (gripper.topic_name,))
         self._grippers = self.create_publisher(Float64, "command/gripper", COMMAND)
-        self._senders = Commanders(self, [subscription.topic_name for subscription in asked])
         self._commanders = Commanders(self, self.link.command_topics, own=1)
         self.create_timer(_LOOK_S, self._look, clock=self.steady_clock)
         self.begin()
@@ -102,10 +88,17 @@ class Guard(MotionNode[TwistGuard]):
             self._grippers.publish(Float64(data=opening))
         return tick
 
+    def shared_reason(self) -> Reason:
+        """See `MotionNode`."""
+        return Reason.OTHER_COMMANDER if self._commanders.others else Reason.NONE
+
+    def wanted_by(self) -> str:
+        """Who asks for a motion of an episode now, in words."""
+        asks = self._gate.wants_motion and self._asked(None).reason is Reason.NONE
+        return f"{IN_AN_EPISODE.twist}{self._input.senders.words}" if asks else ""
+
     def own_reason(self, now_s: float, running: bool) -> Reason:
-        """Why the arm must not move: others command it, two ask, or no episode is running."""
-        if self._commanders.others:
-            return Reason.OTHER_COMMANDER
+        """Why the arm must not move: two ask, or no episode is running."""
         if self._gate.second_sender(now_s):
             return Reason.SECOND_SENDER
         return Reason.NO_EPISODE if self._needs_episode and not running else Reason.NONE
@@ -123,39 +116,20 @@ class Guard(MotionNode[TwistGuard]):
         return self._gate.answers(reading.stamp_ns)
 
     def _asked(self, reading: ArmReading | None) -> Asked:
-        now_ns = 0 if self._lockstep else self.get_clock().now().nanoseconds
-        return self._gate.asked(time.monotonic(), now_ns, 0 if reading is None else reading.stamp_ns)
+        return self._input.asked(0 if self._lockstep else None, 0 if reading is None else reading.stamp_ns)
 
     # Callbacks -------------------------------------------------------------------------------------------------
-
-    def _on_twist(self, message: TwistStamped, info: dict[str, Any]) -> None:
-        self._take("desired_twist", message.header, twist_array(message), None, info)
-
-    def _on_joints(self, message: JointState, info: dict[str, Any]) -> None:
-        velocities = np.array(message.velocity, dtype=float)
-        self._take("desired_joint_velocity", message.header, velocities, tuple(message.name), info)
-
-    def _take(self, topic: str, header: Any, values: np.ndarray, names: tuple[str, ...] | None, info: Any) -> None:
-        now_ns = self.get_clock().now().nanoseconds
-        stamp_ns, number = nanoseconds(header.stamp), info.get("publication_sequence_number")
-        command = Command(topic, values, stamp_ns, time.monotonic(), header.frame_id, names, number)
-        self._gate.take(command, now_ns)
-        self._notify()
 
     def _on_gripper(self, message: Float64) -> None:
         self._opening = gripper_opening(message.data)
         if self._opening is None:
-            text = f"desired_gripper{self._senders.words} is not a number: it is ignored; fix its sender"
+            text = f"desired_gripper{self._input.senders.words} is not a number: it is ignored; fix its sender"
             self.get_logger().error(text, throttle_duration_sec=5.0)
-
-    def _joint_names(self) -> Sequence[str]:
-        return self.link.joint_names if isinstance(self.link, JointLink) else ()
 
     def _look(self) -> None:
         """See who asks and who commands, off the loop's thread."""
         self._commanders.look()
-        self._senders.look()
-        self._gate.note_senders(self._senders.names)
+        self._input.look()
         self._notify()
 
     def _go_on(self) -> None:
@@ -180,7 +154,8 @@ class Guard(MotionNode[TwistGuard]):
         return asked.text if asked.reason is reason else ""
 
     def _standing_reason(self) -> Reason:
-        return super()._standing_reason() or self._asked(self._reading).reason
+        reason = super()._standing_reason()
+        return reason if reason or self.resetting else self._asked(self._reading).reason
 
 
 def main() -> None:

@@ -14,22 +14,24 @@ import gc
 import sys
 import threading
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any, Generic, TypeVar
 
 import numpy as np
 from sac_gmm_interfaces.msg import ControllerStatus, EpisodeState
 
 from sac_gmm.control import DRIVER_TIMEOUT_S, Reason, SafeMotion, SafetyLimits, State, Tick, state_of
-from sac_gmm.control.twist_guard import ArmJoints
+from sac_gmm.control.command_gate import CommandGate, CommandSettings
+from sac_gmm.control.twist_guard import ArmJoints, TurnLimits
 from sac_gmm_nodes.common.lifecycle import ManagedNode
 from sac_gmm_nodes.common.qos import EPISODE, stream
 from sac_gmm_nodes.control.control_loop import DeadlineLoop, LoopStatistics, claim_processor
 from sac_gmm_nodes.control.deadman import Deadman
 from sac_gmm_nodes.control.episode import Episode
-from sac_gmm_nodes.control.joint_link import link_of
+from sac_gmm_nodes.control.joint_link import JointLink, link_of
 from sac_gmm_nodes.control.motion_reports import MotionReports
 from sac_gmm_nodes.control.motion_requests import MotionRequests
+from sac_gmm_nodes.control.reset_motion import ResetMotion
 from sac_gmm_nodes.control.robot_link import ArmReading
 
 _SWITCH_INTERVAL_S = 0.0002  # how long a callback may delay the loop's thread
@@ -69,6 +71,8 @@ class MotionNode(ManagedNode, Generic[Motion]):
         self._cores = self.wholes("cpu_affinity", (), 0, 1023, "cores that the loop may run on; empty for all")
         self._lock_memory = self.flag("lock_memory", False, "keep the process from being swapped out")
         self._limits = self.settings(SafetyLimits, without=without)
+        self._turns = self.settings(TurnLimits)
+        self._command_settings = self.settings(CommandSettings)
 
         # What the callbacks pass to the loop. Each is one reference, replaced as a whole.
         self._news = threading.Condition()
@@ -93,7 +97,9 @@ class MotionNode(ManagedNode, Generic[Motion]):
         self._last_stamp_ns = 0
 
         self.link = link_of(self, base_frame, stream(reliable), self._on_reading if self.states_by_executor else None)
-        self._reports = MotionReports(self, base_frame, self.complaint, self.sentence)
+        gate = CommandGate(self._command_settings, base_frame, joint_names=self.joint_names)
+        self._resets = ResetMotion(self, gate, self._turns, possible=not self._lockstep)
+        self._reports = MotionReports(self, base_frame, self.complaint, self._sentence)
         self._requests = MotionRequests(self, self._go_on, self._held)
         self.create_subscription(EpisodeState, "episode_state", self._on_episode, EPISODE)
         self.create_timer(1.0, self._report, clock=self.steady_clock)
@@ -131,8 +137,16 @@ class MotionNode(ManagedNode, Generic[Motion]):
         """Whether all is known that a rehearsal of `move` needs, apart from the state of the arm."""
         return True
 
+    def shared_reason(self) -> Reason:
+        """Why the arm must not move, whoever asks for it."""
+        return Reason.NONE
+
+    def wanted_by(self) -> str:
+        """Who else than a reset asks for a motion between episodes, in words; empty if nobody does."""
+        return ""
+
     def own_reason(self, now_s: float, running: bool) -> Reason:
-        """Why the arm must not move, last of all.
+        """Why the arm must not move, last of all, and unless it is moved by a reset.
 
         Args:
             now_s: By time.monotonic.
@@ -169,11 +183,22 @@ class MotionNode(ManagedNode, Generic[Motion]):
         """Values of this node's own for the diagnostics."""
         return {}
 
+    def joint_names(self) -> Sequence[str]:
+        """The arm's joints in order; empty while, or because, they are unknown."""
+        return self.link.joint_names if isinstance(self.link, JointLink) else ()
+
+    @property
+    def resetting(self) -> bool:
+        """Whether a reset moves the arm."""
+        return self._resets.driving
+
     # Life cycle ------------------------------------------------------------------------------------------------
 
     def configure(self) -> None:
         """Start the loop, which does not move the arm yet."""
-        self._motion = self.make_motion(self.link.prepare(self._limits, 1 / self._rate_hz))
+        joints = self.link.prepare(self._limits, 1 / self._rate_hz)
+        self._motion = self.make_motion(joints)
+        self._resets.prepare(self._limits, 1 / self._rate_hz, joints)
         self._statistics = LoopStatistics()
         self._requests.hold = Reason.NONE
         self._episode_id, self._begun, self._running = 0, None, False
@@ -192,9 +217,8 @@ class MotionNode(ManagedNode, Generic[Motion]):
 
     def activate(self) -> None:
         """Allow the arm to move."""
-        if self._motion is not None:
-            self._motion.clear_fault()
-        self.link.clear()
+        self._clear_faults()
+        self._resets.forget()
         self._moving_allowed = True
         self._notify()
 
@@ -262,6 +286,7 @@ class MotionNode(ManagedNode, Generic[Motion]):
         begun_s = time.perf_counter()
         if self._motion is not None and time.monotonic() - self._ticked_s > DRIVER_TIMEOUT_S:
             self._motion.start_from_rest()
+            self._resets.start_from_rest()
         self._reading = self.link.poll()
         self._follow_episode(moving=True)
         self._tick(self._reading, begun_s, late_s)
@@ -341,28 +366,37 @@ class MotionNode(ManagedNode, Generic[Motion]):
             return driver
         if self._deadman.released(now_s):
             return Reason.NO_DEADMAN
-        return self.own_reason(now_s, running)
+        if (shared := self.shared_reason()) is not Reason.NONE:
+            return shared
+        if self._resets.contested:
+            return Reason.SECOND_SENDER
+        return Reason.NONE if self.resetting else self.own_reason(now_s, running)
 
     def _tick(self, reading: ArmReading | None, begun_s: float, late_s: float) -> None:
         motion = self._motion
         assert motion is not None
         now_s = self._ticked_s = time.monotonic()
+        self._resets.look(self._running, motion.at_rest, self.wanted_by)
         hold, age_s = self._reason_to_hold(now_s, self._running), 0.0
         if reading is not None:
             self._last_stamp_ns = reading.stamp_ns
             age_s = now_s - reading.arrived_s
-        motion.scale_speed(self._requests.speed_scale)
-        tick = self.move(motion, reading, 0.0 if self._lockstep else age_s, hold)
+        for mover in (motion, self._resets):
+            mover.scale_speed(self._requests.speed_scale)
+        if resetting := self.resetting:
+            tick = self._resets.move(reading, age_s, hold, self._running)._replace(version=motion.version)
+        else:
+            tick = self.move(motion, reading, 0.0 if self._lockstep else age_s, hold)
         if tick.publish:
             self.link.send(tick.twist, self._last_stamp_ns)
             self._commanded = True
         self._silent = not tick.publish
-        due = self.decision_due(tick)
+        due = not resetting and self.decision_due(tick)
         compute_s = time.perf_counter() - begun_s
         self._statistics.add(late_s, compute_s)
         self._publish_status(tick, due, compute_s, late_s, age_s)
         self.after_tick(tick)
-        if tick.state is State.ACTIVE:
+        if tick.state is State.ACTIVE and not resetting:
             self._step += 1
 
     # Callbacks -------------------------------------------------------------------------------------------------
@@ -383,9 +417,13 @@ class MotionNode(ManagedNode, Generic[Motion]):
 
     def _go_on(self) -> None:
         """Allow motion again after a pause or a stop."""
+        self._clear_faults()
+
+    def _clear_faults(self) -> None:
         if self._motion is not None:
             self._motion.clear_fault()
-            self.link.clear()
+            self._resets.clear_fault()
+        self.link.clear()
 
     def _collect_garbage(self) -> None:
         if not self._running:
@@ -396,7 +434,7 @@ class MotionNode(ManagedNode, Generic[Motion]):
     def _publish_status(self, tick: Tick, due: bool, compute_s: float, late_s: float, age_s: float) -> None:
         assert self._motion is not None
         status = self._reports.status
-        status.tick = self._motion.ticks
+        status.tick = self._motion.ticks + self._resets.ticks
         status.episode_id, status.step, status.decision_due = self._episode_id, self._step, due
         status.tick_time_s, status.late_s, status.state_age_s = compute_s, late_s, age_s
         status.speed_scale = self._requests.speed_scale
@@ -414,6 +452,9 @@ class MotionNode(ManagedNode, Generic[Motion]):
         if hold or self._lockstep or reading is None or now_s - reading.arrived_s <= self._limits.state_timeout_s:
             return hold
         return Reason.STALE_STATE
+
+    def _sentence(self, reason: Reason) -> str:
+        return self._resets.sentence(reason) or self.sentence(reason)
 
     def _held(self) -> tuple[Reason, str]:
         reason = self._standing_reason()

@@ -27,6 +27,7 @@ from rclpy.executors import Executor
 from sac_gmm_interfaces.action import AdaptSkill
 from sac_gmm_interfaces.msg import ControllerStatus, EpisodeState, MixtureModel, Reward
 from sac_gmm_interfaces.srv import ResetTask, RunEpisode
+from std_msgs.msg import String
 
 from sac_gmm.control import Reason
 from sac_gmm.core.errors import UserError
@@ -106,6 +107,7 @@ class EpisodeManager(BaseNode):
         self.create_subscription(Reward, "reward", self._on_reward, RELIABLE)
         self.create_subscription(MixtureModel, "model", self._on_model, LATCHED)
         self.create_subscription(ControllerStatus, "controller_status", self._on_status, SENSOR)
+        self.create_subscription(String, "reset_status", self._on_reset_status, LATCHED)
         self._controller = ControllerWatch(self)
         self._reset_task = self.create_client(ResetTask, "reset_task", callback_group=calls)
         self.create_service(RunEpisode, "run_episode", self._on_run_episode, callback_group=calls)
@@ -122,6 +124,7 @@ class EpisodeManager(BaseNode):
 
         self._busy = False  # with one episode, or with all those of an action
         self._model_seen = False
+        self._reset_says = ""  # what whoever resets the task does or waits for
         self._status: ControllerStatus | None = None
         self._status_at_s = 0.0
         self._moved_ns = 0  # stamp of the last reward when the controller last reported that it moves the arm
@@ -282,13 +285,20 @@ class EpisodeManager(BaseNode):
     async def _reset(self, mode: int, seed: int, context: Sequence[float], check: Callable[[], None]) -> int:
         """Have the scene reset, and take over the context; return the stamp of the first state, in nanoseconds."""
         request = ResetTask.Request(seed=seed, target_noise_std_m=self._noise_std_m(mode), context=list(context))
+        self._reset_says = ""
         future = self._reset_task.call_async(request)
         end_s = time.monotonic() + self._ready_timeout_s
         try:
             while not future.done():
                 check()
                 if time.monotonic() >= end_s:
-                    raise UserError(f"reset_task did not answer within {self._ready_timeout_s:g} s")
+                    said = f" ({self._reset_says})" if self._reset_says else ""
+                    raise UserError(
+                        f"reset_task did not answer within {self._ready_timeout_s:g} s{said}: see its node, or raise "
+                        "ready_timeout_s"
+                    )
+                if self._reset_says:
+                    self._tell(f"waiting for the reset: {self._reset_says}")
                 await Turn()
         finally:
             self._reset_task.remove_pending_request(future)
@@ -374,6 +384,9 @@ class EpisodeManager(BaseNode):
             self._success_ns = stamp_ns
         elif message.failed:
             self._failed_ns = stamp_ns
+
+    def _on_reset_status(self, message: String) -> None:
+        self._reset_says = message.data
 
     def _on_model(self, _message: MixtureModel) -> None:
         self._model_seen = True

@@ -11,6 +11,9 @@ It also plays the driver of a KUKA LBR iiwa, with its FRI session and, via `~/se
 `driver: only` it offers that driver's topics instead of its own, to rehearse what will run on the robot. Only then it
 publishes TF: beside the plain topics that is robot_state_publisher's, and a frame must have one source.
 
+With `serve_reset: false` it is reset as a robot is: `home_reset` moves the arm, and only what goes back by itself, like
+a door with a closer, does.
+
 It ends where another robot publishes the same states, or where two nodes command it when it starts.
 """
 
@@ -81,6 +84,11 @@ class PybulletBridge(BaseNode):
         self._driver_gain = self.real(
             "driver_gain", 1.0, 0.1, 2.0, "", "factor on the driver's twists: a real driver moves slower than commanded"
         )
+        self._resets = self.flag(
+            "serve_reset", True, "offer reset_task; false: home_reset brings the arm back, and the scene is left alone"
+        )
+        if self._lockstep and not self._resets:
+            raise UserError("parameter serve_reset is false: in lock-step nothing moves between episodes: set it")
         seed = self.whole("seed", 0, 0, 2**31 - 1, "seed of the scene before the first reset")
         self._times = EpisodeTimes(self)
 
@@ -116,7 +124,8 @@ class PybulletBridge(BaseNode):
         self.create_subscription(Reward, "reward", self._on_reward, RELIABLE)
         self._pace = PaceListener(self, self._on_pace)
         self.create_subscription(EpisodeState, "episode_state", self._on_episode, EPISODE)
-        self.create_service(ResetTask, "reset_task", self._on_reset)
+        if self._resets:
+            self.create_service(ResetTask, "reset_task", self._on_reset)
 
         self._periods_run = 0  # simulated time in control periods: an integer, so that it does not drift
         self._now_ns = self._start_ns = 0  # simulated time, and the time of the episode's first state
@@ -297,18 +306,22 @@ class PybulletBridge(BaseNode):
     def _on_episode(self, message: EpisodeState) -> None:
         if message.phase != EpisodeState.PHASE_RUNNING:
             self._end_ns = None
-            self._stop_arm()
+            if self._resets:
+                self._stop_arm()
             if message.phase == EpisodeState.PHASE_ENDED:
                 self._times.end()
             return
         start_ns = nanoseconds(message.start_stamp)
-        if start_ns != self._start_ns:
+        if not self._resets:
+            self._start_ns = start_ns
+            self._publish_target()
+        elif start_ns != self._start_ns:
             self.get_logger().error(
                 f"an episode starts at {start_ns / 1e9:.3f} s, but that is not where the task was reset"
             )
         self._pace.catch_up()
         self._take_pace()
-        if self._now_ns < self._start_ns:
+        if self._resets and self._now_ns < self._start_ns:
             self._pass_time()
         self._episode_id = message.episode_id
         self._times.begin(message.episode_id)
@@ -341,8 +354,7 @@ class PybulletBridge(BaseNode):
         self._stop_arm()
         self._answered_ns = self._rewarded_ns = -1
         self._succeeded = self._was_success = False
-        detected = header(stamp_of(self._start_ns), self._base_frame)
-        self._target.publish(pose_message(self._observation["target_m"], _NO_TURN, detected))
+        self._publish_target()
         self._success.publish(Bool(data=False))
         self._publish_truth()
         self._publish_state()
@@ -362,6 +374,11 @@ class PybulletBridge(BaseNode):
         if self._driver is not None:
             period_s = self._period_ns / 1e9
             self._driver.publish(self._session, self._joint_command, self._observation["wrench"], head, period_s)
+
+    def _publish_target(self) -> None:
+        """Publish where the target is detected, as of the start of the episode."""
+        detected = header(stamp_of(self._start_ns), self._base_frame)
+        self._target.publish(pose_message(self._observation["target_m"], _NO_TURN, detected))
 
     def _publish_truth(self) -> None:
         head = self._header()
