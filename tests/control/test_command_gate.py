@@ -157,6 +157,19 @@ def test_what_was_asked_before_can_be_forgotten():
     assert gate.asked(0.01, NOW_NS).reason is Reason.NO_COMMAND
 
 
+def test_a_command_of_rest_wants_no_motion_and_is_forgotten_like_any():
+    gate = gate_of()
+    assert not gate.wants_motion and not gate.heard(0.0)
+    asked_for(gate)
+    assert gate.wants_motion and gate.heard(FORGOTTEN_S) and not gate.heard(FORGOTTEN_S + 0.01)
+    asked_for(gate, values=np.zeros(6), stamp_ns=NOW_NS + 1)
+    assert gate.heard(0.0) and not gate.wants_motion
+    asked_for(gate, values=np.full(6, np.nan), stamp_ns=NOW_NS + 2)
+    assert gate.wants_motion, "what is no number is not rest"
+    gate.forget()
+    assert not gate.heard(0.0)
+
+
 def test_a_gripper_command_is_cut_to_its_range():
     assert [gripper_opening(value) for value in (-3.0, 0.25, 7.0)] == [-1.0, 0.25, 1.0]
     assert gripper_opening(float("nan")) is None and gripper_opening(float("inf")) is None

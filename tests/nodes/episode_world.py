@@ -2,6 +2,7 @@
 
 import sys
 
+from rclpy.callback_groups import ReentrantCallbackGroup
 from sac_gmm_interfaces.msg import ControllerStatus, EpisodeState, MixtureModel, Reward
 from sac_gmm_interfaces.srv import ResetTask, RunEpisode
 
@@ -23,6 +24,8 @@ class World:
         self.judged_in = 0  # what the judge has heard of episodes
         self.silent = False
         self.answers_at_ns = None  # what reset_task says instead of the time at which the episode begins
+        self.refuses = ""  # why it does not reset
+        self.answers = None  # a future that its answer waits for
         self.value = 0.25  # of each reward
         self.held = None  # for what reason the controller holds the arm; None: it says nothing
         self.now_ns = self.start_ns = SECOND_NS
@@ -31,7 +34,8 @@ class World:
         self.rewards = node.create_publisher(Reward, rewards, RELIABLE)
         self.statuses = node.create_publisher(ControllerStatus, "controller_status", RELIABLE)
         self.models = node.create_publisher(MixtureModel, "model", LATCHED)
-        node.create_service(ResetTask, "reset_task", self._reset)
+        # A waiting answer must not keep the rest from being heard.
+        node.create_service(ResetTask, "reset_task", self._reset, callback_group=ReentrantCallbackGroup())
         node.create_timer(0.01, self._tick)
         given = {"time_limit_s": 2.0} | parameters
         words = [word for name, value in given.items() for word in ("-p", f"{name}:={str(value).lower()}")]
@@ -48,12 +52,14 @@ class World:
     def ready(self):
         self.models.publish(MixtureModel())
 
-    def _reset(self, request, response):
+    async def _reset(self, request, response):
         self.requests.append(request)
+        if self.answers is not None:
+            await self.answers
         self.now_ns += SECOND_NS
         self.start_ns = self.now_ns
         answer_ns = self.now_ns if self.answers_at_ns is None else self.answers_at_ns
-        response.success, response.stamp = True, stamp_of(answer_ns)
+        response.success, response.message, response.stamp = not self.refuses, self.refuses, stamp_of(answer_ns)
         response.context = request.context or [0.5]  # drawn, where none is asked for
         return response
 

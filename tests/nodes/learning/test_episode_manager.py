@@ -2,6 +2,7 @@ import pytest
 from episode_world import SECOND_NS, World
 from lifecycle_msgs.msg import State
 from rclpy.action import ActionClient
+from rclpy.task import Future
 from sac_gmm_interfaces.action import AdaptSkill
 from sac_gmm_interfaces.msg import (
     EpisodeState,
@@ -9,6 +10,7 @@ from sac_gmm_interfaces.msg import (
     MethodPace,
     MixtureUpdate,
 )
+from std_msgs.msg import String
 
 from sac_gmm.control import Reason
 from sac_gmm_nodes.common.conversions import nanoseconds
@@ -262,6 +264,19 @@ def test_an_episode_that_begins_at_no_time_is_refused(graph):
     outcome = world.run_episode()
     assert not outcome.success
     assert outcome.message == "reset_task answered with stamp 0: it must give the time at which the episode begins"
+    # What keeps a reset from being done is what whoever asked for the episode is told.
+    world.refuses = "blocked: 90 N at the tip"
+    assert world.run_episode().message == "reset_task failed: blocked: 90 N at the tip"
+    # And so is what a reset waits for, while it waits.
+    world.refuses, world.answers_at_ns, world.answers = "", None, Future()
+    statuses = graph.node.create_publisher(String, "reset_status", LATCHED)
+    outcome = world.begin_episode()
+    told = "waiting for the reset: close the door"
+    graph.wait(lambda: statuses.publish(String(data="close the door")) or world.states[-1].text == told, told)
+    assert world.states[-1].phase == EpisodeState.PHASE_RESETTING
+    world.answers.set_result(True)
+    graph.wait(outcome.done, "the episode")
+    assert outcome.result().task_success
 
 
 def test_the_clock_may_be_set_back_between_two_episodes(graph):

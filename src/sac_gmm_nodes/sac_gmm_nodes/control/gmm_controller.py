@@ -4,7 +4,8 @@
 
 A lifecycle node: once configured it has loaded its skill and reports what it would do; it moves the arm only while
 active. On the wall clock it keeps absolute deadlines; in lock-step it ticks once for every new state of a running
-episode. Loop, link to the arm and reports are those of every node that moves the arm: `motion_node`.
+episode. Loop, link to the arm and reports are those of every node that moves the arm: `motion_node`. Between episodes
+it follows a reset, which asks on topics of its own: `reset_motion`.
 """
 
 from __future__ import annotations

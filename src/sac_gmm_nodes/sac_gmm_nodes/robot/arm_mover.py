@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from sac_gmm_nodes.common.node import BaseNode, Turn
 from sac_gmm_nodes.common.polling import Publishers
 from sac_gmm_nodes.common.qos import LATCHED, SENSOR
 
-_ANSWER_S = 5.0  # for its parameters; discovery is not mutual at once, so it is asked again
+_ANSWER_S = 5.0  # to be found and to answer; discovery is not mutual at once, so it is asked again
 _ATTEMPTS = 4
 _LIMITS = ("workspace_min_m", "workspace_max_m", "slow_down_band_m", "max_speed_m_s", "max_acceleration_m_s2")
 _ARM = ("robot", "base_frame", "rate_hz")
@@ -65,7 +66,7 @@ class ArmMover:
         Raises:
             UserError: It is not there, does not answer, works in another frame, or the arm's description is missing.
         """
-        name = self._name()
+        name = await self._name()
         found = await self._parameters(name, (*_LIMITS, *_ARM))
         if found["base_frame"] != base_frame:
             raise UserError(
@@ -82,7 +83,8 @@ class ArmMover:
         dt_s = 1 / found["rate_hz"]
         return limits, JointGuard(kinematics, settings, limits.max_acceleration_m_s2, limits.max_speed_m_s, dt_s)
 
-    def _name(self) -> str:
+    async def _name(self) -> str:
+        await until(lambda: len(self._publishers.names) == 1)
         names = self._publishers.names
         if len(names) != 1:
             who = f"{' and '.join(names)} do: stop all but one" if names else "nobody does: start one"
@@ -109,16 +111,12 @@ class ArmMover:
             self._clients[service] = self._node.create_client(GetParameters, service, callback_group=self._group)
         client = self._clients[service]
         for _ in range(_ATTEMPTS):
-            end_s = time.monotonic() + _ANSWER_S
-            while not client.service_is_ready() and time.monotonic() < end_s:
-                await Turn()
-            if not client.service_is_ready():
+            if not await until(client.service_is_ready):
                 break
             future = client.call_async(GetParameters.Request(names=wanted))
-            while not future.done() and time.monotonic() < end_s:
-                await Turn()
+            answered = await until(future.done)
             client.remove_pending_request(future)
-            answer = future.result() if future.done() else None
+            answer = future.result() if answered else None
             if answer is not None and len(answer.values) == len(wanted):
                 return dict(zip(wanted, map(parameter_value_to_python, answer.values), strict=True))
         raise UserError(f"{name} did not tell its limits ({service}): see that it runs, and is of this version")
@@ -128,6 +126,14 @@ class ArmMover:
 
     def _on_description(self, message: String) -> None:
         self._description = message.data
+
+
+async def until(condition: Callable[[], bool]) -> bool:
+    """Wait until a condition holds, for some seconds at most; return whether it does."""
+    end_s = time.monotonic() + _ANSWER_S
+    while not condition() and time.monotonic() < end_s:
+        await Turn()
+    return condition()
 
 
 def _plain(value: Any) -> Any:

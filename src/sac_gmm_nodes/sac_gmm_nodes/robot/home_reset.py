@@ -52,7 +52,7 @@ from sac_gmm_nodes.common.node import BaseNode, Turn, run_node
 from sac_gmm_nodes.common.qos import COMMAND, EPISODE, LATCHED, RELIABLE, SENSOR
 from sac_gmm_nodes.control.command_input import BETWEEN_EPISODES
 from sac_gmm_nodes.control.episode import Episode
-from sac_gmm_nodes.robot.arm_mover import ArmMover
+from sac_gmm_nodes.robot.arm_mover import ArmMover, until
 
 _JOINTS_S = 1.0  # joint positions older than this are not those of the arm now
 _DRIFT_RAD = 0.1  # joints further than this from the taught ones are worth a sentence
@@ -152,7 +152,7 @@ class HomeReset(BaseNode):
             raise UserError("an episode is running: the arm is reset after its end")
         home = self._home()
         limits, guard = await self._mover.limits(self._base_frame)
-        if self._twists.get_subscription_count() == 0:
+        if not await until(lambda: self._twists.get_subscription_count() > 0):
             raise UserError(
                 f"nobody follows {self.resolve_topic_name(BETWEEN_EPISODES.twist)}: what moves the arm must run on the "
                 "wall clock (lockstep: false)"
