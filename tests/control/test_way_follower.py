@@ -28,7 +28,7 @@ def follow(leg, share=1.0, late=0, most=40_000):
     return np.array(asked).reshape(-1, 6), poses
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(start=POSES, goal=POSES, share=st.sampled_from([1.0, 0.6, 0.1]), late=st.integers(0, 5))
 def test_it_comes_to_the_end_within_its_limits(start, goal, share, late):
     asked, poses = follow(straight_leg(start, goal), share, late)

@@ -17,6 +17,6 @@ def teach_home(output: tyro.conf.Positional[Path], overwrite: bool = False, time
     """
     from sac_gmm.launcher.node_program import run_node_program
 
-    given = {"file": str(output), "overwrite": overwrite, "timeout_s": timeout_s}
+    given: dict[str, str | bool | float] = {"file": str(output), "overwrite": overwrite, "timeout_s": timeout_s}
     print(run_node_program("teach_home", given), end="")
     return 0

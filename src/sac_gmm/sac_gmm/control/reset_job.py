@@ -157,7 +157,7 @@ class ResetJob:
             seen, pose = yield from self._until_free(seen)
             legs = list(self._plan(pose, not self._retreated))
             for number_, leg in enumerate(legs):
-                seen, done = yield from self._follow(leg, seen, leaving=number_ < len(legs) - 1)
+                seen, done = yield from self._follow(leg, seen, leaving=number_ == 0 and len(legs) > 1)
                 if not done:
                     break
                 self._retreated = True

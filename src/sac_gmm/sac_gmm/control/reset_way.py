@@ -12,7 +12,7 @@ import math
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -163,7 +163,7 @@ def check_box(legs: Sequence[Leg], limits: SafetyLimits) -> None:
     low, high = np.array(limits.workspace_min_m), np.array(limits.workspace_max_m)
     box = f"the workspace box, {_place(low)} to {_place(high)} m"
 
-    def outside(positions_m: Array) -> Array:
+    def outside(positions_m: Array) -> Any:
         return ((positions_m < low) | (positions_m > high)).any(axis=-1)
 
     arm_m, start_m = legs[0].positions_m[0], legs[-1].positions_m[-1]

@@ -46,7 +46,7 @@ class ArmMover:
         self._publishers = Publishers(node, node.resolve_topic_name("controller_status"))
         self._clients: dict[str, Client] = {}
         self._description = ""
-        self._topic = f"{robot_name}/robot_description" if robot_name else "robot_description"
+        self._topic = f"{prefix_of(robot_name)}robot_description"
         node.create_subscription(ControllerStatus, "controller_status", self._on_status, SENSOR)
         node.create_subscription(String, self._topic, self._on_description, LATCHED)
 
@@ -106,7 +106,7 @@ class ArmMover:
 
     async def _parameters(self, name: str, wanted: tuple[str, ...]) -> dict[str, Any]:
         """Values of parameters of the node `name`."""
-        service = f"{name}/get_parameters"
+        service = f"{prefix_of(name)}get_parameters"
         if service not in self._clients:
             self._clients[service] = self._node.create_client(GetParameters, service, callback_group=self._group)
         client = self._clients[service]
@@ -126,6 +126,16 @@ class ArmMover:
 
     def _on_description(self, message: String) -> None:
         self._description = message.data
+
+
+def prefix_of(robot_name: str) -> str:
+    """What precedes the names in a namespace; empty for none."""
+    return f"{robot_name}/" if robot_name else ""
+
+
+def joint_topics(robot_name: str) -> tuple[str, ...]:
+    """Where an arm's joints may be told: on the driver's topic, or on the one that all share."""
+    return tuple(dict.fromkeys((f"{prefix_of(robot_name)}joint_states", "joint_states")))
 
 
 async def until(condition: Callable[[], bool]) -> bool:

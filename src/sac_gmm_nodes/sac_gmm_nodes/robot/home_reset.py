@@ -52,7 +52,7 @@ from sac_gmm_nodes.common.node import BaseNode, Turn, run_node
 from sac_gmm_nodes.common.qos import COMMAND, EPISODE, LATCHED, RELIABLE, SENSOR
 from sac_gmm_nodes.control.command_input import BETWEEN_EPISODES
 from sac_gmm_nodes.control.episode import Episode
-from sac_gmm_nodes.robot.arm_mover import ArmMover, until
+from sac_gmm_nodes.robot.arm_mover import ArmMover, joint_topics, until
 
 _JOINTS_S = 1.0  # joint positions older than this are not those of the arm now
 _DRIFT_RAD = 0.1  # joints further than this from the taught ones are worth a sentence
@@ -97,7 +97,7 @@ class HomeReset(BaseNode):
         self._statuses = self.create_publisher(String, "reset_status", LATCHED)
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", RELIABLE)
         self.create_subscription(PoseStamped, "state/pose", self._on_pose, SENSOR)
-        for topic in dict.fromkeys(("joint_states", f"{robot_name}/joint_states" if robot_name else "joint_states")):
+        for topic in joint_topics(robot_name):
             self.create_subscription(JointState, topic, self._on_joints, SENSOR)
         self.create_subscription(WrenchStamped, "wrench", self._on_wrench, SENSOR)
         self.create_subscription(EpisodeState, "episode_state", self._on_episode, EPISODE)
@@ -211,7 +211,7 @@ class HomeReset(BaseNode):
     def _joint_leg(self, home: Home, guard: JointGuard | None, joints: np.ndarray | None, legs: Sequence[Leg]) -> Leg:
         if guard is None or joints is None:
             raise UserError("path is joints, but the arm's joints are not known to what moves it: set path to straight")
-        wanted = guard.kinematics.in_order(home.joint_names, home.joints_rad)
+        wanted = guard.kinematics.in_order(home.joint_names, home.joints_rad.tolist())
         if wanted is None:
             raise UserError("path is joints, but the start pose holds none: teach it while joint_states are published")
         return joint_leg(guard.kinematics, check_joints(legs, guard, joints), wanted)

@@ -23,6 +23,7 @@ from sac_gmm.core.files import check_output, refuse_existing
 from sac_gmm_nodes.common.conversions import point_array
 from sac_gmm_nodes.common.node import BaseNode, run_node
 from sac_gmm_nodes.common.qos import SENSOR
+from sac_gmm_nodes.robot.arm_mover import joint_topics
 
 _SPIN_S = 0.05
 _JOINTS_S = 1.0  # joints may come this much later than the pose, or else there are none
@@ -44,7 +45,7 @@ class TeachHome(BaseNode):
         self._tip_rest, self._joint_rest = AtRest(_REST_M, settle_s), AtRest(_REST_RAD, settle_s)
         self._tip_s = float("inf")  # when its first pose came
         self.create_subscription(PoseStamped, "state/pose", self._on_pose, SENSOR)
-        for topic in dict.fromkeys(("joint_states", f"{robot_name}/joint_states" if robot_name else "joint_states")):
+        for topic in joint_topics(robot_name):
             self.create_subscription(JointState, topic, self._on_joints, SENSOR)
 
     def spin(self, executor: Executor) -> None:
