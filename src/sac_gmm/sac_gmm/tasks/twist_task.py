@@ -146,9 +146,14 @@ class Task(Scene):
         if self._randomiser is not None:
             true_target = self._randomiser.draw(rng, true_target)
         self.true_target_m = true_target
-        self.target_m = true_target + std * rng.standard_normal(3)
+        self.detect_target(rng, std)
         self.arm.place(self.target_m + self.start_offset_m(rng), TOOL_DOWN_XYZW)
         self.read_scene()
+
+    def detect_target(self, rng: np.random.Generator, noise_std_m: float | None = None) -> None:
+        """Look for the target: `target_m` is the true one and a new error, by default of the task's own size."""
+        std = self.target_noise_std_m if noise_std_m is None else noise_std_m
+        self.target_m = self.true_target_m + std * rng.standard_normal(3)
 
     def advance(self, twist: NDArray[np.float64]) -> None:
         """Simulate one control period under `twist`, shape (6,); do not judge the outcome."""

@@ -12,7 +12,7 @@ It also plays the driver of a KUKA LBR iiwa, with its FRI session and, via `~/se
 publishes TF: beside the plain topics that is robot_state_publisher's, and a frame must have one source.
 
 With `serve_reset: false` it is reset as a robot is: `home_reset` moves the arm, and only what goes back by itself, like
-a door with a closer, does.
+a door with a closer, does. The target is then detected anew as each episode begins.
 
 It ends where another robot publishes the same states, or where two nodes command it when it starts.
 """
@@ -314,6 +314,7 @@ class PybulletBridge(BaseNode):
         start_ns = nanoseconds(message.start_stamp)
         if not self._resets:
             self._start_ns = start_ns
+            self._task.detect_target(np.random.default_rng(message.seed % 2**63))
             self._publish_target()
         elif start_ns != self._start_ns:
             self.get_logger().error(
@@ -378,7 +379,7 @@ class PybulletBridge(BaseNode):
     def _publish_target(self) -> None:
         """Publish where the target is detected, as of the start of the episode."""
         detected = header(stamp_of(self._start_ns), self._base_frame)
-        self._target.publish(pose_message(self._observation["target_m"], _NO_TURN, detected))
+        self._target.publish(pose_message(self._task.target_m, _NO_TURN, detected))
 
     def _publish_truth(self) -> None:
         head = self._header()
