@@ -56,7 +56,7 @@ lint: setup  ## check style, format and types
 	done; exit $$failed
 
 faults: setup  ## break one thing after the other and write docs/faults.md
-	@$(IN_WORKSPACE) FAULTS_TABLE=1 OMP_NUM_THREADS=1 python -m pytest tests/nodes/faults tests/nodes/test_lbr.py
+	@$(IN_WORKSPACE) FAULTS_TABLE=1 OMP_NUM_THREADS=1 python -m pytest tests/nodes/faults tests/nodes/test_lbr.py tests/nodes/robot/test_home_reset.py
 
 bench: setup  ## measure ours and the peers in the same run
 	@$(IN_WORKSPACE) exec sac-gmm bench

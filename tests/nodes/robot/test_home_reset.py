@@ -9,7 +9,8 @@ import sys
 
 import numpy as np
 import pytest
-from geometry_msgs.msg import TwistStamped
+import robot_interfaces
+from geometry_msgs.msg import PoseStamped, TwistStamped, Vector3, Wrench, WrenchStamped
 from sac_gmm_interfaces.msg import EpisodeState
 from sac_gmm_interfaces.srv import ResetTask
 from std_msgs.msg import Empty, String
@@ -19,7 +20,7 @@ from tests.nodes.test_lbr import LIMITS, RATE_HZ, Lab
 from sac_gmm.control import Reason, State
 from sac_gmm.control.home import Home, load_home, save_home
 from sac_gmm.control.reset_way import StartSettings
-from sac_gmm_nodes.common.conversions import header, nanoseconds, stamp_of, twist_message
+from sac_gmm_nodes.common.conversions import header, nanoseconds, point_array, stamp_of, twist_message
 from sac_gmm_nodes.common.qos import LATCHED, RELIABLE
 
 pytestmark = [pytest.mark.ros, pytest.mark.slow]
@@ -34,17 +35,23 @@ class Day(Lab):
     """`Lab`, whose episodes are the test's, and whose arm is brought back by `home_reset`."""
 
     def __init__(self, graph, model_file, home_file):
+        graph.env |= robot_interfaces.environment()
+        self.home_file = home_file
+        self.start_reset(graph)  # all at once: each takes seconds to start
+        teach = [sys.executable, "-m", "sac_gmm.cli.main", "robot", "teach-home", str(home_file), "--timeout-s", "600"]
+        graph.run("teach", teach)
         super().__init__(graph, model_file, bridge={"serve_reset": False}, episode=False)
+        self.targets = graph.listen("target_pose", PoseStamped, LATCHED)
+        self.wrenches = graph.node.create_publisher(WrenchStamped, "wrench", RELIABLE)
         self.done = graph.node.create_publisher(Empty, "reset_done", RELIABLE)
         self.resets = graph.node.create_client(ResetTask, "reset_task")
         self.said = graph.listen("reset_status", String, LATCHED)
         self.number = 0
-        self.home_file = home_file
 
-    def start_reset(self):
-        self.graph.start(
+    def start_reset(self, graph):
+        graph.start(
             "home_reset",
-            home_file=self.home_file,
+            home_file=self.home_file,  # which is yet to be taught
             start_box_m=str(list(BOX_M)),
             ask=f'"{ASK}"',
             use_sim_time=True,
@@ -55,7 +62,6 @@ class Day(Lab):
             progress_timeout_s=60.0,
             hold_timeout_s=2.0,
         )
-        self.graph.wait_to_be_known(self.resets.service_is_ready, "home_reset")
 
     def episode(self, phase, start_ns=0):
         self.number += phase == EpisodeState.PHASE_RUNNING
@@ -97,14 +103,13 @@ class Day(Lab):
         return twists
 
 
-def test_a_day_of_resets(graph, model_file, tmp_path):
+def test_a_day_of_resets(graph, model_file, tmp_path, table):
     home_file = tmp_path / "home.json"
     day = Day(graph, model_file, home_file)
     graph.wait(lambda: day.poses, "the tip's pose")
     day.wait("no episode", reason=Reason.NO_EPISODE)
 
-    # Teach the start: the command is a program of its own, on the running graph.
-    graph.run("teach", [sys.executable, "-m", "sac_gmm.cli.main", "robot", "teach-home", str(home_file)])
+    # The start is taught by a program of its own, on the running graph.
     graph.wait(home_file.exists, "the file of the start pose")
     assert graph.processes.pop("teach").wait(120.0) == 0
     home = load_home(home_file)
@@ -112,7 +117,7 @@ def test_a_day_of_resets(graph, model_file, tmp_path):
     np.testing.assert_allclose(home.position_m, day.position(), atol=0.001)
 
     # Brought back to starts that vary with the seed, and are the same for the same seed.
-    day.start_reset()
+    graph.wait_to_be_known(day.resets.service_is_ready, "home_reset")
     starts = {seed: StartSettings(start_box_m=BOX_M).start(home.position_m, seed) for seed in (1, 2)}
     assert np.linalg.norm(starts[1] - starts[2]) > 3 * TOLERANCE_M
     for seed in (1, 2):
@@ -130,6 +135,8 @@ def test_a_day_of_resets(graph, model_file, tmp_path):
         texts = [message.data for message in day.said]
         assert texts.index("going back the way it came") < texts.index("going to the start") < texts.index(ASK)
         day.said.clear()
+    places = {tuple(point_array(target.pose.position)) for target in day.targets}
+    assert len(places) >= 2, "the target is detected anew in every episode"
 
     # A start outside the box is refused before anything moves, and so is a reset while an episode runs.
     heard = len(day.heard)
@@ -139,10 +146,12 @@ def test_a_day_of_resets(graph, model_file, tmp_path):
     assert not answer.success and "is outside the workspace box" in answer.message and "teach another" in answer.message
     save_home(home_file, home, overwrite=True)
     assert len(day.heard) == heard
+    table.add("a reset: the start is outside the workspace box", "is not moved at all", "the answer of reset_task")
     day.episode(EpisodeState.PHASE_RUNNING, nanoseconds(day.poses[-1].header.stamp))
     day.moving("the skill")
     answer = day.reset(1)
     assert not answer.success and "an episode is running" in answer.message
+    table.add("a reset while an episode is running", "goes on moving", "the answer of reset_task")
     day.moving("the skill, undisturbed")
 
     # Whoever asks for a reset's motion in an episode stops the arm; when it is quiet, the skill goes on.
@@ -155,6 +164,8 @@ def test_a_day_of_resets(graph, model_file, tmp_path):
 
     graph.wait(intrude, "the stop")
     assert "asks for the motion of a reset while an episode is running" in day.statuses[-1].remedy
+    stop = "ramps to rest; goes on when nobody asks any more"
+    table.add("a reset's motion is asked for while an episode is running", stop, "SECOND_SENDER")
     graph.node.destroy_publisher(intruder)
     day.moving("the skill again")
     day.episode(EpisodeState.PHASE_ENDED)
@@ -168,9 +179,19 @@ def test_a_day_of_resets(graph, model_file, tmp_path):
     answer = future.result()
     assert not answer.success and "SESSION_LOST" in answer.message and "LBRServer" in answer.message
     day.silence()
+    stop = "ramps to rest, then silence; the reset is given up after hold_timeout_s"
+    table.add("the LBR: the FRI session drops during a reset", stop, "SESSION_LOST, and the answer of reset_task")
     day.fault("none")
     graph.wait(lambda: day.states[-1].session_state == 4, "the session commanding again")
     day.resume()
+
+    # Something presses at the tip: the arm rests at once.
+    pressed = WrenchStamped(wrench=Wrench(force=Vector3(z=-90.0)))
+    future = day.resets.call_async(ResetTask.Request(seed=1))
+    graph.wait(lambda: day.wrenches.publish(pressed) or future.done(), "the answer")
+    assert not future.result().success and "blocked: 90 N at the tip, more than 40 N" in future.result().message
+    day.silence()
+    table.add("a reset: a force of 90 N at the tip", "ramps to rest, then silence", "the answer of reset_task")
 
     # And it can be reset again, from where it was left.
     answer = day.reset(2)
