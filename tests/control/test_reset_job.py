@@ -90,7 +90,7 @@ def test_nobody_confirms():
         ({"pose_age_s": 9.0}, "could not be moved for 3 s: the arm's state is silent"),
         ({"pose": None}, "could not be moved for 3 s: the arm's state is silent"),
         ({"reason": None}, "could not be moved for 3 s: nothing comes on controller_status"),
-        ({"reason": Reason.SECOND_SENDER, "remedy": "two ask"}, "SECOND_SENDER: two ask"),
+        ({"reason": Reason.SECOND_SENDER, "remedy": "two ask"}, "could not be moved for 3 s: SECOND_SENDER: two ask"),
         ({"abandoned": "it was given up"}, "it was given up"),
         ({"force_n": 90.0}, "blocked: 90 N at the tip, more than 40 N"),
     ],
@@ -130,6 +130,21 @@ def test_what_follows_a_release_goes_from_where_the_arm_is_then():
     again = next(k for k, twist in enumerate(arm.sent) if k > silent and twist is not None and twist.any())
     assert np.linalg.norm(arm.sent[again]) <= WAY.reset_acceleration_m_s2 * DT_S + 1e-9, "no jump"
     assert "waiting: NO_DEADMAN: hold it" in arm.said
+
+
+@pytest.mark.parametrize(("for_s", "failure"), [(0.3, ""), (60.0, "stopped: SECOND_SENDER: two ask")])
+def test_another_sender_may_be_there_for_a_moment(for_s, failure):
+    """It is noticed while this one asks, and only then."""
+
+    def contested(now_s, seen):
+        last = next((twist for twist in reversed(arm.sent[-3:]) if twist is not None), np.zeros(6))
+        if now_s < for_s and last.any():
+            return seen._replace(reason=Reason.SECOND_SENDER, remedy="two ask")
+        return seen._replace(reason=Reason.NO_EPISODE) if now_s < for_s else seen
+
+    arm = Arm(contested)
+    job = arm.run()
+    assert job.failure == failure and bool(job.message) == (not failure)
 
 
 def test_an_arm_that_comes_no_nearer_is_blocked():

@@ -34,6 +34,21 @@ def test_the_fingertip_follows_a_twist(door):
     np.testing.assert_allclose(observation["ee_position_m"] - start, 2.0 * velocity, atol=0.006)
 
 
+def test_the_target_may_be_detected_anew_without_a_reset(door):
+    door.reset(seed=0)
+    arm, true_target = door.arm.position_m.copy(), door.true_target_m.copy()
+    rng = np.random.default_rng(0)
+    errors = []
+    for _ in range(300):
+        door.detect_target(rng)
+        errors.append(door.target_m - true_target)
+    np.testing.assert_allclose(np.std(errors, axis=0), door.target_noise_std_m, rtol=0.2)
+    np.testing.assert_allclose(door.observe()["target_m"], door.target_m)
+    door.detect_target(rng, 0.0)
+    np.testing.assert_array_equal(door.target_m, true_target)
+    np.testing.assert_array_equal(door.arm.position_m, arm)
+
+
 def test_the_fingertip_keeps_its_orientation(door):
     door.reset(seed=0)
     before = door.arm.orientation_xyzw

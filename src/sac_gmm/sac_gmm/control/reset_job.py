@@ -99,6 +99,7 @@ class ResetJob:
         self._retreated = False
         self._begun_s = 0.0
         self._force_n = 0.0  # at the beginning: it may have to leave a contact
+        self._contested_s: float | None = None  # since when another asks for motions, too
         self._sends = False  # whether anything was sent since the last rest
         self._zeros = 0  # left to be sent
         self._steps = self._sequence()
@@ -188,8 +189,7 @@ class ResetJob:
         nearest_m, nearer_s, free_s = follower.left_m, seen.now_s, seen.now_s
         while seen.pose is not None and not follower.reached(seen.pose):
             self._check(seen)
-            if seen.reason is Reason.SECOND_SENDER:
-                raise UserError(f"stopped: {self._why(seen)}")
+            self._check_contest(seen)
             if self._is_silent(seen) or seen.reason not in _FREE:
                 return seen, False
             if seen.reason is Reason.NONE:
@@ -253,6 +253,19 @@ class ResetJob:
                 f"the start was not reached within {self._settings.reset_timeout_s:g} s ({self.says}): raise "
                 "reset_timeout_s, or speed_scale of the node that moves the arm"
             )
+
+    def _check_contest(self, seen: Seen) -> None:
+        """Check that nobody else asks for motions for more than a moment, as what has just ended may.
+
+        Raises:
+            UserError: Somebody does.
+        """
+        if seen.reason is Reason.NONE:
+            self._contested_s = None
+        elif seen.reason is Reason.SECOND_SENDER:
+            self._contested_s = self._contested_s or seen.now_s
+            if seen.now_s - self._contested_s > _TAKE_OVER_S:
+                raise UserError(f"stopped: {self._why(seen)}")
 
     def _check_force(self, seen: Seen, leaving: bool) -> None:
         allowed_n = self._settings.max_force_n

@@ -94,7 +94,8 @@ class Guard(MotionNode[TwistGuard]):
 
     def wanted_by(self) -> str:
         """Who asks for a motion of an episode now, in words."""
-        asks = self._gate.wants_motion and self._asked(None).reason is Reason.NONE
+        may = not self._needs_episode  # otherwise it is not followed anyway, such as a last command of an episode
+        asks = may and self._gate.wants_motion and self._asked(None).reason is Reason.NONE
         return f"{IN_AN_EPISODE.twist}{self._input.senders.words}" if asks else ""
 
     def own_reason(self, now_s: float, running: bool) -> Reason:
