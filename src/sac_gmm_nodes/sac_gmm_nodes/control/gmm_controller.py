@@ -110,19 +110,19 @@ class GmmController(MotionNode[VelocityController]):
     # The loop --------------------------------------------------------------------------------------------------
 
     def make_motion(self, joints: ArmJoints | None) -> VelocityController:
-        """See `MotionNode`."""
+        """See `MotionHooks`."""
         assert self._base is not None
         return VelocityController(self._base, self._limits, 1 / self._rate_hz, self._blend, joints)
 
     def move(self, motion: VelocityController, reading: ArmReading | None, age_s: float, hold: Reason) -> Tick:
-        """See `MotionNode`."""
+        """See `MotionHooks`."""
         target, state = self._target, None
         if reading is not None and target is not None:
             state = ArmState(reading.position_m, target[1], age_s)
         return motion.tick(state, hold)
 
     def may_rehearse(self) -> bool:
-        """See `MotionNode`."""
+        """See `MotionHooks`."""
         return self._target is not None
 
     def answerable(self, reading: ArmReading, episode: Episode) -> bool:
@@ -272,12 +272,12 @@ class GmmController(MotionNode[VelocityController]):
     # Publishing ------------------------------------------------------------------------------------------------
 
     def fill_status(self, status: ControllerStatus) -> None:
-        """See `MotionNode`."""
+        """See `MotionHooks`."""
         assert self._motion is not None
         status.adapter_alive, status.decision = self._motion.adapter_alive, self._decision
 
     def diagnostics(self) -> dict[str, Any]:
-        """See `MotionNode`."""
+        """See `MotionHooks`."""
         return self._models.diagnostics
 
     @property

@@ -70,11 +70,11 @@ class Guard(MotionNode[TwistGuard]):
     # The loop --------------------------------------------------------------------------------------------------
 
     def make_motion(self, joints: ArmJoints | None) -> TwistGuard:
-        """See `MotionNode`."""
+        """See `MotionHooks`."""
         return TwistGuard(self._limits, self._turns, 1 / self._rate_hz, joints)
 
     def move(self, motion: TwistGuard, reading: ArmReading | None, age_s: float, hold: Reason) -> Tick:
-        """See `MotionNode`."""
+        """See `MotionHooks`."""
         asked, position = self._asked(reading), None if reading is None else reading.position_m
         if motion is not self._motion:  # the copy that rehearses
             return motion.tick(position, age_s, asked, hold)
@@ -89,7 +89,7 @@ class Guard(MotionNode[TwistGuard]):
         return tick
 
     def shared_reason(self) -> Reason:
-        """See `MotionNode`."""
+        """See `MotionHooks`."""
         return Reason.OTHER_COMMANDER if self._commanders.others else Reason.NONE
 
     def wanted_by(self) -> str:
@@ -140,7 +140,7 @@ class Guard(MotionNode[TwistGuard]):
     # Publishing ------------------------------------------------------------------------------------------------
 
     def sentence(self, reason: Reason) -> str:
-        """See `MotionNode`."""
+        """See `MotionHooks`."""
         if reason is Reason.OTHER_COMMANDER:
             return self._commanders.objection
         if reason is Reason.INACTIVE:

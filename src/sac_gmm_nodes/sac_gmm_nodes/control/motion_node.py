@@ -5,7 +5,7 @@ arm only while active. The loop runs in a thread of its own. On the wall clock i
 it ticks once for every new state of a running episode. Callbacks run in the main thread and only swap references.
 
 This file is long because loop and callbacks share those references. Whatever can be separated - the link to the arm,
-the deadline loop, requests, reports - has its own module in this room.
+the deadline loop, requests, resets, reports, what subclasses add - has its own module in this room.
 """
 
 from __future__ import annotations
@@ -15,20 +15,20 @@ import sys
 import threading
 import time
 from collections.abc import Collection, Sequence
-from typing import Any, Generic, TypeVar
 
 import numpy as np
-from sac_gmm_interfaces.msg import ControllerStatus, EpisodeState
+from sac_gmm_interfaces.msg import EpisodeState
 
-from sac_gmm.control import DRIVER_TIMEOUT_S, Reason, SafeMotion, SafetyLimits, State, Tick, state_of
+from sac_gmm.control import DRIVER_TIMEOUT_S, Reason, SafetyLimits, State, Tick, state_of
 from sac_gmm.control.command_gate import CommandGate, CommandSettings
-from sac_gmm.control.twist_guard import ArmJoints, TurnLimits
+from sac_gmm.control.twist_guard import TurnLimits
 from sac_gmm_nodes.common.lifecycle import ManagedNode
 from sac_gmm_nodes.common.qos import EPISODE, stream
 from sac_gmm_nodes.control.control_loop import DeadlineLoop, LoopStatistics, claim_processor
 from sac_gmm_nodes.control.deadman import Deadman
 from sac_gmm_nodes.control.episode import Episode
 from sac_gmm_nodes.control.joint_link import JointLink, link_of
+from sac_gmm_nodes.control.motion_hooks import Motion, MotionHooks
 from sac_gmm_nodes.control.motion_reports import MotionReports
 from sac_gmm_nodes.control.motion_requests import MotionRequests
 from sac_gmm_nodes.control.reset_motion import ResetMotion
@@ -40,14 +40,12 @@ _TELL_S = 0.2  # between two looks at why the arm is held, for the log
 _STOP_S = 3.0  # for the arm to come to rest and the zero commands to be sent on deactivation
 _STUCK_S = 2.0  # without a tick for this long the loop hangs, and the heartbeat stops
 
-Motion = TypeVar("Motion", bound=SafeMotion)
 
-
-class MotionNode(ManagedNode, Generic[Motion]):
+class MotionNode(ManagedNode, MotionHooks[Motion]):
     """Parameters and topics around one `SafeMotion`.
 
     A subclass declares its own parameters and subscriptions after this constructor, ends its own with `begin`, and
-    implements `make_motion` and `move`.
+    implements what `MotionHooks` asks for.
 
     Attributes:
         link: The link to the arm.
@@ -112,76 +110,9 @@ class MotionNode(ManagedNode, Generic[Motion]):
             self.refuse_unknown_parameters()
             self.start_by_itself()
 
-    # For subclasses ----------------------------------------------------------------------------------------------
-
-    def make_motion(self, joints: ArmJoints | None) -> Motion:
-        """What the loop ticks.
-
-        Args:
-            joints: What the joints allow; None for a copy that moves nothing, or where they are unknown.
-        """
-        raise NotImplementedError
-
-    def move(self, motion: Motion, reading: ArmReading | None, age_s: float, hold: Reason) -> Tick:
-        """Tick once.
-
-        Args:
-            motion: The real one, or the copy that rehearses.
-            reading: The present state of the arm; None if unknown.
-            age_s: Its age; 0 in lock-step.
-            hold: Why the arm must not move.
-        """
-        raise NotImplementedError
-
-    def may_rehearse(self) -> bool:
-        """Whether all is known that a rehearsal of `move` needs, apart from the state of the arm."""
-        return True
-
-    def shared_reason(self) -> Reason:
-        """Why the arm must not move, whoever asks for it."""
-        return Reason.NONE
-
-    def wanted_by(self) -> str:
-        """Who else than a reset asks for a motion between episodes, in words; empty if nobody does."""
-        return ""
-
-    def own_reason(self, now_s: float, running: bool) -> Reason:
-        """Why the arm must not move, last of all, and unless it is moved by a reset.
-
-        Args:
-            now_s: By time.monotonic.
-            running: Whether an episode is running.
-        """
-        return Reason.NONE
-
-    def answerable(self, reading: ArmReading, episode: Episode) -> bool:
-        """In lock-step: whether all that the tick for a new state needs belongs to the same episode and is there."""
-        return True
-
-    def await_decision(self, reading: ArmReading | None) -> None:
-        """In lock-step: hold the tick for a state as long as others are to be waited for."""
-
-    def decision_due(self, tick: Tick) -> bool:
-        """Whether the status of a tick asks for a decision."""
-        return False
-
-    def fill_status(self, status: ControllerStatus) -> None:
-        """Fill in what only this node knows."""
-
-    def after_tick(self, tick: Tick) -> None:
-        """Do what follows from a tick."""
-
     def complaint(self, reason: Reason) -> str:
         """What is wrong, and what to do about it; empty where what is said of the reason in general is enough."""
         return self.link.complaint(reason)
-
-    def sentence(self, reason: Reason) -> str:
-        """The same, where it is known at once; asked on every tick."""
-        return ""
-
-    def diagnostics(self) -> dict[str, Any]:
-        """Values of this node's own for the diagnostics."""
-        return {}
 
     def joint_names(self) -> Sequence[str]:
         """The arm's joints in order; empty while, or because, they are unknown."""
