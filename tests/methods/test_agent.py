@@ -136,6 +136,23 @@ def test_a_decision_after_the_end_is_left_out_and_the_one_before_it_is_paid(succ
     assert len(learner.seen) == 2, "nothing came of the only decision"
 
 
+@pytest.mark.parametrize("promptly", [True, False])
+def test_what_happened_is_learned_after_the_next_decision_whenever_that_is_asked_for(promptly):
+    """So the arm moves while the learner works, and who is faster changes nothing."""
+    learner = Notebook()
+    agent = Agent(learner, 3, 0.9, seed=0)
+    known_at_decision = []
+    agent.begin(Mode.TRAIN)
+    for i in range(4):
+        agent.decide(observation(i), steps=16 if i else 0)
+        known_at_decision.append(len(learner.seen))
+        if promptly:
+            agent.learn()
+    assert known_at_decision == [0, 0, 1, 2]
+    agent.end(observation(4), reward=1.0, success=True, truncated=False, steps=7)
+    assert len(learner.seen) == 4
+
+
 def test_a_decision_after_the_end_leaves_no_trace():
     """In lock-step, news of the end and the last state race each other: the winner must not change the next episode."""
     told_late, told_in_time = (Agent(Notebook(), 3, 0.5, seed=0, hold_back=True) for _ in range(2))
@@ -157,6 +174,7 @@ def test_several_decisions_after_the_end_are_left_out(late, credited):
     agent.begin(Mode.TRAIN)
     for i in range(5):
         agent.decide(observation(i), steps=16 if i else 0)
+    agent.learn()
     assert [transition.obs["vector"][0] for transition, _ in learner.seen] == [0], "what so many follow is passed on"
     agent.end(observation(99), reward=1.0, success=True, truncated=False, steps=7, late=late)
     transitions = [transition for transition, _ in learner.seen]

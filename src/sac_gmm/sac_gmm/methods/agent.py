@@ -82,11 +82,15 @@ class Agent:
     def decide(self, observation: Observation, steps: int, reward: float = 0.0) -> NDArray[np.float32]:
         """Return the action for this observation, shape (action_dim,), entries in [-1, 1].
 
+        What has just happened is learned afterwards, by `learn` or else before the next decision: so the arm can move
+        while the learner works, and the outcome does not depend on which of them is faster.
+
         Args:
             observation: Observation from the window.
             steps: Control steps taken since the last decision.
             reward: Discounted reward of these steps.
         """
+        self.learn()
         self._remember(observation, reward, steps)
         if self._mode is Mode.BASE:
             action = np.zeros(self._action_dim, np.float32)
@@ -100,6 +104,10 @@ class Agent:
             action = self._learner.policy().act(observation, noise=self._noise.sample())
         self._last = (observation, action)
         return action
+
+    def learn(self) -> None:
+        """Learn from what happened before the last decision; without it that is done at the next one."""
+        self._hand_over(but=self._hold_back)
 
     def end(
         self,
@@ -155,7 +163,6 @@ class Agent:
         transition = Transition(before, action, reward, observation, terminated, truncated, steps, self._first, success)
         self._first = False
         self._held.append(transition)
-        self._hand_over(but=self._hold_back)
 
     def _take_back(self, observation: Observation, late: int) -> Observation:
         """Undo the last decisions; return the observation of the first of them, nearest to the end, or `observation`.

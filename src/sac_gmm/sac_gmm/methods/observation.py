@@ -24,11 +24,18 @@ class ObservationWindow(ABC):
         spec: Shapes of the observation.
         groups: Sensor groups of the scene that it uses.
         training_groups: Additional groups that a critic or discriminator may see, in training only.
+        looks_once: Whether it uses the first picture of an episode alone.
     """
 
     spec: ObservationSpec
     groups: tuple[str, ...]
     training_groups: tuple[str, ...] = ()
+    looks_once: bool = False
+
+    @property
+    def looks(self) -> bool:
+        """Whether the next observation needs pictures of its groups."""
+        return True
 
     @abstractmethod
     def begin(self) -> None:

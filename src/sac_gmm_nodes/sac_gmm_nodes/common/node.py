@@ -24,6 +24,7 @@ import rclpy
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
 from rclpy.clock import Clock, ClockType
 from rclpy.executors import Executor, ExternalShutdownException, SingleThreadedExecutor
+from rclpy.experimental import EventsExecutor
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 from rclpy.signals import SignalHandlerOptions
@@ -57,6 +58,9 @@ class BaseNode(Node):
     """
 
     end_timeout_s = 8.0  # a node that takes longer prints where it hangs and is terminated
+    # In lock-step everybody waits for every message. rclpy's executor that is driven by events hands one over in a
+    # third of the time, but runs no coroutines.
+    driven_by_events = False
 
     def __init__(self, name: str) -> None:
         super().__init__(name)
@@ -110,7 +114,7 @@ class BaseNode(Node):
 
     def make_executor(self) -> Executor:
         """The executor that runs this node's callbacks."""
-        return SingleThreadedExecutor()
+        return SingleThreadedExecutor() if not self.driven_by_events else EventsExecutor()
 
     def spin(self, executor: Executor) -> None:
         """Run callbacks until the node is asked to stop."""

@@ -61,6 +61,7 @@ class MotionNode(ManagedNode, MotionHooks[Motion]):
         super().__init__(name)
         self._rate_hz = self.real("rate_hz", 100.0, 30.0, 500.0, "Hz", "rate of the loop; in lock-step, of the states")
         self._lockstep = self.flag("lockstep", False, "tick once per state instead of on the wall clock")
+        self.driven_by_events = self._lockstep
         self.states_by_executor = self.states_by_executor or self._lockstep
         reliable = self.flag("reliable_state", self._lockstep, "ask for every state, not only the latest")
         base_frame = self._base_frame = self.text("base_frame", "lbr_link_0", "frame of poses, twists and the target")

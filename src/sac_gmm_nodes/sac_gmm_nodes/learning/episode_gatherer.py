@@ -247,7 +247,8 @@ class EpisodeGatherer:
         if wanted is None:
             return []
         missing = self._missing_state(wanted.stamp_ns)
-        if not (isinstance(wanted, _Ended) and wanted.success):  # nothing follows that a picture could show
+        # After a success nothing follows that a picture could show.
+        if self._window.looks and not (isinstance(wanted, _Ended) and wanted.success):
             missing += [PICTURES[group] for group in self._groups if not self._has_picture(group, wanted.stamp_ns)]
         return missing
 

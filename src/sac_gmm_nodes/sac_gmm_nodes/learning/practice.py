@@ -107,7 +107,7 @@ class Practice:
     ) -> None:
         self._node = node
         self._skill = skill = given.skill
-        self._interval = decoder.interval
+        self._interval, self._looks_once = decoder.interval, window.looks_once
         run_dir = node.text("run_dir", "", "folder for checkpoints; training continues from the one found there")
         kind = node.text(
             "learner", "async", "async: learn in a separate process; sync: between decisions", ("async", "sync")
@@ -167,6 +167,7 @@ class Practice:
             decision_interval=self._interval,
             control_rate_hz=CONTROL_RATE_HZ,
             blend_s=float(blend_s),
+            looks_once=self._looks_once,
             training_noise_std_m=float(noise_m[Mode.TRAIN]),
             base_noise_std_m=float(noise_m[Mode.BASE]),
         )
@@ -189,6 +190,11 @@ class Practice:
         self._decided = True
         with self._times.spent_on("learning"):
             return self._agent.decide(event.observation, in_training_steps(event.steps, self.rate_hz))
+
+    def learn(self) -> None:
+        """Learn from what happened before the last decision, whose action is under way: the arm moves meanwhile."""
+        with self._times.spent_on("learning"):
+            self._agent.learn()
 
     def end(self, event: End) -> None:
         """Close the episode, learn from it, save from time to time."""

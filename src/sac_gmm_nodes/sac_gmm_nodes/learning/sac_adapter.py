@@ -33,6 +33,7 @@ class SacAdapter(BaseNode):
     def __init__(self) -> None:
         super().__init__("sac_adapter")
         reliable = self.flag("reliable_state", False, "ask for every state and picture, not only the latest")
+        self.driven_by_events = reliable
         base_frame = self.text("base_frame", "lbr_link_0", "frame of poses, wrenches and the target")
         time_limit_s = self.real("time_limit_s", 10.0, 0.1, 600.0, "s", "longest episode, as for the episode manager")
         use_image = self.flag("use_image", True, "let the agent see the pictures that the configuration names")
@@ -94,6 +95,7 @@ class SacAdapter(BaseNode):
                 stamp=stamp_of(event.stamp_ns),
             )
         )
+        self._practice.learn()
 
     def _on_status(self, message: ControllerStatus) -> None:
         if not message.decision_due:

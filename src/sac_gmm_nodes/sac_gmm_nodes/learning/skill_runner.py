@@ -46,6 +46,7 @@ class SkillRunner(BaseNode):
     def __init__(self) -> None:
         super().__init__("skill_runner")
         self._lockstep = self.flag("lockstep", False, "answer every state once, with its stamp; decide before that")
+        self.driven_by_events = self._lockstep
         reliable = self.flag("reliable_state", self._lockstep, "ask for every state and picture, not only the latest")
         self._base_frame = self.text("base_frame", "lbr_link_0", "frame of poses, wrenches, twists and the target")
         time_limit_s = self.real("time_limit_s", 10.0, 0.1, 600.0, "s", "longest episode, as for the episode manager")

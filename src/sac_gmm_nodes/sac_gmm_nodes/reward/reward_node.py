@@ -64,6 +64,7 @@ class RewardNode(BaseNode):
         if frames is not None:
             every = self.flag("reliable_state", False, f"take every {reading}, as lock-step needs, not only the latest")
             self.sensor_qos = stream(every)
+            self.driven_by_events = every
             debouncer = RewardDebouncer(
                 self.whole("frames_on", frames, 1, 100, f"{reading}s in a row until the task counts as done"),
                 self.whole("frames_off", frames, 1, 100, f"{reading}s in a row until it no longer does"),

@@ -34,8 +34,10 @@ class PlainTopics:
 
     def publish(self, state: Mapping[str, np.ndarray], head: Header) -> None:
         """Publish an observation of the task; the pose last, because listeners answer it."""
-        velocity = np.concatenate((state["ee_velocity_m_s"], self._arm.angular_velocity_rad_s))
-        self._joints.publish(joint_message(list(JOINT_NAMES), state["joint_position_rad"], head))
-        self._twist.publish(twist_message(velocity, head))
+        if self._joints.get_subscription_count():
+            self._joints.publish(joint_message(list(JOINT_NAMES), state["joint_position_rad"], head))
+        if self._twist.get_subscription_count():
+            velocity = np.concatenate((state["ee_velocity_m_s"], self._arm.angular_velocity_rad_s))
+            self._twist.publish(twist_message(velocity, head))
         self._wrench.publish(wrench_message(state["wrench"], head))
         self._pose.publish(pose_message(state["ee_position_m"], self._arm.orientation_xyzw, head))

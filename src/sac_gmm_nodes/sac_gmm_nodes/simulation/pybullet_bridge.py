@@ -71,6 +71,7 @@ class PybulletBridge(BaseNode):
         rate_hz = self.real("control_rate_hz", 30.0, 1.0, 240.0, "Hz", "rate of states and commands")
         self._base_frame = self.text("base_frame", "lbr_link_0", "frame of poses, twists and the target")
         self._lockstep = self.flag("lockstep", False, "advance only when the last state has been answered")
+        self.driven_by_events = self._lockstep
         reliable = self.flag("reliable_state", self._lockstep, "send every state and picture, not only the latest")
         self._lockstep_timeout_s = self.real(
             "lockstep_timeout_s", 10.0, 0.1, 600.0, "s", "wall time to wait for an answer in lock-step"
@@ -302,6 +303,7 @@ class PybulletBridge(BaseNode):
     def _take_pace(self) -> None:
         if self._lockstep and self._pace.latest is not None:
             self._sensors.interval = decision_steps(self._pace.latest, self._rate_hz)
+            self._sensors.looks_once = self._pace.latest.looks_once
 
     def _on_episode(self, message: EpisodeState) -> None:
         if message.phase != EpisodeState.PHASE_RUNNING:
@@ -389,7 +391,8 @@ class PybulletBridge(BaseNode):
             self._camera_pose.publish(pose_message(position, Rotation.from_matrix(rotation).as_quat(), head))
 
     def _publish_pictures(self, everything: bool = False) -> None:
-        self._sensors.publish(self._sensors.due(self._step, everything), self._header(), self._now_ns)
+        due = self._sensors.due(self._step, everything)
+        self._sensors.publish(due, self._header(), self._now_ns, first=self._step == 0)
 
 
 def main() -> None:

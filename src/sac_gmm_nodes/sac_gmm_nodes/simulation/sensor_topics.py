@@ -25,6 +25,7 @@ class SensorTopics:
 
     Attributes:
         interval: Control steps between two decisions, with one picture for the agent each; None: nobody decides.
+        looks_once: Whether the agent needs the first picture of an episode alone.
 
     Args:
         node: The bridge; it receives the parameters.
@@ -34,6 +35,7 @@ class SensorTopics:
 
     def __init__(self, node: BaseNode, task: Task, qos: QoSProfile) -> None:
         self.interval: int | None = None
+        self.looks_once = False
         self._task = task
         self._periods = _periods(node)
         self._judged = "fixed" if task.reward_sensor in ("marker", "lamp") else "switch"  # by the source of reward
@@ -78,10 +80,19 @@ class SensorTopics:
         """Whether the agent, at the pace that was announced, decides on the state of a control step."""
         return self.interval is not None and step % self.interval == 0
 
-    def publish(self, names: list[str], head: Header, now_ns: int) -> None:
-        """Publish readings of the task's state at simulated time `now_ns`, with the stamp of `head`."""
+    def publish(self, names: list[str], head: Header, now_ns: int, first: bool = False) -> None:
+        """Publish readings of the task's state at simulated time `now_ns`, with the stamp of `head`.
+
+        Args:
+            names: As from `due`.
+            head: Its stamp is that of the readings.
+            now_ns: Simulated time.
+            first: Whether this is the first state of an episode.
+        """
         for name in names:
             if name == "fixed" and not self._wants_fixed():
+                continue
+            if name not in _JUDGED and not first and not self._is_looked_at(name):
                 continue
             if name == "tactile":
                 self._publish_tactile(head, now_ns)
@@ -101,6 +112,13 @@ class SensorTopics:
     def _wants_fixed(self) -> bool:
         """Whether anybody wants the fixed camera's pictures: where they are not judged, they are only for films."""
         return self._judged == "fixed" or self._images["fixed"].get_subscription_count() > 0
+
+    def _is_looked_at(self, name: str) -> bool:
+        """Whether anybody wants a picture that is not the first: an agent that looks once is one listener."""
+        if not (self.looks_once and self.interval is not None):
+            return True
+        topic = self._tactile["tactile/image"] if name == "tactile" else self._images[name]
+        return topic.get_subscription_count() > 1
 
     def _period(self, name: str) -> int:
         """Control steps per picture: one picture per decision if the agent sees it; 0 for none."""

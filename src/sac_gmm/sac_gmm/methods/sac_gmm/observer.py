@@ -71,6 +71,7 @@ class WindowObserver(ObservationWindow):
         scale = [_POSITION_M] * 3 + wrench + [_FORCE_N] * 3 + [1.0] * (action_dim + 1)
         scale += ([_PAST_M] * 3 + [1.0]) * memory + ([_PAST_M] * 3 + wrench) * history
         self._camera = camera if self.coding is not None else None
+        self.looks_once = self._camera is not None
         sight: Sight | None = None
         if self._camera is not None and self.coding is not None:
             depth_range_m = (self.coding.low, self.coding.high) if self.coding.group == "depth" else None
