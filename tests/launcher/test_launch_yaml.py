@@ -8,6 +8,8 @@ from sac_gmm.cli import up
 from sac_gmm.core.errors import UserError
 from sac_gmm.launcher.launch_yaml import Node, declared_arguments, read_launch_file
 
+LAUNCH = Path(__file__).parents[2] / "launch"
+
 
 def only_node(path: Path, **given: str) -> Node:
     [node] = read_launch_file(path, given)
@@ -42,6 +44,33 @@ def test_node_with_everything(launch_file, package):
     assert node.environment == {"PET": "3"}
     assert (node.required, node.respawn_delay_s, node.sigterm_timeout_s) == (True, None, 1.5)
     assert only_node(path, seed="7").arguments == ("--size", "70", "two words")
+
+
+@pytest.mark.parametrize(("given", "words"), [({}, ("no", "3")), ({"kind": "dog"}, ("yes", "4"))])
+def test_a_variable_may_have_a_default_where_it_is_used(launch_file, given, words):
+    path = launch_file("""
+  - arg: {name: kind, default: cat}
+  - let: {name: legs_of_dog, value: "4"}
+  - let: {name: barks_cat, value: "no"}
+  - node: {pkg: pets, exec: show, args: "$(var barks_$(var kind) yes) $(var legs_of_$(var kind) 3)"}
+""")
+    assert only_node(path, **given).arguments == words
+
+
+@pytest.mark.parametrize(("file", "more"), [("simulation", {}), ("robot", {"simulate": "true"})])
+@pytest.mark.parametrize(
+    ("given", "mover", "decider"),
+    [
+        ({}, "gmm_controller", "sac_adapter"),
+        ({"method": "residual_gmm"}, "guard", "skill_runner"),
+        ({"method": "mine"}, "guard", "skill_runner"),
+        ({"guard": "true"}, "guard", "skill_runner"),
+    ],
+)
+def test_the_method_chooses_who_moves_the_arm(file, more, given, mover, decider):
+    nodes = read_launch_file(LAUNCH / f"{file}.launch.yaml", {"model": "skill.npz", **more, **given})
+    labels = {node.label for node in nodes}
+    assert labels & {"gmm_controller", "guard", "sac_adapter", "skill_runner"} == {mover, decider}
 
 
 # What `launch_ros` of Jazzy makes of the same lines, found by running it.

@@ -62,8 +62,8 @@ class Scope:
     def _substitution(self, words: list[str], where: str) -> str:
         environment = os.environ | self.environment
         match words:
-            case ["var", name] if name in self.variables:
-                return self.variables[name]
+            case ["var", name, *default] if len(default) <= 1 and (name in self.variables or default):
+                return self.variables.get(name, *default)
             case ["var", name]:
                 raise UserError(f"{where}: $(var {name}) is not set; declare it with 'arg' or 'let' before")
             case ["env", name, *default] if len(default) <= 1 and (name in environment or default):
@@ -78,6 +78,6 @@ class Scope:
                 return str(find_package(package) / "share" / package)
             case _:
                 raise UserError(
-                    f"{where}: `sac-gmm up` does not know $({' '.join(words)}); it knows $(var NAME), "
+                    f"{where}: `sac-gmm up` does not know $({' '.join(words)}); it knows $(var NAME [DEFAULT]), "
                     "$(env NAME [DEFAULT]), $(dirname), $(find-pkg-share PACKAGE). `ros2 launch` knows more"
                 )

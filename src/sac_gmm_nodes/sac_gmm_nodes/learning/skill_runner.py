@@ -111,6 +111,7 @@ class SkillRunner(BaseNode):
         if self._step is not None and self._acts and not (self._lockstep and self._undecided):
             self._send(self._step)
             self._step = None
+        self._practice.learn()
 
     def _begin(self, event: Begin) -> None:
         self._practice.begin(event)
