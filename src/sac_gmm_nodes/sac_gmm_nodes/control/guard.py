@@ -41,6 +41,7 @@ class Guard(MotionNode[TwistGuard]):
 
     def __init__(self) -> None:
         super().__init__("guard", without=("start_ramp_s",))
+        self.driven_by_events = False  # rclpy's fails with callbacks that take a message's number, as ours do
         needs_episode = self.flag("needs_episode", False, "move only in a running episode; in lock-step always so")
         self._needs_episode = needs_episode or self._lockstep
         self._gate = CommandGate(self._command_settings, self._base_frame, self._lockstep, self.joint_names)
