@@ -188,3 +188,39 @@ def test_one_button_closes_and_opens_in_turn():
 def test_a_layout_that_could_not_be_used_is_refused(given_, words):
     with pytest.raises(UserError, match=words):
         JoystickLayout(**({"twist_axes": (0, 1, 2, 3, 4, 5), "deadman_button": 0} | given_))
+
+
+def test_a_reading_that_repeats_itself_for_too_long_counts_as_released():
+    joystick = Joystick(GAMEPAD, JoystickScales(), unchanged_limit_s=5.0)
+    joystick.read(axes(), buttons(), 0.0)
+    joystick.read(axes(a1=0.5), buttons(HELD), 1.0)
+    joystick.read(axes(a1=0.5), buttons(HELD), 6.0)
+    assert joystick.held
+    joystick.read(axes(a1=0.5), buttons(HELD), 6.1)
+    assert not joystick.held and "nothing has changed for 5 s" in joystick.because
+    np.testing.assert_array_equal(joystick.twist, np.zeros(6))
+    joystick.read(axes(a1=0.6), buttons(HELD), 7.0)
+    assert not joystick.held, "it must be released once"
+    joystick.read(axes(), buttons(), 8.0)
+    joystick.read(axes(), buttons(HELD), 8.1)
+    assert joystick.held
+
+
+def test_nothing_held_may_stay_the_same_for_ever():
+    joystick = Joystick(GAMEPAD, JoystickScales(), unchanged_limit_s=5.0)
+    for now_s in (0.0, 100.0, 200.0):
+        joystick.read(axes(), buttons(), now_s)
+    joystick.read(axes(), buttons(HELD), 200.1)
+    assert joystick.held
+
+
+def test_after_an_episode_the_deadman_is_pressed_anew():
+    joystick = gamepad()
+    joystick.read(axes(), buttons(HELD))
+    joystick.ask_anew("the episode has ended")
+    assert not joystick.held
+    joystick.read(axes(a1=1.0), buttons(HELD))
+    assert (joystick.held, joystick.because) == (False, "the episode has ended")
+    joystick.read(axes(), buttons())
+    joystick.read(axes(), buttons(HELD))
+    assert joystick.held and not joystick.because

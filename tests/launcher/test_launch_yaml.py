@@ -73,6 +73,30 @@ def test_the_method_chooses_who_moves_the_arm(file, more, given, mover, decider)
     assert labels & {"gmm_controller", "guard", "sac_adapter", "skill_runner"} == {mover, decider}
 
 
+def test_the_robot_is_composed_by_arguments():
+    def parameters(node):
+        given = [part for part in node.parameters if isinstance(part, dict)]
+        return {
+            name: value for part in given for own in part.values() for name, value in own["ros__parameters"].items()
+        }
+
+    common = {"model": "skill.npz", "simulate": "true"}
+    plain = {node.label: node for node in read_launch_file(LAUNCH / "robot.launch.yaml", common)}
+    assert not plain.keys() & {"joy_teleop", "home_reset", "marker_target"}
+    assert parameters(plain["gmm_controller"])["deadman"] is True
+    assert parameters(plain["pybullet_bridge"])["serve_reset"] is True
+    asked = common | {"deadman": "joy", "reset": "home", "home": "home.json", "target": "fixed", "reward": "button"}
+    whole = {node.label: node for node in read_launch_file(LAUNCH / "robot.launch.yaml", asked)}
+    assert whole.keys() >= {"joy_teleop", "home_reset", "marker_target", "button_reward"}
+    assert parameters(whole["joy_teleop"])["drive"] is False
+    assert parameters(whole["home_reset"])["home_file"] == "home.json"
+    assert parameters(whole["pybullet_bridge"])["serve_reset"] is False
+    without = {
+        node.label: node for node in read_launch_file(LAUNCH / "robot.launch.yaml", common | {"deadman": "none"})
+    }
+    assert parameters(without["gmm_controller"])["deadman"] is False
+
+
 # What `launch_ros` of Jazzy makes of the same lines, found by running it.
 @pytest.mark.parametrize(
     ("attributes", "value"),

@@ -11,7 +11,7 @@ from sac_gmm_nodes.common.qos import RELIABLE
 RATE_HZ = 50.0
 PATIENCE_S = 2.0  # how long a button is held before it is tried again
 _UP_S = 0.3
-HOLD, CLOSE, OPEN, RECORD, DISCARD = 5, 0, 1, 7, 6  # buttons of the gamepad's layout
+HOLD, CLOSE, OPEN, RECORD, DISCARD, CONFIRM = 5, 0, 1, 7, 6, 3  # buttons of the gamepad's layout
 
 
 class ScriptedJoystick:

@@ -3,11 +3,12 @@ import math
 import numpy as np
 import pytest
 from geometry_msgs.msg import TwistStamped
-from scripted_joystick import CLOSE, HOLD, OPEN, ScriptedJoystick
-from std_msgs.msg import Bool, Float64
+from sac_gmm_interfaces.msg import EpisodeState
+from scripted_joystick import CLOSE, CONFIRM, HOLD, OPEN, ScriptedJoystick
+from std_msgs.msg import Bool, Empty, Float64
 
 from sac_gmm_nodes.common.conversions import twist_array
-from sac_gmm_nodes.common.qos import COMMAND, RELIABLE
+from sac_gmm_nodes.common.qos import COMMAND, EPISODE, RELIABLE
 
 pytestmark = pytest.mark.ros
 
@@ -73,6 +74,23 @@ def test_a_joystick_that_is_silent_or_unplugged_counts_as_released(graph):
     teleop.released("/joy (published by /listener) has been silent for 0.25 s: is the joystick plugged in?")
     graph.node.destroy_publisher(teleop.joystick.publisher)
     teleop.released("nobody publishes /joy: plug the joystick in")
+
+
+def test_a_deadman_that_does_not_drive_is_pressed_anew_for_each_episode(graph):
+    teleop = Teleop(graph, drive=False, silence_timeout_s=60.0, unchanged_timeout_s=600.0)
+    episodes = graph.node.create_publisher(EpisodeState, "episode_state", EPISODE)
+    confirmed = graph.listen("reset_done", Empty, RELIABLE)
+    teleop.joystick.hold(teleop.held)
+    episodes.publish(EpisodeState(episode_id=4, phase=EpisodeState.PHASE_RUNNING))
+    episodes.publish(EpisodeState(episode_id=4, phase=EpisodeState.PHASE_ENDED))
+    words = "the deadman counts as released: the episode has ended"
+    graph.wait(lambda: words in graph.output("joy_teleop") and not teleop.held(), words)
+    teleop.joystick.press(HOLD, CONFIRM)
+    graph.wait(lambda: confirmed, "the task to be put back")
+    assert not teleop.held(), "it is still the press of the last episode"
+    teleop.joystick.press()
+    teleop.joystick.hold(teleop.held)
+    assert not teleop.twists and graph.node.count_publishers("desired_twist") == 0, "something else moves the arm"
 
 
 def test_an_unknown_joystick_ends_the_node_with_a_sentence(graph):

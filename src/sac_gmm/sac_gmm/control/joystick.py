@@ -32,6 +32,7 @@ class JoystickLayout:
         close_button: Closes it; where it is the open button too, each press does what the last one did not.
         record_button: Starts a recording, and keeps it when pressed again.
         discard_button: Ends a recording and throws it away.
+        confirm_button: Says that a person has put the task back.
 
     Raises:
         UserError: There are not six axes, or nothing to hold.
@@ -43,6 +44,7 @@ class JoystickLayout:
     close_button: int = _NONE
     record_button: int = _NONE
     discard_button: int = _NONE
+    confirm_button: int = _NONE
     reversed_axes: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
@@ -56,7 +58,7 @@ class JoystickLayout:
 
 LAYOUTS = {
     # Xbox's layout, as joy_node reads it. Left stick: x and y; right stick: z and the turn about it. RB is held, A
-    # closes, B opens, Start records, Back discards.
+    # closes, B opens, Start records, Back discards, Y confirms.
     "gamepad": JoystickLayout(
         twist_axes=(1, 0, 4, -1, -1, 3),
         deadman_button=5,
@@ -64,6 +66,7 @@ LAYOUTS = {
         close_button=0,
         record_button=7,
         discard_button=6,
+        confirm_button=3,
     ),
     # As spacenav gives it: six axes in base axes. The left button is held, the right one closes and opens in turn.
     "spacemouse": JoystickLayout(twist_axes=(0, 1, 2, 3, 4, 5), deadman_button=0, open_button=1, close_button=1),
@@ -113,7 +116,8 @@ class Joystick:
     """Follows the readings of one joystick.
 
     A reading that cannot be used counts as released. So does a button that was down from the beginning, or since the
-    joystick was lost, until it has been seen up once.
+    joystick was lost, until it has been seen up once. And so do readings that repeat themselves for too long: the
+    driver of a wireless joystick that is out of reach may go on with its last one.
 
     Attributes:
         twist: What is asked for, (6,) m/s and rad/s, base axes; zeros unless the deadman is held.
@@ -124,10 +128,14 @@ class Joystick:
     Args:
         layout: Which axes and buttons do what.
         scales: Speeds and dead zone.
+        unchanged_limit_s: How long the same reading may come again while the deadman is held.
     """
 
-    def __init__(self, layout: JoystickLayout, scales: JoystickScales) -> None:
+    def __init__(self, layout: JoystickLayout, scales: JoystickScales, unchanged_limit_s: float = math.inf) -> None:
         self._layout, self._scales = layout, scales
+        self._unchanged_limit_s = unchanged_limit_s
+        self._reading: tuple[tuple[float, ...], tuple[int, ...]] | None = None
+        self._changed_s = 0.0  # when a reading last differed from the one before
         self._down: frozenset[int] | None = None  # of the last reading; None: none that could be used
         self._seen_up = False  # the deadman, since the joystick was last lost
         self.gripper: float | None = None
@@ -137,11 +145,11 @@ class Joystick:
         """Count everything as released: the joystick is lost, or says what cannot be used."""
         self.held, self.because = False, because
         self.twist = np.zeros(6)
-        self._down, self._seen_up = None, False
+        self._down, self._seen_up, self._anew = None, False, ""
 
-    def read(self, axes: Sequence[float], buttons: Sequence[int]) -> frozenset[int]:
-        """Take one reading; the buttons that went down with it."""
-        if objection := self._objection(axes, buttons):
+    def read(self, axes: Sequence[float], buttons: Sequence[int], now_s: float = 0.0) -> frozenset[int]:
+        """Take one reading, at `now_s` by any steady clock; the buttons that went down with it."""
+        if objection := self._objection(axes, buttons) or self._repetition(axes, buttons, now_s):
             self.let_go(objection)
             return frozenset()
         down = frozenset(button for button, value in enumerate(buttons) if value)
@@ -153,14 +161,32 @@ class Joystick:
             self._move_gripper(pressed)
         return pressed
 
+    def ask_anew(self, because: str) -> None:
+        """Count the deadman as released until it is pressed anew."""
+        self.held, self.because = False, because
+        self.twist = np.zeros(6)
+        self._seen_up, self._anew = False, because
+
+    def _repetition(self, axes: Sequence[float], buttons: Sequence[int], now_s: float) -> str:
+        """Why a reading that is the same as before cannot be trusted; empty if it can."""
+        reading = tuple(axes), tuple(buttons)
+        if reading != self._reading:
+            self._reading, self._changed_s = reading, now_s
+        if not buttons[self._layout.deadman_button] or now_s - self._changed_s <= self._unchanged_limit_s:
+            return ""
+        return (
+            f"nothing has changed for {self._unchanged_limit_s:g} s: a wireless joystick out of reach looks like this. "
+            "Release the button and press it again; with a cable, set wired to true"
+        )
+
     def _hold(self, down: bool) -> None:
         button = self._layout.deadman_button
         self._seen_up |= not down
         self.held = down and self._seen_up
         if self.held:
-            self.because = ""
+            self.because = self._anew = ""
         elif down:
-            self.because = f"button {button} was down from the beginning: release it once"
+            self.because = self._anew or f"button {button} was down from the beginning: release it once"
         else:
             self.because = f"button {button} is up"
 
