@@ -40,6 +40,11 @@ class ArmMover:
     """
 
     def __init__(self, node: BaseNode, robot_name: str, group: CallbackGroup) -> None:
+        # Loaded here rather than when the arm waits for it: that takes a second.
+        import pinocchio  # noqa: F401
+
+        import sac_gmm.control.joint_kernels  # noqa: F401
+
         self._node, self._group = node, group
         self._status: ControllerStatus | None = None
         self._status_s = -float("inf")

@@ -157,6 +157,8 @@ class HomeReset(BaseNode):
                 f"nobody follows {self.resolve_topic_name(BETWEEN_EPISODES.twist)}: what moves the arm must run on the "
                 "wall clock (lockstep: false)"
             )
+        if guard is not None:  # making it has taken a moment, in which nothing was heard
+            await until(lambda: self._fresh_joints(guard) is not None)
         start_m = self._start.start(home.position_m, seed)
 
         def plan(pose: TipPose, retreat: bool) -> Sequence[Leg]:
@@ -217,13 +219,16 @@ class HomeReset(BaseNode):
         return joint_leg(guard.kinematics, check_joints(legs, guard, joints), wanted)
 
     def _joints_of(self, guard: JointGuard) -> np.ndarray:
-        since_s = time.monotonic() - _JOINTS_S
-        fresh = {name: rad for name, (rad, at_s) in self._joints.items() if at_s >= since_s and math.isfinite(rad)}
-        joints = guard.kinematics.in_order(list(fresh), list(fresh.values()))
+        joints = self._fresh_joints(guard)
         if joints is None:
-            wanted = ", ".join(name for name in guard.kinematics.joint_names if name not in fresh)
+            wanted = ", ".join(guard.kinematics.joint_names)
             raise UserError(f"nothing new comes on joint_states of {wanted}, so that joint limits cannot be checked")
         return joints
+
+    def _fresh_joints(self, guard: JointGuard) -> np.ndarray | None:
+        since_s = time.monotonic() - _JOINTS_S
+        fresh = {name: rad for name, (rad, at_s) in self._joints.items() if at_s >= since_s and math.isfinite(rad)}
+        return guard.kinematics.in_order(list(fresh), list(fresh.values()))
 
     def _drift(self, home: Home) -> str:
         """What is to be said of joints that are not as they were taught, although the tip is."""
