@@ -13,8 +13,8 @@ from tests.view.conftest import BAG, ROOT, wait
 
 from sac_gmm.core.errors import UserError
 from sac_gmm.demos import EpisodeBagWriter
-from sac_gmm.demos.bags.bag_reader import open_bag
 from sac_gmm.demos.bags.message_types import POSE, pose_stamped
+from sac_gmm.demos.bags.open_bag import open_bag
 from sac_gmm.models import GaussianMixture, SkillModel, save_model
 from sac_gmm.view.bag_source import BagSource, _shown_topics
 from sac_gmm.view.collector import Collector

@@ -13,8 +13,8 @@ from mcap.writer import Writer as McapWriter
 from sac_gmm.cli.main import main
 from sac_gmm.core.errors import UserError
 from sac_gmm.demos import TopicNames, find_bags, find_unfinished, read_demonstration, salvage, trim
-from sac_gmm.demos.bags.bag_reader import deserialise, open_bag
 from sac_gmm.demos.bags.message_types import POSE, pose_stamped, typestore
+from sac_gmm.demos.bags.open_bag import deserialise, open_bag
 
 NAMES = TopicNames("/ee/pose", target_topic="/goal")
 NO_INDEX = {"use_chunking": False, "index_types": IndexType.NONE, "use_statistics": False}

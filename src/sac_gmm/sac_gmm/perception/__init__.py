@@ -1,6 +1,6 @@
 """Perception: markers, lamps, and the reward they trigger. Pictures are arrays; nothing here knows ROS or a task."""
 
-from sac_gmm.perception.aruco import ArucoDetector, Marker, Sighting, dictionary_names, marker_image
+from sac_gmm.perception.aruco import ArucoDetector, Marker, Sighting
 from sac_gmm.perception.board import BoardDetector, MarkerBoard, load_board
 from sac_gmm.perception.camera import Camera
 from sac_gmm.perception.fitting import Fit
@@ -11,6 +11,7 @@ from sac_gmm.perception.image_encodings import (
     uncompressed_picture,
 )
 from sac_gmm.perception.lamp import LampGate
+from sac_gmm.perception.marker_image import dictionary_names, marker_image
 from sac_gmm.perception.marker_pose import MarkerPose
 from sac_gmm.perception.reward import MarkerGate, RewardDebouncer, RewardJudge
 

@@ -1,4 +1,4 @@
-"""Square ArUco markers: drawing them, finding them in a picture, and estimating the pose in the optical frame.
+"""Square ArUco markers: finding them in a picture, and estimating the pose in the optical frame.
 
 Two additions make OpenCV's detector reliable enough to pay rewards. A candidate with the right id is compared with the
 drawn marker, quiet zone included, at four times the resolution of its bits: clutter and markers of other dictionaries
@@ -18,6 +18,7 @@ import numpy.typing as npt
 from sac_gmm.core.errors import UserError
 from sac_gmm.perception.camera import Camera
 from sac_gmm.perception.corners import refine_corners
+from sac_gmm.perception.marker_image import marker_dictionary, marker_image
 from sac_gmm.perception.marker_pose import MarkerPose, PoseSolver
 
 MIN_SIMILARITY = 0.8  # readable markers reach 0.9, except the steepest and the most blurred
@@ -45,42 +46,6 @@ _SMOOTHING = ((45.0, 1.5), (25.0, 1.0), (7.0, 0.8))
 # (standard deviation of its grey values) the edges of a marker are steep, and the larger step leaves less than half of
 # the specks caused by slight noise. In a dim picture it would leave nothing of the marker.
 _CONTRAST, _STEP, _DIM_STEP = 40.0, 12.0, 7.0
-
-
-def dictionary_names() -> list[str]:
-    """The names of the predefined dictionaries, such as DICT_4X4_50."""
-    return sorted(name for name in vars(cv2.aruco) if name.startswith("DICT_"))
-
-
-def marker_image(dictionary: str, marker_id: int, pixels: int, quiet_modules: int = 1) -> npt.NDArray[np.uint8]:
-    """Draw a marker with the white quiet zone that detection needs.
-
-    Args:
-        dictionary: Name of a predefined dictionary.
-        marker_id: Id of the marker within the dictionary.
-        pixels: Side of the picture, quiet zone included: a multiple of the number of modules along it, so that all
-            modules have the same size. A 4x4 marker with one quiet module has 4 + 2 (black border) + 2 = 8.
-        quiet_modules: Width of the quiet zone in modules.
-
-    Returns:
-        (pixels, pixels) uint8, 0 black and 255 white. The black square, whose side is the marker's size, takes
-        `(bits + 2) / (bits + 2 + 2 * quiet_modules)` of the side: 0.75 for 4x4 and one quiet module.
-
-    Raises:
-        UserError: Unknown dictionary or id, or a side that is not such a multiple.
-    """
-    table = _dictionary(dictionary, marker_id)
-    if quiet_modules < 1:
-        raise UserError(f"a quiet zone of {quiet_modules} modules hides the marker's edge: use 1 or more")
-    modules = table.markerSize + 2
-    total = modules + 2 * quiet_modules
-    if pixels < total or pixels % total:
-        raise UserError(f"marker picture of {pixels} px: the side must be a multiple of {total}, e.g. {32 * total}")
-    module_px = pixels // total
-    margin = quiet_modules * module_px
-    picture = np.full((pixels, pixels), 255, np.uint8)
-    picture[margin:-margin, margin:-margin] = table.generateImageMarker(marker_id, modules * module_px)
-    return picture
 
 
 @dataclass(frozen=True)
@@ -153,7 +118,7 @@ class MarkerFinder:
         self._min_similarity = min_similarity
         self._dictionary = dictionary
         self._drawn = {marker_id: self._draw(marker_id) for marker_id in marker_ids}
-        table = _dictionary(dictionary, min(self._drawn))
+        table = marker_dictionary(dictionary, min(self._drawn))
         modules = table.markerSize + 4  # black border and one quiet module on either side
         self._modules = modules - 2
         self.near_miss = self.repeated = ""
@@ -248,7 +213,7 @@ class MarkerFinder:
 
     def _draw(self, marker_id: int) -> npt.NDArray[np.float32]:
         """A marker with one quiet module, as candidates are compared with it."""
-        modules = _dictionary(self._dictionary, marker_id).markerSize + 4
+        modules = marker_dictionary(self._dictionary, marker_id).markerSize + 4
         return marker_image(self._dictionary, marker_id, modules * _MODULE_PX).astype(np.float32)
 
 
@@ -280,7 +245,7 @@ def what_else(grey: npt.NDArray[np.uint8], dictionary: str, marker_ids: Sequence
     if found := _verified(negative, dictionary, marker_ids, camera):
         return f"marker {found[0]} of {dictionary} is in the image in white on black: print it in black on white"
     for family in FAMILIES:
-        _, ids, _ = _opencv_detector(_dictionary(family, 0), _SEARCHED, _STEP).detectMarkers(grey)
+        _, ids, _ = _opencv_detector(marker_dictionary(family, 0), _SEARCHED, _STEP).detectMarkers(grey)
         if ids is not None and (
             found := _verified(grey, family, [int(number) for number in ids.ravel()[:_MOST_OTHERS]], camera)
         ):
@@ -420,14 +385,3 @@ def _opencv_detector(table: cv2.aruco.Dictionary, smallest: float, step: float) 
     parameters.minMarkerPerimeterRate = smallest
     parameters.adaptiveThreshConstant = step
     return cv2.aruco.ArucoDetector(table, parameters)
-
-
-def _dictionary(name: str, marker_id: int) -> cv2.aruco.Dictionary:
-    """Look up a dictionary and check that it has the marker."""
-    if name not in dictionary_names():
-        raise UserError(f"there is no marker dictionary '{name}'; choose one of: {', '.join(dictionary_names())}")
-    table = cv2.aruco.getPredefinedDictionary(getattr(cv2.aruco, name))
-    count = table.bytesList.shape[0]
-    if not 0 <= marker_id < count:
-        raise UserError(f"marker id {marker_id} is not in {name}: choose 0 to {count - 1}")
-    return table

@@ -18,9 +18,9 @@ from scipy.optimize import least_squares
 from scipy.spatial.transform import Rotation
 
 from sac_gmm.core.errors import UserError
-from sac_gmm.perception.aruco import dictionary_names
 from sac_gmm.perception.camera import Camera
 from sac_gmm.perception.extrinsics import RigidTransform
+from sac_gmm.perception.marker_image import dictionary_names
 
 Array = npt.NDArray[np.float64]
 Mounting = Literal["fixed", "wrist"]

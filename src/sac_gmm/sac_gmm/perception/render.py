@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from sac_gmm.perception.aruco import marker_image
 from sac_gmm.perception.camera import Camera
+from sac_gmm.perception.marker_image import marker_image
 
 
 def facing_rotation(tilt_rad: float, axis_rad: float = 0.0, roll_rad: float = 0.0) -> npt.NDArray[np.float64]:

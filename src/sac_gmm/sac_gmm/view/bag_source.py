@@ -6,7 +6,7 @@ import threading
 from pathlib import Path
 
 from sac_gmm.core.errors import UserError
-from sac_gmm.demos.bags.bag_reader import deserialise, open_bag
+from sac_gmm.demos.bags.open_bag import deserialise, open_bag
 from sac_gmm.demos.bags.open_storages import OpenStorages
 from sac_gmm.demos.bags.topics import absolute
 from sac_gmm.models import load_model

@@ -31,7 +31,6 @@ from sac_gmm.control.motion_replay import MotionReplay, ReplaySettings, ReplaySt
 from sac_gmm.core.errors import UserError
 from sac_gmm.demos import TopicNames, check_demonstration, read_demonstration
 from sac_gmm.demos.bags.bag_file import CDR
-from sac_gmm.demos.bags.bag_reader import open_bag, serialisation
 from sac_gmm.demos.bags.message_types import (
     COMMAND_TWIST,
     EPISODE_TOPICS,
@@ -41,6 +40,7 @@ from sac_gmm.demos.bags.message_types import (
     TARGET_POSE,
     has_header,
 )
+from sac_gmm.demos.bags.open_bag import open_bag, serialisation
 from sac_gmm.demos.bags.topics import absolute
 from sac_gmm_nodes.common.conversions import frame_objection, header, nanoseconds, point_array, stamp_of, twist_message
 from sac_gmm_nodes.common.node import BaseNode, run_node

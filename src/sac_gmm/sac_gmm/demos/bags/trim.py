@@ -15,9 +15,10 @@ from sac_gmm.core.errors import UserError
 from sac_gmm.core.files import refuse_existing
 from sac_gmm.core.late_stamps import is_late
 from sac_gmm.demos.bags.bag_file import CDR, EPISODE_END, SIDECAR, BagFile, Topic
-from sac_gmm.demos.bags.bag_reader import TopicNames, open_bag, read_demonstration, serialisation
+from sac_gmm.demos.bags.bag_reader import TopicNames, read_demonstration
 from sac_gmm.demos.bags.bag_writer import header_stamp_ns
 from sac_gmm.demos.bags.message_types import has_header, typestore
+from sac_gmm.demos.bags.open_bag import open_bag, serialisation
 from sac_gmm.demos.bags.open_storages import OpenStorages
 from sac_gmm.demos.bags.topics import matching
 from sac_gmm.demos.samples import motion_span

@@ -14,7 +14,6 @@ import numpy.typing as npt
 from scipy.spatial.transform import Rotation
 
 from sac_gmm.core.errors import UserError
-from sac_gmm.demos.bags.bag_reader import deserialise, open_bag
 from sac_gmm.demos.bags.bag_writer import EpisodeBagWriter
 from sac_gmm.demos.bags.message_types import (
     JOINTS,
@@ -26,6 +25,7 @@ from sac_gmm.demos.bags.message_types import (
     twist_stamped,
     typestore,
 )
+from sac_gmm.demos.bags.open_bag import deserialise, open_bag
 from sac_gmm.demos.bags.topics import absolute
 from sac_gmm.perception.hands import HandPose, HandTrack, ToolMotion
 
